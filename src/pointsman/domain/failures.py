@@ -1,7 +1,7 @@
 """The closed table of failures, with the name, the fault and the HTTP status of each.
 
-Every refusal and every failed attempt names one row of this table. The classes of `Fault` are those of the failure
-taxonomy in docs/concepts.md. They alone decide whose health suffers and what may be tried next.
+Every rejection and every failed attempt names one row of this table. The classes of `Fault` are those of the failure
+taxonomy in docs/concepts.md. They alone decide whose health is affected and which candidates may be tried next.
 """
 
 from enum import Enum
@@ -13,11 +13,11 @@ class Fault(Enum):
     """The party at fault for a failure."""
 
     REQUEST = "request"  # the request itself: no other provider would answer differently
-    PROVIDER = "provider"  # the provider or the way to it: another provider may well answer
+    PROVIDER = "provider"  # the provider or the connection to it: another provider may well answer
     QUOTA = "quota"  # a rate limit of one key: never a health failure
-    CREDENTIAL = "credential"  # one key is refused, or its account has no money: another key may work
-    CLIENT = "client"  # the client went away
-    GATEWAY = "gateway"  # this gateway refuses or cannot serve
+    CREDENTIAL = "credential"  # a provider rejects a key, or its account has no balance: another key may work
+    CLIENT = "client"  # the client disconnected
+    GATEWAY = "gateway"  # this gateway's rules reject the request, or it cannot serve
 
 
 class Scope(Enum):
@@ -46,7 +46,7 @@ def _row(code: str, status: int, type_: str, fault: Fault) -> Kind:
 _INVALID = "invalid_request_error"
 _SERVER = "server_error"
 
-# Refused before any attempt.
+# The gateway rejects the request before any attempt.
 INVALID_REQUEST = _row("invalid_request", 400, _INVALID, Fault.REQUEST)
 INVALID_JSON = _row("invalid_json", 400, _INVALID, Fault.REQUEST)
 UNKNOWN_KEY = _row("invalid_api_key", 401, "authentication_error", Fault.REQUEST)
@@ -120,12 +120,12 @@ class Failure(Struct, frozen=True):
 
     `message` is written for the operator and is stored. So it consists of the gateway's own words and of a provider's
     status, code and type. `told` replaces it for the client if the two differ, since a message may name an address.
-    `said` is the provider's message about a refused request, with any quotation from it. It may hold the prompt, so
-    only the client receives it, behind the message. `scope` is the part to avoid after the failure. If absent, it is
-    the key for a refused key and else the model. `status` is the upstream's HTTP status if there was one.
-    `retry_after_s` is the wait that the provider asked for. `param` names the field of the request at fault. `body` is
-    the upstream's own error body, already redacted, so that a refusal of the request (class `REQUEST`) can be passed on
-    unchanged. `allow` are the methods of a path, if the request used another.
+    `said` is the provider's message about a request that it rejected. It may quote the prompt, so only the client
+    receives it, after the message. `scope` is the part to avoid after the failure. If absent, it is the key for a
+    rejected key and otherwise the model. `status` is the upstream's HTTP status if there was one. `retry_after_s` is
+    the wait that the provider requested. `param` names the field of the request at fault. `body` is the upstream's own
+    error body, already redacted. A rejection of the request (class `REQUEST`) is passed on with it unchanged. `allow`
+    are the methods of a path, if the request used another.
     """
 
     kind: Kind
@@ -142,8 +142,8 @@ class Failure(Struct, frozen=True):
     @property
     def for_client(self) -> str:
         """The message for the client: it has no address, and quotes a provider only about the request."""
-        told = self.told or self.message
-        return f"{told}: {self.said}" if self.said else told
+        message = self.told or self.message
+        return f"{message}: {self.said}" if self.said else message
 
 
 class Rejection(Exception):  # noqa: N818 -- not an error of the program: an answer to the client

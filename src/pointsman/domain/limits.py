@@ -64,7 +64,7 @@ LEVELS: frozenset[str] = frozenset(get_args(Level))
 
 class Limit(Struct, frozen=True, kw_only=True, eq=False):
     """One budget or rate limit. `owner` is its level and name, such as `team:research`, or `entry:notebook/openai`.
-    `amount` is in units of its metric. A `soft` limit is counted and reported, and refuses nothing.
+    `amount` is in units of its metric. A `soft` limit is counted and reported, but never rejects a request.
 
     Limits of a provider, and of a key's use of one, count each attempt as a request. All others count a request once,
     regardless of its attempts."""

@@ -42,9 +42,9 @@ class Plan(Struct, frozen=True, gc=False):
     monotonic seconds. `source` names the origin of strategy and targets, and `notes` explain the order. `jitter`, in
     [0, 1), spreads the waits before retries. A `pinned` call is not repeated once bytes were sent. `stream` says that a
     stream was requested, by `operation`. `routing` holds for this request. `max_attempts` bounds first tries and
-    repeats. Other keys of a candidate whose key was refused are counted separately, up to the same number. `model` is
-    the name that the client requested. With `hedge_after_s`, an attempt that has not committed after that many seconds
-    gets a rival: the next candidate is tried beside it."""
+    retries. After a rejected key, attempts with the candidate's other keys are counted separately, up to the same
+    number. `model` is the name that the client requested. With `hedge_after_s`, an attempt that has not committed
+    after that many seconds gets a rival: the next candidate is tried beside it."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]

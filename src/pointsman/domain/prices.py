@@ -80,7 +80,7 @@ class Catalog(Protocol):
         ...
 
     def name_of(self, model: str) -> str | None:
-        """Return the canonical name of a model, given any of its names."""
+        """Return the canonical name of a model by any of its names."""
         ...
 
     def serving(self, model: str) -> Sequence[tuple[str, str]]:

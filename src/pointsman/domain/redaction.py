@@ -1,5 +1,5 @@
-"""Redaction of a provider's key and address in failures: providers repeat the key they refuse, and servers name
-themselves."""
+"""Redaction of a provider's key and address in failures. Providers repeat a key that they reject, and servers name
+their own address."""
 
 import re
 from json import dumps
@@ -10,7 +10,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.origin import Credential, Origin
 
 MASK = "[redacted]"
-MIN_LENGTH = 8  # shorter "keys" are place-holders of local servers; masking them would tear words and JSON apart
+MIN_LENGTH = 8  # shorter "keys" are place-holders of local servers; masking them would damage words and JSON
 MAX_WINDOWS = 512  # parts of a key to search for
 _BEGINNING = 3  # characters of a key that providers leave in front of the mask
 

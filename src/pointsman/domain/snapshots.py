@@ -151,8 +151,8 @@ NO_SNAPSHOT = Snapshot(digest="", endpoints={}, models={}, virtual_keys={})
 
 def allows_unowned(snapshot: Snapshot) -> bool:
     """Return whether requests may use objects without a known owner."""
-    stated = snapshot.routing.unowned_state
-    return stated == "allow" if stated is not None else not snapshot.require_key
+    setting = snapshot.routing.unowned_state
+    return setting == "allow" if setting is not None else not snapshot.require_key
 
 
 def is_listed(snapshot: Snapshot, provider: str, model: str) -> bool:

@@ -40,7 +40,7 @@ class Touched(Struct, frozen=True, gc=False):
 
 
 class Pin(Struct, frozen=True, gc=False):
-    """The required place of a call: the provider and the key that store `what`."""
+    """The required place of a call: the provider and the key that store the object described by `what`."""
 
     provider: str
     key: str

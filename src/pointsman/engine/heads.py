@@ -19,7 +19,7 @@ from pointsman.transport.http_head import BodyMode, Head
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.callers import check_caller
-from pointsman.wire.encodings import LARGE_FROM_BYTES, parse_encoded, refuse_encoded
+from pointsman.wire.encodings import LARGE_FROM_BYTES, parse_encoded, reject_encoded
 from pointsman.wire.heads import has_tags, names_read, read_head
 from pointsman.wire.paths import Parse, ParsedHead, PathTable
 
@@ -133,5 +133,5 @@ def _body_mode(asked: ParsedHead) -> BodyMode:
     is_file = asked.api.operation == "file" and media_type not in ("", "application/json")
     if not is_file and media_type != "multipart/form-data":
         return BodyMode.BUFFER
-    refuse_encoded(asked.content_encoding)
+    reject_encoded(asked.content_encoding)
     return BodyMode.STREAM

@@ -16,7 +16,7 @@ from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import UploadLeg
 from pointsman.wire.api.passthrough import form_call, form_reader
-from pointsman.wire.json_object import refuse
+from pointsman.wire.json_object import rejection
 from pointsman.wire.multipart import FormField
 from pointsman.wire.paths import ParsedHead
 from pointsman.wire.state import is_for_no_model
@@ -221,4 +221,4 @@ def _no_model(most_held: int, *, is_whole: bool) -> Rejection:
     where = "the form names no model" if is_whole else f"the first {most_held} bytes of the form name no model"
     order = "" if is_whole else " before its file"
     message = f"{where}: put a field 'model' into it{order}, or name the provider by the header x-pointsman-provider"
-    return refuse(message, "model")
+    return rejection(message, "model")

@@ -4,8 +4,8 @@ A table is a list of rules, read from the top; the first match decides. Each pro
 shared one follows it. The status alone is seldom enough. Providers send 403 for a key and for a prompt, 400 for a wrong
 key, and 429 for an empty account.
 
-A client can put words of its own into an error message, since many providers quote the request. Rules for a refused key
-or a wider scope affect other requests. So such a rule matches by the status, by a code, or by the first words of a
+A client can put words of its own into an error message, since many providers quote the request. Rules for a rejected
+key or a wider scope affect other requests. So such a rule matches by the status, by a code, or by the first words of a
 message, which are the provider's. Only a rule that blames the request itself may search for words anywhere.
 """
 
@@ -17,7 +17,7 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind, Scope
 
-REFUSALS = (400, 403, 404, 409, 413, 422, 451)  # the statuses of requests that a provider refuses
+REFUSALS = (400, 403, 404, 409, 413, 422, 451)  # the statuses of rejected requests
 
 
 class Rule(Struct, frozen=True, kw_only=True, eq=False):
@@ -36,7 +36,7 @@ class Rule(Struct, frozen=True, kw_only=True, eq=False):
     def fits(self, status: int | None, codes: Sequence[str], message: str | None) -> bool:
         """Return whether the rule matches this answer. `status` is absent for an error inside an answer of 200: then
         only a rule with more than a status matches."""
-        if self.statuses and status not in self.statuses and (status is not None or not self._goes_by_more()):
+        if self.statuses and status not in self.statuses and (status is not None or not self._has_more_conditions()):
             return False
         if self.codes and not any(code in self.codes for code in codes):
             return False
@@ -46,7 +46,7 @@ class Rule(Struct, frozen=True, kw_only=True, eq=False):
             return False
         return self.says is None or (message is not None and self.says.search(message) is not None)
 
-    def _goes_by_more(self) -> bool:
+    def _has_more_conditions(self) -> bool:
         return bool(self.codes) or self.starts is not None or self.says is not None
 
 
@@ -84,8 +84,8 @@ def judge(
         for row in table:
             if row.fits(status, named, message):
                 return row.kind, row.scope
-    refused = status is not None and 400 <= status < 500
-    return (failures.UPSTREAM_REFUSED if refused else failures.UPSTREAM_ERROR), None
+    is_rejected = status is not None and 400 <= status < 500
+    return (failures.UPSTREAM_REFUSED if is_rejected else failures.UPSTREAM_ERROR), None
 
 
 _TOO_LONG = (

@@ -78,7 +78,7 @@ class EventStream:
         """Read one event. Return whether it is passed on."""
         raise NotImplementedError
 
-    def _leave_out(self, error: Exception) -> bool:
+    def _skip(self, error: Exception) -> bool:
         """Leave out an unreadable event. A second one is a failure."""
         self.left_out += 1
         if self.left_out > MAX_LEFT_OUT:

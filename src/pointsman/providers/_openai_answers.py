@@ -119,11 +119,11 @@ def judge(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
             return _judge_vectors(body.removeprefix(BYTE_ORDER_MARK), errors)
         plain = decoder.decode(body)
     except UNREADABLE:
-        return _judge_odd(call, body.removeprefix(BYTE_ORDER_MARK), errors)
+        return _judge_unusual(call, body.removeprefix(BYTE_ORDER_MARK), errors)
     return WholeAnswer(body, plain.usage.normalised(plain.service_tier))
 
 
-def _judge_odd(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
+def _judge_unusual(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
     """Judge an answer that differs from the documentation. It has an error inside, a missing or odd usage, an unknown
     end, a byte order mark in front, or no readable content."""
     try:
@@ -133,15 +133,15 @@ def _judge_odd(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
     if not is_empty(found.error):
         return classify_inside(body, errors)
     if not found.choices:
-        return _lacks("choices")
+        return _incomplete("choices")
     for choice in found.choices:
         if choice.finish_reason == _ERROR:
             return ended_in_error()
         if call.operation == "chat":
             if choice.message is None:
-                return _lacks("message")
+                return _incomplete("message")
         elif is_empty(choice.text) and bytes(choice.text) != b'""':
-            return _lacks("text")
+            return _incomplete("text")
         if is_empty(choice.finish_reason) and is_empty(choice.text) and not has_content(choice.message):
             return Failure(failures.TRUNCATED, "the provider's answer has neither content nor a finish reason")
     return WholeAnswer(body, read_usage(found.usage, _tier(found.service_tier)))
@@ -155,7 +155,7 @@ def _judge_vectors(body: bytes, errors: Rules) -> WholeAnswer | Failure:
     if not is_empty(found.error):
         return classify_inside(body, errors)
     if not found.data or any(is_empty(vector.embedding) for vector in found.data):
-        return _lacks("data")
+        return _incomplete("data")
     return WholeAnswer(body, read_usage(found.usage))
 
 
@@ -167,7 +167,7 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failur
         return WholeAnswer(body)
     try:
         if not beginning.startswith(b"{"):
-            return _lacks("JSON object") if is_empty(_ANY.decode(body)) else WholeAnswer(body)
+            return _incomplete("JSON object") if is_empty(_ANY.decode(body)) else WholeAnswer(body)
         found = read_leniently(_PASSED, body)
     except UNREADABLE as error:
         return _unreadable(error)
@@ -175,21 +175,21 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failur
         return classify_inside(body, errors)
     missing = _missing(call, found) if call.head.method == "POST" else None
     if missing is not None:
-        return classify_inside(body, errors) if bytes(found.status) == _FAILED else _lacks(missing)
+        return classify_inside(body, errors) if bytes(found.status) == _FAILED else _incomplete(missing)
     if len(body) < _SHORT and b"".join(body.split()) == b"{}":
-        return _lacks("fields")
+        return _incomplete("fields")
     return WholeAnswer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # else it is scanned on arrival
 
 
 def _is_failed(call: Call, found: _Passed) -> bool:
     """Return whether an answer with an error in it is a failure. The description of a stored object may report its
     error."""
-    is_thing = not (is_empty(found.id) or is_empty(found.object))
-    return not is_thing or (call.operation == "responses" and is_response_creation(call.head.method, call.head.path))
+    is_object = not (is_empty(found.id) or is_empty(found.object))
+    return not is_object or (call.operation == "responses" and is_response_creation(call.head.method, call.head.path))
 
 
 def _missing(call: Call, found: _Passed) -> str | None:
-    """Return the part that is missing from the answer to an order."""
+    """Return the part that is missing from the answer to a POST request."""
     operation = call.operation
     if operation == "responses" and is_response_creation(call.head.method, call.head.path):
         status = bytes(found.status)
@@ -213,5 +213,5 @@ def _unreadable(error: Exception) -> Failure:
     return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
 
 
-def _lacks(part: str) -> Failure:
+def _incomplete(part: str) -> Failure:
     return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is incomplete: it has no {part}")

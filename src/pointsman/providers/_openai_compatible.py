@@ -31,14 +31,14 @@ _INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
 # A chat has two fields for the most tokens of its answer. `max_tokens` is the older one, which OpenAI's own reasoning
-# models refuse. `max_completion_tokens` is the newer one, which some servers ignore.
+# models reject. `max_completion_tokens` is the newer one, which some servers ignore.
 NEWER, OLDER = "max_completion_tokens", "max_tokens"
 _BOUNDS: dict[Operation, tuple[str, ...]] = {
     "chat": (NEWER, OLDER),
     "completion": (OLDER,),
     "responses": ("max_output_tokens",),
 }
-_OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that refuse the older field
+_OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that reject the older field
 _STREAMING = frozenset({"responses", "image", "other"})  # where `stream` requests events
 _UNLIMITED = Raw(b"-1")
 _BODILESS = (204, 205, 304)
@@ -110,9 +110,9 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
             if fields.keys().isdisjoint(names):  # the usual case
                 fields[of_chats if call.operation == "chat" else names[0]] = Raw(b"%d" % tokens)
                 return fields
-            stated = {name: bytes(fields[name]) for name in names if name in fields and bytes(fields[name]) != b"null"}
-            for name in stated or (of_chats if call.operation == "chat" else names[0],):
-                if name not in stated or not 0 <= msgspec.json.decode(stated[name], type=float) <= tokens:
+            bounds = {name: bytes(fields[name]) for name in names if name in fields and bytes(fields[name]) != b"null"}
+            for name in bounds or (of_chats if call.operation == "chat" else names[0],):
+                if name not in bounds or not 0 <= msgspec.json.decode(bounds[name], type=float) <= tokens:
                     fields[name] = Raw(b"%d" % tokens)
         elif tokens is None and not self.takes_unlimited:  # without the field, the meaning is the same
             for name in _BOUNDS.get(call.operation, ()):

@@ -39,12 +39,12 @@ _SPANS = re.compile(rf"(?:{_SPAN.pattern})+", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # The wordings of OpenAI and Groq ("Please try again in 9m38s"), Azure ("retry after 22 seconds"), Gemini ("retry in
 # 34.07s").
-_WAIT_IN_WORDS = re.compile(
+_WAIT_IN_MESSAGE = re.compile(
     r"\b(?:try again|retry) (?:in|after) (?:((?:\d{1,15}(?:\.\d{1,15})?(?:ms|s|m|h|d))+)"
     r"|(\d{1,15}(?:\.\d{1,15})?) ?(milliseconds?|seconds?|minutes?|hours?|days?))\b",
     re.ASCII | re.IGNORECASE,
 )
-_SECONDS_IN_WORDS = {"milliseconds": 0.001, "seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
+_SECONDS_BY_UNIT = {"milliseconds": 0.001, "seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 # Numbers above these are points in time, not spans: 2001 in seconds, 1973 in milliseconds.
 _UNIX_S = 1e9
 _UNIX_MS = 1e11
@@ -59,7 +59,7 @@ def classify(status: int, headers: Headers, body: bytes, now_unix_s: float, rule
     is_fit = found.is_openai and kind.fault is not Fault.CREDENTIAL
     message, wait_s = f"the provider returned {status}", retry_after_s(headers, now_unix_s)
     if wait_s is None:
-        wait_s = _wait_in_words(kind, found.message)
+        wait_s = _wait_in_message(kind, found.message)
     return _failure(kind, scope, message, found, status=status, body=body if is_fit else None, wait_s=wait_s)
 
 
@@ -70,13 +70,13 @@ def classify_inside(error_body: bytes, rules: Rules = ()) -> Failure:
     kind, scope = judge(status, (error.code, error.type), error.message, rules)
     if kind is failures.UPSTREAM_REFUSED:
         kind = failures.UPSTREAM_ERROR  # it had begun to serve the request
-    message, wait_s = "the provider returned an error with status 200", _wait_in_words(kind, error.message)
+    message, wait_s = "the provider returned an error with status 200", _wait_in_message(kind, error.message)
     body = error_body if error.is_openai else None
     return _failure(kind, scope, message, error, status=status or 500, body=body, wait_s=wait_s)
 
 
 # Replaces a provider's own words, which often repeat a part of the key.
-_OF_A_KEY = {
+_KEY_MESSAGES = {
     failures.CREDENTIAL_REJECTED: "it rejects the provider key (replace it)",
     failures.BALANCE_EMPTY: "the account of the provider key has no balance or quota left (add credit)",
     failures.UPSTREAM_MODEL_DENIED: "the provider key has no access to this model (grant it, or restrict the key)",
@@ -97,15 +97,15 @@ def _failure(
     or repeat a part of a key. The client receives only the words about the request itself.
     """
     is_of_request = kind.fault is Fault.REQUEST or kind is failures.UPSTREAM_FORBIDDEN
-    said = error.message[:MAX_MESSAGE] if error.message and is_of_request else None
+    quoted = error.message[:MAX_MESSAGE] if error.message and is_of_request else None
     param = _FIELD.match(error.param or "")
     named = (("code", error.code), ("type", error.type), ("param", param[0] if param else None))
     shown = ", ".join(f"{name} {value}" for name, value in named if value and _IDENTIFIER.fullmatch(str(value)))
     message = f"{message} ({shown})" if shown else message
-    if kind in _OF_A_KEY:
-        message = f"{message}: {_OF_A_KEY[kind]}"
+    if kind in _KEY_MESSAGES:
+        message = f"{message}: {_KEY_MESSAGES[kind]}"
     return Failure(
-        kind, message, status=status, retry_after_s=wait_s, param=error.param, body=body, said=said, scope=scope
+        kind, message, status=status, retry_after_s=wait_s, param=error.param, body=body, said=quoted, scope=scope
     )
 
 
@@ -124,12 +124,12 @@ def read_error(body: bytes) -> _ProviderError | None:
         return None
     inner = found.get("error")
     source = inner if isinstance(inner, dict) else found
-    said = source.get("message") or (inner if isinstance(inner, str) else source.get("detail"))
-    if said is None and source is found:
+    message = source.get("message") or (inner if isinstance(inner, str) else source.get("detail"))
+    if message is None and source is found:
         return None
     code = source.get("code")
     return _ProviderError(
-        said if isinstance(said, str) or said is None else msgspec.json.encode(said).decode(),
+        message if isinstance(message, str) or message is None else msgspec.json.encode(message).decode(),
         _text(source.get("type")),
         code if isinstance(code, int) else _text(code),
         _text(source.get("param")),
@@ -166,32 +166,32 @@ def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:
             wait_s = _until(text, now_unix_s)
     if wait_s is None:
         waits = [
-            _reset_s(found.get(b"x-ratelimit-reset" + what, ""), now_unix_s)
-            for what in _LIMITED
-            if found.get(b"x-ratelimit-remaining" + what) == "0"
+            _reset_s(found.get(b"x-ratelimit-reset" + suffix, ""), now_unix_s)
+            for suffix in _LIMITED
+            if found.get(b"x-ratelimit-remaining" + suffix) == "0"
         ]
         wait_s = max((wait for wait in waits if wait is not None), default=None)
     return None if wait_s is None else min(max(wait_s, 0.0), MAX_WAIT_S)
 
 
-def _wait_in_words(kind: Kind, message: str | None) -> float | None:
+def _wait_in_message(kind: Kind, message: str | None) -> float | None:
     """Return the wait in seconds from the message of a provider that limits: several put it in no header."""
     if kind is not failures.UPSTREAM_RATE_LIMITED or not message:
         return None
-    found = _WAIT_IN_WORDS.search(message)
+    found = _WAIT_IN_MESSAGE.search(message)
     if found is None:
         return None
     spans, number, unit = found.groups()
     if spans:
         wait_s = sum(float(span) * _SECONDS[unit] for span, unit in _SPAN.findall(spans.lower()))
     else:
-        wait_s = float(number) * _SECONDS_IN_WORDS[unit.lower().removesuffix("s") + "s"]
+        wait_s = float(number) * _SECONDS_BY_UNIT[unit.lower().removesuffix("s") + "s"]
     return min(wait_s, MAX_WAIT_S)
 
 
 _LIMITED = (b"-requests", b"-tokens", b"")
 _WAIT_HEADERS = frozenset({b"retry-after-ms", b"retry-after"}).union(
-    b"x-ratelimit-" + what + kind for what in (b"remaining", b"reset") for kind in _LIMITED
+    b"x-ratelimit-" + suffix + kind for suffix in (b"remaining", b"reset") for kind in _LIMITED
 )
 
 

@@ -124,7 +124,7 @@ def is_empty(value: Raw) -> bool:
 
 
 def read_usage(usage: Raw, tier: str | None = None) -> Usage | None:
-    """Return the usage; `None` if it is missing or malformed, since an odd usage must not spoil a good answer."""
+    """Return the usage; `None` if it is missing or malformed, since that does not invalidate an answer."""
     if is_empty(usage):
         return None
     try:
@@ -239,7 +239,7 @@ class OpenAIStream(EventStream):
         try:
             chunk = read_leniently(_DECODER, data)
         except UNREADABLE as error:
-            return self._leave_out(error)
+            return self._skip(error)
         is_flat = chunk.choices is None and not is_empty(chunk.message)  # an error that is not wrapped in `error`
         if is_flat or not is_empty(chunk.error):
             self._fail(classify_inside(data, self._errors))

@@ -133,7 +133,7 @@ class TypedStream(EventStream):
         try:
             typed = read_leniently(_DECODER, data)
         except UNREADABLE as error:
-            return self._leave_out(error)
+            return self._skip(error)
         kind = typed.type or _name(event)
         if kind in _ERRORS or not is_empty(typed.error):
             self._fail(self._failure(kind, typed, data))

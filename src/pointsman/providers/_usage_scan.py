@@ -100,7 +100,7 @@ class JsonScan:
             self.feed(b"", is_last=True)
         if self.usage is None:
             return None
-        return told(Raw(self.usage), self.tier, self.calls if self.has_output and not self._depth else None)
+        return billed_usage(Raw(self.usage), self.tier, self.calls if self.has_output and not self._depth else None)
 
     @property
     def is_whole(self) -> bool:
@@ -172,9 +172,9 @@ class EventsScan:
 
     def take(self, whole: bytes) -> None:
         """Scan whole events. Nearly all have no usage, and are passed over after a search for its name."""
-        if _may_tell(whole):
+        if _may_have_usage(whole):
             for event in split_events(whole):
-                data = event_data(event) if _may_tell(event) else None
+                data = event_data(event) if _may_have_usage(event) else None
                 if data is not None:
                     self._take(data)
 
@@ -186,14 +186,14 @@ class EventsScan:
             if scan.calls or not self.calls:
                 self.calls = scan.calls
             else:  # of the calls in earlier events
-                usage = told(Raw(scan.usage or b""), scan.tier, self.calls) or usage
+                usage = billed_usage(Raw(scan.usage or b""), scan.tier, self.calls) or usage
             self.usage = usage
         elif scan.kind == _ITEM_DONE:
             for kind, count in scan.calls.items():
                 self.calls[kind] = self.calls.get(kind, 0) + count
 
 
-def _may_tell(data: bytes) -> bool:
+def _may_have_usage(data: bytes) -> bool:
     return data.find(b'"usage"') >= 0 or data.find(b'_call"') >= 0
 
 
@@ -227,7 +227,7 @@ def usage_in(body: bytes) -> Usage | None:
         for kind in _CALL.findall(body):
             name = kind.decode("ascii", "replace")
             calls[name] = calls.get(name, 0) + 1
-    return told(whole.usage, _word(whole.service_tier), calls)
+    return billed_usage(whole.usage, _word(whole.service_tier), calls)
 
 
 def _word(raw: Raw) -> str | None:
@@ -235,7 +235,7 @@ def _word(raw: Raw) -> str | None:
     return word[1].decode("ascii", "replace") if word is not None else None
 
 
-def told(usage: Raw, tier: str | None, calls: dict[str, int] | None) -> Usage | None:
+def billed_usage(usage: Raw, tier: str | None, calls: dict[str, int] | None) -> Usage | None:
     """Return a usage that counts tokens, else `None`; one in seconds, for example, is not valid. `calls` are those of
     tools in the answer, `None` if the answer does not show them. The usage's own count of them outranks it."""
     read = read_usage(usage, tier)

@@ -1,7 +1,7 @@
 """Any OpenAI-compatible server: OpenAI-compatible. https://platform.openai.com/docs/api-reference
 
 Nearly all of them read `max_tokens`, and some only that (Ollama, LM Studio, llama-cpp-python, older llama.cpp and
-vLLM). If a server ignores the bound, an answer may cost any amount. The models that refuse `max_tokens`, OpenAI's own,
+vLLM). If a server ignores the bound, an answer may cost any amount. The models that reject `max_tokens`, OpenAI's own,
 report it. A bound set by the client is not changed, since the client may well know the server. Its errors may be those
 of any server that people run themselves.
 """

@@ -38,20 +38,20 @@ def check_body(body: bytes) -> None:
         names += outside.count(b":")
         containers += outside.count(b"{") + outside.count(b"[")
         if values >= MAX_VALUES:
-            raise _refused(f"the body holds more than {MAX_VALUES} values in lists and objects; send fewer")
+            raise _rejection(f"the body holds more than {MAX_VALUES} values in lists and objects; send fewer")
         if names > MAX_NAMES:
-            raise _refused(f"the body holds more than {MAX_NAMES} fields, counted at every depth; send fewer")
+            raise _rejection(f"the body holds more than {MAX_NAMES} fields, counted at every depth; send fewer")
         if containers > MAX_CONTAINERS:
-            raise _refused(f"the body holds more than {MAX_CONTAINERS} objects and lists; send fewer")
+            raise _rejection(f"the body holds more than {MAX_CONTAINERS} objects and lists; send fewer")
 
 
 def check_fields(fields: dict[str, Raw]) -> None:
     """Raise `Rejection` for a body with too many fields, or with a long value in a field that should be short."""
     if len(fields) > MAX_FIELDS:
-        raise _refused(f"the body has {len(fields)} fields at its top level; send at most {MAX_FIELDS}")
+        raise _rejection(f"the body has {len(fields)} fields at its top level; send at most {MAX_FIELDS}")
     for name in _SHORT:
         if name in fields and memoryview(fields[name]).nbytes > MAX_FIELD_BYTES:
-            raise _refused(f"the field {name!r} is too long; send at most {MAX_FIELD_BYTES} bytes", name)
+            raise _rejection(f"the field {name!r} is too long; send at most {MAX_FIELD_BYTES} bytes", name)
 
 
 def count_prompts(prompt: Raw) -> int:
@@ -73,7 +73,7 @@ def count_names(text: bytes) -> int:
 
 
 def _outline(text: bytes) -> Iterator[bytes]:
-    """Yield the JSON marks that stand outside texts, piece by piece. Raises `Rejection` for a name without end."""
+    """Yield the JSON marks that stand outside texts, piece by piece. Raises `Rejection` for a name that is too long."""
     is_inside = is_escaped = is_long = False  # within a text; behind an odd number of backslashes; for a whole piece
     for start in range(0, len(text), _PIECE_BYTES):
         piece = text[start + is_escaped : start + _PIECE_BYTES]
@@ -84,15 +84,17 @@ def _outline(text: bytes) -> Iterator[bytes]:
         pieces = piece.translate(None, _OTHERS).split(b'"')
         if not is_inside or len(pieces) > 1:
             if is_long and pieces[1].startswith(b":"):
-                raise _refused(f"a field name in the body is too long; use at most {MAX_FIELD_BYTES} bytes")
+                raise _rejection(f"a field name in the body is too long; use at most {MAX_FIELD_BYTES} bytes")
             is_long = False
         else:
             is_long = True
         if not is_inside and pieces == [b""] and len(piece) > _PIECE_BYTES // 2 and piece.isspace():
-            raise _refused(f"the body holds more than {_PIECE_BYTES // 2} bytes of consecutive white space; remove it")
+            raise _rejection(
+                f"the body holds more than {_PIECE_BYTES // 2} bytes of consecutive white space; remove it"
+            )
         yield b"".join(pieces[is_inside::2])
         is_inside ^= len(pieces) % 2 == 0
 
 
-def _refused(message: str, param: str | None = None) -> Rejection:
+def _rejection(message: str, param: str | None = None) -> Rejection:
     return Rejection(Failure(failures.INVALID_REQUEST, message, param=param))

@@ -87,10 +87,10 @@ def cors_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:
 
 def preflight_lines(headers: Mapping[bytes, bytes], access: Access) -> bytes:
     """Return the header lines that answer a browser's preflight request."""
-    asked = headers.get(b"access-control-request-headers", b"")
+    requested = headers.get(b"access-control-request-headers", b"")
     lines = cors_lines(headers, access)
-    if asked and asked.isascii() and asked.decode().isprintable():
-        lines += b"access-control-allow-headers: %b\r\n" % asked
+    if requested and requested.isascii() and requested.decode().isprintable():
+        lines += b"access-control-allow-headers: %b\r\n" % requested
     return lines + b"access-control-allow-methods: %b\r\naccess-control-max-age: %d\r\n" % (
         _ALLOWED_METHODS,
         _MAX_AGE_S,

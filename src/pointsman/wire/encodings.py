@@ -9,7 +9,7 @@ import zlib
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Rejection
-from pointsman.wire.json_object import refuse
+from pointsman.wire.json_object import rejection
 from pointsman.wire.paths import Parse, ParsedHead
 from pointsman.wire.sse import BYTE_ORDER_MARK
 
@@ -37,7 +37,7 @@ def encoding_of(header: str) -> str:
     return name
 
 
-def refuse_encoded(encoding: str) -> None:
+def reject_encoded(encoding: str) -> None:
     """Raise `Rejection` for a compressed body that is passed on as it arrives."""
     if encoding:
         message = f"forms and files must not be compressed; send the body without the content encoding {encoding}"
@@ -58,7 +58,7 @@ def decoded(body: bytes, encoding: str) -> bytes:
             try:
                 piece = inflate.decompress(data, _PIECE_BYTES)
             except zlib.error:
-                raise refuse(
+                raise rejection(
                     f"the body is not valid {encoding}; correct the body or its content-encoding header",
                     "content-encoding",
                 ) from None
@@ -69,9 +69,9 @@ def decoded(body: bytes, encoding: str) -> bytes:
             pieces.append(piece)
             data = inflate.unconsumed_tail
             if not data and len(piece) < _PIECE_BYTES and not inflate.eof:
-                raise refuse(f"the {encoding} body is incomplete; send all of it", "content-encoding")
+                raise rejection(f"the {encoding} body is incomplete; send all of it", "content-encoding")
             if size > FREE_BYTES and size > MAX_RATIO * (length - len(data)):
-                raise refuse(
+                raise rejection(
                     f"the body expands to more than {MAX_RATIO} times its size; send it uncompressed",
                     "content-encoding",
                 )
@@ -80,9 +80,9 @@ def decoded(body: bytes, encoding: str) -> bytes:
             return b"".join(pieces)
         if not is_gzip:
             break
-    raise refuse(f"the body continues after the end of its {encoding} data; remove the rest", "content-encoding")
+    raise rejection(f"the body continues after the end of its {encoding} data; remove the rest", "content-encoding")
 
 
-def parse_encoded(parse: Parse, asked: ParsedHead, body: bytes) -> Call:
+def parse_encoded(parse: Parse, parsed: ParsedHead, body: bytes) -> Call:
     """Parse the call in a body that is encoded as its head says. Raises `Rejection`."""
-    return parse(asked, decoded(body, asked.content_encoding).removeprefix(BYTE_ORDER_MARK))
+    return parse(parsed, decoded(body, parsed.content_encoding).removeprefix(BYTE_ORDER_MARK))

@@ -8,7 +8,7 @@ from msgspec import Meta, Raw, Struct
 from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.domain.operations import Operation
 from pointsman.wire.dialects.openai import UNLIMITED
-from pointsman.wire.json_object import read_object, refuse, refuse_variants
+from pointsman.wire.json_object import read_object, reject_variants, rejection
 from pointsman.wire.paths import ParsedHead
 
 MAX_FALLBACKS = 16
@@ -52,21 +52,21 @@ ACTED_ON = frozenset(
 def check_names(model: str, fallbacks: Sequence[str] | None) -> None:
     """Raise `Rejection` for names of models that hold control characters: not every store accepts them."""
     if not model.isprintable():
-        raise refuse("the field 'model' holds control characters; send printable characters only", "model")
+        raise rejection("the field 'model' holds control characters; send printable characters only", "model")
     if fallbacks and not all(map(str.isprintable, fallbacks)):
-        raise refuse("the field 'fallbacks' holds control characters; send printable characters only", "fallbacks")
+        raise rejection("the field 'fallbacks' holds control characters; send printable characters only", "fallbacks")
 
 
-def most_tokens(*stated: int | None) -> int | None:
+def most_tokens(*bounds: int | None) -> int | None:
     """Return the bound that a request sets on its answer, or `None`. If it sets several, the highest counts: nobody
     knows which field a provider reads."""
-    if UNLIMITED in stated:
+    if UNLIMITED in bounds:
         return None
-    return max(bound or 0 for bound in stated) or None
+    return max(bound or 0 for bound in bounds) or None
 
 
 def generation_call(
-    asked: ParsedHead,
+    parsed: ParsedHead,
     operation: Operation,
     fields: dict[str, Raw],
     typed: Generation,
@@ -75,15 +75,15 @@ def generation_call(
     media: Media = NO_MEDIA,
 ) -> Call:
     """Build the call. Raises `Rejection` for faults that only the combination of fields shows."""
-    refuse_variants(fields, ACTED_ON)
+    reject_variants(fields, ACTED_ON)
     check_names(typed.model, typed.fallbacks)
     options = typed.stream_options
     if options is not None:
         if not typed.stream:
-            raise refuse(
+            raise rejection(
                 "the field 'stream_options' requires a stream; set 'stream' to true or remove it", "stream_options"
             )
-        refuse_variants(read_object(bytes(fields["stream_options"]), "stream_options."), _STREAM_OPTIONS)
+        reject_variants(read_object(bytes(fields["stream_options"]), "stream_options."), _STREAM_OPTIONS)
     fallbacks: tuple[str, ...] = ()
     if "fallbacks" in fields:
         del fields["fallbacks"]
@@ -93,8 +93,8 @@ def generation_call(
         max_tokens = most_tokens(max_completion_tokens, typed.max_tokens)
     return Call(
         operation=operation,
-        head=asked.head,
-        snapshot=asked.snapshot,
+        head=parsed.head,
+        snapshot=parsed.snapshot,
         model=typed.model,
         fields=fields,
         size=size,

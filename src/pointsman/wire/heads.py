@@ -11,7 +11,7 @@ from pointsman.domain.calls import RequestHead
 from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.snapshots import Snapshot
 from pointsman.wire.encodings import encoding_of
-from pointsman.wire.json_object import refuse
+from pointsman.wire.json_object import rejection
 from pointsman.wire.paths import PREFIX, ApiPath, ParsedHead, PathTable
 
 # The client's headers that go upstream. All others stay here: credentials, cookies, addresses, hop headers.
@@ -78,12 +78,14 @@ def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, s
     if path.startswith(_MODELS):  # SDKs escape the slash in a model's name; the path is not sent upstream
         path = unquote(path)
     if not _SAFE_PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
-        raise refuse("the path must hold only letters, digits and -_.~:@ between its slashes, and no segment . or ..")
+        raise rejection(
+            "the path must hold only letters, digits and -_.~:@ between its slashes, and no segment . or .."
+        )
     if not _SAFE_QUERY.fullmatch(query):
-        raise refuse("the query holds a character that is not allowed; percent-encode it")
+        raise rejection("the query holds a character that is not allowed; percent-encode it")
     for name in _CREDENTIALS:
         if query and f"&{query}".find(f"&{name}=") >= 0:
-            raise refuse(f"the query parameter {name!r} is not allowed; send the key in a header", name)
+            raise rejection(f"the query parameter {name!r} is not allowed; send the key in a header", name)
     return table.find(method, path), path + mark + query
 
 
@@ -108,14 +110,14 @@ def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) 
 def _text(name: str, value: bytes) -> str:
     text = value.decode("latin-1")
     if not (text.isascii() and text.replace("\t", " ").isprintable()):  # a line end here would begin a header upstream
-        raise refuse(f"the header {name} must hold printable ASCII characters only", name)
+        raise rejection(f"the header {name} must hold printable ASCII characters only", name)
     return text
 
 
 def _checked(text: Mapping[str, str], name: str) -> str | None:
     value = text.get(name)
     if value is not None and not 0 < len(value) <= _MAX_VALUE:
-        raise refuse(f"the header {name} must have 1 to {_MAX_VALUE} characters", name)
+        raise rejection(f"the header {name} must have 1 to {_MAX_VALUE} characters", name)
     return value
 
 
@@ -124,14 +126,14 @@ def _timeout_s(value: str | None) -> float | None:
         return None
     if not value.isdigit() or len(value) > _MAX_DIGITS or not 0 < int(value) <= _MAX_TIMEOUT_MS:
         name = "x-pointsman-timeout-ms"
-        raise refuse(f"the header {name} must be a whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}", name)
+        raise rejection(f"the header {name} must be a whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}", name)
     return int(value) / 1000
 
 
 def _tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     names = [name for name in headers if name.startswith(_TAG)]
     if len(names) > _MAX_TAGS:
-        raise refuse(
+        raise rejection(
             f"the request has {len(names)} {_TAG.decode()}<name> headers; send at most {_MAX_TAGS}", _TAG.decode()
         )
     tags: dict[str, str] = {}
@@ -139,7 +141,7 @@ def _tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:
         text = name.decode()
         value = _text(text, headers[name])
         if len(value) > _MAX_VALUE or len(text) == len(_TAG):
-            raise refuse(
+            raise rejection(
                 f"the header {text} must end with a name, and have at most {_MAX_VALUE} characters as its value",
                 text,
             )

@@ -64,7 +64,7 @@ def read_or(decoder: "msgspec.json.Decoder[T]", data: bytes | Raw, otherwise: T)
         return otherwise
 
 
-def refuse(message: str, param: str | None = None) -> Rejection:
+def rejection(message: str, param: str | None = None) -> Rejection:
     """Return a 400 that names the field."""
     return Rejection(Failure(failures.INVALID_REQUEST, message, param=param))
 
@@ -88,7 +88,7 @@ def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
         again = _ENCODER.encode(fields) if is_small else b""
         is_sure = is_small and (len(again) == len(body) or _size(again) == _size(body))
     except msgspec.ValidationError:
-        raise refuse('the body must be a JSON object, such as {"model": …}') from None
+        raise rejection('the body must be a JSON object, such as {"model": …}') from None
     except msgspec.DecodeError as error:
         raise Rejection(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {_why(body, error)}")) from None
     except RecursionError:
@@ -98,7 +98,7 @@ def read_object(body: bytes, place: str = "") -> dict[str, Raw]:
     if not is_small:
         check_fields(fields)
     if not is_sure:
-        _refuse_repeated_keys(body, fields, place)
+        _reject_repeated_keys(body, fields, place)
     return fields
 
 
@@ -131,7 +131,7 @@ def _size(valid: bytes) -> int:
     return len(msgspec.json.format(valid, indent=-1))
 
 
-def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw], place: str) -> None:
+def _reject_repeated_keys(body: bytes, fields: dict[str, Raw], place: str) -> None:
     """Walk the top level of `body`, which is known to be a valid object, key by key."""
     seen: set[str] = set()
     start = _SPACE.match(body)
@@ -142,13 +142,13 @@ def _refuse_repeated_keys(body: bytes, fields: dict[str, Raw], place: str) -> No
         # Of two equal keys `fields` holds the last value, so the walk stops at the first of them. If the values are
         # equal too, the walk passes that key twice.
         if key in seen or not body.startswith(value, match.end()):
-            raise refuse(f"the field {place + key!r} appears more than once; send it once", place + key)
+            raise rejection(f"the field {place + key!r} appears more than once; send it once", place + key)
         seen.add(key)
         after = _SPACE.match(body, match.end() + len(value))
         position = (after.end() if after else 0) + 1
 
 
-def refuse_variants(fields: dict[str, Raw], known: frozenset[str]) -> None:
+def reject_variants(fields: dict[str, Raw], known: frozenset[str]) -> None:
     """Reject names that differ from a known one only by case: some servers would take them for it.
 
     Case is folded as widely as Unicode allows, as Go's JSON reader does: it takes a long s (U+017F) for an s.
@@ -157,7 +157,7 @@ def refuse_variants(fields: dict[str, Raw], known: frozenset[str]) -> None:
         return
     for key in fields:  # folding makes no name shorter, and is slow for a long one
         if key not in known and len(key) <= MAX_KNOWN and key.casefold() in known:
-            raise refuse(f"unknown field {key!r}; did you mean {key.casefold()!r}?", key)
+            raise rejection(f"unknown field {key!r}; did you mean {key.casefold()!r}?", key)
 
 
 def _write_whole(fields: dict[str, Raw]) -> bool:
@@ -179,7 +179,7 @@ def check_shape(value: Raw, name: str, *shapes: str) -> None:
     view = memoryview(value)
     shape = _SHAPES.get(view[0], "number") if view.nbytes else shapes[0]
     if shape not in shapes:
-        raise refuse(f"the field {name!r}: expected `{' | '.join(shapes)}`, got `{shape}`", name)
+        raise rejection(f"the field {name!r}: expected `{' | '.join(shapes)}`, got `{shape}`", name)
 
 
 def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes, fields: dict[str, Raw]) -> T:
@@ -195,8 +195,8 @@ def read_typed(decoder: "msgspec.json.Decoder[T]", body: bytes, fields: dict[str
         param = place.rstrip("`") or None
         if match := re.search(r"missing required field `(\w+)`", message):
             param = f"{param}.{match[1]}" if param else match[1]
-            raise refuse(f"the field {param!r} is required", param) from None
+            raise rejection(f"the field {param!r} is required", param) from None
         at = f"the field {param!r}: " if param else ""
-        raise refuse(f"{at}{message[0].lower()}{message[1:]}", param) from None
+        raise rejection(f"{at}{message[0].lower()}{message[1:]}", param) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise Rejection(Failure(failures.INVALID_JSON, f"the body is not valid JSON: {error}")) from None

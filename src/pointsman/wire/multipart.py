@@ -1,7 +1,7 @@
 """A reader of forms in pieces: it finds the fields that the gateway acts on, and passes on only understood bytes. RFC
 7578.
 
-The gateway must send exactly what it decided on, and servers read forms in more ways than one. Some take line feeds for
+The gateway must send exactly what it decided on, and servers differ in how they read forms. Some take line feeds for
 line ends, some the last of two names, some text before or after the form. So a form is rejected unless every part of it
 can be read in one way only. A whole delimiter counts wherever it stands. A part gives its name once and in plain
 characters, and nothing stands before the first part or behind the last.
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Rejection
-from pointsman.wire.json_object import refuse
+from pointsman.wire.json_object import rejection
 from pointsman.wire.state import names_state
 
 MAX_HEAD_BYTES = 8 * 1024  # of one part
@@ -61,7 +61,7 @@ def boundary_of(content_type: str) -> bytes | None:
     match = _CONTENT_TYPE.fullmatch(content_type) if len(content_type) <= MAX_TYPE_BYTES else None
     if match is None or content_type.lower().count("boundary=") != 1:
         message = f"the content type {content_type[:200]!r} must have one boundary, and no other parameter than charset"
-        raise refuse(message, "content-type")
+        raise rejection(message, "content-type")
     return match["boundary"].encode("ascii")
 
 
@@ -124,7 +124,7 @@ class FormReader:
     def end(self) -> None:
         """Note the end of the body. Raises `Rejection` unless the form is whole."""
         if self._phase != "end":
-            raise refuse("the form is incomplete; end it with its last delimiter, --boundary--")
+            raise rejection("the form is incomplete; end it with its last delimiter, --boundary--")
 
     def _read(self, at: int) -> int | None:
         """Read on from `at`. Return the next position, or `None` if more bytes are needed."""
@@ -133,14 +133,14 @@ class FormReader:
             return self._read_content(at)
         if phase == "end":
             if held[at:].strip(b"\r\n"):
-                raise refuse("the form continues after its last delimiter; remove the rest")
+                raise rejection("the form continues after its last delimiter; remove the rest")
             return len(held) if len(held) > at else None
         begin = at + (len(b"\r\n") if phase == "delimiter" else 0)
         behind = begin + len(self._delimiter)
         if len(held) < behind + 2:
             return None
         if not held.startswith(self._delimiter, begin):
-            raise refuse(
+            raise rejection(
                 "the form does not begin with the boundary that its content type names; send that boundary first"
             )
         if held.startswith(b"--", behind):
@@ -154,14 +154,14 @@ class FormReader:
         found = held.find(delimiter, start)
         end = (found if found >= 0 else len(held) - len(delimiter) + 1) - len(b"\r\n")
         if self._name and end > start + MAX_VALUE_BYTES:
-            raise refuse(f"the field {self._name!r} is too long; send at most {MAX_VALUE_BYTES} bytes", self._name)
+            raise rejection(f"the field {self._name!r} is too long; send at most {MAX_VALUE_BYTES} bytes", self._name)
         if found < 0:
             if end <= start or self._name:
                 return None
             self._count_file(end - start)
             return end
         if end < start or held[end:found] != b"\r\n":
-            raise refuse("a part of the form holds the boundary; choose a boundary that no part contains")
+            raise rejection("a part of the form holds the boundary; choose a boundary that no part contains")
         if self._name:
             self._take_field(start, end)
         self._count_file(end - start)
@@ -172,14 +172,14 @@ class FormReader:
         held = self._held
         end = held.find(b"\r\n\r\n", behind)
         if (end if end >= 0 else len(held)) > behind + MAX_HEAD_BYTES:
-            raise refuse(f"a part of the form has too long headers; send at most {MAX_HEAD_BYTES} bytes")
+            raise rejection(f"a part of the form has too long headers; send at most {MAX_HEAD_BYTES} bytes")
         if end < 0:
             return None
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise refuse(f"the form has too many parts; send at most {MAX_PARTS}")
+            raise rejection(f"the form has too many parts; send at most {MAX_PARTS}")
         if not held.startswith(b"\r\n", behind):
-            raise refuse("a boundary of the form is not followed by a line end; send CRLF after each boundary")
+            raise rejection("a boundary of the form is not followed by a line end; send CRLF after each boundary")
         name, is_file, is_text = _read_part(bytes(held[behind + 2 : end]))
         self._is_file = is_file
         self.files += is_file
@@ -187,7 +187,7 @@ class FormReader:
             self._check_field(name, is_plain=is_text and not is_file)
             self._name = name
         elif (likely := next(filter(None, _PATH.split(name.lower())), "")) in self._wanted:
-            raise refuse(f"unknown field {name!r}; did you mean {likely!r}?", name)
+            raise rejection(f"unknown field {name!r}; did you mean {likely!r}?", name)
         self._phase = "content"
         return end + len(b"\r\n\r\n")
 
@@ -197,12 +197,12 @@ class FormReader:
 
     def _check_field(self, name: str, *, is_plain: bool) -> None:
         if name in self.fields:
-            raise refuse(f"the field {name!r} appears more than once; send it once", name)
+            raise rejection(f"the field {name!r} appears more than once; send it once", name)
         if self._is_decided:
             place = "before the file" if name in self._wanted else "at the beginning"
-            raise refuse(f"the field {name!r} comes too late in the form; send it {place}", name)
+            raise rejection(f"the field {name!r} comes too late in the form; send it {place}", name)
         if not is_plain:
-            raise refuse(
+            raise rejection(
                 f"the field {name!r} must be plain text; send it without a file name and with no other content type",
                 name,
             )
@@ -212,12 +212,12 @@ class FormReader:
         try:
             value = self._held[start:end].decode()
         except UnicodeDecodeError:
-            raise refuse(f"the field {name!r} must be valid UTF-8", name) from None
+            raise rejection(f"the field {name!r} must be valid UTF-8", name) from None
         if not value:
-            raise refuse(f"the field {name!r} is empty; set it or leave it out", name)
+            raise rejection(f"the field {name!r} is empty; set it or leave it out", name)
         if name not in self._wanted:
             if not _PLAIN_ID.fullmatch(value):
-                raise refuse(f"the field {name!r} must hold exactly one id; send several ids in a JSON body", name)
+                raise rejection(f"the field {name!r} must hold exactly one id; send several ids in a JSON body", name)
             self.named.append((name, value))
             return
         self.fields[name] = FormField(value, self._offset + start, self._offset + end)
@@ -229,11 +229,11 @@ def _read_part(head: bytes) -> tuple[str, bool, bool]:
     for line in head.split(b"\r\n"):
         match = _HEADER.fullmatch(line)
         if match is None or match[1].lower() in headers:
-            raise _odd(line)
+            raise _ambiguous(line)
         headers[match[1].lower()] = match[2]
     disposition = headers.get(b"content-disposition", b"")
     if not _DISPOSITION.fullmatch(disposition):
-        raise _odd(disposition)
+        raise _ambiguous(disposition)
     parameters = sorted((name.lower(), value) for name, value in _PARAMETERS.findall(disposition))
     name = _NAME.fullmatch(dict(parameters).get(b"name", b""))
     files = [value for parameter, value in parameters if parameter != b"name"]
@@ -242,14 +242,14 @@ def _read_part(head: bytes) -> tuple[str, bool, bool]:
         or name is None
         or any(map(_ANOTHER_NAME.search, files))
     ):
-        raise _odd(disposition)
+        raise _ambiguous(disposition)
     encoding = headers.get(b"content-transfer-encoding", b"")
     if encoding.lower() not in _IDENTITY:
-        raise _odd(encoding)
+        raise _ambiguous(encoding)
     return name[2].decode(), bool(files), _TEXT.fullmatch(headers.get(b"content-type", b"")) is not None
 
 
-def _odd(text: bytes) -> Rejection:
+def _ambiguous(text: bytes) -> Rejection:
     shown = text[:100].decode("utf-8", "replace")
     message = "a part of the form has malformed, repeated or ambiguous headers; send each once, with one plain name"
     return Rejection(Failure(failures.INVALID_REQUEST, message, said=repr(shown)))

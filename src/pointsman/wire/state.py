@@ -18,13 +18,13 @@ from msgspec import Raw, Struct
 from pointsman.domain.failures import Rejection
 from pointsman.domain.state import Named, Touched
 from pointsman.wire.bounds import SMALL_BYTES, count_names
-from pointsman.wire.json_object import UNREADABLE, read_or, refuse
+from pointsman.wire.json_object import UNREADABLE, read_or, rejection
 from pointsman.wire.short_texts import shorten
 
 MAX_ELEMENTS = 250_000  # of a field that is searched, counted by commas
 MAX_ENTRIES = 150_000  # of its objects and lists, together
 MAX_NAMED = 10_000  # ids in one request
-MAX_TOLD_PARTS = 20_000  # objects and lists of an answer that is read whole
+MAX_ANSWER_PARTS = 20_000  # objects and lists of an answer that is read whole
 MAX_ID_CHARS = 512
 ID = re.compile(rf"[!-~]{{1,{MAX_ID_CHARS}}}")
 
@@ -106,11 +106,11 @@ ITEMS: dict[str, tuple[str, ...]] = {
 _ITEM = "item"
 # Fields of answers that hold ids of objects made as a side effect. The other fields repeat ids from the request, and
 # naming an id makes nobody its owner.
-_TOLD_FIELDS = {
+_ANSWER_FIELDS = {
     name: FIELDS[name]
     for name in ("container_id", "error_file_id", "file_id", "output_file_id", "result_files", "thread_id")
 }
-_TOLD_OBJECTS = {"audio": "audio"}
+_ANSWER_OBJECTS = {"audio": "audio"}
 _LISTS_OF_ITEMS = frozenset({"input", "items"})
 
 # Kinds by the value of `object` in an answer.
@@ -196,13 +196,13 @@ def touched(
     return Touched(tuple(names), creates, lists, deletes, learns=learns, has_items=has_items, reads_all=reads_all)
 
 
-class _KeptSource(Struct):
+class _StoredSource(Struct):
     type: str | None = None
 
 
 class _DataSource(Struct):
     type: str | None = None
-    source: _KeptSource | None = None
+    source: _StoredSource | None = None
 
 
 _DATA_SOURCE = msgspec.json.Decoder(_DataSource | None)
@@ -215,7 +215,7 @@ def _reads_all(fields: Mapping[str, Raw]) -> str | None:
         try:
             found = _DATA_SOURCE.decode(fields.get(name, b"null"))
         except UNREADABLE:
-            raise refuse(f"the field {name!r} cannot be read", name) from None
+            raise rejection(f"the field {name!r} cannot be read", name) from None
         if found is None:
             continue
         kind = found.type if name == "data_source_config" else found.source.type if found.source is not None else None
@@ -278,22 +278,22 @@ def named_in(fields: Mapping[str, Raw]) -> list[Named]:
         if len(text) > SMALL_BYTES:
             text = shorten(text, MAX_ID_CHARS)
         if text.count(b",") > MAX_ELEMENTS:
-            raise _too_much(name)
+            raise _too_large(name)
         try:
             value = msgspec.json.decode(text)
         except UNREADABLE:
-            raise refuse(f"the field {name!r} cannot be read", name) from None
+            raise rejection(f"the field {name!r} cannot be read", name) from None
         try:
             for kind, one in _ids({name: value}, _IN_REQUESTS, FIELDS, OBJECTS):
                 found.setdefault(one, Named(kind, one, name))
             if count_names(text) != _members(value):
                 message = f"the field {name!r} holds an object with a duplicate name; send each name once"
-                raise refuse(message, name)
-        except _TooMuch:
-            raise _too_much(name) from None
+                raise rejection(message, name)
+        except _TooLarge:
+            raise _too_large(name) from None
     if len(found) > MAX_NAMED:
         message = f"the body names {len(found)} ids of stored objects; send at most {MAX_NAMED}"
-        raise refuse(message, next(reversed(found.values())).param)
+        raise rejection(message, next(reversed(found.values())).param)
     return list(found.values())
 
 
@@ -310,12 +310,12 @@ def _members(value: Any) -> int:
     return count
 
 
-class _TooMuch(Exception):  # noqa: N818 -- reported to the client in other words
+class _TooLarge(Exception):  # noqa: N818 -- reported to the client in other words
     """There are more than `MAX_ENTRIES`."""
 
 
-def _too_much(name: str) -> Rejection:
-    return refuse(
+def _too_large(name: str) -> Rejection:
+    return rejection(
         f"the field {name!r} has too many elements to be searched for ids of stored objects; send fewer", name
     )
 
@@ -337,7 +337,7 @@ def told_in(body: bytes, *, has_items: bool, refers: bool = True, makes_stores: 
 def _is_dense(body: bytes) -> bool:
     if len(body) <= SMALL_BYTES:
         return False
-    return body.count(b"{") + body.count(b"[") > MAX_TOLD_PARTS or body.count(b",") > 10 * MAX_TOLD_PARTS
+    return body.count(b"{") + body.count(b"[") > MAX_ANSWER_PARTS or body.count(b",") > 10 * MAX_ANSWER_PARTS
 
 
 def told_by(
@@ -346,11 +346,11 @@ def told_by(
     """Return the same for a decoded answer."""
     found: dict[tuple[str, str], None] = {}
     if refers:
-        with suppress(_TooMuch):
-            for one in _ids(value, _IN_ANSWERS, _TOLD_FIELDS, _TOLD_OBJECTS):
+        with suppress(_TooLarge):
+            for one in _ids(value, _IN_ANSWERS, _ANSWER_FIELDS, _ANSWER_OBJECTS):
                 found[one] = None
     if makes_stores:
-        found |= dict.fromkeys(_stores_made(value))
+        found |= dict.fromkeys(_new_vector_stores(value))
     top = value.get("id")
     if isinstance(top, str):
         found[TYPES.get(str(value.get("object")), ""), top] = None
@@ -363,7 +363,7 @@ def told_by(
     return [(kind, name) for kind, name in found if kind and ID.fullmatch(name)]
 
 
-def _stores_made(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _new_vector_stores(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the vector stores of a new assistant or thread, which may have been made with it."""
     tools = value.get("tool_resources")
     search = tools.get("file_search") if isinstance(tools, dict) else None
@@ -375,16 +375,16 @@ def _stores_made(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def id_of(body: bytes) -> str | None:
     """Return the id of the object that is the answer."""
-    found = read_or(_ANSWER, body, _KeptAnswer()).id
+    found = read_or(_ANSWER, body, _Identified()).id
     return found if found is not None and ID.fullmatch(found) else None
 
 
-class _KeptAnswer(Struct):
+class _Identified(Struct):
     id: str | None = None
     object: str | None = None
 
 
-_ANSWER = msgspec.json.Decoder(_KeptAnswer)
+_ANSWER = msgspec.json.Decoder(_Identified)
 
 
 def _ids(
@@ -398,13 +398,13 @@ def _ids(
         place, found = stack.pop()
         count += 1 + len(found)
         if count > MAX_ENTRIES:
-            raise _TooMuch
+            raise _TooLarge
         if isinstance(found, list):
             stack += [(place, one) for one in reversed(found) if isinstance(one, dict | list)]
             if place in fields:
                 yield from ((fields[place], one) for one in found if isinstance(one, str))
             continue
-        is_reference = fields is _TOLD_FIELDS and found.get("type") == _REFERENCE
+        is_reference = fields is _ANSWER_FIELDS and found.get("type") == _REFERENCE
         for name, inner in found.items():
             folded = name if name.islower() and name.isascii() else name.casefold()
             if isinstance(inner, str):

@@ -41,29 +41,29 @@ class StateStream:
                 self.made = match[1].decode()  # not a stream
             while self._read < FIRST_EVENTS and (match := _END.search(buffer)):
                 self._read += 1
-                found += self._told(buffer[: match.start()])
+                found += self._ids_in(buffer[: match.start()])
                 buffer = buffer[match.end() :]
         if self._read >= FIRST_EVENTS:
-            buffer = self._look_for_items(buffer, found) if self._has_items else b""
+            buffer = self._find_items(buffer, found) if self._has_items else b""
         elif len(buffer) > MAX_EVENT:
             self._read, buffer = FIRST_EVENTS, b""
         self._rest = buffer
         return found
 
-    def _look_for_items(self, buffer: bytes, found: list[tuple[str, str]]) -> bytes:
+    def _find_items(self, buffer: bytes, found: list[tuple[str, str]]) -> bytes:
         """Read the events that add items. Return the bytes to search again with the next piece."""
         while (at := buffer.find(_ADDED)) >= 0:
             start = buffer.rfind(b"\n", 0, at) + 1
             end = _END.search(buffer, at)
             if end is None:
                 return buffer[start:] if len(buffer) - start <= MAX_EVENT else b""
-            found += self._told(buffer[start : end.start()])
+            found += self._ids_in(buffer[start : end.start()])
             buffer = buffer[end.end() :]
         # The event's name may be cut, and the line that it stands in begins before it.
         start = buffer.rfind(b"\n") + 1
         return buffer[start:] if len(buffer) - start < 128 else buffer[1 - len(_ADDED) :]
 
-    def _told(self, event: bytes) -> list[tuple[str, str]]:
+    def _ids_in(self, event: bytes) -> list[tuple[str, str]]:
         lines = event.replace(b"\r\n", b"\n").split(b"\n")
         data = b"\n".join(line[5:] for line in lines if line.startswith(b"data:"))
         try:
@@ -73,10 +73,10 @@ class StateStream:
         if not isinstance(value, dict):
             return []
         response, item = value.get("response"), value.get("item")
-        thing = response if isinstance(response, dict) else value
-        if self.made is None and isinstance(thing.get("id"), str) and ID.fullmatch(thing["id"]):
-            self.made = thing["id"]
-        found = told_by(thing, has_items=self._has_items)
+        answer = response if isinstance(response, dict) else value
+        if self.made is None and isinstance(answer.get("id"), str) and ID.fullmatch(answer["id"]):
+            self.made = answer["id"]
+        found = told_by(answer, has_items=self._has_items)
         if isinstance(item, dict) and str(value.get("type")).startswith("response.output_item"):
             found += told_by({"output": [item]}, has_items=self._has_items)
         return found

@@ -68,8 +68,8 @@ _PROMPTS = ("messages", "input", "prompt", "instructions", "suffix")
 _TOOLS = ("tools", "functions")
 _FORMATS = ("response_format", "text")
 _READ = (*_PROMPTS, *_TOOLS, *_FORMATS)
-_UNTOLD = frozenset({"role", "type", "id", "status", "call_id", "tool_call_id"})  # of a message or a part
-_HEARD = frozenset({"input_audio", "audio_url"})
+_NOT_PROMPT = frozenset({"role", "type", "id", "status", "call_id", "tool_call_id"})  # of a message or a part
+_AUDIO_TYPES = frozenset({"input_audio", "audio_url"})
 _EMPTY = frozenset({b"null", b"[]", b"{}"})
 _GENERATING = frozenset({"chat", "completion", "responses"})
 
@@ -169,7 +169,7 @@ def in_input(value: Raw | None) -> Media:
     return media
 
 
-def in_ranked(fields: Mapping[str, Raw]) -> Media:
+def in_ranking(fields: Mapping[str, Raw]) -> Media:
     """Return the media in embedded, ranked or moderated values: texts, or objects with parts in them, in any of some
     fields. https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html (`Score API`, `Re-rank API`)"""
     media = NO_MEDIA
@@ -190,7 +190,7 @@ def in_pictures(fields: Mapping[str, Raw]) -> Media:
     return Media(count, count * MEDIA_TOKENS) if count else NO_MEDIA
 
 
-def in_heard(fields: Mapping[str, Raw]) -> Media:
+def in_audio_request(fields: Mapping[str, Raw]) -> Media:
     """Return a recording that a request names but does not hold: it may have any length."""
     name = next((name for name in _RECORDINGS if bytes(fields.get(name, b"")) not in _NOTHING), "")
     return Media(elsewhere=name) if name else NO_MEDIA
@@ -204,8 +204,8 @@ def in_earlier_audio(audio: Raw) -> Media:
 def in_recording(size: int, elsewhere: str = "") -> Media:
     """Return a form of so many bytes with one recording, as if all of it were an MP3 file. `elsewhere` is the field
     that names another recording."""
-    heard = RECORDING_TOKENS + -(-size * AUDIO_TOKENS_PER_S // MP3_BYTES_PER_S)
-    return Media(1, max(FORM_TOKENS, heard), size, elsewhere)
+    tokens = RECORDING_TOKENS + -(-size * AUDIO_TOKENS_PER_S // MP3_BYTES_PER_S)
+    return Media(1, max(FORM_TOKENS, tokens), size, elsewhere)
 
 
 def _in_item(item: bytes) -> Media:
@@ -414,7 +414,7 @@ def _about_fields(text: bytes) -> int:
         if name in _LISTS and value.startswith((b"[", b"{")):
             parts = _ITEMS.decode(value) if value.startswith(b"[") else [raw]
             total += sum(_about_part(bytes(part)) for part in parts)
-        elif name not in _UNTOLD:
+        elif name not in _NOT_PROMPT:
             total += _about_value(value)
     return total
 
@@ -426,7 +426,7 @@ def _about_part(text: bytes) -> int:
     kind = _STRING.decode(fields["type"]) if "type" in fields else next(iter(TYPES.intersection(fields)), "")
     if kind in IMAGES:
         return IMAGE_TOKENS
-    if kind in _HEARD:
+    if kind in _AUDIO_TYPES:
         return _about_recording(len(text) * 3 // 4)
     if kind in TYPES:
         return max(FILE_TOKENS, len(text) * 3 // 4 // FILE_BYTES_PER_TOKEN)

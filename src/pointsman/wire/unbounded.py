@@ -40,21 +40,21 @@ _CLIENTS = frozenset(
     | {"bash", "text_editor", "memory"}  # Anthropic's
 )
 _DATE = re.compile(r"_(?:\d{8}|\d{4}_\d{2}_\d{2})$")  # of the version of a tool
-_KEPT = {"previous_response_id", "conversation", "prompt"}
+_STORED = {"previous_response_id", "conversation", "prompt"}
 _CACHED = {"cached_content", "extra_body", "google"}
 _SEARCHES = {"web_search_options", "enable_search", "web_search"}
 _OTHERS = ("models", "preset")  # these have another model answer
 _GENERATING = frozenset({"chat", "completion", "responses"})
 _FIELDS = frozenset(
     {"tools", "search_parameters", "plugins", *_OTHERS, "prediction", "input", "max_tool_calls"}
-    | _KEPT | _CACHED | _SEARCHES
+    | _STORED | _CACHED | _SEARCHES
 )  # fmt: skip
 _NOTHING = frozenset({b"null", b"false", b'""', b"[]"})
 _SOURCES = 20  # that xAI searches if a request sets no number
 _RESULTS = 5  # that OpenRouter adds if a request sets no number
 
 # Items of an input that refer to an object which the provider stores or unpacks.
-_STANDING_FOR = frozenset(
+_REFERENCES = frozenset(
     {"item_reference", "compaction", "compaction_summary", "additional_tools", "mcp_approval_response"}
 )
 
@@ -128,20 +128,20 @@ def unbounded_in(call: Call) -> Unbounded | None:
     fields, elsewhere = call.fields, call.media.elsewhere
     if not elsewhere and _FIELDS.isdisjoint(fields):
         return None
-    stated = {name: bytes(fields[name]) for name in _FIELDS.intersection(fields)}
-    stated = {name: value for name, value in stated.items() if value not in _NOTHING}
+    present = {name: bytes(fields[name]) for name in _FIELDS.intersection(fields)}
+    present = {name: value for name, value in present.items() if value not in _NOTHING}
     field, predicted = elsewhere, 0
     if call.operation not in _GENERATING:
         return Unbounded(field) if field else None
     if call.operation == "responses":
-        field = next((name for name in sorted(_KEPT) if name in stated), "") or field
-        field = field or _in_items(stated.get("input", b""))
+        field = next((name for name in sorted(_STORED) if name in present), "") or field
+        field = field or _in_items(present.get("input", b""))
     else:
-        field = _cached(stated) or field
-        predicted = len(stated.get("prediction", b""))
-    uses = _services(stated)
-    if "tools" in stated:
-        uses += _tools(stated["tools"], _count(stated.get("max_tool_calls")))
+        field = _cached(present) or field
+        predicted = len(present.get("prediction", b""))
+    uses = _services(present)
+    if "tools" in present:
+        uses += _tools(present["tools"], _count(present.get("max_tool_calls")))
     if uses and not field:
         field = uses[0].field
     return Unbounded(field, tuple(uses), predicted) if field or predicted else None
@@ -186,30 +186,30 @@ def _environment(tool: _Tool) -> _Environment | None:
     return read_or(_ENVIRONMENT, tool.container, _Environment(memory_limit="unknown"))
 
 
-def _services(stated: dict[str, bytes]) -> list[Use]:
+def _services(present: dict[str, bytes]) -> list[Use]:
     """Return the searches that a request allows its provider, and other services it requests."""
-    uses = [Use(name, 1, name) for name in sorted(_SEARCHES) if name in stated]
-    if "search_parameters" in stated:
-        search = read_or(_SEARCH, stated["search_parameters"], _Search(max_search_results=MAX_USES))
+    uses = [Use(name, 1, name) for name in sorted(_SEARCHES) if name in present]
+    if "search_parameters" in present:
+        search = read_or(_SEARCH, present["search_parameters"], _Search(max_search_results=MAX_USES))
         if search.mode != "off":
             count = search.max_search_results
             uses.append(Use("live_search", _SOURCES if count is None else count, "search_parameters"))
-    if "plugins" in stated:
+    if "plugins" in present:
         try:
-            for plugin in _PLUGINS.decode(stated["plugins"]):
+            for plugin in _PLUGINS.decode(present["plugins"]):
                 if plugin.enabled is not False:
                     count = plugin.max_results
                     uses.append(Use(f"plugin:{plugin.id}", _RESULTS if count is None else count, "plugins"))
         except UNREADABLE:
             uses.append(Use("unknown", USES, "plugins"))
-    return uses + [Use(name, 1, name) for name in _OTHERS if name in stated]
+    return uses + [Use(name, 1, name) for name in _OTHERS if name in present]
 
 
-def _cached(stated: dict[str, bytes]) -> str:
+def _cached(present: dict[str, bytes]) -> str:
     """Return the field that names content stored by the provider."""
-    if "cached_content" in stated:
+    if "cached_content" in present:
         return "cached_content"
-    return next((name for name in ("extra_body", "google") if b"cached_content" in stated.get(name, b"")), "")
+    return next((name for name in ("extra_body", "google") if b"cached_content" in present.get(name, b"")), "")
 
 
 def _in_items(text: bytes) -> str:
@@ -227,7 +227,7 @@ def _in_items(text: bytes) -> str:
         elif kind == "reasoning":
             is_bounded = bytes(item.encrypted_content) not in _NOTHING
         else:
-            is_bounded = kind not in _STANDING_FOR
+            is_bounded = kind not in _REFERENCES
         if not is_bounded:
             return "input"
     return ""

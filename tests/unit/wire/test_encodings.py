@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fakes.wire import refused
 from pointsman.wire import encodings
-from pointsman.wire.encodings import FREE_BYTES, MAX_MEMBERS, decoded, encoding_of, refuse_encoded
+from pointsman.wire.encodings import FREE_BYTES, MAX_MEMBERS, decoded, encoding_of, reject_encoded
 
 TEXT = b'{"model":"m","messages":[]}' * 100
 
@@ -79,5 +79,5 @@ def test_what_is_not_accepted_is_told_what_is(header: str) -> None:
 
 
 def test_what_is_passed_on_unread_must_be_plain() -> None:
-    refuse_encoded("")
-    assert refused(lambda: refuse_encoded("gzip")).kind.status == 415
+    reject_encoded("")
+    assert refused(lambda: reject_encoded("gzip")).kind.status == 415

@@ -11,7 +11,7 @@ from fakes.corpora import shared
 from fakes.wire import parse, refused
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Rejection
-from pointsman.wire.json_object import read_object, read_typed, refuse_variants
+from pointsman.wire.json_object import read_object, read_typed, reject_variants
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def test_lone_surrogates_do_not_reach_anybody() -> None:
 @pytest.mark.parametrize("name", ["Model", "MODEL", "Messages", "Max_Tokens", "\u017ftream", "to\u212a", "\u017ftop"])
 def test_other_spellings_of_known_names_are_refused(name: str) -> None:
     known = frozenset({"model", "messages", "max_tokens", "stream", "tok", "stop"})
-    failure = refused(lambda: refuse_variants({name: msgspec.Raw(b"1")}, known))
+    failure = refused(lambda: reject_variants({name: msgspec.Raw(b"1")}, known))
     assert failure.param == name
     assert "did you mean" in failure.message
 
 
 def test_unknown_names_of_any_case_pass() -> None:
-    refuse_variants({"Metadata": msgspec.Raw(b"1"), "models": msgspec.Raw(b"1")}, frozenset({"model"}))
+    reject_variants({"Metadata": msgspec.Raw(b"1"), "models": msgspec.Raw(b"1")}, frozenset({"model"}))
 
 
 class _Inner(Struct):

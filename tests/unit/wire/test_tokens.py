@@ -19,11 +19,11 @@ from pointsman.wire.tokens import (
     RECORDING_TOKENS,
     TYPES,
     WAV_BYTES_PER_S,
+    in_audio_request,
     in_content,
-    in_heard,
     in_input,
     in_pictures,
-    in_ranked,
+    in_ranking,
     in_recording,
 )
 
@@ -193,15 +193,15 @@ def test_what_is_ranked_may_hold_media() -> None:
         {"documents": {"content": images}},
         {"input": [{"content": images}]},
     ):
-        assert in_ranked({name: raw(value) for name, value in fields.items()}).count >= 9
-    assert in_ranked({"query": raw("x"), "documents": raw(["image_url", {"text": "y"}])}).tokens <= MEDIA_TOKENS
+        assert in_ranking({name: raw(value) for name, value in fields.items()}).count >= 9
+    assert in_ranking({"query": raw("x"), "documents": raw(["image_url", {"text": "y"}])}).tokens <= MEDIA_TOKENS
     video = {"documents": raw({"content": [{"type": "video_url", "video_url": {"url": "https://host/x.mp4"}}]})}
-    assert in_ranked(video).elsewhere == "video_url"
+    assert in_ranking(video).elsewhere == "video_url"
 
 
 def test_a_recording_that_is_only_named_is_elsewhere() -> None:
-    assert in_heard({"file_url": raw("https://host/x.mp3")}).elsewhere == "file_url"
-    assert in_heard({"input": raw("Say this"), "file_id": raw(None)}) is NO_MEDIA
+    assert in_audio_request({"file_url": raw("https://host/x.mp3")}).elsewhere == "file_url"
+    assert in_audio_request({"input": raw("Say this"), "file_id": raw(None)}) is NO_MEDIA
     assert in_recording(300, "url").elsewhere == "url"
 
 

@@ -14,7 +14,7 @@ from pointsman.domain.calls import NO_MEDIA, Call
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.dialects.openai import UNLIMITED
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
-from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse
+from pointsman.wire.json_object import check_shape, read_object, read_typed, rejection
 from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import may_name, may_name_by_field, touched_by_chat
 from pointsman.wire.tokens import in_content, in_earlier_audio
@@ -58,7 +58,7 @@ _LARGE_DECODER = msgspec.json.Decoder(_LargeChat)
 _DECODER = msgspec.json.Decoder(_Chat)
 
 
-def parse(asked: ParsedHead, body: bytes) -> Call:
+def parse(parsed: ParsedHead, body: bytes) -> Call:
     """Parse a chat completion. Raises `Rejection`."""
     fields = read_object(body)
     if len(body) <= SMALL_BYTES:
@@ -68,7 +68,7 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         for number, one in enumerate(large.messages):
             check_shape(one.role, f"messages[{number}].role", "str")
     if typed.max_completion_tokens == 0:
-        raise refuse("the field 'max_completion_tokens' must be 1 or more", "max_completion_tokens")
+        raise rejection("the field 'max_completion_tokens' must be 1 or more", "max_completion_tokens")
     if typed.tools is not _NONE:
         check_shape(typed.tools, "tools", "array", "null")
     if typed.response_format is not _NONE:
@@ -83,7 +83,7 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
             media += in_earlier_audio(message.audio)
             names = True
     call = generation_call(
-        asked, "chat", fields, typed, len(body), max_completion_tokens=typed.max_completion_tokens, media=media
+        parsed, "chat", fields, typed, len(body), max_completion_tokens=typed.max_completion_tokens, media=media
     )
     if not names and media == NO_MEDIA:
         return call

@@ -11,7 +11,7 @@ from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
-from pointsman.wire.json_object import check_shape, read_object, read_typed, refuse, refuse_variants
+from pointsman.wire.json_object import check_shape, read_object, read_typed, reject_variants, rejection
 from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import touched_by_chat
 from pointsman.wire.tokens import in_content, in_input
@@ -36,25 +36,25 @@ class _Embedding(Struct, kw_only=True):
 _DECODER = msgspec.json.Decoder(_Embedding)
 
 
-def parse(asked: ParsedHead, body: bytes) -> Call:
+def parse(parsed: ParsedHead, body: bytes) -> Call:
     """Parse an embeddings request. Raises `Rejection`."""
     fields = read_object(body)
     typed = read_typed(_DECODER, body, fields)
     media = NO_MEDIA
     if typed.messages is None:
         if typed.input is _NONE:
-            raise refuse("the field 'input' is required; set it to a string or a list", "input")
+            raise rejection("the field 'input' is required; set it to a string or a list", "input")
         check_shape(typed.input, "input", "str", "array")
         media = in_input(typed.input)
     for message in typed.messages or ():
         media += in_content(message.content)
     state = touched_by_chat(fields) if typed.messages is not None else None
-    refuse_variants(fields, ACTED_ON)
+    reject_variants(fields, ACTED_ON)
     fields.pop("fallbacks", None)
     return Call(
         operation="embedding",
-        head=asked.head,
-        snapshot=asked.snapshot,
+        head=parsed.head,
+        snapshot=parsed.snapshot,
         model=typed.model,
         fields=fields,
         size=len(body),

@@ -17,11 +17,11 @@ from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.domain.operations import STATEFUL, Operation
 from pointsman.wire.dialects.openai import UNLIMITED, is_response_creation
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check_names, most_tokens
-from pointsman.wire.json_object import read_object, read_typed, refuse, refuse_variants
+from pointsman.wire.json_object import read_object, read_typed, reject_variants, rejection
 from pointsman.wire.multipart import FormReader, boundary_of
 from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.state import touched
-from pointsman.wire.tokens import MEDIA_TOKENS, in_heard, in_input, in_pictures, in_ranked, in_recording
+from pointsman.wire.tokens import MEDIA_TOKENS, in_audio_request, in_input, in_pictures, in_ranking, in_recording
 
 
 class _Any(Struct, kw_only=True):
@@ -41,24 +41,24 @@ _RECORDING_FIELDS = frozenset({"url", "file_url"})  # of a form: Groq's and Mist
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "PUT", "PATCH"})
 
 
-def parse(asked: ParsedHead, body: bytes) -> Call:
+def parse(parsed: ParsedHead, body: bytes) -> Call:
     """Parse a call that has a JSON body or none. Raises `Rejection`."""
     fields: dict[str, Raw] = {}
     typed = _Any()
     if body:
         fields = read_object(body)
         typed = read_typed(_DECODER, body, fields)
-        refuse_variants(fields, ACTED_ON)
+        reject_variants(fields, ACTED_ON)
         check_names(typed.model or "", typed.fallbacks)
         if typed.max_output_tokens == 0:
-            raise refuse("the field 'max_output_tokens' must be 1 or more", "max_output_tokens")
+            raise rejection("the field 'max_output_tokens' must be 1 or more", "max_output_tokens")
         fields.pop("fallbacks", None)
-    choices = _images(typed.n) if asked.api.operation == "image" else 1
-    max_tokens = most_tokens(typed.max_output_tokens) if asked.api.operation == "responses" else None
+    choices = _images(typed.n) if parsed.api.operation == "image" else 1
+    max_tokens = most_tokens(typed.max_output_tokens) if parsed.api.operation == "responses" else None
     return Call(
-        operation=asked.api.operation,
-        head=asked.head,
-        snapshot=asked.snapshot,
+        operation=parsed.api.operation,
+        head=parsed.head,
+        snapshot=parsed.snapshot,
         model=typed.model or "",
         fields=fields,
         size=len(body),
@@ -69,9 +69,9 @@ def parse(asked: ParsedHead, body: bytes) -> Call:
         max_tokens=max_tokens,
         stated_tokens=max_tokens,
         raw_body=None if fields else body,
-        stateful=_is_stateful(asked, typed),
-        media=_media(asked.api.operation, fields) if fields else NO_MEDIA,
-        state=touched(asked.head.method, asked.head.path, fields, stores=typed.store is not False),
+        stateful=_is_stateful(parsed, typed),
+        media=_media(parsed.api.operation, fields) if fields else NO_MEDIA,
+        state=touched(parsed.head.method, parsed.head.path, fields, stores=typed.store is not False),
     )
 
 
@@ -82,8 +82,8 @@ def _media(operation: Operation, fields: Mapping[str, Raw]) -> Media:
     if operation == "image":
         return in_pictures(fields)
     if operation == "audio":
-        return in_heard(fields)
-    return in_ranked(fields)
+        return in_audio_request(fields)
+    return in_ranking(fields)
 
 
 def _images(n: Raw) -> int:
@@ -92,28 +92,28 @@ def _images(n: Raw) -> int:
         count = _COUNT.decode(bytes(n))
         if count is None or count.is_integer():
             return int(count or 1)
-        raise refuse("the field 'n' must be a whole number from 1 to 128", "n")
+        raise rejection("the field 'n' must be a whole number from 1 to 128", "n")
     except msgspec.DecodeError:
-        raise refuse("the field 'n' must be a whole number from 1 to 128", "n") from None
+        raise rejection("the field 'n' must be a whole number from 1 to 128", "n") from None
 
 
-def _is_stateful(asked: ParsedHead, typed: _Any) -> bool:
-    operation = asked.api.operation
+def _is_stateful(parsed: ParsedHead, typed: _Any) -> bool:
+    operation = parsed.api.operation
     if operation != "responses":
         return operation in STATEFUL
     # A response is stored unless the client disables it. A request that refers to a stored one must reach its account.
     refers = any(bytes(raw) != b"null" for raw in (typed.previous_response_id, typed.conversation))
-    return refers or not is_response_creation(asked.head.method, asked.head.path) or typed.store is not False
+    return refers or not is_response_creation(parsed.head.method, parsed.head.path) or typed.store is not False
 
 
-def form_reader(asked: ParsedHead, length: int | None, most_held: int, *, finds_state: bool) -> FormReader | None:
+def form_reader(parsed: ParsedHead, length: int | None, most_held: int, *, finds_state: bool) -> FormReader | None:
     """Return the reader of a form with a body of `length`. At most `most_held` bytes may be held back. The result is
     `None` if the body is not a form, or is kept as it is. Raises `Rejection`."""
-    boundary = boundary_of(asked.head.content_type) if asked.api.operation != "file" else None
+    boundary = boundary_of(parsed.head.content_type) if parsed.api.operation != "file" else None
     if boundary is None:
         return None
     # Each image of a form costs, and so does each second of a recording of unknown length.
-    is_image = asked.api.operation == "image"
+    is_image = parsed.api.operation == "image"
     wanted = frozenset({"model", "n"} if is_image else {"model"})
     reads_on = is_image or length is None or length <= most_held
     optional = frozenset() if is_image else _RECORDING_FIELDS
@@ -121,7 +121,7 @@ def form_reader(asked: ParsedHead, length: int | None, most_held: int, *, finds_
 
 
 def form_call(
-    asked: ParsedHead,
+    parsed: ParsedHead,
     size: int,
     values: Mapping[str, str] | None = None,
     files: int = 0,
@@ -134,7 +134,7 @@ def form_call(
     values = values or {}
     model = values.get("model", "")
     check_names(model, None)
-    operation = asked.api.operation
+    operation = parsed.api.operation
     media = NO_MEDIA
     if operation == "audio":
         media = in_recording(size, next((name for name in _RECORDING_FIELDS if name in values), ""))
@@ -143,15 +143,15 @@ def form_call(
     choices = _images(Raw(values["n"].encode())) if "n" in values else 1
     return Call(
         operation=operation,
-        head=asked.head,
-        snapshot=asked.snapshot,
+        head=parsed.head,
+        snapshot=parsed.snapshot,
         model=model,
         size=size,
         choices=choices,
         answers=choices,
         stateful=True,
         media=media,
-        state=touched(asked.head.method, asked.head.path, {}, form=named),
+        state=touched(parsed.head.method, parsed.head.path, {}, form=named),
     )
 
 

@@ -25,24 +25,24 @@ _BY_FIELD = (
     ("audio", "audio_out"),
 )
 _FORMATS = ("response_format", "text")  # of chat completions and of responses
-_TELLING = frozenset((*(name for name, _ in _BY_FIELD), *_FORMATS))
+_FEATURE_FIELDS = frozenset((*(name for name, _ in _BY_FIELD), *_FORMATS))
 _BY_PART = (
     (b'"image_url"', "vision"),
     (b'"input_image"', "vision"),
     (b'"input_audio"', "audio_in"),
 )
-_READING = frozenset({"GET", "HEAD", "DELETE"})
-_KEPT = STATEFUL | {"responses"}
+_READ_METHODS = frozenset({"GET", "HEAD", "DELETE"})
+_STORED = STATEFUL | {"responses"}
 _TRUE = Raw(b"true")
 
 
-def needs(call: Call, asked: Iterable[str]) -> set[str]:
-    """Return the capabilities in `asked` that the call needs."""
+def needs(call: Call, capabilities: Iterable[str]) -> set[str]:
+    """Return the capabilities in `capabilities` that the call needs."""
     fields = call.fields
     if not fields or call.operation not in _GENERATING:
         return set()
     found: set[str] = set()
-    if not _TELLING.isdisjoint(fields):
+    if not _FEATURE_FIELDS.isdisjoint(fields):
         found = {need for name, need in _BY_FIELD if name in fields and bytes(fields[name]) not in _EMPTY}
         if any(b'"json_schema"' in bytes(fields[name]) for name in _FORMATS if name in fields):
             found.add("json_schema")
@@ -50,7 +50,7 @@ def needs(call: Call, asked: Iterable[str]) -> set[str]:
     if call.media.count and prompt is not None:
         text = bytes(prompt)
         found |= {need for mark, need in _BY_PART if mark in text}
-    return found.intersection(asked) if found else found
+    return found.intersection(capabilities) if found else found
 
 
 def service_tier(call: Call) -> str | None:
@@ -73,13 +73,13 @@ def takes_bound(call: Call) -> bool:
 
 
 def is_free(call: Call) -> bool:
-    """Return whether no provider charges for the call: reads of stored objects, orders to stop, and uploads."""
-    if call.head.method in _READING or call.operation == "file":
+    """Return whether no provider charges for the call: reads of stored objects, cancellations, and uploads."""
+    if call.head.method in _READ_METHODS or call.operation == "file":
         return True
-    return call.operation in _KEPT and _is_order(call.head.path.partition("?")[0])
+    return call.operation in _STORED and _is_free_action(call.head.path.partition("?")[0])
 
 
-def _is_order(path: str) -> bool:
+def _is_free_action(path: str) -> bool:
     return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
 
 
