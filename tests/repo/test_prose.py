@@ -18,13 +18,10 @@ NOT_YET = {
     "src/pointsman/engine",
     "src/pointsman/runtime",
     "tests/unit/config",
-    "tests/unit/domain",
     "tests/unit/engine",
     "tests/unit/journal",
-    "tests/unit/providers",
     "tests/unit/runtime",
     "tests/unit/transport",
-    "tests/unit/wire",
 }
 HEADLESS = re.compile(
     r"(?:(?:Of|For|From|By|To|In) )?(?:What|Who|Whom|Whose|Whether|Where|Which)\b(?!-)", re.IGNORECASE

@@ -1,4 +1,4 @@
-"""The closed table of what can go wrong."""
+"""The closed table of failures."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from pointsman.domain.failures import Failure, Fault, Kind, Rejection
 ROWS = [value for value in vars(failures).values() if isinstance(value, Kind)]
 
 
-def test_every_row_has_a_code_of_its_own() -> None:
+def test_every_row_has_a_unique_code() -> None:
     assert len({row.code for row in ROWS}) == len(ROWS)
     assert {row.code: row for row in ROWS} == failures.KINDS
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code)
-def test_a_row_is_an_error_a_client_understands(row: Kind) -> None:
+def test_every_row_has_a_valid_status_and_type(row: Kind) -> None:
     assert row.code == row.code.lower()
     assert 400 <= row.status <= 599
     assert row.type
@@ -26,8 +26,8 @@ def test_a_row_is_an_error_a_client_understands(row: Kind) -> None:
         assert row.status == 502  # a client must not take the gateway's key for its own
 
 
-def test_a_refusal_carries_its_failure() -> None:
+def test_rejection_carries_its_failure() -> None:
     failure = Failure(failures.INVALID_JSON, "not JSON")
-    refusal = Rejection(failure)
-    assert refusal.failure is failure
-    assert str(refusal) == "not JSON"
+    rejection = Rejection(failure)
+    assert rejection.failure is failure
+    assert str(rejection) == "not JSON"

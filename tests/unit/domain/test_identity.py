@@ -7,7 +7,7 @@ ME = VirtualKey(name="me", digest=b"1")
 
 
 class Table(KeyTable):
-    """A table that knows one key, and makes it only when it is asked for."""
+    """A table with one key, which is made only when it is looked up."""
 
     def named(self, name: str) -> VirtualKey | None:
         return ME if name == "me" else None
@@ -25,11 +25,11 @@ class Table(KeyTable):
         return 1
 
 
-def test_a_key_is_found_by_its_name() -> None:
+def test_key_is_found_by_its_name() -> None:
     assert key_named({b"1": ME}, "me") is ME
     assert key_named({b"1": ME}, "you") is None
 
 
-def test_a_table_of_keys_is_asked_and_not_looked_through() -> None:
+def test_key_table_is_queried_and_not_iterated() -> None:
     assert key_named(Table(), "me") is ME
     assert key_named(Table(), "you") is None

@@ -1,4 +1,4 @@
-"""Windows of periods, and how limits are named."""
+"""Windows of periods, and the names of limits."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -41,11 +41,11 @@ def test_windows_follow_each_other_without_gap_or_overlap(period: Period, now: f
         ("year", "2026-01-01T00:00:00", "2027-01-01T00:00:00"),
     ],
 )
-def test_calendar_windows(unit: str, start: str, end: str) -> None:
+def test_calendar_windows_start_and_end_at_local_boundaries(unit: str, start: str, end: str) -> None:
     assert Period(unit).window(at("2026-11-23T14:35:17")) == (at(start), at(end))
 
 
-def test_a_zone_moves_the_day_and_a_day_may_have_23_or_25_hours() -> None:
+def test_zone_moves_the_day_and_its_length() -> None:
     day = Period("day", zone=BERLIN)
     assert day.window(at("2026-11-23T23:30:00")) == (at("2026-11-23T23:00:00"), at("2026-11-24T23:00:00"))
     for date, hours in (("2026-03-29", 23), ("2026-10-25", 25)):

@@ -1,4 +1,4 @@
-"""Origins, and secrets that do not show themselves."""
+"""Origins, and secrets that stay hidden."""
 
 import copy
 import pickle
@@ -13,7 +13,7 @@ VALUE = "sk-very-secret"
 SECRET = Secret(VALUE)
 
 
-def test_a_secret_shows_itself_only_when_asked() -> None:
+def test_secret_is_hidden_until_revealed() -> None:
     assert SECRET.reveal() == VALUE
     for shown in (repr(SECRET), str(SECRET), f"{SECRET}", f"{[SECRET]}", repr({"key": SECRET})):
         assert VALUE not in shown
@@ -21,19 +21,19 @@ def test_a_secret_shows_itself_only_when_asked() -> None:
 
 
 @pytest.mark.parametrize("dump", [pickle.dumps, copy.deepcopy, msgspec.json.encode, msgspec.msgpack.encode])
-def test_a_secret_is_not_serialised(dump: object) -> None:
+def test_secret_is_not_serialised(dump: object) -> None:
     assert callable(dump)
     with pytest.raises(TypeError):
         dump(SECRET)
 
 
-def test_equal_secrets_are_one_to_a_set() -> None:
+def test_equal_secrets_have_equal_hashes() -> None:
     assert len({SECRET, Secret(VALUE)}) == 1
     assert Secret("other") != SECRET
     assert SECRET != VALUE
 
 
-def test_an_origin_reads_as_an_address() -> None:
+def test_origin_prints_as_an_address() -> None:
     assert str(Origin("https", "api.test", 443)) == "https://api.test:443"
 
 
@@ -47,5 +47,5 @@ def test_an_origin_reads_as_an_address() -> None:
         (Origin("http", "[::1]", 80), "[::1]:80", "[::1]"),
     ],
 )
-def test_an_address_and_an_authority_are_as_in_a_url(origin: Origin, address: str, authority: str) -> None:
+def test_address_and_authority_are_as_in_a_url(origin: Origin, address: str, authority: str) -> None:
     assert (origin.address, origin.authority) == (address, authority)

@@ -1,18 +1,18 @@
-"""Where no catalog is, nothing is known: no price is made up."""
+"""Prices are unknown without a catalog."""
 
 import msgspec
 
 from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates
 
 
-def test_no_catalog_knows_nothing() -> None:
+def test_empty_catalog_finds_nothing() -> None:
     catalog = NoCatalog()
     assert catalog.find("openai", "gpt-4o") is None
     assert catalog.name_of("gpt-4o") is None
     assert (*catalog.models("openai"), *catalog.serving("gpt-4o")) == ()
 
 
-def test_facts_are_kept_small_and_whole() -> None:
+def test_model_facts_survive_compact_encoding() -> None:
     facts = ModelFacts(
         name="m", price=Price(Rates(input=1, output=2, cache_read=0), above=((5, Rates(input=3, output=4)),))
     )

@@ -1,4 +1,4 @@
-"""Records that older versions wrote stay readable."""
+"""Records of older versions stay readable."""
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ WRITTEN = (
     b'"client_request_id":"theirs-1","team":"red","customer":"acme","cost_nano":123456,"estimated_nano":123456,'
     b'"client":"127.0.0.1","client_retries":"1"}'
 )
-# Control wrote this of a worker that died, with a null for what it did not know.
+# Control wrote this for a worker that died, with null for unknown facts.
 OF_A_DEAD_WORKER = (
     b'{"event":"request","time":1790000000.25,"request_id":"0199aaaa-0000-7000-8000-000000000002","method":"POST",'
     b'"path":"","status":0,"code":"worker_died","message":"the worker died","virtual_key":null,"team":null,'
@@ -31,12 +31,12 @@ OF_A_DEAD_WORKER = (
 )
 
 
-def test_a_record_of_an_older_version_keeps_every_field() -> None:
+def test_record_of_older_version_keeps_every_field() -> None:
     record = msgspec.json.decode(WRITTEN, type=RequestRecord)
     assert msgspec.json.encode(record) == WRITTEN
 
 
-def test_a_record_of_a_dead_worker_of_an_older_version_is_read() -> None:
+def test_record_of_dead_worker_of_older_version_is_read() -> None:
     record = msgspec.json.decode(OF_A_DEAD_WORKER, type=RequestRecord)
     assert (record.code, record.virtual_key, record.reserved_nano) == ("worker_died", None, 5)
     assert [(one.outcome, one.cost_nano) for one in record.attempts] == [("worker_died", 5)]

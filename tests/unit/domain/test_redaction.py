@@ -1,4 +1,4 @@
-"""A provider's key does not leave with an error."""
+"""Errors do not reveal a provider's key."""
 
 import json
 
@@ -15,7 +15,7 @@ from pointsman.domain.targets import Endpoint, ProviderKey
 from pointsman.providers._openai_errors import classify
 
 
-def test_a_key_that_a_provider_repeats_is_masked() -> None:
+def test_key_repeated_by_provider_is_masked() -> None:
     body = json.dumps({"error": {"message": f"bad key {SECRET}, yes {SECRET}", "param": "p"}}).encode()
     failure = redact(classify(400, {}, body, 0.0), Secret(SECRET))
     assert failure.said == f"bad key {MASK}, yes {MASK}"
@@ -24,9 +24,9 @@ def test_a_key_that_a_provider_repeats_is_masked() -> None:
     assert (failure.status, failure.kind) == (400, failures.UPSTREAM_REFUSED)
 
 
-def test_a_key_cut_off_at_the_end_of_a_message_is_masked() -> None:
-    said = "x" * 488 + SECRET
-    failure = redact(classify(400, {}, json.dumps({"error": {"message": said}}).encode(), 0.0), Secret(SECRET))
+def test_key_cut_at_end_of_message_is_masked() -> None:
+    text = "x" * 488 + SECRET
+    failure = redact(classify(400, {}, json.dumps({"error": {"message": text}}).encode(), 0.0), Secret(SECRET))
     assert failure.said is not None
     assert failure.said.endswith("x" + MASK)
     assert SECRET[:8] not in failure.said
@@ -42,7 +42,7 @@ def test_a_key_cut_off_at_the_end_of_a_message_is_masked() -> None:
         f"got {SECRET[:5]}\u2026{SECRET[-4:]}",
     ],
 )
-def test_parts_of_a_key_and_what_a_provider_leaves_of_it_are_masked(said: str) -> None:
+def test_parts_and_remains_of_key_are_masked(said: str) -> None:
     masked = redact(Failure(failures.UPSTREAM_REFUSED, "no", said=said, told=said, param=said), Secret(SECRET))
     for text in (masked.said, masked.told, masked.param):
         assert text is not None
@@ -52,20 +52,20 @@ def test_parts_of_a_key_and_what_a_provider_leaves_of_it_are_masked(said: str) -
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "vllm.internal.example", "::1", "vllm"])
-def test_the_address_of_a_provider_is_masked_in_what_the_client_is_told(host: str) -> None:
+def test_provider_address_is_masked_for_the_client(host: str) -> None:
     shown = f"[{host}]" if ":" in host else host
-    said = f"see http://{shown}:8000/docs or {shown}:8000, on port 18000 of x{host}"
-    masked = redact(Failure(failures.UPSTREAM_REFUSED, said, said=said), Secret(""), Origin("http", host, 8000))
+    text = f"see http://{shown}:8000/docs or {shown}:8000, on port 18000 of x{host}"
+    masked = redact(Failure(failures.UPSTREAM_REFUSED, text, said=text), Secret(""), Origin("http", host, 8000))
     assert masked.said == f"see {MASK}/docs or {MASK}, on port 18000 of x{host}"
-    assert masked.message == said, "who mends it needs the address"
+    assert masked.message == text, "the operator needs the address"
 
 
-def test_a_key_that_looks_like_the_mask_does_no_harm() -> None:
+def test_key_resembling_the_mask_terminates() -> None:
     assert redact(Failure(failures.UPSTREAM_REFUSED, "redacted] x"), Secret("redacted]")).message == f"{MASK} x"
 
 
 @pytest.mark.parametrize("value", ['quote"and\\slash', "path/like/key/1234", "schl\u00fcssel-12345"])
-def test_a_key_escaped_in_json_is_masked(value: str) -> None:
+def test_key_escaped_in_json_is_masked(value: str) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False), json.dumps(value).replace("/", "\\/")):
         body = b'{"error":{"message":' + text.encode() + b"}}"
         masked = redact(Failure(failures.UPSTREAM_REFUSED, value, body=body), Secret(value))
@@ -74,17 +74,17 @@ def test_a_key_escaped_in_json_is_masked(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "none", "EMPTY"])
-def test_place_holders_are_left_alone(value: str) -> None:
+def test_placeholder_keys_are_not_masked(value: str) -> None:
     failure = Failure(failures.UPSTREAM_REFUSED, "none EMPTY", body=b'{"error":"none"}')
     assert redact(failure, Secret(value)) is failure
 
 
-def test_a_failure_without_the_key_is_the_same_object() -> None:
+def test_failure_without_key_is_the_same_object() -> None:
     failure = Failure(failures.UPSTREAM_REFUSED, "no", body=b"\xff not text")
     assert redact(failure, Secret(SECRET)) is failure
 
 
-def test_secrets_do_not_show_themselves() -> None:
+def test_secrets_are_hidden_from_repr() -> None:
     secret = Secret(SECRET)
     key = ProviderKey("k", secret)
     origin = Origin("https", "h", 1)

@@ -24,5 +24,5 @@ def test_every_limit_is_found() -> None:
     assert list(limits_of(SNAPSHOT)) == [PROVIDER, FIRST, TEAM, TEAM, ENTRY]
 
 
-def test_limits_by_their_counters() -> None:
+def test_limits_are_found_by_their_counters() -> None:
     assert counters_of(SNAPSHOT) == {one.counter: one for one in (PROVIDER, FIRST, TEAM, ENTRY)}

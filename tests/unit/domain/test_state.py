@@ -1,4 +1,4 @@
-"""What is known of a thing after a change."""
+"""The record of a stored object after a change."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,13 +12,13 @@ def record(owner: str = "team:red", at: float = 1.0) -> Record:
     return Record(id="file-1", kind="file", provider="a", key="one", owner=owner, at=at)
 
 
-def test_a_thing_belongs_to_the_team_or_else_to_the_key() -> None:
+def test_object_belongs_to_team_or_else_to_key() -> None:
     assert owner_of("k", "red") == "team:red"
     assert owner_of("k", None) == "virtual_key:k"
     assert owner_of(None, None) == EVERYBODY
 
 
-def test_what_is_seen_stays_its_owners() -> None:
+def test_seen_object_keeps_its_owner() -> None:
     known = record()
     assert after(None, Change(SEEN, known)) is known
     assert after(known, Change(SEEN, record("team:blue", 2.0))) is known
@@ -27,18 +27,18 @@ def test_what_is_seen_stays_its_owners() -> None:
     assert after(later, Change(SEEN, known)) is later
 
 
-def test_what_is_made_is_not_what_had_its_id_before() -> None:
+def test_made_object_replaces_earlier_one_of_same_id() -> None:
     other = record("team:blue", 2.0)
     assert after(record(), Change(MADE, other)) is other
-    assert after(other, Change(MADE, record())) is other  # the older one was told late
+    assert after(other, Change(MADE, record())) is other  # the older change arrived late
 
 
-def test_what_is_deleted_is_nobodys() -> None:
+def test_deleted_object_has_no_owner() -> None:
     assert after(record(), Change(GONE, record())) is None
 
 
 @given(st.lists(st.tuples(st.sampled_from(OWNERS), st.floats(0, 9)), min_size=1))
-def test_nobody_takes_a_thing_over_by_having_seen_it(seen: list[tuple[str, float]]) -> None:
+def test_seen_object_does_not_change_owner(seen: list[tuple[str, float]]) -> None:
     known = None
     for owner, at in seen:
         known = after(known, Change(SEEN, record(owner, at)))

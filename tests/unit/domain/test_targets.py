@@ -17,11 +17,11 @@ from pointsman.domain.targets import candidate
         (("org/*",), "org/a/b", True),
     ],
 )
-def test_a_key_serves_the_models_its_patterns_match(patterns: tuple[str, ...], model: str, serves: bool) -> None:
+def test_key_serves_models_that_match_its_patterns(patterns: tuple[str, ...], model: str, serves: bool) -> None:
     assert provider_key("k1", serves=patterns).serves_model(model) is serves
 
 
-def test_a_candidate_is_named_by_provider_and_model_and_keeps_the_keys_that_serve_it() -> None:
+def test_candidate_has_provider_model_id_and_serving_keys() -> None:
     item = endpoint("a", provider_key("k1", serves=("x",)), provider_key("k2"), provider_key("k3", serves=("m",)))
     built = candidate(item, "m", 2.0, "trial", "fallback")
     assert built.id == "a/m"

@@ -19,7 +19,7 @@ TOOLS = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 
 class ChatWriter:
-    """Writes chunks of OpenAI's dialect. Dialects and providers meet only here."""
+    """A writer of chunks in OpenAI's dialect. Dialects and providers meet only here."""
 
     def __init__(self, *, wants_usage: bool) -> None:
         self.wants_usage = wants_usage
@@ -39,7 +39,7 @@ class ChatWriter:
 
 
 class Decoding:
-    """What both decoders have in common."""
+    """The common parts of both decoders."""
 
     is_finished = False
     is_done = False
@@ -127,7 +127,7 @@ class AnthropicStream(Decoding):
         return self._writer.delta({ours: delta[theirs]})
 
     def _count(self, usage: dict[str, Any]) -> None:
-        """The prompt is counted in the first event, the answer in the last but one; both may be said again."""
+        """The prompt is counted in the first event, the answer in the last but one; both may be repeated."""
         self._counts |= {name: count for name, count in usage.items() if isinstance(count, int)}
         cached = self._counts.get("cache_read_input_tokens", 0)
         written = self._counts.get("cache_creation_input_tokens", 0)

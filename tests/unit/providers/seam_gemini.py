@@ -80,7 +80,7 @@ class GeminiStream(Decoding):
         return self._writer.delta({"reasoning_content" if part.get("thought") else "content": part["text"]})
 
     def _count(self, usage: dict[str, Any]) -> None:
-        """Every event repeats the whole account. Thoughts are billed as output but counted beside it."""
+        """Every event repeats the whole usage. Thoughts are billed as output but counted separately."""
         thoughts = usage.get("thoughtsTokenCount", 0)
         tokens_in = usage.get("promptTokenCount", 0) + usage.get("toolUsePromptTokenCount", 0)
         tokens_out = usage.get("candidatesTokenCount", 0) + thoughts

@@ -1,4 +1,4 @@
-"""The rules that say what is at fault: how a rule fits, and that a client's words cannot make others suffer."""
+"""Rules for faults: their matching, and that text from a client cannot affect other requests."""
 
 import pytest
 
@@ -28,11 +28,13 @@ ROWS = [pytest.param(row, id=f"{name}-{number}") for name, rows in TABLES.items(
         (rule(failures.UPSTREAM_ERROR, silent=True), 400, ("code",), None, False),
     ],
 )
-def test_a_rule_fits(row: Rule, status: int | None, codes: tuple[str, ...], message: str | None, fits: bool) -> None:
+def test_rule_matches_status_codes_and_message(
+    row: Rule, status: int | None, codes: tuple[str, ...], message: str | None, fits: bool
+) -> None:
     assert row.fits(status, codes, message) is fits
 
 
-def test_a_providers_own_rules_come_first() -> None:
+def test_own_rules_of_provider_come_first() -> None:
     own = (rule(failures.CONTENT_FILTERED, 403, starts="not nice"),)
     assert judge(403, (), "Not nice.", own) == (failures.CONTENT_FILTERED, None)
     assert judge(403, (), "Not nice.") == (failures.UPSTREAM_FORBIDDEN, Scope.ATTEMPT)
@@ -40,7 +42,7 @@ def test_a_providers_own_rules_come_first() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_what_others_suffer_from_is_not_told_by_words_that_a_client_can_put_into_a_message(row: Rule) -> None:
+def test_rules_that_affect_other_requests_ignore_quoted_text(row: Rule) -> None:
     if row.kind.fault in (Fault.CREDENTIAL, Fault.QUOTA, Fault.PROVIDER) and row.scope is not Scope.ATTEMPT:
         assert row.says is None or row.statuses <= {401, 402, 429, 500, 503}
 
@@ -64,5 +66,5 @@ def test_what_others_suffer_from_is_not_told_by_words_that_a_client_can_put_into
         (520, "nobody knows", failures.UPSTREAM_ERROR, None),
     ],
 )
-def test_what_the_shared_table_says(status: int, message: str, kind: Kind, scope: Scope | None) -> None:
+def test_shared_table_classifies_common_errors(status: int, message: str, kind: Kind, scope: Scope | None) -> None:
     assert judge(status, (), message) == (kind, scope)

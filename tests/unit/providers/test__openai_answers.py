@@ -1,4 +1,4 @@
-"""A status of 200 says little: whole answers are judged as their streams would be."""
+"""Whole answers with status 200 are judged by the same rules as streams."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ STOPPED = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish
 
 
 def judged(call: Call, body: object) -> str:
-    """`ok`, or the code of the failure."""
+    """Return `ok`, or the code of the failure."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     is_read = call.operation in ("chat", "completion", "embedding")
     answer = judge(call, text, ()) if is_read else judge_passed(call, text, ())
@@ -66,7 +66,7 @@ def chosen(**fields: Any) -> dict[str, Any]:
         (VECTORS, {"error": {"message": "x"}}, "upstream_error"),
     ],
 )
-def test_answers_that_are_read(call: Call, body: object, expected: str) -> None:
+def test_generated_answers_are_judged(call: Call, body: object, expected: str) -> None:
     assert judged(call, body) == expected
 
 
@@ -104,12 +104,12 @@ JOB = {"id": "j", "object": "fine_tuning.job", **ERROR}
         (parse(b"", "/batches/b", "GET"), b"", "malformed_answer"),
     ],
 )
-def test_answers_that_are_passed_through(call: Call, body: object, expected: str) -> None:
+def test_passed_through_answers_are_judged(call: Call, body: object, expected: str) -> None:
     assert judged(call, body) == expected
 
 
 @pytest.mark.parametrize("call", [parse(CHAT), TEXT, VECTORS, RESPONSE, IMAGE, parse(b"", "/batches", "GET")])
-def test_a_body_that_is_cut_or_empty_or_a_page_is_no_answer(call: Call) -> None:
+def test_truncated_empty_or_html_body_is_malformed(call: Call) -> None:
     whole = {"choices": [{**STOPPED, "text": "x"}], "data": [{"embedding": [1]}], "output": [], "usage": {}}
     text = json.dumps(whole).encode()
     assert judged(call, text) == "ok"
@@ -119,7 +119,7 @@ def test_a_body_that_is_cut_or_empty_or_a_page_is_no_answer(call: Call) -> None:
         assert judged(call, body) == "malformed_answer"
 
 
-def test_half_a_surrogate_pair_is_no_reason_to_refuse_an_answer() -> None:
+def test_half_a_surrogate_pair_does_not_invalidate_answer() -> None:
     body = json.dumps(chosen(finish_reason="eos")).encode().replace(b'"x"', rb'"\ud83d"')
     for text in (body, body.replace(b'"eos"', b'"stop"')):
         answer = judge(parse(CHAT), text, ())

@@ -1,4 +1,4 @@
-"""The shared codecs: what is sent, and what is made of a whole answer."""
+"""The shared codecs: encoded requests and decoded whole answers."""
 
 import json
 
@@ -19,7 +19,7 @@ from pointsman.providers.api import Form, WholeAnswer
 CODEC = JsonCodec()
 
 
-def test_a_request_is_written_whole() -> None:
+def test_request_is_encoded_completely() -> None:
     call = parse(CHAT, path="/chat/completions?x=1", forwarded=(("accept", "a/b"), ("openai-beta", "c")))
     request = CODEC.encode(call, target(), target().keys[0], "id-of-the-attempt")
     assert (request.method, request.target, request.is_replayable) == (b"POST", b"/base/chat/completions?x=1", True)
@@ -35,7 +35,7 @@ def test_a_request_is_written_whole() -> None:
     ]
 
 
-def test_without_a_key_there_is_no_authorization() -> None:
+def test_request_without_key_has_no_authorization() -> None:
     key = ProviderKey("none", Secret(""))
     assert b"authorization" not in CODEC.encode(parse(CHAT), target(), key).headers
 
@@ -48,16 +48,16 @@ def test_each_key_has_its_own_headers() -> None:
         assert b"Bearer " + key.credential.reveal().encode() + b"\r\n" in headers
 
 
-def test_renamed_fields_and_providers_without_usage_in_streams() -> None:
+def test_fields_are_renamed_and_stream_options_dropped() -> None:
     codec = JsonCodec(streams_usage=False, quirks=Quirks(rename=((NEWER, "max_tokens"), ("seed", "random_seed"))))
-    asked = {"stream": True, "stream_options": {"include_usage": True}, "max_completion_tokens": 5, "seed": 1}
-    body = msgspec.json.decode(codec.encode(parse({**CHAT, **asked}), target(), target().keys[0]).body)
+    requested = {"stream": True, "stream_options": {"include_usage": True}, "max_completion_tokens": 5, "seed": 1}
+    body = msgspec.json.decode(codec.encode(parse({**CHAT, **requested}), target(), target().keys[0]).body)
     assert body == {**CHAT, "model": "upstream-model", "stream": True, "max_tokens": 5, "random_seed": 1}
     plain = msgspec.json.decode(codec.encode(parse({**CHAT, "stream": True}), target(), target().keys[0]).body)
     assert "stream_options" not in plain
 
 
-def test_the_quirks_of_an_endpoint_hold_instead_of_those_of_its_type() -> None:
+def test_quirks_of_endpoint_override_those_of_its_type() -> None:
     codec = JsonCodec(quirks=Quirks(rename=(("seed", "random_seed"),)))
     for quirks, sent in (
         (None, {"max_completion_tokens": 5, "random_seed": 1}),
@@ -70,7 +70,7 @@ def test_the_quirks_of_an_endpoint_hold_instead_of_those_of_its_type() -> None:
         assert body == {**CHAT, "model": "m", **sent}
 
 
-def test_a_call_is_not_changed_by_being_encoded() -> None:
+def test_encoding_does_not_change_the_call() -> None:
     call = parse({**CHAT, "stream": True})
     before = dict(call.fields)
     first = CODEC.encode(call, target(model="a"), target().keys[0]).body
@@ -101,24 +101,24 @@ def test_a_call_is_not_changed_by_being_encoded() -> None:
         ({"prompt_tokens": 3, "prompt_tokens_details": [3]}, None),
     ],
 )
-def test_a_whole_answer_passes_as_it_is_and_its_usage_is_read(usage: object, read: Usage | None) -> None:
+def test_whole_answer_passes_unchanged_and_usage_is_read(usage: object, read: Usage | None) -> None:
     for end in ("stop", "eos", None):
         choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": end}
         body = json.dumps({"id": "x", "choices": [choice], "usage": usage}).encode()
         assert CODEC.decode(parse(CHAT), body) == WholeAnswer(body, read)
 
 
-def test_a_mark_of_byte_order_is_left_out() -> None:
+def test_byte_order_mark_is_removed() -> None:
     body = b'{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":3}}'
     assert CODEC.decode(parse(CHAT), b"\xef\xbb\xbf" + body) == WholeAnswer(body, Usage(3))
 
 
-def test_of_two_accounts_the_last_counts_as_for_every_reader_of_json() -> None:
+def test_last_of_two_usages_counts() -> None:
     body = b'{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":9},"usage":{"prompt_tokens":3}}'
     assert CODEC.decode(parse(CHAT), body) == WholeAnswer(body, Usage(3))
 
 
-def test_a_transcription_says_what_it_used_in_tokens_or_in_seconds_which_have_no_price() -> None:
+def test_transcription_usage_is_read_in_tokens_but_not_in_seconds() -> None:
     tokens = {"type": "tokens", "input_tokens": 30, "input_token_details": {"audio_tokens": 28}, "output_tokens": 5}
     assert usage_in(json.dumps({"text": "x", "usage": tokens}).encode()) == Usage(30, 5, audio_in=28)
     seconds = {"type": "duration", "seconds": 9}
@@ -126,13 +126,13 @@ def test_a_transcription_says_what_it_used_in_tokens_or_in_seconds_which_have_no
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b'{"a":', b'{"a":' * 100_000, b"\xff"])
-def test_an_answer_that_cannot_be_read_is_malformed(body: bytes) -> None:
+def test_unreadable_answer_is_malformed(body: bytes) -> None:
     failure = CODEC.decode(parse(CHAT), body)
     assert isinstance(failure, Failure)
     assert failure.kind is failures.MALFORMED_ANSWER
 
 
-def test_an_error_inside_a_200_is_a_failure() -> None:
+def test_error_inside_a_200_is_a_failure() -> None:
     failure = CODEC.decode(parse(CHAT), b'{"error":{"message":"over","code":429}}')
     assert isinstance(failure, Failure)
     assert failure.kind is failures.UPSTREAM_RATE_LIMITED
@@ -158,10 +158,10 @@ def test_recorded_answers_are_read() -> None:
             )
 
 
-def test_the_decoder_knows_whether_the_client_asked_and_how_many_answers() -> None:
+def test_decoder_knows_requested_usage_and_number_of_answers() -> None:
     bill = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
-    asked = CODEC.decoder(parse({**CHAT, "stream": True, "stream_options": {"include_usage": True}}), 1000)
-    assert asked.feed(bill) == bill
+    decoder = CODEC.decoder(parse({**CHAT, "stream": True, "stream_options": {"include_usage": True}}), 1000)
+    assert decoder.feed(bill) == bill
     assert CODEC.decoder(parse({**CHAT, "stream": True}), 1000).feed(bill) == b""
     two = CODEC.decoder(parse({**CHAT, "stream": True, "n": 2}), 1000)
     two.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
@@ -169,7 +169,7 @@ def test_the_decoder_knows_whether_the_client_asked_and_how_many_answers() -> No
     assert two.failure is not None
 
 
-def test_each_of_several_prompts_must_be_answered_to_its_end() -> None:
+def test_each_of_several_prompts_must_finish() -> None:
     ended = b'data: {"choices":[{"index":%d,"text":"x","finish_reason":"stop"}]}\n\n'
     call = parse({"model": "m", "prompt": ["one", "two"], "n": 2, "stream": True}, "/completions")
     for count in range(5):
@@ -204,20 +204,20 @@ PASSED = PassthroughCodec()
         ("/batches", {}, 204, b"", "opaque"),
     ],
 )
-def test_the_form_of_an_answer_goes_by_what_was_asked_for(
+def test_form_of_answer_follows_the_request(
     path: str, body: dict[str, object], status: int, content_type: bytes, form: Form
 ) -> None:
     assert PASSED.form(parse({"model": "m", **body}, path), status, content_type) == form
 
 
-def test_a_row_has_exactly_the_codecs_it_names() -> None:
+def test_provider_has_exactly_the_codecs_of_its_row() -> None:
     row = openai_compatible("x", "X", None, None, chat=False, completions=False, also=("responses",))
     assert row.operations == {"embedding", "responses"}
     assert row.codecs["responses"].is_answer(304)
-    assert not row.codecs["embedding"].is_answer(304), "it is read, and 304 has nothing to read"
+    assert not row.codecs["embedding"].is_answer(304), "a 304 has no body to read"
 
 
-def test_a_models_name_is_sent_as_configured() -> None:
+def test_model_name_is_sent_as_configured() -> None:
     endpoint = Endpoint(
         name="e",
         type="openai",

@@ -1,4 +1,4 @@
-"""The error table: whose fault an answer is, what it says, and how long to wait."""
+"""Errors of providers: their fault, their message and the wait that they request."""
 
 import json
 from datetime import UTC, datetime
@@ -44,18 +44,18 @@ def kind_of(status: int, **error: object) -> Kind:
         (529, failures.UPSTREAM_OVERLOADED),
     ],
 )
-def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind) -> None:
+def test_status_decides_without_a_code(status: int, kind: Kind) -> None:
     for body in (b"", b"<html>Bad Gateway</html>", b"{}", b"[]", b"null", b'{"error":', b"\xff\xfe", b'{"error":null}'):
         failure = classify(status, {}, body, NOW)
         assert failure.kind is kind
         assert (failure.status, failure.body) == (status, None)
-        refused = {
+        key_messages = {
             failures.CREDENTIAL_REJECTED: ": it rejects the provider key (replace it)",
             failures.BALANCE_EMPTY: ": the account of the provider key has no balance or quota left (add credit)",
         }
-        assert failure.message == f"the provider returned {status}{refused.get(kind, '')}"
-    said = failures.UPSTREAM_MODEL_MISSING if status == 404 else kind  # what is missing is a path, or a model
-    assert kind_of(status, code="some_new_code", type="some_new_type") is said
+        assert failure.message == f"the provider returned {status}{key_messages.get(kind, '')}"
+    expected = failures.UPSTREAM_MODEL_MISSING if status == 404 else kind  # the path is missing, or the model
+    assert kind_of(status, code="some_new_code", type="some_new_type") is expected
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_status_alone_decides_where_there_is_no_code(status: int, kind: Kind
         (429, {"message": "too many tokens"}, failures.UPSTREAM_RATE_LIMITED),
     ],
 )
-def test_a_code_speaks_where_the_status_does_not(status: int, error: dict[str, object], kind: Kind) -> None:
+def test_code_decides_if_status_is_ambiguous(status: int, error: dict[str, object], kind: Kind) -> None:
     assert kind_of(status, **error) is kind
 
 
@@ -106,7 +106,7 @@ def test_a_code_speaks_where_the_status_does_not(status: int, error: dict[str, o
         ({"error": {"message": {"deep": 1}, "param": ["x"], "code": 1.5, "type": {}}}, '{"deep":1}'),
     ],
 )
-def test_errors_in_other_shapes_are_understood_but_not_passed_on_as_they_are(body: object, message: str) -> None:
+def test_errors_in_other_shapes_are_read_but_not_passed_on(body: object, message: str) -> None:
     failure = classify(400, {}, json.dumps(body).encode(), NOW)
     assert failure.said == message
     assert failure.message.startswith("the provider returned 400")
@@ -115,13 +115,13 @@ def test_errors_in_other_shapes_are_understood_but_not_passed_on_as_they_are(bod
     assert (failure.body is not None) is is_openai
 
 
-def test_a_code_in_another_shape_counts_too() -> None:
+def test_code_in_another_shape_counts() -> None:
     body = {"object": "error", "message": "m", "type": "rate_limit_error", "param": "messages", "code": None}
     failure = classify(400, {}, json.dumps(body).encode(), NOW)
     assert (failure.kind, failure.param) == (failures.UPSTREAM_RATE_LIMITED, "messages")
 
 
-def test_the_openai_shape_is_kept_word_for_word() -> None:
+def test_openai_error_body_is_unchanged() -> None:
     body = b'{ "error": {"message": "bad temperature", "param": "temperature", "type": "x", "code": null} }'
     failure = classify(400, {}, body, NOW)
     assert (failure.body, failure.param, failure.kind.fault) == (body, "temperature", Fault.REQUEST)
@@ -131,7 +131,7 @@ def test_the_openai_shape_is_kept_word_for_word() -> None:
     )
 
 
-def test_what_is_said_of_a_request_is_kept_apart_since_it_may_quote_it() -> None:
+def test_provider_message_about_request_is_kept_separate() -> None:
     prompt = "my secret prompt"
     flagged = f"flagged by moderation: {prompt}"
     for message in (f"cannot read {prompt}", f"prompt is too long: {prompt}", flagged):
@@ -145,7 +145,7 @@ def test_what_is_said_of_a_request_is_kept_apart_since_it_may_quote_it() -> None
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503, 529])
-def test_nothing_is_told_of_what_is_not_the_requests_own_fault(status: int) -> None:
+def test_provider_message_about_other_faults_is_dropped(status: int) -> None:
     error = {"message": "my secret prompt", "code": "sk-4711", "type": "overloaded_error", "param": "my prompt"}
     failure = classify(status, {}, json.dumps({"error": error}).encode(), NOW)
     assert failure.kind.fault is not Fault.REQUEST
@@ -160,14 +160,14 @@ def test_nothing_is_told_of_what_is_not_the_requests_own_fault(status: int) -> N
     )
 
 
-def test_a_long_message_is_cut() -> None:
+def test_long_message_is_cut() -> None:
     failure = classify(400, {}, json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
     assert failure.said == "x" * MAX_MESSAGE
     failure = classify(400, {}, json.dumps({"error": {"code": "x" * 10_000}}).encode(), NOW)
     assert failure.message == "the provider returned 400"
 
 
-def test_a_depth_bomb_is_no_crash() -> None:
+def test_depth_bomb_does_not_crash() -> None:
     assert classify(500, {}, b'{"error":' * 100_000, NOW).kind is failures.UPSTREAM_ERROR
     assert classify(500, {}, b"[" * 100_000, NOW).kind is failures.UPSTREAM_ERROR
 
@@ -186,13 +186,13 @@ def test_a_depth_bomb_is_no_crash() -> None:
         ({}, failures.UPSTREAM_ERROR),
     ],
 )
-def test_an_error_inside_a_200(error: object, kind: Kind) -> None:
+def test_error_inside_a_200_is_classified(error: object, kind: Kind) -> None:
     failure = classify_inside(json.dumps({"error": error}).encode())
     assert failure.kind is kind
     assert failure.message.startswith("the provider returned an error with status 200")
 
 
-def test_recorded_errors_blame_the_right_one() -> None:
+def test_recorded_errors_have_the_expected_fault() -> None:
     seen = 0
     for exchange in recorded("/chat/completions"):
         if exchange.status >= 400:
@@ -249,7 +249,7 @@ DATE = datetime.fromtimestamp(NOW + 90, UTC)
         ({"retry-after": "nonsense", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3s"}, 3.0),
     ],
 )
-def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None:
+def test_wait_is_read_from_headers(headers: dict[str, str], wait_s: float | None) -> None:
     lines = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
     found = retry_after_s(lines, NOW)
     assert found == (None if wait_s is None else pytest.approx(wait_s))
@@ -278,20 +278,18 @@ def test_how_long_to_wait(headers: dict[str, str], wait_s: float | None) -> None
         (400, "the prompt says: please try again in 5s", None),
     ],
 )
-def test_how_long_to_wait_is_read_from_the_words_of_a_limit_too(
-    status: int, message: str, wait_s: float | None
-) -> None:
+def test_wait_is_read_from_rate_limit_message(status: int, message: str, wait_s: float | None) -> None:
     body = json.dumps({"error": {"message": message}}).encode()
     assert classify(status, {}, body, NOW).retry_after_s == (None if wait_s is None else pytest.approx(wait_s))
     assert classify(status, {b"retry-after": b"7"}, body, NOW).retry_after_s == 7.0, "a header comes first"
 
 
-def test_how_long_to_wait_is_read_from_a_limit_inside_a_200() -> None:
+def test_wait_is_read_from_rate_limit_inside_a_200() -> None:
     body = b'{"message":"Please try again in 6s.","code":"rate_limit_exceeded"}'
     assert classify_inside(body, ()).retry_after_s == 6.0
 
 
-def test_a_provider_is_not_quoted_about_a_key() -> None:
+def test_provider_message_about_key_is_replaced() -> None:
     body = b'{"error":{"message":"Incorrect API key provided: sk-secre****6789","code":"invalid_api_key"}}'
     failure = classify(401, {}, body, NOW)
     assert failure.body is None

@@ -1,4 +1,4 @@
-"""Streams in OpenAI's dialect: passed on as they are, read only where they concern the gateway."""
+"""Streams in OpenAI's dialect are passed on unchanged and read only as far as necessary."""
 
 import json
 from typing import Any
@@ -60,7 +60,7 @@ def test_every_split_gives_the_same_stream(sent: bytes, without_usage: bytes, en
         assert decoder.usage == (Usage(7, 5, 3, 2) if BILL in sent else None)
 
 
-def test_a_stream_cut_anywhere_before_its_finish_is_truncated() -> None:
+def test_stream_cut_before_its_finish_is_truncated() -> None:
     whole = ROLE + HELLO + WORLD + STOP
     for at in range(len(whole) - len(STOP)):
         for pieces in ([whole[:at]], [whole[: at // 2], whole[at // 2 : at]]):
@@ -74,7 +74,7 @@ def test_a_stream_cut_anywhere_before_its_finish_is_truncated() -> None:
     assert decoder.failure is None
 
 
-def test_a_stream_cut_in_its_last_mark_is_whole_when_it_had_finished() -> None:
+def test_finished_stream_without_done_is_whole() -> None:
     sent = HELLO + STOP + b"data: [DO"
     decoder = stream()
     assert drain(decoder, [sent]) == HELLO + STOP + DONE
@@ -82,18 +82,18 @@ def test_a_stream_cut_in_its_last_mark_is_whole_when_it_had_finished() -> None:
 
 
 @pytest.mark.parametrize("texts", [True, False])
-def test_done_does_not_stand_for_the_finish_of_one_answer_where_another_had_its_own(texts: bool) -> None:
-    def said(index: int, finish: str | None = None) -> bytes:
+def test_done_does_not_finish_one_of_several_answers(texts: bool) -> None:
+    def part(index: int, finish: str | None = None) -> bytes:
         if not texts:
             return event({"content": "x"}, finish, index)
         choice = {"index": index, "text": "x", "finish_reason": finish}
         return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
 
-    both_begun = said(0) + said(0) + said(1) + said(1)
+    both_begun = part(0) + part(0) + part(1) + part(1)
     for end, code in (
-        (said(0, "stop"), "truncated"),
-        (said(1, "stop"), "truncated"),
-        (said(0, "stop") + said(1, "stop"), None),
+        (part(0, "stop"), "truncated"),
+        (part(1, "stop"), "truncated"),
+        (part(0, "stop") + part(1, "stop"), None),
         (b"", None),  # a server that never gives a reason
     ):
         for pieces in halves(both_begun + end + DONE):
@@ -102,7 +102,7 @@ def test_done_does_not_stand_for_the_finish_of_one_answer_where_another_had_its_
             assert (decoder.failure.kind.code if decoder.failure is not None else None) == code, end
             assert decoder.events >= 4
     alone = OpenAIStream(keep_usage=True, choices=2)
-    assert drain(alone, [said(0) + said(0, "stop") + DONE]).endswith(DONE), "some servers make one answer of two"
+    assert drain(alone, [part(0) + part(0, "stop") + DONE]).endswith(DONE), "some servers make one answer of two"
     assert alone.failure is None
 
 
@@ -131,7 +131,7 @@ def test_all_answers_must_have_finished() -> None:
         event(),
     ],
 )
-def test_what_is_not_content(sent: bytes) -> None:
+def test_empty_deltas_are_not_content(sent: bytes) -> None:
     decoder = stream()
     decoder.feed(sent)
     assert not decoder.has_content
@@ -154,7 +154,7 @@ def test_what_is_not_content(sent: bytes) -> None:
         {"something_new": 0},
     ],
 )
-def test_what_is_content(delta: dict[str, Any]) -> None:
+def test_deltas_with_values_are_content(delta: dict[str, Any]) -> None:
     decoder = stream()
     assert decoder.feed(ROLE + event(delta)) == ROLE + event(delta)
     assert decoder.has_content
@@ -173,7 +173,7 @@ def test_text_completions_and_regular_ends_are_content() -> None:
 
 
 @pytest.mark.parametrize("keep_usage", [True, False])
-def test_usage_beside_content_is_kept_and_read(keep_usage: bool) -> None:
+def test_usage_beside_content_is_passed_on_and_read(keep_usage: bool) -> None:
     last = event({"content": "!"}, "stop", usage=USAGE)
     for pieces in halves(HELLO + last + DONE):
         decoder = stream(keep_usage=keep_usage)
@@ -181,7 +181,7 @@ def test_usage_beside_content_is_kept_and_read(keep_usage: bool) -> None:
         assert decoder.usage == Usage(7, 5, 3, 2)
 
 
-def test_usage_with_every_chunk_grows() -> None:
+def test_latest_usage_of_every_chunk_counts() -> None:
     counted = [event({"content": "x"}, usage={"prompt_tokens": 3, "completion_tokens": count}) for count in (1, 2, 3)]
     decoder = stream()
     for sent in counted:
@@ -192,13 +192,13 @@ def test_usage_with_every_chunk_grows() -> None:
 @pytest.mark.parametrize(
     "usage", [[1], "12", {"prompt_tokens": "12"}, {"prompt_tokens": -1}, {"prompt_tokens": 1e30}, 7]
 )
-def test_an_odd_account_does_not_spoil_an_answer(usage: object) -> None:
+def test_malformed_usage_does_not_invalidate_answer(usage: object) -> None:
     decoder = stream()
     assert drain(decoder, [HELLO, event(usage=USAGE), event(usage=usage), STOP, DONE]) == HELLO + STOP + DONE
     assert (decoder.failure, decoder.usage) == (None, Usage(7, 5, 3, 2))
 
 
-def test_nulls_in_an_account_are_nothing() -> None:
+def test_nulls_in_usage_count_as_zero() -> None:
     decoder = stream()
     empty = {"prompt_tokens": 4, "completion_tokens": None, "prompt_tokens_details": None}
     drain(decoder, [HELLO, event(usage=empty), STOP, DONE])
@@ -216,7 +216,7 @@ def test_nulls_in_an_account_are_nothing() -> None:
         (b'{"choices":[{"delta":{"content":"x"},"finish_reason":"error"}]}', failures.UPSTREAM_ERROR),
     ],
 )
-def test_an_error_ends_the_stream(before: bytes, data: bytes, kind: failures.Kind) -> None:
+def test_error_ends_the_stream(before: bytes, data: bytes, kind: failures.Kind) -> None:
     decoder = stream()
     out = drain(decoder, [before, b"event: error\ndata: " + data + b"\n\n" + HELLO + DONE])
     assert decoder.failure is not None
@@ -238,7 +238,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("broken", BROKEN)
 @pytest.mark.parametrize("before", [b"", ROLE, HELLO])
-def test_one_event_that_cannot_be_read_is_left_out(broken: bytes, before: bytes) -> None:
+def test_one_unreadable_event_is_dropped(broken: bytes, before: bytes) -> None:
     sent = before + broken + WORLD + STOP + DONE
     for pieces in halves(sent) if len(sent) < 2000 else [[sent], [sent[:999], sent[999:]]]:
         decoder = stream()
@@ -247,7 +247,7 @@ def test_one_event_that_cannot_be_read_is_left_out(broken: bytes, before: bytes)
 
 
 @pytest.mark.parametrize("end", [b"", DONE])
-def test_a_stream_that_lacks_an_event_is_whole_only_by_its_finish(end: bytes) -> None:
+def test_stream_with_dropped_event_needs_a_finish_reason(end: bytes) -> None:
     decoder = stream()
     drain(decoder, [HELLO, BROKEN[0], WORLD, end])
     assert decoder.failure is not None
@@ -255,7 +255,7 @@ def test_a_stream_that_lacks_an_event_is_whole_only_by_its_finish(end: bytes) ->
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_second_event_that_cannot_be_read_ends_the_stream(broken: bytes) -> None:
+def test_second_unreadable_event_ends_the_stream(broken: bytes) -> None:
     both = broken + WORLD + broken + WORLD
     for pieces in ([HELLO, broken, WORLD, broken, WORLD], [HELLO, both], [HELLO + both]):
         decoder = stream()
@@ -269,7 +269,7 @@ HEARTBEATS = [b"data:\n\n", b"data: \n\n", b"event: ping\n\n", b"event: ping\nda
 
 
 @pytest.mark.parametrize("heartbeat", HEARTBEATS)
-def test_heartbeats_become_comments_that_no_client_stumbles_over(heartbeat: bytes) -> None:
+def test_heartbeats_become_comments(heartbeat: bytes) -> None:
     for pieces in halves(heartbeat + ROLE + heartbeat + HELLO + heartbeat + WORLD + heartbeat + STOP + DONE):
         decoder = stream()
         out = drain(decoder, pieces)
@@ -289,7 +289,7 @@ def test_halves_of_surrogate_pairs_pass() -> None:
     assert decoder.is_finished
 
 
-def test_an_end_without_any_answer_is_none() -> None:
+def test_done_without_content_is_malformed() -> None:
     for sent in (DONE, ROLE + DONE, BILL + DONE, COMMENT + DONE):
         decoder = stream()
         drain(decoder, [sent])
@@ -297,7 +297,7 @@ def test_an_end_without_any_answer_is_none() -> None:
         assert decoder.failure.kind is failures.MALFORMED_ANSWER
 
 
-def test_a_finish_is_told_before_the_end() -> None:
+def test_finish_is_known_before_the_end() -> None:
     decoder = stream(choices=2)
     decoder.feed(HELLO + event({}, "stop", 0))
     assert not decoder.is_ending
@@ -305,7 +305,7 @@ def test_a_finish_is_told_before_the_end() -> None:
     assert (decoder.is_finished, decoder.is_ending, decoder.is_done) == (True, True, False)
 
 
-def test_empty_errors_are_none() -> None:
+def test_empty_errors_are_ignored() -> None:
     values: list[object] = [None, "", {}, []]
     for nothing in values:
         decoder = stream()
@@ -314,7 +314,7 @@ def test_empty_errors_are_none() -> None:
         assert decoder.failure is None
 
 
-def test_words_in_the_text_do_not_confuse() -> None:
+def test_field_names_inside_text_are_ignored() -> None:
     tricks = [
         '"usage":{"prompt_tokens":1}',
         '{"error":{}}',
@@ -332,7 +332,7 @@ def test_words_in_the_text_do_not_confuse() -> None:
         assert decoder.failure.kind is failures.TRUNCATED
 
 
-def test_an_event_like_the_others_waits_for_what_was_held_back_before_it() -> None:
+def test_plain_event_waits_for_buffered_bytes() -> None:
     for held in (b"event: message\n", b"event: message\r"):
         decoder = stream()
         assert decoder.feed(ROLE + HELLO) == ROLE + HELLO
@@ -341,7 +341,7 @@ def test_an_event_like_the_others_waits_for_what_was_held_back_before_it() -> No
         assert decoder.feed(WORLD) == b"event: message\n" + WORLD
 
 
-def test_only_a_whole_event_like_the_others_is_passed_on_unread() -> None:
+def test_only_whole_plain_events_are_passed_on_unread() -> None:
     def used_to(hello: bytes) -> OpenAIStream:
         decoder = stream(keep_usage=True)
         assert decoder.feed(hello) + decoder.feed(hello) + decoder.feed(hello) == hello * 3
@@ -363,7 +363,7 @@ def test_nothing_after_the_end_is_passed_on() -> None:
     assert decoder.close() == b""
 
 
-def test_an_event_of_some_megabytes_passes() -> None:
+def test_event_of_some_megabytes_passes() -> None:
     image = event({"images": [{"image_url": {"url": "A" * 9_000_000}}]})
     decoder = stream()
     out = drain(decoder, [ROLE, *(image[at : at + 65536] for at in range(0, len(image), 65536)), STOP, DONE])
@@ -371,7 +371,7 @@ def test_an_event_of_some_megabytes_passes() -> None:
     assert decoder.has_content
 
 
-def test_an_event_longer_than_allowed_is_given_up() -> None:
+def test_event_above_the_limit_is_malformed() -> None:
     decoder = OpenAIStream(keep_usage=False, max_event_bytes=4096)
     decoder.feed(HELLO)
     for _ in range(5):
@@ -381,35 +381,35 @@ def test_an_event_longer_than_allowed_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-def test_a_finish_is_seen_however_it_is_written(separators: tuple[str, str]) -> None:
+def test_finish_is_recognized_in_any_spelling(separators: tuple[str, str]) -> None:
     finished = {"choices": [{"index": 0, "finish_reason": "stop", "delta": {}}]}
     sent = b"data: " + json.dumps(finished, separators=separators).encode() + b"\n\n"
     decoder = stream()
     assert drain(decoder, [HELLO, sent, COMMENT, COMMENT, COMMENT]) == HELLO + sent + COMMENT * 3 + DONE
 
 
-def test_recorded_streams_give_their_finish_and_their_usage() -> None:
+def test_recorded_streams_give_finish_and_usage() -> None:
     seen = 0
     for exchange in recorded("/chat/completions", is_stream=True):
         chunks = [json.loads(line[6:]) for line in exchange.body.split(b"\n") if line.startswith(b"data: {")]
         billed = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
         for piece_size in (1, 7, 1000, len(exchange.body)):
             pieces = [exchange.body[at : at + piece_size] for at in range(0, len(exchange.body), piece_size)]
-            kept = stream(keep_usage=True)
-            out = drain(kept, pieces)
-            assert (kept.failure, kept.is_done, kept.has_content) == (None, True, True), exchange.uri
+            complete = stream(keep_usage=True)
+            out = drain(complete, pieces)
+            assert (complete.failure, complete.is_done, complete.has_content) == (None, True, True), exchange.uri
             assert _events(out) == _events(exchange.body.partition(DONE)[0] + DONE), exchange.uri
             stripped = stream()
             rest = drain(stripped, pieces)
-            assert stripped.usage == kept.usage
+            assert stripped.usage == complete.usage
             only_usage = [chunk for chunk in chunks if chunk.get("usage") and not chunk["choices"]]
             assert len(_events(out)) - len(_events(rest)) == len(only_usage)
         if billed:
-            assert kept.usage is not None
-            assert kept.usage.tokens_in == billed[-1]["prompt_tokens"]
-            assert kept.usage.tokens_out == billed[-1]["completion_tokens"]
+            assert complete.usage is not None
+            assert complete.usage.tokens_in == billed[-1]["prompt_tokens"]
+            assert complete.usage.tokens_out == billed[-1]["completion_tokens"]
         else:
-            assert kept.usage is None
+            assert complete.usage is None
         seen += 1
     assert seen >= 5
 
@@ -419,11 +419,11 @@ def _events(data: bytes) -> list[bytes]:
 
 
 def padded(text: str, padding: str, finish: str | None = None, **more: Any) -> bytes:
-    """An event as OpenAI sends it: its length says nothing of its text."""
+    """Return an event as OpenAI sends it, with padding that hides the length of its text."""
     return event({"content": text}, finish, usage=None, **more, obfuscation=padding)
 
 
-def test_events_with_padding_are_passed_on_and_what_concerns_the_gateway_is_seen() -> None:
+def test_padded_events_are_passed_on_and_relevant_ones_are_read() -> None:
     sent = [padded("a", "x1"), padded("b", ""), padded("c", "y" * 30), padded(' "quoted" ', "z"), padded("d", "w")]
     ends = [padded("e", "v", "stop"), event(usage=USAGE), DONE]
     decoder = stream()
@@ -433,7 +433,7 @@ def test_events_with_padding_are_passed_on_and_what_concerns_the_gateway_is_seen
     assert (decoder.events, decoder.usage, decoder.is_done) == (6, Usage(7, 5, 3, 2), True)
 
 
-def test_what_stands_between_text_and_padding_is_looked_at() -> None:
+def test_fields_between_text_and_padding_are_read() -> None:
     decoder = stream()
     for each in (padded("a", "x"), padded("b", "y")):
         decoder.feed(each)
@@ -442,7 +442,7 @@ def test_what_stands_between_text_and_padding_is_looked_at() -> None:
     assert decoder.failure is not None
 
 
-def test_usage_in_the_place_of_padding_is_seen() -> None:
+def test_usage_in_place_of_padding_is_read() -> None:
     decoder = stream(keep_usage=True)
     for each in (padded("a", "x"), padded("b", "y")):
         decoder.feed(each)

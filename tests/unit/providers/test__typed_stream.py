@@ -1,4 +1,4 @@
-"""Streams of typed events: judged by their last event, and passed on as they are."""
+"""Streams of typed events are judged by their last event and passed on unchanged."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ def test_every_split_gives_the_same_stream(end: bytes, behind: bytes) -> None:
         assert (decoder.usage, decoder.events) == (Usage(7, 5), 2)
 
 
-def test_a_stream_cut_anywhere_before_its_last_event_is_truncated() -> None:
+def test_stream_cut_before_its_last_event_is_truncated() -> None:
     for at in range(len(WHOLE) - 2):
         for pieces in ([WHOLE[:at]], [WHOLE[: at // 2], WHOLE[at // 2 : at]]):
             decoder = stream()
@@ -55,13 +55,13 @@ def test_a_stream_cut_anywhere_before_its_last_event_is_truncated() -> None:
 
 
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete", "response.cancelled"])
-def test_what_ends_a_response(kind: str) -> None:
+def test_last_events_end_a_response(kind: str) -> None:
     decoder = stream()
     decoder.feed(HELLO + event(kind, response={}))
     assert (decoder.is_finished, decoder.is_ending, decoder.is_done) == (True, True, False)
 
 
-def test_done_takes_the_place_of_the_last_event_only_where_servers_do_so() -> None:
+def test_done_replaces_last_event_only_on_lenient_paths() -> None:
     cases: tuple[tuple[Operation, bool], ...] = (("responses", False), ("audio", True), ("other", True))
     for operation, is_whole in cases:
         decoder = stream(operation)
@@ -72,7 +72,7 @@ def test_done_takes_the_place_of_the_last_event_only_where_servers_do_so() -> No
     assert decoder.failure is not None
 
 
-def test_each_of_several_images_must_come() -> None:
+def test_each_of_several_images_must_arrive() -> None:
     completed = event("image_generation.completed", b64_json="AA==", usage=COUNTS)
     for count in range(4):
         decoder = stream("image", choices=3)
@@ -82,7 +82,7 @@ def test_each_of_several_images_must_come() -> None:
 
 
 @pytest.mark.parametrize("sent", [CREATED, CREATED + ADDED, b": comment\n\n", event("response.content_part.added")])
-def test_what_is_not_content(sent: bytes) -> None:
+def test_preamble_is_not_content(sent: bytes) -> None:
     decoder = stream()
     assert decoder.feed(sent) == sent
     assert (decoder.has_content, decoder.failure) == (False, None)
@@ -92,7 +92,7 @@ def test_what_is_not_content(sent: bytes) -> None:
     "kind",
     ["response.output_text.delta", "response.web_search_call.searching", "response.new_thing", "response.completed"],
 )
-def test_what_is_content(kind: str) -> None:
+def test_other_events_are_content(kind: str) -> None:
     for named in (True, False):
         decoder = stream()
         decoder.feed(event(kind, named=named))
@@ -111,7 +111,7 @@ def test_what_is_content(kind: str) -> None:
         (b'event: error\ndata: {"message":"x"}\n\n', failures.UPSTREAM_ERROR),
     ],
 )
-def test_an_error_ends_the_stream_and_is_not_passed_on(before: bytes, sent: bytes, kind: failures.Kind) -> None:
+def test_error_ends_the_stream_and_is_not_passed_on(before: bytes, sent: bytes, kind: failures.Kind) -> None:
     for pieces in ([before + sent + WORLD], [before, sent, WORLD]):
         decoder = stream()
         assert drain(decoder, pieces) == before
@@ -120,7 +120,7 @@ def test_an_error_ends_the_stream_and_is_not_passed_on(before: bytes, sent: byte
         assert decoder.has_content is (HELLO in before)
 
 
-def test_one_event_that_cannot_be_read_is_left_out_and_a_second_one_is_not() -> None:
+def test_first_unreadable_event_is_dropped_and_second_fails() -> None:
     broken = b'data: {"type":"response.out\n\n'
     decoder = stream()
     assert drain(decoder, [HELLO, broken, WORLD, COMPLETED]) == HELLO + WORLD + COMPLETED
@@ -131,7 +131,7 @@ def test_one_event_that_cannot_be_read_is_left_out_and_a_second_one_is_not() -> 
     assert decoder.failure.kind is failures.MALFORMED_ANSWER
 
 
-def test_an_event_like_the_last_is_looked_at_too() -> None:
+def test_event_named_like_the_last_is_read() -> None:
     decoder = stream()
     decoder.feed(HELLO + WORLD)
     assert decoder.feed(WORLD) == WORLD
@@ -151,19 +151,19 @@ def test_heartbeats_become_comments() -> None:
     assert drain(decoder, [HELLO, b"data:\n\n", b"event: ping\n\n", COMPLETED]) == HELLO + b":\n\n:\n\n" + COMPLETED
 
 
-def test_the_error_that_ends_a_broken_stream_is_one_of_its_events() -> None:
+def test_error_event_continues_the_sequence_of_events() -> None:
     decoder = stream()
     decoder.feed(CREATED + HELLO + WORLD)
     sent = decoder.error_event(Failure(failures.STALLED, "too slow"), "id-1")
     assert sent.startswith(b"event: error\ndata: ")
     assert sent.endswith(b"\n\n")
-    told = json.loads(sent.partition(b"data: ")[2])
-    assert (told["type"], told["code"], told["sequence_number"]) == ("error", "stream_stalled", 4)
-    assert told["message"] == told["error"]["message"] == "too slow (request id-1)", "official SDKs raise on `error`"
+    error = json.loads(sent.partition(b"data: ")[2])
+    assert (error["type"], error["code"], error["sequence_number"]) == ("error", "stream_stalled", 4)
+    assert error["message"] == error["error"]["message"] == "too slow (request id-1)", "official SDKs raise on `error`"
     assert json.loads(stream().error_event(Failure(failures.STALLED, "x"), "i")[19:])["sequence_number"] == 0
 
 
-def test_recorded_streams_are_whole_and_every_cut_is_seen() -> None:
+def test_recorded_streams_are_whole_and_cuts_are_detected() -> None:
     seen = 0
     for exchange in recorded("/responses", is_stream=True):
         if exchange.status != 200 or b"response.completed" not in exchange.body:

@@ -1,4 +1,4 @@
-"""What an answer says was used is found wherever it stands, however it is cut, and in memory that does not grow."""
+"""The usage in an answer is found at any place and every cut, in bounded memory."""
 
 import json
 from itertools import pairwise
@@ -14,7 +14,7 @@ from pointsman.providers._typed_stream import TypedStream
 from pointsman.providers._usage_scan import MAX_BRACKETS, EventsScan, JsonScan, usage_in
 
 USED = {"input_tokens": 30, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 2}}
-READ = Usage(30, 5, 0, 2, tools=())  # it shows what it put out: no calls of tools
+READ = Usage(30, 5, 0, 2, tools=())  # its output is present, without calls of tools
 SEARCHED = replace(READ, tools=(("web_search", 1),))
 TOOLS = [{"type": "function", "name": "f", "parameters": {"usage": {"input_tokens": 9}}}] * 3
 TEXT = 'he said "usage": {"input_tokens": 7} \\ and } ] left'
@@ -23,7 +23,7 @@ OUTPUT = [{"type": "message", "content": [{"text": TEXT}]}]
 
 
 def response(*, first: bool, **fields: object) -> dict[str, object]:
-    """A response as SGLang writes it, with its usage before what may be long, or as OpenAI does."""
+    """Return a response as SGLang writes it, with its usage before the long fields, or as OpenAI does."""
     others: dict[str, object] = {"instructions": TEXT * 50, "tools": TOOLS, "output": OUTPUT}
     usage: dict[str, object] = {"usage": USED}
     return {"id": "r", **(usage | others if first else others | usage), **fields}
@@ -48,7 +48,7 @@ PLACES = st.lists(st.integers(0, 12_000), max_size=12)
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("is_spaced", [True, False])
 @given(places=PLACES)
-def test_the_usage_of_a_response_is_found_however_it_is_cut(is_first: bool, is_spaced: bool, places: list[int]) -> None:
+def test_usage_of_response_is_found_at_every_cut(is_first: bool, is_spaced: bool, places: list[int]) -> None:
     body = json_of(response(first=is_first), is_spaced=is_spaced)
     scan = JsonScan()
     for piece in cut(body, places):
@@ -57,7 +57,7 @@ def test_the_usage_of_a_response_is_found_however_it_is_cut(is_first: bool, is_s
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_the_usage_of_a_response_is_found_byte_by_byte(is_first: bool) -> None:
+def test_usage_of_response_is_found_byte_by_byte(is_first: bool) -> None:
     body = json_of(response(first=is_first, service_tier="flex"))
     scan = JsonScan()
     for at in range(len(body)):
@@ -81,7 +81,7 @@ def test_the_usage_of_a_response_is_found_byte_by_byte(is_first: bool) -> None:
         (b"", None),
     ],
 )
-def test_only_the_account_of_the_answer_itself_counts(body: bytes, usage: Usage | None) -> None:
+def test_only_usage_of_the_answer_itself_counts(body: bytes, usage: Usage | None) -> None:
     assert usage_in(body) == usage
     for size in (1, 7, len(body) or 1):
         scan = JsonScan()
@@ -90,7 +90,7 @@ def test_only_the_account_of_the_answer_itself_counts(body: bytes, usage: Usage 
         assert scan.read() == usage
 
 
-def test_an_answer_that_breaks_off_behind_its_usage_has_told_it() -> None:
+def test_usage_of_truncated_answer_is_found() -> None:
     body = json_of(response(first=True))[:-30]
     assert usage_in(body) == Usage(30, 5, 0, 2)
 
@@ -111,7 +111,7 @@ def test_an_answer_that_breaks_off_behind_its_usage_has_told_it() -> None:
         ({"tool_calls_details": "many"}, ()),
     ],
 )
-def test_the_calls_of_tools_are_read_from_the_account_of_each_provider(
+def test_tool_calls_are_read_from_usage_of_each_provider(
     account: dict[str, object], tools: tuple[tuple[str, int], ...]
 ) -> None:
     usage = usage_in(json_of({"output": [], "usage": USED | account}))
@@ -119,7 +119,7 @@ def test_the_calls_of_tools_are_read_from_the_account_of_each_provider(
     assert usage.tools == tools
 
 
-def test_an_account_that_has_no_end_is_not_kept() -> None:
+def test_endless_usage_is_not_buffered() -> None:
     scan = JsonScan()
     scan.feed(b'{"usage":{"input_tokens":3')
     for _ in range(4):
@@ -128,7 +128,7 @@ def test_an_account_that_has_no_end_is_not_kept() -> None:
     assert scan.read() is None
 
 
-def test_a_piece_of_brackets_alone_is_not_looked_through() -> None:
+def test_piece_of_brackets_is_not_scanned() -> None:
     scan = JsonScan()
     scan.feed(b'{"usage":{"input_tokens":3},"a":[' + b"[]," * MAX_BRACKETS)
     assert scan.read() is None
@@ -142,7 +142,7 @@ COMPLETED = event("response.completed", response=response(first=True))
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 @given(places=PLACES)
-def test_the_usage_of_a_stream_is_found_however_it_is_cut(line_end: bytes, places: list[int]) -> None:
+def test_usage_of_stream_is_found_at_every_cut(line_end: bytes, places: list[int]) -> None:
     stream = (CREATED + DELTA * 20 + ITEM + COMPLETED).replace(b"\n", line_end)
     decoder = TypedStream("responses")
     for piece in cut(stream, places):
@@ -150,7 +150,7 @@ def test_the_usage_of_a_stream_is_found_however_it_is_cut(line_end: bytes, place
     assert decoder.usage == SEARCHED
 
 
-def test_calls_of_tools_are_counted_once() -> None:
+def test_tool_calls_are_counted_once() -> None:
     output = [{"type": "web_search_call"}, {"type": "message"}, {"type": "web_search_call"}, {"type": "mcp_call"}]
     scan = EventsScan()
     scan.take(ITEM + ITEM)

@@ -1,4 +1,4 @@
-"""The parts of a request that codecs of every dialect make alike."""
+"""The parts of a request that the codecs of all dialects share."""
 
 import pytest
 
@@ -8,19 +8,19 @@ from pointsman.domain.origin import Secret
 from pointsman.providers.api import bearer, safe_segment
 
 
-def test_a_key_is_sent_as_a_bearer_and_an_empty_one_not_at_all() -> None:
+def test_key_is_sent_as_bearer_unless_empty() -> None:
     assert bearer(Secret("k")) == b"authorization: Bearer k\r\n"
     assert bearer(Secret("")) == b""
 
 
 @pytest.mark.parametrize("model", ["gemini-2.5-pro", "a.b_c~d:e@f", "...", "m"])
-def test_a_plain_name_is_a_segment_of_a_path(model: str) -> None:
+def test_plain_name_is_a_path_segment(model: str) -> None:
     assert safe_segment(model) == model
 
 
 @pytest.mark.parametrize(
     "model", ["", ".", "..", "a/b", "../a", "a?b", "a#b", "a%2fb", "a b", "a\r\nb", "a\n", "\u00e9", "a;b"]
 )
-def test_a_name_that_could_leave_its_segment_is_rejected(model: str) -> None:
+def test_name_that_could_leave_its_segment_is_rejected(model: str) -> None:
     failure = refused(lambda: safe_segment(model))
     assert (failure.kind, failure.param) == (failures.INVALID_REQUEST, "model")

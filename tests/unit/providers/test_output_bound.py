@@ -1,4 +1,4 @@
-"""The bound on an answer is lowered where the client put it, and put in where there is none."""
+"""The bound on an answer is lowered in the client's field, or added if there is none."""
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ BODIES: dict[str, dict[str, object]] = {
 
 
 def sent_fields(call: Call, quirks: Quirks | None = None) -> dict[str, object]:
-    """The body of the request for a provider's model `m`."""
+    """Return the body of the request for a provider's model `m`."""
     codec = PassthroughCodec() if call.operation == "responses" else JsonCodec(quirks=quirks or Quirks())
     candidate = target(model="m")
     found: dict[str, object] = msgspec.json.decode(codec.encode(call, candidate, candidate.keys[0]).body)
@@ -25,7 +25,7 @@ def sent_fields(call: Call, quirks: Quirks | None = None) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("path", "stated", "sent"),
+    ("path", "requested", "sent"),
     [
         ("/chat/completions", {}, {"max_completion_tokens": 20}),
         ("/chat/completions", {"max_tokens": 50}, {"max_tokens": 20}),
@@ -45,15 +45,15 @@ def sent_fields(call: Call, quirks: Quirks | None = None) -> dict[str, object]:
         ("/responses?x=1", {"max_output_tokens": None}, {"max_output_tokens": 20}),
     ],
 )
-def test_the_field_of_the_client_and_the_path(path: str, stated: dict[str, object], sent: dict[str, object]) -> None:
+def test_bound_is_lowered_in_the_client_field(path: str, requested: dict[str, object], sent: dict[str, object]) -> None:
     body = {"model": "m", "temperature": 0.5, **BODIES[path.partition("?")[0]]}
-    call = parse({**body, **stated}, path)
+    call = parse({**body, **requested}, path)
     assert sent_fields(replace(call, max_tokens=20)) == {**body, **sent}
-    assert {name: msgspec.json.decode(raw) for name, raw in call.fields.items()} == {**body, **stated}, "untouched"
+    assert {name: msgspec.json.decode(raw) for name, raw in call.fields.items()} == {**body, **requested}, "untouched"
 
 
 @pytest.mark.parametrize(
-    ("path", "stated", "sent"),
+    ("path", "requested", "sent"),
     [
         ("/chat/completions", {}, {"max_tokens": 20}),
         ("/chat/completions", {"max_completion_tokens": 50}, {"max_completion_tokens": 20}),
@@ -62,13 +62,13 @@ def test_the_field_of_the_client_and_the_path(path: str, stated: dict[str, objec
         ("/responses", {}, {"max_output_tokens": 20}),
     ],
 )
-def test_a_chat_without_a_bound_is_given_it_in_the_field_of_the_provider(
-    path: str, stated: dict[str, object], sent: dict[str, object]
+def test_missing_bound_of_chat_is_added_in_provider_field(
+    path: str, requested: dict[str, object], sent: dict[str, object]
 ) -> None:
-    call = replace(parse({"model": "m", **BODIES[path], **stated}, path), max_tokens=20)
-    assert sent_fields(call, Quirks(OLDER)) == {"model": "m", **BODIES[path], **stated, **sent}
+    call = replace(parse({"model": "m", **BODIES[path], **requested}, path), max_tokens=20)
+    assert sent_fields(call, Quirks(OLDER)) == {"model": "m", **BODIES[path], **requested, **sent}
 
 
-def test_what_is_stated_for_a_response_is_known() -> None:
+def test_bound_of_response_is_read() -> None:
     assert parse({"model": "m", "input": "x", "max_output_tokens": 50}, "/responses").max_tokens == 50
     assert parse({"model": "m", "input": "x"}, "/responses").max_tokens is None

@@ -1,4 +1,4 @@
-"""The protocol of decoders holds for dialects that end, count and stream otherwise than OpenAI's does."""
+"""The protocol of decoders suits dialects that end, count and stream differently from OpenAI's."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from unit.providers.seam_gemini import GeminiStream
 
 
 class AnthropicCodec:
-    """What the file `providers/anthropic.py` will have to hold, by its shape."""
+    """The shape of a codec for Anthropic's dialect."""
 
     dialect = "anthropic"
 
@@ -58,13 +58,13 @@ class AnthropicCodec:
         return classify(status, headers, body, now_unix_s)
 
 
-def test_the_codec_fits_the_protocol() -> None:
+def test_codec_fits_the_protocol() -> None:
     codec: Codec = AnthropicCodec()
     assert codec.dialect == "anthropic"
 
 
-class Heard:
-    """What a client of OpenAI's dialect makes of a stream."""
+class ReceivedStream:
+    """The content of a stream, as a client of OpenAI's dialect reads it."""
 
     def __init__(self, stream: bytes) -> None:
         self.text = self.reasoning = ""
@@ -101,12 +101,14 @@ def _pieces(data: bytes, size: int) -> list[bytes]:
 def test_anthropic_streams_arrive_whole(size: int) -> None:
     for exchange in recorded("api.anthropic.com/v1/messages", is_stream=True):
         decoder = AnthropicStream(ChatWriter(wants_usage=True))
-        heard = Heard(drain(decoder, _pieces(exchange.body, size)))
+        received = ReceivedStream(drain(decoder, _pieces(exchange.body, size)))
         events = list(_json_events(exchange.body))
         deltas = [(item["index"], item["delta"]) for item in events if item["type"] == "content_block_delta"]
         starts = {item["index"]: item["content_block"] for item in events if item["type"] == "content_block_start"}
-        assert heard.text == "".join(delta["text"] for _, delta in deltas if delta["type"] == "text_delta")
-        assert heard.reasoning == "".join(delta["thinking"] for _, delta in deltas if delta["type"] == "thinking_delta")
+        assert received.text == "".join(delta["text"] for _, delta in deltas if delta["type"] == "text_delta")
+        assert received.reasoning == "".join(
+            delta["thinking"] for _, delta in deltas if delta["type"] == "thinking_delta"
+        )
         calls = [
             [
                 block["name"],
@@ -116,9 +118,9 @@ def test_anthropic_streams_arrive_whole(size: int) -> None:
             if block["type"].endswith("tool_use")
         ]
         assert calls
-        assert list(heard.calls.values()) == calls
+        assert list(received.calls.values()) == calls
         last = next(item for item in events if item["type"] == "message_delta")
-        assert heard.finish == FINISH[last["delta"]["stop_reason"]]
+        assert received.finish == FINISH[last["delta"]["stop_reason"]]
         usage = decoder.usage
         assert usage is not None
         assert usage.tokens_out == last["usage"]["output_tokens"]
@@ -126,8 +128,8 @@ def test_anthropic_streams_arrive_whole(size: int) -> None:
             last["usage"].get(name, 0)
             for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
         )
-        assert heard.usage == {"prompt_tokens": usage.tokens_in, "completion_tokens": usage.tokens_out}
-        assert (decoder.is_done, decoder.has_content, decoder.failure, heard.is_ended) == (True, True, None, True)
+        assert received.usage == {"prompt_tokens": usage.tokens_in, "completion_tokens": usage.tokens_out}
+        assert (decoder.is_done, decoder.has_content, decoder.failure, received.is_ended) == (True, True, None, True)
 
 
 @pytest.mark.parametrize("size", [1, 100, 1_000_000])
@@ -142,15 +144,15 @@ def test_gemini_streams_arrive_whole(size: int) -> None:
     calls_seen = 0
     for exchange in streams + whole:
         decoder = GeminiStream(ChatWriter(wants_usage=True))
-        heard = Heard(drain(decoder, _pieces(exchange.body, size)))
+        received = ReceivedStream(drain(decoder, _pieces(exchange.body, size)))
         events = list(_json_events(exchange.body))
         candidates = [candidate for item in events for candidate in item.get("candidates", ())]
         parts = [part for candidate in candidates for part in candidate.get("content", {}).get("parts", ())]
         is_finished = any("finishReason" in candidate for candidate in candidates)
-        assert heard.text == "".join(part.get("text", "") for part in parts if not part.get("thought"))
-        assert heard.reasoning == "".join(part["text"] for part in parts if part.get("thought"))
+        assert received.text == "".join(part.get("text", "") for part in parts if not part.get("thought"))
+        assert received.reasoning == "".join(part["text"] for part in parts if part.get("thought"))
         calls = [part["functionCall"] for part in parts if "functionCall" in part]
-        assert [[name, json.loads(arguments)] for name, arguments in heard.calls.values()] == [
+        assert [[name, json.loads(arguments)] for name, arguments in received.calls.values()] == [
             [call["name"], call.get("args", {})] for call in calls
         ]
         calls_seen += len(calls)
@@ -158,14 +160,14 @@ def test_gemini_streams_arrive_whole(size: int) -> None:
         assert decoder.usage is not None
         assert decoder.usage.tokens_in + decoder.usage.tokens_out == account["totalTokenCount"]
         assert decoder.usage.tokens_reasoning == account.get("thoughtsTokenCount", 0)
-        assert (decoder.is_done, decoder.failure is None, heard.is_ended) == (is_finished,) * 3
+        assert (decoder.is_done, decoder.failure is None, received.is_ended) == (is_finished,) * 3
         if is_finished:
-            assert heard.finish in ("stop", "length", "tool_calls", "content_filter")
-            assert (heard.finish == "tool_calls") is bool(calls)
+            assert received.finish in ("stop", "length", "tool_calls", "content_filter")
+            assert (received.finish == "tool_calls") is bool(calls)
     assert calls_seen
 
 
-def test_what_a_decoder_writes_another_can_read() -> None:
+def test_output_of_decoder_is_readable_as_openai_stream() -> None:
     exchange = recorded("api.anthropic.com/v1/messages", is_stream=True)[0]
     decoder = AnthropicStream(ChatWriter(wants_usage=True))
     out = drain(decoder, [exchange.body])

@@ -16,7 +16,7 @@ EVENTS = (
 )
 
 
-def test_the_model_of_an_answer_is_replaced_and_nothing_else() -> None:
+def test_only_the_model_of_an_answer_is_replaced() -> None:
     body = b'{"id": "x", "usage": {"cost": 1.10, "model": "inner"}, "model": "gpt-4o-2024-08-06"}'
     assert (
         renamed(body, 'my "model"') == b'{"id":"x","usage":{"cost": 1.10, "model": "inner"},"model":"my \\"model\\""}'
@@ -24,12 +24,12 @@ def test_the_model_of_an_answer_is_replaced_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b'{"a": 1}', b"not json", b'{"model": ', b"\xff"])
-def test_what_names_no_model_stays_as_it_is(body: bytes) -> None:
+def test_answer_without_model_is_unchanged(body: bytes) -> None:
     assert renamed(body, "m") == body
 
 
 @given(st.lists(st.integers(0, len(EVENTS)), max_size=8))
-def test_events_are_renamed_however_they_are_cut(cuts: list[int]) -> None:
+def test_events_are_renamed_at_every_cut(cuts: list[int]) -> None:
     events = RenamedEvents("chat")
     places = [0, *sorted(cuts), len(EVENTS)]
     out = b"".join(events.feed(EVENTS[a:b]) for a, b in pairwise(places)) + events.close()
@@ -44,7 +44,7 @@ def test_events_are_renamed_however_they_are_cut(cuts: list[int]) -> None:
     assert b"event: response.created\r\n" in out
 
 
-def test_what_follows_the_last_line_is_kept() -> None:
+def test_bytes_after_last_line_are_returned() -> None:
     events = RenamedEvents("m")
     assert events.feed(b"data: [DO") == b""
     assert events.close() == b"data: [DO"

@@ -1,4 +1,4 @@
-"""Bodies that hold more than any honest one are refused before they are read, and in words."""
+"""Bodies that exceed the bounds are rejected before they are parsed, with a clear message."""
 
 import gc
 import json
@@ -49,19 +49,19 @@ MESSAGE = b'{"model":"m","messages":[{"role":"user","content":"a"}],'
         (b'{"a":' + b" " * MIB + b"1}", "bytes of consecutive white space"),
     ],
 )
-def test_a_body_that_holds_too_much_is_refused_in_words(body: bytes, words: str) -> None:
+def test_oversized_body_is_rejected_with_its_limit(body: bytes, words: str) -> None:
     failure = refused(lambda: read_object(body))
     assert failure.kind.status == 400
     assert words in failure.message
 
 
-def test_too_many_fields_are_refused_in_words() -> None:
+def test_too_many_fields_are_rejected_with_the_limit() -> None:
     fields = b",".join(b'"field %d":"%b"' % (number, b"a" * 80) for number in range(MAX_FIELDS + 1))
     assert f"at most {MAX_FIELDS}" in refused(lambda: read_object(b"{%b}" % fields)).message
 
 
 @pytest.mark.parametrize("name", ["user", "stop", "model", "logit_bias", "modalities", "fallbacks"])
-def test_a_long_value_of_a_short_field_is_refused_by_name(name: str) -> None:
+def test_long_value_of_short_field_is_rejected_by_name(name: str) -> None:
     body = b'{"%b":"%b"}' % (name.encode(), b"a" * MAX_FIELD_BYTES)
     failure = refused(lambda: read_object(body))
     assert failure.param == name
@@ -76,7 +76,7 @@ _VALUES = st.recursive(
 
 
 def _counted(value: object) -> tuple[int, int, int]:
-    """Commas, names and containers of a value, by walking it."""
+    """Return the numbers of commas, names and containers in a value, by walking it."""
     commas = names = containers = 0
     if isinstance(value, (list, dict)):
         members = list(value.values()) if isinstance(value, dict) else value
@@ -90,8 +90,8 @@ def _counted(value: object) -> tuple[int, int, int]:
 
 @settings(max_examples=300)
 @given(_VALUES, st.integers(1, 9), st.sampled_from([None, 1]))
-def test_what_stands_in_texts_does_not_count(value: object, piece: int, indent: int | None) -> None:
-    """However the body falls into pieces."""
+def test_content_of_strings_does_not_count(value: object, piece: int, indent: int | None) -> None:
+    """The result does not depend on the pieces of the body."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bounds, "_PIECE_BYTES", piece)
         patch.setattr(bounds, "MAX_FIELD_BYTES", 0)
@@ -114,7 +114,7 @@ def test_what_stands_in_texts_does_not_count(value: object, piece: int, indent: 
         ([[1, 2], [3]], 2),
     ],
 )
-def test_prompts_are_counted_unread(prompt: object, count: int) -> None:
+def test_prompts_are_counted_without_decoding(prompt: object, count: int) -> None:
     for indent in (None, 1):
         assert count_prompts(Raw(json.dumps(prompt, indent=indent).encode())) == count
     assert count_prompts(Raw(b"[" + b" " * 100 + json.dumps(prompt).encode()[1:])) == count
@@ -122,8 +122,8 @@ def test_prompts_are_counted_unread(prompt: object, count: int) -> None:
 
 @pytest.mark.parametrize("size", [MIB // 8, pytest.param(8 * MIB, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [name for name, body in BODIES.items() if body.content_type == JSON_TYPE])
-def test_no_body_takes_many_times_its_size(name: str, size: int) -> None:
-    """Neither in memory nor in time: what is read of it, and what is counted where its provider does not say."""
+def test_body_takes_bounded_memory_and_time(name: str, size: int) -> None:
+    """This covers parsing, and estimating tokens for a provider that reports no usage."""
     kind = BODIES[name]
     body, factor = kind.make(size), pace()
     tracemalloc.start()
@@ -133,7 +133,7 @@ def test_no_body_takes_many_times_its_size(name: str, size: int) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4 * len(body) + 8 * MIB
-    gc.freeze()  # as a worker does: else the collector walks all that other tests have left behind
+    gc.freeze()  # as a worker does: otherwise the collector walks all objects of other tests
     try:
         began = time.thread_time()
         _read(kind.path, body)
@@ -152,7 +152,7 @@ def _read(path: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, body in BODIES.items() if body.honest])
-def test_honest_bodies_are_within_the_bounds(name: str) -> None:
+def test_real_bodies_are_within_the_bounds(name: str) -> None:
     kind = BODIES[name]
     for size in (0, MIB):
         assert kind.path == asked(kind.path).head.path

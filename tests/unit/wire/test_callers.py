@@ -1,4 +1,4 @@
-"""Who calls, from a head alone."""
+"""The caller of a request is identified from its head."""
 
 import pytest
 
@@ -27,7 +27,7 @@ PAGES = Access(allowed_hosts=frozenset({"gateway.example.com"}), origins=frozens
         (None, b"198.51.100.7", PROXIES, ""),
     ],
 )
-def test_the_client_is_the_first_that_is_no_proxy(
+def test_client_is_first_address_that_is_no_proxy(
     peer: str | None, forwarded: bytes | None, access: Access, address: str
 ) -> None:
     assert client_address(peer, forwarded, access) == address
@@ -36,13 +36,13 @@ def test_the_client_is_the_first_that_is_no_proxy(
 @pytest.mark.parametrize(
     "host", [b"localhost", b"LOCALHOST:8080", b"127.0.0.1:8080", b"127.1.2.3", b"[::1]:8080", b"app.localhost"]
 )
-def test_loopback_is_always_a_name_of_the_gateway(host: bytes) -> None:
+def test_loopback_host_is_always_served(host: bytes) -> None:
     check_caller({b"host": host}, Access(), is_open=True)
     check_caller({b"host": host}, PAGES, is_open=False)
 
 
 @pytest.mark.parametrize("host", [b"attacker.example", b"127.0.0.1.attacker.example", b"10.0.0.1", b"", b"localhost.a"])
-def test_without_keys_no_other_name_is_served(host: bytes) -> None:
+def test_unlisted_host_is_rejected_without_keys(host: bytes) -> None:
     failure = refused(lambda: check_caller({b"host": host}, Access(), is_open=True))
     assert failure.kind.status == 421
     assert "server.allowed_hosts" in failure.message
@@ -50,13 +50,13 @@ def test_without_keys_no_other_name_is_served(host: bytes) -> None:
     assert refused(lambda: check_caller({b"host": host}, PAGES, is_open=False)).kind.status == 421
 
 
-def test_names_that_are_listed_are_served() -> None:
+def test_listed_hosts_are_served() -> None:
     check_caller({b"host": b"Gateway.example.com.:8080"}, PAGES, is_open=True)
     check_caller({}, Access(), is_open=True)  # a client of HTTP/1.0
 
 
 @pytest.mark.parametrize("origin", [b"https://attacker.example", b"null", b"http://localhost:3000"])
-def test_without_keys_no_page_may_call_that_is_not_listed(origin: bytes) -> None:
+def test_unlisted_origin_is_rejected_without_keys(origin: bytes) -> None:
     headers = {b"host": b"localhost", b"origin": origin}
     failure = refused(lambda: check_caller(headers, PAGES, is_open=True))
     assert failure.kind.status == 403
@@ -66,13 +66,13 @@ def test_without_keys_no_page_may_call_that_is_not_listed(origin: bytes) -> None
     check_caller(headers, Access(origins=frozenset({"*"})), is_open=True)
 
 
-def test_websockets_are_refused_in_words() -> None:
+def test_websocket_is_rejected_with_alternative() -> None:
     failure = refused(lambda: check_caller({b"upgrade": b"WebSocket"}, Access(), is_open=False))
     assert failure.kind.status == 400
     assert "/v1/realtime" in failure.message
 
 
-def test_only_pages_that_are_listed_may_read_answers() -> None:
+def test_only_listed_origins_get_cors_headers() -> None:
     assert cors_lines({b"origin": b"https://attacker.example"}, PAGES) == b""
     assert cors_lines({}, PAGES) == b""
     lines = cors_lines({b"origin": b"https://app.example.com"}, PAGES)
@@ -80,7 +80,7 @@ def test_only_pages_that_are_listed_may_read_answers() -> None:
     assert b"vary: origin\r\n" in lines
 
 
-def test_a_browser_that_asks_first_is_told_what_it_may() -> None:
+def test_preflight_lists_methods_and_headers() -> None:
     headers = {b"origin": b"https://app.example.com", b"access-control-request-headers": b"authorization,content-type"}
     lines = preflight_lines(headers, PAGES)
     assert b"access-control-allow-headers: authorization,content-type\r\n" in lines

@@ -1,4 +1,4 @@
-"""Compressed bodies are undone within bounds, or refused in words that name what is accepted."""
+"""Compressed bodies are decompressed within bounds, or rejected with the supported encodings."""
 
 import gzip
 import zlib
@@ -20,20 +20,20 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 @given(st.binary(max_size=5000))
-def test_what_was_compressed_comes_out_again(data: bytes) -> None:
+def test_compressed_body_is_restored(data: bytes) -> None:
     assert decoded(gzip.compress(data, mtime=0), "gzip") == data
     assert decoded(gzip.compress(data, mtime=0) + gzip.compress(b"x"), "gzip") == data + b"x"
     assert decoded(zlib.compress(data), "deflate") == data
     assert decoded(raw_deflate(data), "deflate") == data
 
 
-def test_a_large_body_comes_out_in_pieces() -> None:
+def test_large_body_is_restored_in_pieces() -> None:
     data = b"".join(b'{"n":%d,"text":"%x"}' % (number, number * 7919) for number in range(200_000))
     assert decoded(gzip.compress(data, 1, mtime=0), "gzip") == data
 
 
 @given(st.integers(0, len(gzip.compress(TEXT, mtime=0)) - 1))
-def test_a_body_that_is_cut_is_refused(length: int) -> None:
+def test_truncated_body_is_rejected(length: int) -> None:
     found = refused(lambda: decoded(gzip.compress(TEXT, mtime=0)[:length], "gzip"))
     assert (found.kind.status, found.param) == (400, "content-encoding")
 
@@ -49,16 +49,16 @@ def test_a_body_that_is_cut_is_refused(length: int) -> None:
         (gzip.compress(b"", mtime=0) * (MAX_MEMBERS + 1), "gzip"),
     ],
 )
-def test_what_is_not_as_it_says_is_refused(body: bytes, encoding: str) -> None:
+def test_body_in_another_encoding_is_rejected(body: bytes, encoding: str) -> None:
     assert refused(lambda: decoded(body, encoding)).kind.status == 400
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_bomb_is_given_up_early(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compression_bomb_is_rejected_early(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compress = gzip.compress if encoding == "gzip" else zlib.compress
     found = refused(lambda: decoded(compress(b"a" * 20 * FREE_BYTES), encoding))
     assert (found.kind.status, "100 times" in found.message) == (400, True)
-    assert decoded(compress(b"a" * FREE_BYTES), encoding) == b"a" * FREE_BYTES, "a small one may be anything"
+    assert decoded(compress(b"a" * FREE_BYTES), encoding) == b"a" * FREE_BYTES, "a small body has no limit on expansion"
     monkeypatch.setattr(encodings, "MAX_BYTES", 1000)
     assert refused(lambda: decoded(compress(TEXT), encoding)).kind.status == 413
 
@@ -67,17 +67,17 @@ def test_a_bomb_is_given_up_early(encoding: str, monkeypatch: pytest.MonkeyPatch
     ("header", "encoding"),
     [("", ""), ("identity", ""), ("gzip", "gzip"), (" GZIP ", "gzip"), ("x-gzip", "gzip"), ("deflate", "deflate")],
 )
-def test_what_is_accepted(header: str, encoding: str) -> None:
+def test_supported_encodings_are_accepted(header: str, encoding: str) -> None:
     assert encoding_of(header) == encoding
 
 
 @pytest.mark.parametrize("header", ["zstd", "br", "gzip, gzip", "gzip, identity", "x"])
-def test_what_is_not_accepted_is_told_what_is(header: str) -> None:
+def test_unsupported_encoding_error_lists_supported_ones(header: str) -> None:
     found = refused(lambda: encoding_of(header))
     assert (found.kind.status, found.kind.code, found.param) == (415, "unsupported_encoding", "content-encoding")
     assert "gzip or deflate" in found.message
 
 
-def test_what_is_passed_on_unread_must_be_plain() -> None:
+def test_passed_through_body_must_be_uncompressed() -> None:
     reject_encoded("")
     assert refused(lambda: reject_encoded("gzip")).kind.status == 415

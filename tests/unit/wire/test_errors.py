@@ -9,7 +9,7 @@ from pointsman.wire.errors import error_body, error_event, error_headers, status
 
 
 @pytest.mark.parametrize("code", KINDS)
-def test_every_failure_has_the_shape_of_openai(code: str) -> None:
+def test_every_failure_has_openai_shape(code: str) -> None:
     failure = Failure(KINDS[code], "went wrong", param="model")
     body = msgspec.json.decode(error_body(failure, "id-1"))
     assert body == {
@@ -23,7 +23,7 @@ def test_every_failure_has_the_shape_of_openai(code: str) -> None:
     assert msgspec.json.decode(event[6:]) == body
 
 
-def test_a_provider_refusing_the_request_speaks_for_itself() -> None:
+def test_rejection_by_provider_is_passed_on() -> None:
     theirs = b'{"error":{"message":"their words","code":"x"}}'
     failure = Failure(failures.UPSTREAM_REFUSED, "m", status=422, body=theirs)
     assert error_body(failure, "id") == theirs
@@ -31,18 +31,18 @@ def test_a_provider_refusing_the_request_speaks_for_itself() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 402, 408, 429])
-def test_a_request_that_is_at_fault_is_not_told_to_come_again_or_to_bring_another_key(status: int) -> None:
+def test_faulty_request_never_gets_a_retry_or_key_status(status: int) -> None:
     assert status_of(Failure(failures.UPSTREAM_TOO_LARGE, "m", status=status)) == 413
     assert status_of(Failure(failures.CONTENT_FILTERED, "m", status=403)) == 403
 
 
-def test_what_is_said_of_a_request_is_told_behind_the_message() -> None:
+def test_provider_message_follows_the_gateway_message() -> None:
     failure = Failure(failures.UPSTREAM_REFUSED, "it answered 400", status=400, said="bad temperature")
     for text in (error_body(failure, "id"), error_event(failure, "id")):
         assert b'"it answered 400: bad temperature (request id)"' in text
 
 
-def test_a_provider_in_trouble_does_not() -> None:
+def test_body_of_provider_fault_is_not_passed_on() -> None:
     failure = Failure(failures.CREDENTIAL_REJECTED, "m", status=401, body=b'{"error":{"message":"key sk-x is bad"}}')
     assert b"sk-x" not in error_body(failure, "id")
     assert status_of(failure) == 502
@@ -50,7 +50,7 @@ def test_a_provider_in_trouble_does_not() -> None:
     assert status_of(Failure(failures.UPSTREAM_REFUSED, "m", status=599)) == 400
 
 
-def test_headers_say_when_and_whether_to_retry() -> None:
+def test_headers_tell_the_client_how_to_retry() -> None:
     limited = Failure(failures.UPSTREAM_RATE_LIMITED, "m", retry_after_s=0.2)
     assert b"retry-after: 1\r\n" in error_headers(limited)
     assert b"x-should-retry" not in error_headers(limited)

@@ -1,4 +1,4 @@
-"""Heads: which path, whose key, which options; nothing that could reach further than it should."""
+"""Heads: the path, the key and the options of a request, and the rejection of unsafe ones."""
 
 import hashlib
 import time
@@ -21,8 +21,8 @@ def read(target: str, method: str = "POST", **headers: str) -> ParsedHead:
     return read_head(method, target, named, TABLE, NO_SNAPSHOT)
 
 
-def test_a_head_is_read_whole() -> None:
-    asked = read(
+def test_all_parts_of_head_are_read() -> None:
+    parsed = read(
         "/v1/chat/completions?beta=true",
         authorization="Bearer k",
         content_type="application/json",
@@ -34,34 +34,34 @@ def test_a_head_is_read_whole() -> None:
         x_pointsman_session="s",
         x_pointsman_tag_team="red",
     )
-    assert asked.api.operation == "chat"
-    assert (asked.head.path, asked.head.method, asked.head.content_type) == (
+    assert parsed.api.operation == "chat"
+    assert (parsed.head.path, parsed.head.method, parsed.head.content_type) == (
         "/chat/completions?beta=true",
         "POST",
         "application/json",
     )
-    assert asked.credential == hashlib.sha256(b"k").digest()
-    head = asked.head
+    assert parsed.credential == hashlib.sha256(b"k").digest()
+    head = parsed.head
     assert (head.provider, head.timeout_s, head.session, head.tags) == (
         "openai",
         1.5,
         "s",
         {"team": "red"},
     )
-    assert asked.head.forwarded == (("accept", "text/event-stream"),)
+    assert parsed.head.forwarded == (("accept", "text/event-stream"),)
 
 
 @pytest.mark.parametrize(
     "path", ["/", "", "/v1", "/v2/chat/completions", "/V1/models", "//v1/models", "/v1x/models", "*"]
 )
-def test_what_is_not_below_v1_is_404(path: str) -> None:
+def test_path_outside_v1_is_404(path: str) -> None:
     assert refused(lambda: read(path)).kind.status == 404
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/nothing", "/v1/chat", "/v1/chat/completions/", "/v1/modelsx", "/v1/responsesx/y"]
 )
-def test_an_unknown_path_is_404(path: str) -> None:
+def test_unknown_path_is_404(path: str) -> None:
     assert refused(lambda: read(path)).kind.code == "unknown_path"
 
 
@@ -91,11 +91,11 @@ def test_an_unknown_path_is_404(path: str) -> None:
         "/v1/models/a%20b",
     ],
 )
-def test_an_unsafe_path_is_refused(path: str) -> None:
+def test_unsafe_path_is_rejected(path: str) -> None:
     assert refused(lambda: read(path, "GET")).kind.status == 400
 
 
-def test_a_long_hostile_path_is_refused_quickly() -> None:
+def test_long_hostile_path_is_rejected_quickly() -> None:
     began = time.thread_time()
     for path in (
         "/v1/files/" + "a" * 60_000 + "!",
@@ -115,7 +115,7 @@ def test_a_long_hostile_path_is_refused_quickly() -> None:
         ("a@b~c.d", "/models/a@b~c.d"),
     ],
 )
-def test_model_names_may_hold_a_slash_escaped_or_not(escaped: str, path: str) -> None:
+def test_model_names_may_hold_plain_or_escaped_slashes(escaped: str, path: str) -> None:
     assert read("/v1/models/" + escaped, "GET").head.path == path
 
 
@@ -126,7 +126,7 @@ def test_methods_are_checked() -> None:
     assert refused(lambda: read("/v1/files/x", "TRACE")).kind.status == 405
 
 
-def test_the_first_credential_in_order_counts() -> None:
+def test_first_credential_in_order_counts() -> None:
     def hashed(value: bytes) -> bytes:
         return hashlib.sha256(value).digest()
 
@@ -141,24 +141,24 @@ def test_the_first_credential_in_order_counts() -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "abc", "", " 5", "86400001", "9" * 5000, "\u00b2", "1e3"])
-def test_a_bad_timeout_is_refused(value: str) -> None:
+def test_invalid_timeout_is_rejected(value: str) -> None:
     failure = refused(lambda: read("/v1/models", "GET", x_pointsman_timeout_ms=value))
     assert (failure.kind.status, failure.param) == (400, "x-pointsman-timeout-ms")
 
 
-def test_a_timeout_is_in_milliseconds() -> None:
+def test_timeout_is_in_milliseconds() -> None:
     assert read("/v1/models", "GET", x_pointsman_timeout_ms="86400000").head.timeout_s == 86400
     assert read("/v1/models", "GET", x_pointsman_timeout_ms="1").head.timeout_s == 0.001
 
 
 @pytest.mark.parametrize("name", ["x_pointsman_provider", "x_pointsman_session"])
 @pytest.mark.parametrize("value", ["", "x" * 256, "\u00e9", "a\x7fb"])
-def test_bad_options_are_refused(name: str, value: str) -> None:
+def test_invalid_options_are_rejected(name: str, value: str) -> None:
     failure = refused(lambda: read("/v1/models", "GET", **{name: value}))
     assert (failure.kind.status, failure.param) == (400, name.replace("_", "-"))
 
 
-def test_heads_that_agree_in_the_names_read_say_the_same() -> None:
+def test_heads_equal_in_read_headers_give_equal_results() -> None:
     looked_at: set[bytes] = set()
 
     class Headers(dict[bytes, bytes]):
@@ -196,7 +196,7 @@ def test_tags_are_bounded() -> None:
 
 @pytest.mark.parametrize("name", ["accept", "openai-beta", "idempotency-key", "range", "if-none-match", "content-type"])
 @pytest.mark.parametrize("bad", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\x00b", "a\u00e9", "a\x1bb"])
-def test_no_forwarded_header_can_begin_another(name: str, bad: str) -> None:
+def test_forwarded_header_cannot_inject_another(name: str, bad: str) -> None:
     headers = {name.encode(): bad.encode("latin-1")}
     failure = refused(lambda: read_head("POST", "/v1/chat/completions", headers, TABLE, NO_SNAPSHOT))
     assert (failure.kind.status, failure.param) == (400, name)
@@ -206,8 +206,8 @@ def test_only_listed_headers_go_upstream() -> None:
     headers = dict.fromkeys(
         ("accept", "range", "authorization", "cookie", "host", "x_forwarded_for", "user_agent"), "v"
     )
-    asked = read("/v1/files", "POST", **headers)
-    call = parse({"a": 1}, PATH_OF["file"], forwarded=asked.head.forwarded)
+    parsed = read("/v1/files", "POST", **headers)
+    call = parse({"a": 1}, PATH_OF["file"], forwarded=parsed.head.forwarded)
     candidate = target()
     lines = PROVIDERS["openai"].codecs[call.operation].encode(call, candidate, candidate.keys[0], "id-1").headers
     names = {line.partition(b":")[0] for line in lines.split(b"\r\n") if line}

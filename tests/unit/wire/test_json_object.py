@@ -1,4 +1,4 @@
-"""The top level of a JSON body: one reading, or a refusal."""
+"""The top level of a JSON body: ambiguous bodies are rejected."""
 
 import time
 
@@ -33,7 +33,7 @@ from pointsman.wire.json_object import read_object, read_typed, reject_variants
         b'{"a\\/b":1,"a/b":1}',
     ],
 )
-def test_a_key_that_appears_twice_is_refused(body: bytes) -> None:
+def test_duplicate_key_is_rejected(body: bytes) -> None:
     failure = refused(lambda: read_object(body))
     assert failure.kind.status == 400
     assert "more than once" in failure.message
@@ -51,11 +51,11 @@ def test_a_key_that_appears_twice_is_refused(body: bytes) -> None:
         ('{"\U0001f600":1,"\\u00e9":2}'.encode(), ["\U0001f600", "\u00e9"]),
     ],
 )
-def test_distinct_keys_pass_whatever_the_white_space(body: bytes, keys: list[str]) -> None:
+def test_distinct_keys_pass_with_any_white_space(body: bytes, keys: list[str]) -> None:
     assert list(read_object(body)) == keys
 
 
-def test_values_are_the_bytes_the_client_sent() -> None:
+def test_values_are_the_bytes_of_the_client() -> None:
     body = b'{"a": 1.0e+2 ,"b":"\\u0041", "c":[ 1, 2 ],"d":123456789012345678901234567890}'
     assert {key: bytes(value) for key, value in read_object(body).items()} == {
         "a": b"1.0e+2",
@@ -69,17 +69,17 @@ def test_values_are_the_bytes_the_client_sent() -> None:
     "body",
     [b"", b" ", b"{", b"}", b'{"a":1', b'{"a":1}x', b'{"a":1}{}', b"{'a':1}", b'{"a":1,}', b"\xef\xbb\xbf{}", b"\x00"],
 )
-def test_what_is_not_json_is_refused(body: bytes) -> None:
+def test_invalid_json_is_rejected(body: bytes) -> None:
     assert refused(lambda: read_object(body)).kind.code == "invalid_json"
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null", b"true", b"[" * 100_000])
-def test_what_is_not_an_object_is_refused(body: bytes) -> None:
+def test_non_object_is_rejected(body: bytes) -> None:
     assert refused(lambda: read_object(body)).kind.status == 400
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\x80"])
-def test_invalid_utf8_is_refused_wherever_it_stands(bad: bytes) -> None:
+def test_invalid_utf8_is_rejected_anywhere(bad: bytes) -> None:
     for body in (
         b'{"' + bad + b'":1}',
         b'{"a":"' + bad + b'"}',
@@ -93,7 +93,7 @@ def test_invalid_utf8_is_refused_wherever_it_stands(bad: bytes) -> None:
 
 
 @pytest.mark.parametrize("opening", [b'{"a":', b"["])
-def test_a_depth_bomb_is_refused_quickly(opening: bytes) -> None:
+def test_depth_bomb_is_rejected_quickly(opening: bytes) -> None:
     bomb = b'{"messages":' + opening * 100_000
     closed = b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     for body in (bomb, closed):
@@ -102,7 +102,7 @@ def test_a_depth_bomb_is_refused_quickly(opening: bytes) -> None:
         assert time.thread_time() - began < 0.05 * pace()
 
 
-def test_lone_surrogates_do_not_reach_anybody() -> None:
+def test_lone_surrogates_are_rejected() -> None:
     for body in (b'{"\\ud800":1, "a":2}', b'{"a":"\\ud800"}', b'{"a":"\\udc00x"}', b'{"\\udc00":1 }'):
         assert "half of a surrogate pair" in refused(lambda body=body: read_object(body)).message  # type: ignore[misc]
     for body in (b'{"a":"\\ud83d\\ude00', b'{"a":"\\u00e9}'):
@@ -110,7 +110,7 @@ def test_lone_surrogates_do_not_reach_anybody() -> None:
 
 
 @pytest.mark.parametrize("name", ["Model", "MODEL", "Messages", "Max_Tokens", "\u017ftream", "to\u212a", "\u017ftop"])
-def test_other_spellings_of_known_names_are_refused(name: str) -> None:
+def test_other_spellings_of_known_names_are_rejected(name: str) -> None:
     known = frozenset({"model", "messages", "max_tokens", "stream", "tok", "stop"})
     failure = refused(lambda: reject_variants({name: msgspec.Raw(b"1")}, known))
     assert failure.param == name
@@ -140,7 +140,7 @@ class _Typed(Struct):
         (b'{"count":1,"inner":[{}]}', "inner[...].role"),
     ],
 )
-def test_a_wrong_type_names_its_field(body: bytes, param: str) -> None:
+def test_wrong_type_names_its_field(body: bytes, param: str) -> None:
     failure = refused(lambda: read_typed(msgspec.json.Decoder(_Typed), body, {}))
     assert failure.kind.status == 400
     assert failure.param is not None
@@ -149,7 +149,7 @@ def test_a_wrong_type_names_its_field(body: bytes, param: str) -> None:
 
 
 @pytest.mark.parametrize("text", [b"7.0", b"7e0", b"70E-1", b"0.7e+1"])
-def test_a_whole_number_that_is_written_as_a_fraction_becomes_whole(text: bytes) -> None:
+def test_whole_number_written_as_fraction_becomes_whole(text: bytes) -> None:
     body = b'{"count":%b,"other":"7.0","x":[7.0]}' % text
     fields = read_object(body)
     assert read_typed(msgspec.json.Decoder(_Typed), body, fields).count == 7
@@ -157,12 +157,12 @@ def test_a_whole_number_that_is_written_as_a_fraction_becomes_whole(text: bytes)
 
 
 @pytest.mark.parametrize("text", [b"7.5", b"1e400", b"1e40", b"9007199254740993.0", b"0.%b1" % (b"0" * 40)])
-def test_a_fraction_is_no_whole_number(text: bytes) -> None:
+def test_fraction_is_no_whole_number(text: bytes) -> None:
     body = b'{"count":%b}' % text
     assert refused(lambda: read_typed(msgspec.json.Decoder(_Typed), body, read_object(body))).param == "count"
 
 
-def test_the_json_corpus_gives_a_call_or_a_refusal_and_nothing_else() -> None:
+def test_json_corpus_gives_only_calls_or_rejections() -> None:
     files = sorted(shared("corpora", "json", "test_parsing").glob("*.json"))
     assert len(files) > 300
     for path in files:
@@ -180,18 +180,18 @@ def test_the_json_corpus_gives_a_call_or_a_refusal_and_nothing_else() -> None:
 def _outcome(body: bytes) -> Call | Rejection:
     try:
         return parse(body)
-    except Rejection as refusal:
-        return refusal
+    except Rejection as rejection:
+        return rejection
 
 
 @pytest.mark.parametrize("space", [b"", b" "])
-def test_at_no_depth_does_nesting_raise_anything_else(space: bytes) -> None:
+def test_nesting_of_any_depth_gives_a_call_or_rejection(space: bytes) -> None:
     outcomes: list[str] = []
     for depth in range(900, 1010):
         try:
             read_object(b'{"a":%b%b%b}' % (space, b"[" * depth, b"]" * depth))
             outcomes.append("read")
-        except Rejection as refusal:
-            outcomes.append(refusal.failure.kind.code)
+        except Rejection as rejection:
+            outcomes.append(rejection.failure.kind.code)
     assert sorted(outcomes, reverse=True) == outcomes
     assert set(outcomes) == {"read", "invalid_json"}

@@ -1,4 +1,4 @@
-"""A form is read in one way only, however it arrives, and no more of it is passed on than was read."""
+"""Forms: ambiguous ones are rejected, the pieces do not matter, and only parsed bytes are passed on."""
 
 import pytest
 
@@ -30,15 +30,15 @@ FILE = part(
 
 
 def read(*pieces: bytes) -> tuple[FormField | None, bytes]:
-    """Have a whole form read. Returns its model and what was passed on."""
+    """Read a whole form. Return its model and the bytes that were passed on."""
     reader = FormReader(BOUNDARY, reads_on=True)
     passed = b"".join(map(reader.feed, pieces))
     reader.end()
     return reader.fields.get("model"), passed
 
 
-def refusal(data: bytes) -> Failure:
-    """Why a form is refused: in one piece, in bytes and in two pieces. Nothing of what spoils it is passed on."""
+def failure_of(data: bytes) -> Failure:
+    """Return the failure of a form in one piece, in single bytes and in two pieces. No faulty byte is passed on."""
     reader = FormReader(BOUNDARY, reads_on=True)
     passed, found = b"", None
     for byte in data:
@@ -55,7 +55,7 @@ def refusal(data: bytes) -> Failure:
     return found
 
 
-def test_the_model_is_found_and_all_is_passed_on_after_every_split() -> None:
+def test_model_is_found_and_form_is_passed_on_at_every_split() -> None:
     data = form(field("language", b"en\r\n\r\nmodel"), MODEL, FILE, field("empty", b""))
     expected = FormField("whisper-1", data.index(b"whisper-1"), data.index(b"whisper-1") + 9)
     for at in range(len(data) + 1):
@@ -63,7 +63,7 @@ def test_the_model_is_found_and_all_is_passed_on_after_every_split() -> None:
     assert read(*(bytes([byte]) for byte in data)) == (expected, data)
 
 
-def test_the_model_is_there_as_soon_as_its_delimiter_is_whole_and_its_name_not_passed_on_before() -> None:
+def test_model_is_known_at_its_delimiter_and_held_back_until_then() -> None:
     data = form(MODEL, FILE)
     reader = FormReader(BOUNDARY)
     due = data.index(DELIMITER, 1) + len(DELIMITER)
@@ -72,11 +72,11 @@ def test_the_model_is_there_as_soon_as_its_delimiter_is_whole_and_its_name_not_p
     assert reader.feed(data[due - 1 :]) == b"whisper-1"
     assert reader.is_settled()
     reader.decide()
-    assert reader.feed(b"") == data[len(passed) + len(b"whisper-1") :], "nothing was read behind it before"
+    assert reader.feed(b"") == data[len(passed) + len(b"whisper-1") :], "nothing behind it was parsed yet"
 
 
 @pytest.mark.parametrize("data", [form(FILE, MODEL), form(field("a", b"b")), form(), form(field("models", b"w"))])
-def test_a_form_may_name_its_model_anywhere_or_not_at_all(data: bytes) -> None:
+def test_model_is_optional_and_may_be_anywhere(data: bytes) -> None:
     found, passed = read(data)
     assert passed == data
     assert (found is None) == (MODEL not in data)
@@ -91,7 +91,7 @@ def test_other_fields_are_found_and_files_are_counted() -> None:
     assert (reader.files, reader.file_bytes) == (2, 2 * len(FILE.partition(b"\r\n\r\n")[2][:-2]))
 
 
-def test_an_optional_field_is_found_and_not_waited_for() -> None:
+def test_optional_field_is_found_but_not_awaited() -> None:
     address = field("file_url", b"https://host/x.mp3")
     reader = FormReader(BOUNDARY, optional=frozenset({"file_url"}))
     reader.feed(form(address, MODEL, FILE))
@@ -102,23 +102,23 @@ def test_an_optional_field_is_found_and_not_waited_for() -> None:
     late = FormReader(BOUNDARY, optional=frozenset({"file_url"}))
     late.feed(form(MODEL, FILE, address))
     late.decide()
-    assert refused(lambda: late.feed(b"")).param == "file_url", "it was decided that there is none"
+    assert refused(lambda: late.feed(b"")).param == "file_url", "the decision excluded it"
 
 
 @pytest.mark.parametrize("name", ["N", "n[]", "[n]"])
-def test_a_field_that_another_reader_takes_for_a_wanted_one_is_refused(name: str) -> None:
+def test_variant_of_wanted_field_is_rejected(name: str) -> None:
     reader = FormReader(BOUNDARY, frozenset({"model", "n"}))
     assert refused(lambda: reader.feed(form(field(name, b"2")))).param == name
-    assert read(form(MODEL, field(name, b"2")))[0] is not None, "where nobody acts on it, it passes"
+    assert read(form(MODEL, field(name, b"2")))[0] is not None, "it passes if it is not wanted"
 
 
 @pytest.mark.parametrize("data", [form(MODEL, FILE, MODEL), form(MODEL, MODEL, FILE), form(FILE, MODEL, MODEL)])
-def test_a_second_model_is_refused_wherever_it_stands(data: bytes) -> None:
-    found = refusal(data)
+def test_second_model_is_rejected_anywhere(data: bytes) -> None:
+    found = failure_of(data)
     assert (found.param, "more than once" in found.message) == ("model", True)
 
 
-def test_a_model_is_refused_where_it_was_decided_that_there_is_none() -> None:
+def test_model_after_decision_is_rejected() -> None:
     reader = FormReader(BOUNDARY)
     reader.feed(FILE)
     reader.decide()
@@ -135,7 +135,7 @@ def test_a_model_is_refused_where_it_was_decided_that_there_is_none() -> None:
         'Content-Disposition: form-data ; name="model" \r\nContent-Transfer-Encoding: 8bit',
     ],
 )
-def test_the_name_is_read_in_any_plain_writing(head: str) -> None:
+def test_plain_spellings_of_name_are_read(head: str) -> None:
     found, _ = read(form(part(head, b"w")))
     assert found is not None
     assert found.value == "w"
@@ -151,7 +151,7 @@ def test_the_name_is_read_in_any_plain_writing(head: str) -> None:
         'Content-Type: text/plain; name="model"\r\nContent-Disposition: form-data; name="prompt"',
     ],
 )
-def test_what_clients_write_of_other_parts_passes(head: str) -> None:
+def test_usual_headers_of_other_parts_pass(head: str) -> None:
     data = form(MODEL, part(head, b"w"))
     assert read(data)[1] == data
 
@@ -194,12 +194,12 @@ def test_what_clients_write_of_other_parts_passes(head: str) -> None:
         "",
     ],
 )
-def test_a_part_that_may_be_a_model_to_another_reader_is_refused(head: str) -> None:
-    refusal(form(part(head, b"w"), FILE))
+def test_ambiguous_part_is_rejected(head: str) -> None:
+    failure_of(form(part(head, b"w"), FILE))
 
 
-def test_what_is_quoted_of_a_form_is_for_the_client_alone() -> None:
-    found = refusal(form(part('Content-Disposition: form-data; name="my secret"', b"w")))
+def test_quotation_of_form_reaches_only_the_client() -> None:
+    found = failure_of(form(part('Content-Disposition: form-data; name="my secret"', b"w")))
     assert "secret" not in found.message
     assert found.said is not None
     assert "my secret" in found.said
@@ -225,8 +225,8 @@ def test_what_is_quoted_of_a_form_is_for_the_client_alone() -> None:
         form(DELIMITER + b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'),
     ],
 )
-def test_a_form_that_can_be_taken_apart_in_another_way_is_refused(data: bytes) -> None:
-    refusal(data)
+def test_ambiguous_form_is_rejected(data: bytes) -> None:
+    failure_of(data)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_form_that_can_be_taken_apart_in_another_way_is_refused(data: bytes) -
         ("multipart/mixed; boundary=abc", None),
     ],
 )
-def test_boundaries(content_type: str, boundary: bytes | None) -> None:
+def test_boundary_is_read_from_content_type(content_type: str, boundary: bytes | None) -> None:
     assert boundary_of(content_type) == boundary
 
 
@@ -261,11 +261,11 @@ def test_boundaries(content_type: str, boundary: bytes | None) -> None:
         "; boundary=" + "a" * 71,
     ],
 )
-def test_a_form_without_one_plain_boundary_is_refused(parameters: str) -> None:
+def test_form_without_one_plain_boundary_is_rejected(parameters: str) -> None:
     assert refused(lambda: boundary_of("multipart/form-data" + parameters)).param == "content-type"
 
 
-def test_fields_that_name_what_is_kept_are_found() -> None:
+def test_fields_with_ids_of_stored_objects_are_found() -> None:
     data = form(field("file_id", b"file-1"), field("video[id]", b"video_1"), MODEL, field("file_id", b"file-2"))
     reader = FormReader(BOUNDARY, reads_on=True, finds_state=True)
     passed = b"".join(reader.feed(bytes([byte])) for byte in data)

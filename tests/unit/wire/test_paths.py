@@ -6,7 +6,7 @@ from pointsman.wire.paths import ApiPath, PathTable
 GET, POST = frozenset({"GET"}), frozenset({"POST"})
 
 
-def test_exact_names_win_over_prefixes_and_long_ones_over_short() -> None:
+def test_exact_paths_win_over_prefixes_and_long_over_short() -> None:
     short = ApiPath("/a", GET, "other", is_prefix=True)
     long = ApiPath("/a/b", GET, "file", is_prefix=True)
     exact = ApiPath("/a/b/c", GET, "chat")
@@ -18,7 +18,7 @@ def test_exact_names_win_over_prefixes_and_long_ones_over_short() -> None:
     assert refused(lambda: table.find("GET", "/ab")).kind.status == 404
 
 
-def test_one_path_may_have_a_method_each() -> None:
+def test_entries_of_one_path_may_differ_by_method() -> None:
     get, post = ApiPath("/a", GET, "other"), ApiPath("/a", POST, "chat")
     table = PathTable([get, post])
     assert table.find("GET", "/a") is get

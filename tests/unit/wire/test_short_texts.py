@@ -1,4 +1,4 @@
-"""Long texts are left out of a JSON value, and nothing else."""
+"""Long texts of a JSON value are replaced, and nothing else."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ VALUES = st.recursive(
 
 
 def expected(value: Any, found: Any) -> bool:
-    """Whether `found` is `value` but for long texts."""
+    """Return whether `found` equals `value` except for long texts."""
     if isinstance(value, str):
         return found == value or (isinstance(found, str) and len(found) > MOST and len(value.encode()) > MOST)
     if isinstance(value, list):
@@ -31,14 +31,14 @@ def expected(value: Any, found: Any) -> bool:
 
 
 @given(VALUES, st.booleans(), st.integers(1, 40))
-def test_all_but_long_texts_stays_wherever_it_is_cut(value: Any, is_ascii: bool, piece: int) -> None:
+def test_only_long_texts_are_replaced_at_every_cut(value: Any, is_ascii: bool, piece: int) -> None:
     text = json.dumps(value, ensure_ascii=is_ascii).encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(short_texts, "_PIECE_BYTES", piece + 1)
         assert expected(value, json.loads(shorten(text, MOST)))
 
 
-def test_long_texts_take_no_room() -> None:
+def test_long_texts_take_no_memory() -> None:
     value = ["x" * 1_000_000, "\\" * 1_000_000, {"a": "b" * 5, "c": "\u00e4" * 1_000_000}]
     short = shorten(json.dumps(value).encode(), MOST)
     assert len(short) < 200

@@ -1,4 +1,4 @@
-"""Server-sent events, however they arrive."""
+"""Server-sent events in pieces of any size."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_every_split_gives_the_same_events(end: bytes, tail: bytes) -> None:
         assert fed(pieces) == (EVENTS, tail)
 
 
-def test_only_whole_events_come_out() -> None:
+def test_only_whole_events_are_returned() -> None:
     splitter = EventSplitter()
     assert splitter.feed(b"data: a\n") == b""
     assert splitter.feed(b"\nda") == b"data: a\n\n"
@@ -29,11 +29,11 @@ def test_only_whole_events_come_out() -> None:
     assert splitter.rest() == b"data: b"
 
 
-def test_an_empty_piece_changes_nothing() -> None:
+def test_empty_piece_changes_nothing() -> None:
     assert fed([b"data: a\r", b"", b"\n\r", b"", b"\ndata: b\r\n\r\n"]) == (b"data: a\n\ndata: b\n\n", b"")
 
 
-def test_an_endless_event_is_given_up() -> None:
+def test_endless_event_is_rejected() -> None:
     splitter = EventSplitter()
     piece = b"x" * (MAX_EVENT_BYTES // 4)
     for _ in range(4):
@@ -43,7 +43,7 @@ def test_an_endless_event_is_given_up() -> None:
     assert len(splitter.rest()) <= MAX_EVENT_BYTES + len(piece)
 
 
-def test_events_and_their_data() -> None:
+def test_data_of_events_is_read() -> None:
     events = split_events(EVENTS)
     assert b"".join(events) == EVENTS
     assert [event_data(event) for event in events] == [b"one", None, b"two\nlines", None, b"three"]

@@ -1,4 +1,4 @@
-"""Which ids requests name and answers tell of."""
+"""The ids that requests name and answers report."""
 
 import json
 from typing import Any
@@ -54,7 +54,7 @@ def ids(value: dict[str, Any]) -> list[str]:
         ("GET", "/audio/voice_consents", [], None, "voice consent", None),
     ],
 )
-def test_paths(
+def test_ids_and_kinds_are_read_from_paths(
     method: str, path: str, names: list[str], creates: str | None, lists: str | None, deletes: str | None
 ) -> None:
     found = touched(method, path, {})
@@ -66,12 +66,12 @@ def test_paths(
 @pytest.mark.parametrize(
     "path", ["/responses/input_tokens", "/responses/compact", "/audio/speech", "/images/edits", "/moderations"]
 )
-def test_paths_that_keep_nothing(path: str) -> None:
+def test_paths_without_stored_objects_touch_nothing(path: str) -> None:
     found = touched("POST", path, fields({"model": "m", "input": "x"}))
     assert found is None or found == Touched(learns=True, has_items=True)
 
 
-def test_what_is_not_stored_creates_nothing_but_what_runs_code() -> None:
+def test_unstored_response_creates_only_containers() -> None:
     assert touched("POST", "/responses", fields({"input": "x"}), stores=False) is None
     tools = [{"type": "code_interpreter", "container": {"type": "auto"}}]
     found = touched("POST", "/responses", fields({"input": "x", "tools": tools}), stores=False)
@@ -81,14 +81,14 @@ def test_what_is_not_stored_creates_nothing_but_what_runs_code() -> None:
     assert (named.names, named.creates) == ((Named("response", "resp_1", "previous_response_id"),), None)
 
 
-def test_the_content_of_a_file_tells_of_nothing() -> None:
+def test_file_content_reports_no_ids() -> None:
     found = touched("GET", "/files/file-1/content", {})
     assert found is not None
     assert not found.learns
 
 
-def test_items_stand_for_what_is_kept_unless_they_hold_it() -> None:
-    kept: list[dict[str, Any]] = [
+def test_items_without_content_refer_to_stored_ones() -> None:
+    references: list[dict[str, Any]] = [
         {"type": "item_reference", "id": "msg_1"},
         {"id": "msg_2"},
         {"type": "reasoning", "id": "rs_1", "summary": []},
@@ -101,7 +101,7 @@ def test_items_stand_for_what_is_kept_unless_they_hold_it() -> None:
         {"type": "image_generation_call", "id": "ig_2", "result": "iVBO"},
         {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": '{"file_id": "file-9"}'},
     ]
-    assert ids({"input": [*kept, *own]}) == ["msg_1", "msg_2", "rs_1", "ig_1"]
+    assert ids({"input": [*references, *own]}) == ["msg_1", "msg_2", "rs_1", "ig_1"]
     assert ids({"input": own}) == []
 
 
@@ -112,11 +112,11 @@ def test_annotations_of_earlier_answers_name_nothing() -> None:
         {"type": "file_citation", "file_id": "file-1"},  # searched, so it was there before
         {"type": "container_file_citation", "container_id": "cntr_1", "file_id": "cfile_1"},
     ]
-    told = told_in(json.dumps({"data": [{"content": [part]}]}).encode(), has_items=False)
-    assert told == [("container", "cntr_1"), ("file", "cfile_1")]
+    reported = told_in(json.dumps({"data": [{"content": [part]}]}).encode(), has_items=False)
+    assert reported == [("container", "cntr_1"), ("file", "cfile_1")]
 
 
-def test_bodies_that_would_take_long_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_bodies_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "MAX_ENTRIES", 200)
     monkeypatch.setattr(state, "MAX_ELEMENTS", 1000)
     many: list[list[Any]] = [[{}] * 100, [0] * 1002, [[]] * 101]
@@ -137,7 +137,7 @@ def test_deep_bodies_are_walked_without_recursion() -> None:
         list(named_in({"tools": Raw(b"[" * 100_000 + b'"file_id"' + b"]" * 100_000)}))
 
 
-def test_chats() -> None:
+def test_ids_are_found_in_chats() -> None:
     messages = [{"role": "user", "content": "x"}]
     assert touched_by_chat(fields({"messages": messages})) is None
     assert touched_by_chat(fields({"messages": messages, "store": True})) is None
@@ -147,7 +147,7 @@ def test_chats() -> None:
     assert ("audio", "audio_1") in told_in(json.dumps(answer).encode(), has_items=False)
 
 
-def test_answers() -> None:
+def test_ids_are_found_in_answers() -> None:
     answer = {
         "id": "resp_1", "object": "response", "metadata": {"file_id": "file-7"}, "conversation": {"id": "conv_1"},
         "output": [
@@ -156,8 +156,8 @@ def test_answers() -> None:
         ],
         "tools": [{"type": "function", "parameters": {"examples": [{"file_id": "file-8"}]}}],
     }  # fmt: skip
-    told = told_in(json.dumps(answer).encode(), has_items=True)
-    assert set(told) == {
+    reported = told_in(json.dumps(answer).encode(), has_items=True)
+    assert set(reported) == {
         ("response", "resp_1"), ("container", "cntr_1"), ("item", "ci_1"), ("item", "msg_1"),
     }  # fmt: skip
     assert not {kind for kind, _ in told_in(json.dumps(answer).encode(), has_items=False)} & {"item"}
@@ -175,7 +175,7 @@ def test_answers() -> None:
         assert told_in(odd, has_items=True) == []
 
 
-def test_fields_of_forms() -> None:
+def test_form_fields_with_ids_are_recognized() -> None:
     for name in ("file_id", "File_Id", "input_reference[file_id]", "video[id]", "consent", "file_ids[]", "voice.id"):
         assert names_state(name), name
     for name in ("file", "video", "voice", "purpose", "expires_after[anchor]", "model", "image[]", "audio_sample"):
@@ -187,18 +187,18 @@ def test_fields_of_forms() -> None:
 
 
 @pytest.mark.parametrize("value", [1, "x", [], {"source": "x"}, {"source": {"type": 1}}, {"type": []}])
-def test_sources_of_another_shape_are_refused(value: object) -> None:
+def test_malformed_data_sources_are_rejected(value: object) -> None:
     with pytest.raises(Rejection, match="data_source"):
         touched("POST", "/evals/e/runs", fields({"data_source": value}))
 
 
-def test_an_id_behind_many_other_elements_is_found() -> None:
+def test_id_after_many_elements_is_found() -> None:
     fillers: list[list[Any]] = [[1] * 140_000, [{}] * 70_000, ["x"] * 140_000]
     for filler in fillers:
         assert ids({"input": [*filler, {"file_id": "file-1"}]}) == ["file-1"]
 
 
-def test_an_answer_that_repeats_what_was_named_makes_nobody_its_owner() -> None:
+def test_repeated_ids_of_request_are_not_learned() -> None:
     answer = {
         "id": "resp_1",
         "object": "response",
@@ -210,8 +210,8 @@ def test_an_answer_that_repeats_what_was_named_makes_nobody_its_owner() -> None:
             {"type": "message", "id": "msg_1", "content": [{"annotations": [{"file_id": "file-5"}]}]},
         ],
     }
-    told = told_in(json.dumps(answer).encode(), has_items=False)
-    assert set(told) == {("file", "file-5"), ("response", "resp_1")}
+    reported = told_in(json.dumps(answer).encode(), has_items=False)
+    assert set(reported) == {("file", "file-5"), ("response", "resp_1")}
     own = told_in(json.dumps(answer).encode(), has_items=True, refers=False)
     assert {name for _, name in own} == {"resp_1", "fs_1", "msg_1"}
     made = {"id": "thread_1", "object": "thread", "tool_resources": {"file_search": {"vector_store_ids": ["vs_1"]}}}
@@ -220,13 +220,13 @@ def test_an_answer_that_repeats_what_was_named_makes_nobody_its_owner() -> None:
 
 
 @pytest.mark.parametrize("path", ["/conversations", "/conversations/c/items", "/responses/r/input_items"])
-def test_what_clients_wrote_themselves_tells_of_nothing(path: str) -> None:
+def test_content_written_by_clients_is_not_learned(path: str) -> None:
     for method in ("GET", "POST"):
         found = touched(method, path, {})
         assert found is None or not found.learns
 
 
-def test_a_name_that_appears_twice_in_one_object_is_refused() -> None:
+def test_duplicate_name_in_object_is_rejected() -> None:
     for inner in (
         '{"file_id":"file-theirs","file_id":"file-mine"}',
         '{"type":"item_reference","type":"message","id":"msg_1"}',
@@ -240,7 +240,7 @@ def test_a_name_that_appears_twice_in_one_object_is_refused() -> None:
     assert ids({"input": [{"a": {"a": 1}, "b:": {"c": "a:b"}}, {"a": 2}]}) == []
 
 
-def test_ids_are_found_however_their_names_are_spelt() -> None:
+def test_ids_are_found_under_every_spelling() -> None:
     for value in (
         {"source": {"ID": "file-1"}},
         {"container": {"id": "file-1"}},
@@ -254,7 +254,7 @@ def test_ids_are_found_however_their_names_are_spelt() -> None:
         assert ids({"tools": [value]}) == ["file-1"], value
 
 
-def test_no_body_names_more_ids_than_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_ids_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "MAX_NAMED", 10)
     assert len(ids({"file_ids": [f"file-{number}" for number in range(10)] * 2})) == 10
     with pytest.raises(Rejection, match="names 11 ids"):
@@ -266,20 +266,20 @@ def test_commas_in_long_texts_are_no_elements(monkeypatch: pytest.MonkeyPatch) -
     assert ids({"input": [{"content": "1,2\n" * 50_000}, {"file_id": "file-1"}]}) == ["file-1"]
 
 
-def test_cursors_are_read_as_a_provider_reads_them() -> None:
+def test_cursors_are_decoded_like_a_provider() -> None:
     for query in ("after=file-1", "%61fter=file-1", "limit=2&after=file%2D1", "before=file-1"):
         found = touched("GET", f"/files?{query}", {})
         assert found is not None
         assert [named.id for named in found.names] == ["file-1"], query
 
 
-def test_only_a_response_can_be_left_unstored() -> None:
+def test_only_responses_can_be_unstored() -> None:
     found = touched("POST", "/vector_stores", fields({"name": "x"}), stores=False)
     assert found is not None
     assert found.creates == "vector store"
 
 
-def test_parts_of_messages_that_may_name_something() -> None:
+def test_message_parts_with_ids_are_recognized() -> None:
     for text in (b'[{"file":{"file_id":"x"}}]', b'{"File_ID":1}', b'[{"file\\u005fid":1}]', b'[{"file_ids":[]}]'):
         assert may_name(text), text
     for text in (b'[{"type":"text","text":"{\\"file_id\\": 1} \\u00e9"}]', b'"x"'):

@@ -1,4 +1,4 @@
-"""Ids that streams tell of, however their bytes were cut."""
+"""The ids that streams report, at every cut of their bytes."""
 
 import json
 from typing import Any
@@ -32,30 +32,30 @@ def response_stream(end: bytes = b"\n", *, is_named: bool = True) -> bytes:
 
 
 STREAMS = [response_stream(end, is_named=is_named) for end in (b"\n", b"\r\n") for is_named in (True, False)]
-TOLD = {("response", "resp_1"), ("item", "rs_1"), ("item", "ci_1"), ("container", "cntr_1")}
+REPORTED = {("response", "resp_1"), ("item", "rs_1"), ("item", "ci_1"), ("container", "cntr_1")}
 
 
-def told(pieces: list[bytes], *, has_items: bool = True) -> tuple[str | None, set[tuple[str, str]]]:
+def reported(pieces: list[bytes], *, has_items: bool = True) -> tuple[str | None, set[tuple[str, str]]]:
     stream = StateStream(has_items=has_items)
     found = {one for piece in pieces for one in stream.feed(piece)}
     return stream.made, found
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_response_is_read_at_every_cut(stream: bytes) -> None:
+def test_response_ids_survive_every_cut(stream: bytes) -> None:
     for cut in range(len(stream)):
-        assert told([stream[:cut], stream[cut:]]) == ("resp_1", TOLD), cut
+        assert reported([stream[:cut], stream[cut:]]) == ("resp_1", REPORTED), cut
 
 
 @given(st.data())
-def test_a_response_is_read_in_pieces_of_any_size(data: st.DataObject) -> None:
+def test_response_ids_survive_pieces_of_any_size(data: st.DataObject) -> None:
     stream = data.draw(st.sampled_from(STREAMS))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=30)))
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    assert told(pieces) == ("resp_1", TOLD)
+    assert reported(pieces) == ("resp_1", REPORTED)
 
 
-def test_the_id_is_known_when_the_first_event_is_whole() -> None:
+def test_id_is_known_after_first_whole_event() -> None:
     stream, first = StateStream(has_items=True), STREAMS[0].partition(b"\n\n")[0]
     stream.feed(first + b"\n")
     assert stream.made is None
@@ -63,7 +63,7 @@ def test_the_id_is_known_when_the_first_event_is_whole() -> None:
     assert stream.made == "resp_1"
 
 
-def test_a_chat_is_read_at_its_beginning_alone() -> None:
+def test_chat_is_read_only_at_its_beginning() -> None:
     chunk = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -76,22 +76,22 @@ def test_a_chat_is_read_at_its_beginning_alone() -> None:
     assert stream.feed(event(None, {**chunk, "id": "chatcmpl-2"})) == []
 
 
-def test_a_run_tells_of_its_thread() -> None:
+def test_run_reports_its_thread() -> None:
     text = event("thread.created", {"id": "thread_1", "object": "thread"})
     text += event("thread.run.created", {"id": "run_1", "object": "thread.run", "thread_id": "thread_1"})
-    assert told([text], has_items=False)[1] == {("thread", "thread_1")}
+    assert reported([text], has_items=False)[1] == {("thread", "thread_1")}
 
 
-def test_an_answer_in_one_piece_says_its_id_first() -> None:
+def test_whole_answer_reports_id_at_its_beginning() -> None:
     for text in (b'{"id": "resp_1", "object": "response"', b' {"object":"response","id":"resp_1","x"'):
-        assert told([text])[0] == "resp_1"
-    assert told([b'{"error": {"id": "resp_1"}}'])[0] is None
+        assert reported([text])[0] == "resp_1"
+    assert reported([b'{"error": {"id": "resp_1"}}'])[0] is None
 
 
-def test_what_is_no_event_stream_or_too_long_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_or_long_stream_is_not_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_streams, "MAX_EVENT", 1000)
     for text in (b"\xff" * 5000, b"data: [1]\n\n" * 10, b"data: {nonsense\n\n" * 10, b"\n\n" * 100):
-        assert told([text[at : at + 100] for at in range(0, len(text), 100)]) == (None, set())
+        assert reported([text[at : at + 100] for at in range(0, len(text), 100)]) == (None, set())
     stream = StateStream(has_items=True)
     for _ in range(50):
         stream.feed(b"data: response.output_item.added" + b"x" * 100)

@@ -1,4 +1,4 @@
-"""Media in a prompt are found, however they are written, and are never held for less than they may be."""
+"""Media in a prompt are found in every spelling, and their tokens are never underestimated."""
 
 import json
 import struct
@@ -55,7 +55,7 @@ def test_each_kind_of_media_counts(name: str) -> None:
     assert in_content(raw(content)) == expected
     assert in_input(raw([{"role": "user", "content": content}])) == expected
     assert in_input(raw([{"type": "function_call_output", "output": content}])) == expected
-    assert in_input(raw(content)).count >= 2, "no items, but no less"
+    assert in_input(raw(content)).count >= 2, "no items, but the upper bound"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_each_kind_of_media_counts(name: str) -> None:
         ({"type": "text", "text": '{"file_id": "file-1"}'}, ""),
     ],
 )
-def test_what_the_request_does_not_hold_is_named(part: dict[str, object], elsewhere: str) -> None:
+def test_content_by_reference_is_named(part: dict[str, object], elsewhere: str) -> None:
     assert in_content(raw([part])).elsewhere == elsewhere
     if part["type" if "type" in part else "video_url"] not in ("something_new", "text"):
         assert in_input(raw([{"role": "user", "content": [part]}])).elsewhere == elsewhere
@@ -83,11 +83,11 @@ def test_what_the_request_does_not_hold_is_named(part: dict[str, object], elsewh
 @pytest.mark.parametrize(
     "content", ["text", 'the word "image_url"', '[{"type":"image_url"}]', None, 1, [], [1], {"type": "image_url"}]
 )
-def test_what_holds_no_part_has_none(content: object) -> None:
+def test_content_without_parts_has_no_media(content: object) -> None:
     assert in_content(raw(content)) is NO_MEDIA
 
 
-def test_an_absent_content_has_none() -> None:
+def test_absent_content_has_no_media() -> None:
     assert in_content(Raw(b"")) is NO_MEDIA
     assert in_input(None) is NO_MEDIA
     assert in_input(raw('what is an "image_url"?')) is NO_MEDIA
@@ -105,20 +105,20 @@ def test_an_absent_content_has_none() -> None:
         {"image_url": {"url": PICTURE}},
     ],
 )
-def test_an_image_in_the_request_counts_as_one_and_not_by_its_bytes(part: object) -> None:
+def test_inline_image_counts_as_one_and_not_by_its_bytes(part: object) -> None:
     found = Media(1, MEDIA_TOKENS, len(json.dumps(PICTURE)))
     assert in_content(raw([TEXT, part])) == found
     assert in_input(raw([{"role": "user", "content": [TEXT, part]}])) == found
 
 
-def test_the_screenshot_of_a_computer_is_an_image() -> None:
+def test_computer_screenshot_is_an_image() -> None:
     output = {"type": "computer_screenshot", "image_url": PICTURE}
     found = Media(1, MEDIA_TOKENS, len(json.dumps(PICTURE)))
     assert in_input(raw([{"type": "computer_call_output", "call_id": "c", "output": output}])) == found
 
 
 @pytest.mark.parametrize("format_", ["png", "jpeg", "jpg", "webp", "gif"])
-def test_slashes_may_be_escaped(format_: str) -> None:
+def test_escaped_slashes_are_accepted(format_: str) -> None:
     picture = PICTURE.replace("png", format_)
     written = json.dumps([{"type": "image_url", "image_url": {"url": picture}}]).replace("/", "\\/")
     assert in_content(Raw(written.encode())) == Media(1, MEDIA_TOKENS, len(json.dumps(picture).replace("/", "\\/")))
@@ -144,7 +144,7 @@ def test_slashes_may_be_escaped(format_: str) -> None:
         ({"type": "input_audio", "input_audio": PICTURE}, 1),
     ],
 )
-def test_what_is_no_image_by_all_signs_counts_by_its_bytes(part: object, count: int) -> None:
+def test_ambiguous_image_counts_by_its_bytes(part: object, count: int) -> None:
     assert in_content(raw([part])) == Media(count, count * MEDIA_TOKENS)
 
 
@@ -161,12 +161,12 @@ def test_what_is_no_image_by_all_signs_counts_by_its_bytes(part: object, count: 
         ({"video": "https://host/x.mp4"}, "video"),
     ],
 )
-def test_a_part_of_a_kind_that_is_not_openais_counts_too(part: object, elsewhere: str) -> None:
+def test_part_of_foreign_kind_counts(part: object, elsewhere: str) -> None:
     assert in_content(raw([part])) == Media(1, MEDIA_TOKENS, elsewhere=elsewhere)
 
 
 @pytest.mark.parametrize("kind", ["text", "output_text", "refusal", "thinking", "reasoning_text", "summary_text"])
-def test_a_part_whose_bytes_are_all_of_it_counts_for_nothing_more(kind: str) -> None:
+def test_text_part_counts_only_by_its_bytes(kind: str) -> None:
     assert in_content(raw([{"type": kind, "text": "x"}])) is NO_MEDIA
 
 
@@ -181,12 +181,12 @@ def test_a_part_whose_bytes_are_all_of_it_counts_for_nothing_more(kind: str) -> 
         ({"image_url": "https://host/x.png"}, 1),
     ],
 )
-def test_images_to_begin_from_count_each(fields: dict[str, object], count: int) -> None:
+def test_each_source_image_counts(fields: dict[str, object], count: int) -> None:
     found = in_pictures({name: raw(value) for name, value in fields.items()})
     assert (found.count, found.tokens) == (count, count * MEDIA_TOKENS)
 
 
-def test_what_is_ranked_may_hold_media() -> None:
+def test_ranking_input_may_hold_media() -> None:
     images = [{"type": "image_url", "image_url": {"url": "https://host/x.png"}}] * 9
     for fields in (
         {"data_2": {"content": images}},
@@ -199,13 +199,13 @@ def test_what_is_ranked_may_hold_media() -> None:
     assert in_ranking(video).elsewhere == "video_url"
 
 
-def test_a_recording_that_is_only_named_is_elsewhere() -> None:
+def test_recording_by_reference_is_elsewhere() -> None:
     assert in_audio_request({"file_url": raw("https://host/x.mp3")}).elsewhere == "file_url"
     assert in_audio_request({"input": raw("Say this"), "file_id": raw(None)}) is NO_MEDIA
     assert in_recording(300, "url").elsewhere == "url"
 
 
-def test_the_text_beside_an_image_counts() -> None:
+def test_text_beside_an_image_counts() -> None:
     text = "x" * 100_000
     part = {"type": "image_url", "image_url": {"url": PICTURE, "detail": text}, "text": text}
     found = in_content(raw([{**TEXT, "text": text}, part]))
@@ -227,13 +227,13 @@ def test_the_text_beside_an_image_counts() -> None:
         (b"ID3\x04\0\0\0\0\x01\x02" + bytes(130) + MPEG_2 + bytes(5000), MP3_BYTES_PER_S),
     ],
 )
-def test_a_recording_is_as_long_as_its_bytes_can_last(data: bytes, bytes_per_s: int) -> None:
+def test_recording_counts_by_longest_possible_duration(data: bytes, bytes_per_s: int) -> None:
     part = recording(data)
     inside = json.dumps(b64encode(data).decode())
     found = in_content(raw([part]))
     assert (found.count, found.size) == (1, len(inside))
-    heard = AUDIO_TOKENS_PER_S * len(data) / bytes_per_s
-    assert heard <= found.tokens - RECORDING_TOKENS <= heard + 3 * AUDIO_TOKENS_PER_S / bytes_per_s + 1
+    audio_tokens = AUDIO_TOKENS_PER_S * len(data) / bytes_per_s
+    assert audio_tokens <= found.tokens - RECORDING_TOKENS <= audio_tokens + 3 * AUDIO_TOKENS_PER_S / bytes_per_s + 1
     slashed = json.dumps([part]).replace("/", "\\/").encode()
     assert in_content(Raw(slashed)).tokens == found.tokens
 
@@ -252,26 +252,26 @@ def test_a_recording_is_as_long_as_its_bytes_can_last(data: bytes, bytes_per_s: 
         b"ID3\x04\0\0\0\0\x01\x02" + bytes(130) + b"fLaC" + bytes(5000),
         b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + MPEG_2 * 1000,
         b"ID3",
-        b"\xff\xf3\x04\xc4" + bytes(5000),  # a rate that nobody states
+        b"\xff\xf3\x04\xc4" + bytes(5000),  # an implausible rate
         b"\xff\xf5\x14\xc4" + bytes(5000),  # layer II
         b"\xff\xeb\x14\xc4" + bytes(5000),
         b"\xff\xf3\x1c\xc4" + bytes(5000),
         b"\xff",
     ],
 )
-def test_a_recording_of_unknown_length_counts_by_its_bytes(data: bytes) -> None:
+def test_recording_of_unknown_length_counts_by_its_bytes(data: bytes) -> None:
     assert in_content(raw([recording(data)])) == Media(1, MEDIA_TOKENS)
 
 
 @pytest.mark.parametrize("data", ["", "UklGR", "é" * 99, '"', 7, None, {}])
-def test_what_is_no_base64_counts_by_its_bytes(data: object) -> None:
+def test_invalid_base64_counts_by_its_bytes(data: object) -> None:
     assert in_content(raw([{"type": "input_audio", "input_audio": {"data": data}}])) == Media(1, MEDIA_TOKENS)
 
 
 # Hostile input.
 
 
-def test_escapes_hide_nothing() -> None:
+def test_escaped_names_are_counted() -> None:
     hidden = b'[{"\\u0074ype": "\\u0069mage_url"}]'
     assert json.loads(hidden) == [{"type": "image_url"}]
     assert in_content(Raw(hidden)).count == 1
@@ -280,7 +280,7 @@ def test_escapes_hide_nothing() -> None:
     assert in_input(Raw(b'[{"elsewhere": ' + hidden + b"}]")).count == 1
 
 
-def test_what_cannot_be_read_as_a_provider_would_is_counted_at_its_most() -> None:
+def test_unreadable_content_counts_as_most_media() -> None:
     half = b'[{"text":"\\ud800","type":"\\u0069mage_url"},{"type":"input_image"}]'
     assert in_input(Raw(half)).count == 2
     assert in_content(Raw(b'["text",{"type":"image_url"}]')) == Media(1, MEDIA_TOKENS)
@@ -288,7 +288,7 @@ def test_what_cannot_be_read_as_a_provider_would_is_counted_at_its_most() -> Non
     assert in_input(Raw(b'["\\ud800 \\u00e9"]')) is NO_MEDIA
 
 
-def test_depth_is_no_error_here() -> None:
+def test_deep_nesting_is_no_error() -> None:
     deep = b"[" * 100_000 + b'"\\u0069mage_url"' + b"]" * 100_000
     assert in_content(Raw(deep)).count == 1
     assert in_input(Raw(deep)).count == 1
@@ -303,8 +303,8 @@ _VALUES = st.recursive(
 
 
 @given(st.lists(_VALUES, max_size=4), st.booleans())
-def test_no_more_is_left_out_than_are_images(content: list[object], slashed: bool) -> None:
-    """Every byte counts as text, but those of data URLs that an image's part holds, each once."""
+def test_only_bytes_of_images_are_subtracted(content: list[object], slashed: bool) -> None:
+    """Every byte counts as text, except the data URLs of image parts. Each of these is subtracted once."""
     text = json.dumps(content)
     picture = json.dumps(PICTURE)
     if slashed:
@@ -324,7 +324,7 @@ def test_no_more_is_left_out_than_are_images(content: list[object], slashed: boo
         ("/responses", {"input": [{"content": [TEXT, {"type": "input_image", "image_url": PICTURE}]}]}),
     ],
 )
-def test_a_call_knows_its_media(path: str, prompt: dict[str, object]) -> None:
+def test_call_holds_its_media(path: str, prompt: dict[str, object]) -> None:
     call = parse({"model": "m", **prompt}, path)
     assert call.media == Media(1, MEDIA_TOKENS, len(json.dumps(PICTURE)))
-    assert call.size == len(json.dumps({"model": "m", **prompt})), "the whole body, as before"
+    assert call.size == len(json.dumps({"model": "m", **prompt})), "the whole body"

@@ -1,4 +1,4 @@
-"""About how long a prompt is: its text and its media, and not the JSON they come in."""
+"""The estimated tokens of a prompt: its text and its media, without the JSON around them."""
 
 import json
 from base64 import b64encode
@@ -56,13 +56,13 @@ def text(value: str) -> dict[str, object]:
         ("/audio/speech", {"input": "hello"}, 2),
     ],
 )
-def test_a_prompt_is_its_text(path: str, prompt: dict[str, object], tokens: int) -> None:
+def test_prompt_is_estimated_by_its_text(path: str, prompt: dict[str, object], tokens: int) -> None:
     body = {"model": "m", **prompt}
     assert about_tokens(parse(body, path)) == tokens
     assert about_tokens(parse(json.dumps(body, ensure_ascii=False, indent=4).encode(), path)) == tokens
 
 
-def test_recordings_and_files_are_as_long_as_their_bytes() -> None:
+def test_recordings_and_files_are_estimated_by_their_bytes() -> None:
     def held(part: dict[str, object]) -> int:
         return about_tokens(parse({"model": "m", "messages": [user([part])]})) - 7
 
@@ -75,13 +75,13 @@ def test_recordings_and_files_are_as_long_as_their_bytes() -> None:
     assert held({"type": "file", "file": {"file_data": file}}) == pytest.approx(10_000, rel=0.001)
 
 
-def test_a_form_is_known_by_its_size() -> None:
+def test_form_is_estimated_by_its_size() -> None:
     assert about_tokens(asking("audio", size=3_200_000)) == 2_000
     assert about_tokens(asking("image", size=400)) == 100
 
 
 @pytest.mark.parametrize("content", [b'"\\ud800 half of a pair"', b"[" * 99_999 + b"]" * 99_999, b'[{"type":7}]'])
-def test_what_cannot_be_read_counts_by_its_size(content: bytes) -> None:
+def test_unreadable_prompt_is_estimated_by_its_size(content: bytes) -> None:
     call = parse({"model": "m", "messages": [user("a")]})
     call.fields["messages"] = msgspec.Raw(b'[{"role":"user","content":' + content + b"}]")
     assert about_tokens(call) == 3 + -(-len(bytes(call.fields["messages"])) // 4)
@@ -92,7 +92,7 @@ _MESSAGES = st.lists(st.builds(user, _CONTENTS, tool_calls=st.none() | st.just(T
 
 
 @given(_MESSAGES, st.none() | st.just(TOOLS), st.booleans())
-def test_a_chat_is_not_less_than_a_provider_counts_and_hardly_more(
+def test_chat_estimate_is_close_above_provider_count(
     messages: list[dict[str, Any]], tools: object, is_ascii: bool
 ) -> None:
     body = json.dumps({"model": "m", "messages": messages, "tools": tools}, ensure_ascii=is_ascii)

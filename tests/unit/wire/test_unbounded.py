@@ -1,4 +1,4 @@
-"""What a request makes its provider read or do that its bytes do not bound is seen, and nothing else is."""
+"""Costs of a request that its bytes do not bound are found, and no others."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def uses(*found: tuple[str, int], field: str = "tools") -> Unbounded:
         {"input": [{"type": "item_reference"}], "previous_response_id": "r"},  # of another path, which ignores it
     ],
 )
-def test_an_ordinary_chat_is_bounded_by_its_bytes(fields: dict[str, Any]) -> None:
+def test_ordinary_chat_is_bounded_by_its_bytes(fields: dict[str, Any]) -> None:
     assert of_chat(**fields) is None
 
 
@@ -54,7 +54,7 @@ def test_an_ordinary_chat_is_bounded_by_its_bytes(fields: dict[str, Any]) -> Non
         {"max_tool_calls": 3},
     ],
 )
-def test_an_ordinary_response_is_bounded_by_its_bytes(fields: dict[str, Any]) -> None:
+def test_ordinary_response_is_bounded_by_its_bytes(fields: dict[str, Any]) -> None:
     assert of_response(**fields) is None
 
 
@@ -72,7 +72,7 @@ def test_an_ordinary_response_is_bounded_by_its_bytes(fields: dict[str, Any]) ->
         ({"input": [1]}, "input"),
     ],
 )
-def test_what_is_kept_for_a_response_is_named(fields: dict[str, Any], field: str) -> None:
+def test_stored_input_of_response_is_named(fields: dict[str, Any], field: str) -> None:
     assert of_response(**fields) == Unbounded(field)
 
 
@@ -83,12 +83,12 @@ def test_what_is_kept_for_a_response_is_named(fields: dict[str, Any], field: str
         ({"extra_body": {"google": {"cached_content": "cachedContents/1"}}}, "extra_body"),
     ],
 )
-def test_what_is_cached_for_a_chat_is_named(fields: dict[str, Any], field: str) -> None:
+def test_cached_content_of_chat_is_named(fields: dict[str, Any], field: str) -> None:
     assert of_chat(**fields) == Unbounded(field)
 
 
 @pytest.mark.parametrize("operation", ["chat", "responses"])
-def test_files_and_videos_that_are_elsewhere_are_named(operation: Operation) -> None:
+def test_files_and_videos_by_reference_are_named(operation: Operation) -> None:
     found = unbounded_in(asking(operation, media=Media(1, 50_000, elsewhere="file_id")))
     assert found == Unbounded("file_id")
 
@@ -114,7 +114,7 @@ def test_files_and_videos_that_are_elsewhere_are_named(operation: Operation) -> 
         ([{"google_search": {}}, FUNCTION], None, uses(("unknown", USES))),
     ],
 )
-def test_tools_that_the_provider_runs_are_counted(tools: list[Any], most: int | None, found: Unbounded) -> None:
+def test_tools_run_by_provider_are_counted(tools: list[Any], most: int | None, found: Unbounded) -> None:
     assert of_response(tools=tools, max_tool_calls=most) == found
 
 
@@ -136,7 +136,7 @@ def test_searches_and_services_of_chats_are_counted(fields: dict[str, Any], foun
     assert of_chat(**fields) == of_response(**fields) == found
 
 
-def test_a_prediction_may_be_charged_beside_the_answer() -> None:
+def test_prediction_may_be_charged_in_addition_to_answer() -> None:
     found = of_chat(prediction={"type": "content", "content": "x" * 100})
     assert found is not None
     assert found.field == ""

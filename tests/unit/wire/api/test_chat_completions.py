@@ -1,4 +1,4 @@
-"""Chat completions: what is acted on is typed, the rest passes through untouched."""
+"""Chat completions: fields that the gateway acts on are typed, and all others pass through unchanged."""
 
 import json
 from typing import Any
@@ -46,21 +46,21 @@ FULL: dict[str, Any] = {
 
 
 def sent(call: Call, provider: str = "openai") -> dict[str, Any]:
-    """The fields the provider receives."""
+    """Return the fields that the provider receives."""
     codec = PROVIDERS[provider].codecs[call.operation]
     candidate = target(provider)
     found: dict[str, Any] = msgspec.json.decode(codec.encode(call, candidate, candidate.keys[0]).body)
     return found
 
 
-def test_every_field_passes_through_but_the_model_and_the_fallbacks() -> None:
+def test_all_fields_but_model_and_fallbacks_pass_through() -> None:
     call = parse({**FULL, "fallbacks": ["a/b"]})
     assert call.fallbacks == ("a/b",)
     assert sent(call) == {**FULL, "model": "upstream-model"}
     assert list(sent(call)) == list(FULL)
 
 
-def test_the_call_holds_what_the_gateway_acts_on() -> None:
+def test_call_holds_the_typed_fields() -> None:
     call = parse({**FULL, "stream": True, "stream_options": {"include_usage": True}})
     assert (call.model, call.stream, call.wants_usage, call.max_tokens, call.choices) == ("m", True, True, 7, 2)
     assert (call.head.method, call.head.path) == ("POST", "/chat/completions")
@@ -69,11 +69,13 @@ def test_the_call_holds_what_the_gateway_acts_on() -> None:
     assert parse({**CHAT, "max_tokens": 5}).max_tokens == 5
     assert parse({**CHAT, "max_tokens": 5, "max_completion_tokens": 6}).max_tokens == 6
     assert parse({**CHAT, "max_tokens": -1}).max_tokens is None
-    assert parse({**CHAT, "max_tokens": -1, "max_completion_tokens": 6}).max_tokens is None, "whichever is read"
+    assert parse({**CHAT, "max_tokens": -1, "max_completion_tokens": 6}).max_tokens is None, (
+        "the provider may read either"
+    )
 
 
 @pytest.mark.parametrize("options", [{}, None, {"include_usage": False}, {"include_obfuscation": True}])
-def test_usage_is_asked_for_in_every_stream(options: object) -> None:
+def test_usage_is_requested_in_every_stream(options: object) -> None:
     body = {**CHAT, "stream": True, "stream_options": options}
     call = parse(body)
     assert not call.wants_usage
@@ -126,7 +128,7 @@ def test_explicit_nulls_pass() -> None:
         ("user", 5),
     ],
 )
-def test_a_wrong_type_is_a_400_that_names_the_field(field: str, value: object) -> None:
+def test_wrong_type_is_a_400_that_names_the_field(field: str, value: object) -> None:
     failure = refused(lambda: parse({**CHAT, "stream": True, field: value}))
     assert failure.kind.status == 400
     assert failure.param is not None
@@ -135,39 +137,39 @@ def test_a_wrong_type_is_a_400_that_names_the_field(field: str, value: object) -
 
 
 @pytest.mark.parametrize("field", ["model", "messages"])
-def test_a_missing_field_is_named(field: str) -> None:
+def test_missing_field_is_named(field: str) -> None:
     failure = refused(lambda: parse({key: value for key, value in CHAT.items() if key != field}))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
-def test_stream_options_need_a_stream() -> None:
+def test_stream_options_require_a_stream() -> None:
     failure = refused(lambda: parse({**CHAT, "stream_options": {"include_usage": True}}))
     assert (failure.kind.status, failure.param) == (400, "stream_options")
 
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
-def test_a_bound_that_no_answer_reaches_is_refused(field: str) -> None:
+def test_output_bound_above_maximum_is_rejected(field: str) -> None:
     assert parse({**CHAT, field: MAX_TOKENS}).max_tokens == MAX_TOKENS
     assert refused(lambda: parse({**CHAT, field: MAX_TOKENS + 1})).kind.status == 400
 
 
-def test_of_two_bounds_the_larger_is_reckoned_with() -> None:
+def test_larger_of_two_bounds_is_reserved() -> None:
     assert parse({**CHAT, "max_completion_tokens": 10, "max_tokens": 4000}).max_tokens == 4000
     assert parse({**CHAT, "max_completion_tokens": 20, "max_tokens": 5}).max_tokens == 20
 
 
 @pytest.mark.parametrize(("field", "value"), [("model", "m\0"), ("model", "m\n"), ("fallbacks", ["a/b", "a/\x7f"])])
-def test_names_that_cannot_be_printed_are_refused(field: str, value: object) -> None:
+def test_unprintable_names_are_rejected(field: str, value: object) -> None:
     failure = refused(lambda: parse({**CHAT, field: value}))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
 @pytest.mark.parametrize("name", ["Model", "MESSAGES", "Stream", "\u017ftream", "Fallbacks", "N", "Max_Tokens"])
-def test_another_spelling_of_an_acted_on_field_is_refused(name: str) -> None:
+def test_other_spelling_of_typed_field_is_rejected(name: str) -> None:
     assert refused(lambda: parse({**CHAT, name: 1})).param == name
 
 
-def test_the_examples_of_the_api_description_pass_unchanged() -> None:
+def test_examples_of_the_api_description_pass_unchanged() -> None:
     path = shared("specs", "openai-openapi.yaml")
     with path.open(encoding="utf-8") as file:
         document = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -183,7 +185,7 @@ def test_the_examples_of_the_api_description_pass_unchanged() -> None:
     assert seen >= 8
 
 
-def test_every_field_of_the_api_description_has_a_value_that_passes() -> None:
+def test_every_field_of_the_api_description_has_a_valid_value() -> None:
     path = shared("specs", "openai-openapi.yaml")
     with path.open(encoding="utf-8") as file:
         schemas = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["components"]["schemas"]
@@ -209,7 +211,7 @@ HOSTS = {
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_real_requests_arrive_as_they_were_sent(host: str) -> None:
+def test_real_requests_arrive_unchanged(host: str) -> None:
     for exchange in recorded("/chat/completions"):
         if host not in exchange.uri or not exchange.request:
             continue
@@ -228,13 +230,13 @@ def _same(body: dict[str, Any], received: dict[str, Any]) -> bool:
     return {k: v for k, v in body.items() if k not in ours} == {k: v for k, v in received.items() if k not in ours}
 
 
-def test_recorded_bodies_are_never_a_crash_on_the_wrong_path() -> None:
+def test_recorded_bodies_never_crash_on_other_paths() -> None:
     for exchange in recorded("//"):
         for path in ("/chat/completions", "/completions", "/embeddings", "/responses"):
             try:
                 parse(exchange.request, path)
-            except Rejection as refusal:
-                status = refusal.failure.kind.status
+            except Rejection as rejection:
+                status = rejection.failure.kind.status
             else:
                 status = 400
             assert status == 400

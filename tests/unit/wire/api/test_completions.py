@@ -10,7 +10,7 @@ PATH = "/completions"
 
 
 @pytest.mark.parametrize("prompt", ["hello", ["a", "b"], [1, 2, 3], [[1], [2]]])
-def test_a_prompt_in_any_form_passes_through(prompt: object) -> None:
+def test_prompt_of_any_shape_passes_through(prompt: object) -> None:
     body = {"model": "m", "prompt": prompt, "echo": True, "best_of": 3, "logprobs": 2, "suffix": "x", "max_tokens": 9}
     call = parse(body, PATH)
     assert (call.operation, call.head.path, call.max_tokens) == ("completion", PATH, 9)
@@ -33,7 +33,7 @@ def test_a_prompt_in_any_form_passes_through(prompt: object) -> None:
         ({"prompt": "a", "best_of": None}, 2),
     ],
 )
-def test_every_answer_is_counted_that_is_charged(fields: dict[str, object], answers: int) -> None:
+def test_every_charged_answer_is_counted(fields: dict[str, object], answers: int) -> None:
     call = parse({"model": "m", "n": 2, **fields}, PATH)
     assert (call.choices, call.answers) == (2, answers)
 
@@ -42,7 +42,7 @@ def test_every_answer_is_counted_that_is_charged(fields: dict[str, object], answ
     ("field", "value"),
     [("prompt", 1), ("prompt", None), ("suffix", 1), ("best_of", "x"), ("echo", 1), ("logprobs", True)],
 )
-def test_a_wrong_type_names_the_field(field: str, value: object) -> None:
+def test_wrong_type_names_the_field(field: str, value: object) -> None:
     failure = refused(lambda: parse({"model": "m", "prompt": "p", field: value}, PATH))
     assert (failure.kind.status, failure.param) == (400, field)
 
@@ -56,14 +56,14 @@ def test_a_wrong_type_names_the_field(field: str, value: object) -> None:
         ({"prompt": ["x"] * 101, "best_of": 100}, "prompt"),
     ],
 )
-def test_more_answers_than_can_be_accounted_for_are_refused(fields: dict[str, object], param: str) -> None:
+def test_too_many_answers_are_rejected(fields: dict[str, object], param: str) -> None:
     failure = refused(lambda: parse({"model": "m", "prompt": "p", **fields}, PATH))
     assert (failure.kind.status, failure.param) == (400, param)
 
 
-def test_a_long_prompt_in_tokens_is_one() -> None:
+def test_long_prompt_of_tokens_counts_as_one() -> None:
     assert parse({"model": "m", "prompt": [1] * 20_000, "n": 2}, PATH).choices == 2
 
 
-def test_a_missing_prompt_is_named() -> None:
+def test_missing_prompt_is_named() -> None:
     assert refused(lambda: parse({"model": "m"}, PATH)).param == "prompt"

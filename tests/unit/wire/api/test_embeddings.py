@@ -10,7 +10,7 @@ PATH = "/embeddings"
 
 
 @pytest.mark.parametrize("value", ["text", ["a", "b"], [1, 2], [[1], [2]]])
-def test_an_input_in_any_form_passes_through(value: object) -> None:
+def test_input_of_any_shape_passes_through(value: object) -> None:
     body = {"model": "m", "input": value, "dimensions": 8, "encoding_format": "base64", "user": "u", "truncate": True}
     call = parse({**body, "fallbacks": ["x/y"]}, PATH)
     assert (call.operation, call.fallbacks, call.stream) == ("embedding", ("x/y",), False)
@@ -31,12 +31,12 @@ def test_an_input_in_any_form_passes_through(value: object) -> None:
         ("fallbacks", 1),
     ],
 )
-def test_a_wrong_type_names_the_field(field: str, value: object) -> None:
+def test_wrong_type_names_the_field(field: str, value: object) -> None:
     failure = refused(lambda: parse({"model": "m", "input": "x", field: value}, PATH))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
-def test_messages_may_stand_in_the_place_of_the_input() -> None:
+def test_messages_may_replace_input() -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://host/x.png"}}
     body = {"model": "m", "messages": [{"role": "user", "content": [picture]}, {"role": "user", "content": "x"}]}
     call = parse(body, PATH)
@@ -44,5 +44,5 @@ def test_messages_may_stand_in_the_place_of_the_input() -> None:
     assert refused(lambda: parse({"model": "m"}, PATH)).param == "input"
 
 
-def test_other_spellings_are_refused() -> None:
+def test_other_spellings_are_rejected() -> None:
     assert refused(lambda: parse({"model": "m", "input": "x", "Input": "y"}, PATH)).param == "Input"

@@ -1,4 +1,4 @@
-"""The rest of the API: what is read of it, and what belongs to one account."""
+"""The rest of the API: the fields that are read, and the operations that belong to one account."""
 
 import msgspec
 import pytest
@@ -18,26 +18,26 @@ def sent(call: Call) -> tuple[bytes, bytes]:
     return request.body, request.headers
 
 
-def test_a_json_body_passes_with_the_model_replaced() -> None:
+def test_json_body_passes_with_the_model_replaced() -> None:
     body = {"model": "m", "prompt": "a cat", "n": 1, "x": {"model": "inner"}}
     call = parse({**body, "fallbacks": ["a/b"]}, "/images/generations")
     assert (call.operation, call.model, call.fallbacks) == ("image", "m", ("a/b",))
     assert msgspec.json.decode(sent(call)[0]) == {**body, "model": "upstream-model"}
 
 
-def test_a_body_without_a_model_passes_unchanged() -> None:
+def test_body_without_model_passes_unchanged() -> None:
     call = parse({"input_file_id": "f"}, "/batches", provider="openai")
     assert (call.model, call.head.provider) == ("", "openai")
     assert msgspec.json.decode(sent(call)[0]) == {"input_file_id": "f"}
 
 
-def test_an_empty_object_is_still_a_body() -> None:
+def test_empty_object_is_a_body() -> None:
     body, headers = sent(parse(b"{ }", "/vector_stores"))
     assert msgspec.json.decode(body) == {}
     assert b"content-type: application/json\r\n" in headers
 
 
-def test_no_body_is_no_body() -> None:
+def test_absent_body_stays_absent() -> None:
     call = parse(b"", "/files/f-1/content?x=1", "GET")
     body, headers = sent(call)
     assert (body, call.head.path, call.head.method) == (b"", "/files/f-1/content?x=1", "GET")
@@ -67,7 +67,7 @@ def test_no_body_is_no_body() -> None:
         ("/moderations", "POST", {"input": "x"}, False),
     ],
 )
-def test_what_belongs_to_one_account_is_stateful(path: str, method: str, body: object, is_stateful: bool) -> None:
+def test_operations_of_one_account_are_stateful(path: str, method: str, body: object, is_stateful: bool) -> None:
     call = parse(b"" if body is None else body, path, method)
     assert call.stateful is is_stateful
     request = PROVIDERS["openai-compatible"].codecs[call.operation].encode(call, target(), target().keys[0])
@@ -78,23 +78,23 @@ def test_what_belongs_to_one_account_is_stateful(path: str, method: str, body: o
     ("field", "value"),
     [("model", 1), ("stream", "x"), ("fallbacks", "x"), ("store", 1), ("Model", "x"), ("STREAM", True)],
 )
-def test_acted_on_fields_are_typed_here_too(field: str, value: object) -> None:
+def test_typed_fields_are_checked(field: str, value: object) -> None:
     failure = refused(lambda: parse({"input": "x", field: value}, "/responses"))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
-def test_a_repeated_model_is_refused_here_too() -> None:
+def test_repeated_model_is_rejected() -> None:
     assert refused(lambda: parse(b'{"model":"a","model":"b"}', "/responses")).param == "model"
 
 
-def test_a_streamed_body_is_not_read() -> None:
+def test_streamed_body_is_not_read() -> None:
     what = asked("/audio/transcriptions", provider="openai", tags={"a": "b"})
     call = form_call(what, 17, {"model": "whisper"})
     assert (call.fields, call.raw_body, call.stateful, call.size) == ({}, None, True, 17)
     assert (call.model, call.head.provider, call.head.tags) == ("whisper", "openai", {"a": "b"})
 
 
-def test_a_form_with_a_recording_is_bounded_by_how_long_it_can_last() -> None:
+def test_form_with_recording_is_bounded_by_longest_duration() -> None:
     def media(path: str, size: int) -> Media:
         return form_call(asked(path), size, {"model": "m"}).media
 
@@ -103,14 +103,14 @@ def test_a_form_with_a_recording_is_bounded_by_how_long_it_can_last() -> None:
     assert media("/files", 1000) is NO_MEDIA
 
 
-def test_the_images_of_a_form_are_bounded_each_and_those_that_are_asked_for_are_counted() -> None:
+def test_source_images_of_form_are_bounded_and_requested_ones_counted() -> None:
     call = form_call(asked("/images/edits"), 4_000_000, {"model": "m", "n": "3"}, 2, 3_999_000)
     assert (call.media, call.choices) == (Media(2, 2 * MEDIA_TOKENS, 3_999_000), 3)
     assert form_call(asked("/images/edits"), 10).choices == 1
 
 
 @pytest.mark.parametrize("n", ["0", "129", "many", "1.5", "1 2", "[1]"])
-def test_a_number_of_images_that_cannot_be_read_is_refused(n: str) -> None:
+def test_malformed_number_of_images_is_rejected(n: str) -> None:
     assert refused(lambda: form_call(asked("/images/edits"), 10, {"n": n})).param == "n"
 
 
@@ -119,10 +119,10 @@ def test_every_operation_has_a_path(operation: Operation) -> None:
     assert asked(PATH_OF[operation]).api.operation == operation
 
 
-def test_each_image_that_is_wanted_is_charged() -> None:
+def test_each_requested_image_is_charged() -> None:
     assert parse({"model": "m", "n": 4}, "/images/generations").choices == 4
     assert parse({"model": "m", "n": None}, "/images/generations").choices == 1
-    assert parse({"model": "m", "n": "a name"}, "/moderations").choices == 1, "elsewhere it may mean anything"
+    assert parse({"model": "m", "n": "a name"}, "/moderations").choices == 1, "on other paths it may have any meaning"
     for n in (0, -1, 2.5, "4", 10**9):
         with pytest.raises(Rejection) as caught:
             parse({"model": "m", "n": n}, "/images/generations")

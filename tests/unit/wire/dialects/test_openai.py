@@ -1,4 +1,4 @@
-"""OpenAI's dialect: what a request needs, names and may cost."""
+"""OpenAI's dialect: the capabilities, the tier and the possible cost of a request."""
 
 import pytest
 from msgspec import Raw
@@ -17,30 +17,30 @@ TEXT = b'[{"role":"user","content":"what is in image_url?"}]'
 PICTURE = b'[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}]'
 
 
-def asking(size: int = 100, operation: Operation = "chat", max_tokens: int | None = None, **fields: bytes) -> Call:
+def call_of(size: int = 100, operation: Operation = "chat", max_tokens: int | None = None, **fields: bytes) -> Call:
     raw = {name: Raw(value) for name, value in fields.items()}
     media = in_input(raw.get("messages") or raw.get("input"))
     return replace(call(operation=operation), fields=raw, size=size, max_tokens=max_tokens, media=media)
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("call", "expected"),
     [
-        (asking(messages=TEXT), set()),
-        (asking(messages=TEXT, tools=b'[{"type":"function"}]'), {"tools"}),
-        (asking(messages=TEXT, tools=b"[]", functions=b"null", reasoning_effort=b'"none"'), set()),
-        (asking(messages=TEXT, functions=b"[{}]", reasoning_effort=b'"low"'), {"tools", "reasoning"}),
-        (asking(messages=TEXT, response_format=b'{"type":"json_schema","json_schema":{}}'), {"json_schema"}),
-        (asking(messages=TEXT, response_format=b'{"type":"text"}'), set()),
-        (asking(messages=PICTURE), {"vision"}),
-        (asking(operation="responses", input=b'[{"type":"input_image"}]'), {"vision"}),
-        (asking(messages=b'[{"type":"input_audio"}]', audio=b'{"voice":"a"}'), {"audio_in", "audio_out"}),
-        (asking(operation="embedding", input=b'[{"type":"input_image"}]'), set()),
+        (call_of(messages=TEXT), set()),
+        (call_of(messages=TEXT, tools=b'[{"type":"function"}]'), {"tools"}),
+        (call_of(messages=TEXT, tools=b"[]", functions=b"null", reasoning_effort=b'"none"'), set()),
+        (call_of(messages=TEXT, functions=b"[{}]", reasoning_effort=b'"low"'), {"tools", "reasoning"}),
+        (call_of(messages=TEXT, response_format=b'{"type":"json_schema","json_schema":{}}'), {"json_schema"}),
+        (call_of(messages=TEXT, response_format=b'{"type":"text"}'), set()),
+        (call_of(messages=PICTURE), {"vision"}),
+        (call_of(operation="responses", input=b'[{"type":"input_image"}]'), {"vision"}),
+        (call_of(messages=b'[{"type":"input_audio"}]', audio=b'{"voice":"a"}'), {"audio_in", "audio_out"}),
+        (call_of(operation="embedding", input=b'[{"type":"input_image"}]'), set()),
     ],
 )
-def test_needs(asked: Call, expected: set[str]) -> None:
-    assert needs(asked, ALL) == expected
-    assert needs(asked, ()) == set()
+def test_required_capabilities_are_found(call: Call, expected: set[str]) -> None:
+    assert needs(call, ALL) == expected
+    assert needs(call, ()) == set()
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_needs(asked: Call, expected: set[str]) -> None:
         ("/responses/r-1", "GET", b""),
     ],
 )
-def test_what_has_no_bound(path: str, method: str, body: object) -> None:
+def test_operations_without_output_bound(path: str, method: str, body: object) -> None:
     assert not takes_bound(parse(body, path, method))
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/completions", "/responses", "/responses?x=1"])
-def test_what_has_a_bound(path: str) -> None:
+def test_operations_with_output_bound(path: str) -> None:
     assert takes_bound(parse({"model": "m", "messages": [{"role": "user"}], "prompt": "x", "input": "x"}, path))
 
 
@@ -82,5 +82,5 @@ def test_what_has_a_bound(path: str) -> None:
         (asking_for(), False),
     ],
 )
-def test_questions_and_uploads_are_free(call: Call, free: bool) -> None:
+def test_reads_and_uploads_are_free(call: Call, free: bool) -> None:
     assert is_free(call) is free
