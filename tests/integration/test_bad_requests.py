@@ -319,7 +319,7 @@ def test_expected_body_is_requested_only_if_needed() -> None:
     run(main())
 
 
-_DIGEST = re.compile(r"; the SHA-256 of the one presented begins [0-9a-f]{8}")
+_DIGEST = re.compile(r"; the SHA-256 of the presented key begins with [0-9a-f]{8}")
 
 
 def test_requests_without_a_known_key_get_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -414,7 +414,7 @@ def test_object_at_a_removed_provider_is_a_clear_error() -> None:
                 await make(gateway, "red", "files", **{"x-pointsman-provider": "b"}),
             )
             received = await call(gateway, "red", "GET", f"/files/{file}", **{"x-pointsman-provider": "b"})
-            assert (received.status, "kept by the provider 'a'" in str(received.error()["message"])) == (400, True)
+            assert (received.status, "stored at provider 'a'" in str(received.error()["message"])) == (400, True)
             body = {
                 "model": "talk",
                 "input": [
@@ -422,7 +422,10 @@ def test_object_at_a_removed_provider_is_a_clear_error() -> None:
                 ],
             }
             received = await call(gateway, "red", "POST", "/responses", body)
-            assert (received.status, "not kept in the same place" in str(received.error()["message"])) == (400, True)
+            assert (received.status, "have no provider key in common" in str(received.error()["message"])) == (
+                400,
+                True,
+            )
             body = {"model": "only", "input": [{"type": "input_file", "file_id": file}]}
             received = await call(gateway, "red", "POST", "/responses", body)
             assert (received.status, "no target there" in str(received.error()["message"])) == (400, True)

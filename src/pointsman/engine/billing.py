@@ -80,7 +80,7 @@ class Billing:
             except JournalUnavailable as error:
                 if tab.terms.limits:
                     self.ledger.release(attempt)
-                    return Reason("journal_unavailable", f"what it costs could not be kept: {error}")
+                    return Reason("journal_unavailable", f"the journal cannot record the cost of this attempt: {error}")
                 self.unkept += 1
             except Exception:  # after any error, the reservation must not stay
                 self.ledger.release(attempt)
@@ -127,7 +127,7 @@ class Billing:
         try:
             charge = charge_for(hold.call, tab.tariff, hold.bound, receiver, failure)
         except Exception:  # after any error, the attempt is over and must not stay reserved
-            _logger.exception("the cost of an attempt could not be worked out: its reservation is charged")
+            _logger.exception("the cost of an attempt cannot be computed, so its reservation is charged")
             charge = Charge(hold.bound.nano, hold.bound.tokens, "reserved", is_priced=tab.terms.price is not None)
         usage, scope, held = charge.usage, tab.scope, charge.nano + charge.held
         self.ledger.settle(hold.attempt, held, charge.tokens)

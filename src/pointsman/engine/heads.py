@@ -109,12 +109,13 @@ def _presented(failure: Failure, credential: bytes | None) -> Failure:
     if credential is None:
         return failure
     return replace(
-        failure, message=f"{failure.message}; the SHA-256 of the one presented begins {credential.hex()[:8]}"
+        failure, message=f"{failure.message}; the SHA-256 of the presented key begins with {credential.hex()[:8]}"
     )
 
 
 _CUT_OFF = Failure(
-    failures.CONTROL_UNAVAILABLE, "this virtual key cannot be checked now: the control process cannot be reached"
+    failures.CONTROL_UNAVAILABLE,
+    "this virtual key cannot be checked now, since the worker has lost its connection to control; retry later",
 )
 _STALE = Failure(
     failures.SNAPSHOT_STALE,

@@ -31,7 +31,7 @@ _PAGE = msgspec.json.Decoder(dict[str, Raw])
 _ELEMENTS = msgspec.json.Decoder(list[Raw])
 _ELEMENT = msgspec.json.Decoder(_Element)
 _NO_LIST = Failure(
-    failures.MALFORMED_ANSWER, "the provider's list cannot be read, so it is not known whose its elements are"
+    failures.MALFORMED_ANSWER, "the provider's list cannot be read, so the owners of its elements are unknown"
 )
 
 
@@ -55,7 +55,7 @@ class FilteredList:
     def first(self, call: Call) -> Call | Failure:
         """Return the call for the first page."""
         if "before" in self._cursors:
-            said = "a list is read forwards here, since others' things are left out: use 'after', and 'order'"
+            said = "'before' is not supported, since the list omits objects of other owners; use 'after' and 'order'"
             return Failure(failures.INVALID_REQUEST, said, param="before")
         return self._next(call, self._cursors.get("after"))
 
@@ -83,7 +83,7 @@ class FilteredList:
             if self._pages < MAX_PAGES:
                 return self._next(call, ids[-1])
             if not self._found:
-                said = f"the first {MAX_PAGES} pages of the provider's list hold nothing of yours; ask for it by its id"
+                said = f"the first {MAX_PAGES} pages of the provider's list have no object of yours; request it by id"
                 return Failure(failures.STATE_UNAVAILABLE, said)
         self._finish(page, has_more=has_more or len(own) > room)
         return None

@@ -65,9 +65,9 @@ class Ownership:
         touched, routing, owner, asked_at = call.state, snapshot.routing, _owner_of(key), call.head.provider
         assert touched is not None
         if touched.lists is not None and call.head.method == "HEAD" and is_shared(snapshot):
-            return Failure(failures.INVALID_REQUEST, "a list is asked for by GET")
+            return Failure(failures.INVALID_REQUEST, "a list can only be requested with GET")
         if touched.reads_all is not None and is_shared(snapshot):
-            said = f"the field {touched.reads_all!r} asks for what everybody has stored there; name a file instead"
+            said = f"the field {touched.reads_all!r} would read the files of all owners; name a file instead"
             return Failure(failures.INVALID_REQUEST, said, param=touched.reads_all)
         if not touched.names:
             return call
@@ -84,7 +84,7 @@ class Ownership:
             if not mine:
                 elsewhere = [one.provider for one in found.get(named.id, ()) if one.owner == owner]
                 if elsewhere:
-                    said = f"the {named.kind} {named.id!r} is kept by the provider {elsewhere[0]!r}, not {asked_at!r}"
+                    said = f"the {named.kind} {named.id!r} is stored at provider {elsewhere[0]!r}, not at {asked_at!r}"
                     return Failure(failures.INVALID_REQUEST, said, param=named.param)
                 if not allows_unowned(snapshot) or self._is_anothers(found.get(named.id, ()), asked_at, snapshot):
                     return _not_found(named)
@@ -94,7 +94,7 @@ class Ownership:
             here = {(one.provider, one.key): named for one in mine}
             if places is not None and places.keys().isdisjoint(here):
                 other = next(iter(places.values()))
-                said = f"the {other.kind} {other.id!r} and the {named.kind} {named.id!r} are not kept in the same place"
+                said = f"the {other.kind} {other.id!r} and the {named.kind} {named.id!r} have no provider key in common"
                 return Failure(failures.INVALID_REQUEST, said, param=named.param)
             places = here if places is None else {place: here[place] for place in places if place in here}
         if not places:
@@ -103,7 +103,7 @@ class Ownership:
             return call
         (provider, name), named = next(iter(places.items()))
         if len(places) > 1:
-            said = f"several providers keep a {named.kind} {named.id!r}; name one by the header x-pointsman-provider"
+            said = f"several providers store a {named.kind} {named.id!r}; name one in the header x-pointsman-provider"
             return Failure(failures.INVALID_REQUEST, said, param=named.param)
         return replace(call, pin=Pin(provider, name, f"the {named.kind} {named.id!r}"))
 
@@ -291,9 +291,9 @@ def _owner(scope: ChargeScope) -> str:
 
 def _not_found(named: Named) -> Failure:
     shown = named.id if len(named.id) <= SHOWN_CHARS else named.id[:SHOWN_CHARS] + "…"
-    return Failure(failures.STATE_NOT_FOUND, f"there is no {named.kind} {shown!r}", param=named.param or "id")
+    return Failure(failures.STATE_NOT_FOUND, f"the {named.kind} {shown!r} does not exist", param=named.param or "id")
 
 
 def _unable(why: LeaseUnavailable) -> Failure:
-    said = f"who owns what this request names cannot be found out now: {why.reason}"
+    said = f"the owners of the objects in this request cannot be looked up now: {why.reason}"
     return Failure(failures.STATE_UNAVAILABLE, said, retry_after_s=1.0)

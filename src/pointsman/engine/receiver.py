@@ -129,7 +129,7 @@ class AnswerReceiver(AnswerPassage):
             else:
                 self._fail_by_status()
         except Exception:  # after any error: no later call could end the attempt
-            _logger.exception("the end of an answer could not be handled")
+            _logger.exception("the end of an answer cannot be processed")
             self.failure = _BROKEN
             self._finish()
 
@@ -145,7 +145,7 @@ class AnswerReceiver(AnswerPassage):
                 told = _TOLD.get(failure.kind, _FAILED)
                 self._fail(Failure(failure.kind, failure.message, status=self.status, told=told))
         except Exception:  # as above
-            _logger.exception("the end of an answer could not be handled")
+            _logger.exception("the end of an answer cannot be processed")
             self.failure = _BROKEN
             self._finish()
 
@@ -279,7 +279,7 @@ class AnswerReceiver(AnswerPassage):
         if scan is not None:
             self.usage = scan.read()
             if not scan.is_whole:
-                self._fail(Failure(failures.TRUNCATED, "the provider's answer ended before it was whole"))
+                self._fail(Failure(failures.TRUNCATED, "the provider's answer ended before it was complete"))
                 return
         self._complete()
 
@@ -347,25 +347,25 @@ class AnswerReceiver(AnswerPassage):
 
 
 # The messages to clients for the transport's failures, whose own messages name addresses.
-_FAILED = "the provider could not be asked"
+_FAILED = "the request could not be sent to the provider"
 _TOLD = {
     failures.CONNECT_FAILED: "no connection to the provider could be made",
     failures.CONNECT_TIMEOUT: "no connection to the provider could be made in time",
     failures.DNS_FAILED: "the provider's name could not be resolved",
     failures.TLS_FAILED: "no TLS connection to the provider could be made",
-    failures.CONNECTION_LOST: "the connection to the provider was lost before its answer was whole",
+    failures.CONNECTION_LOST: "the connection to the provider was lost before its answer was complete",
     failures.COMMIT_TIMEOUT: "the provider did not answer in time",
     failures.DEADLINE_EXCEEDED: "the provider did not answer in time",
-    failures.STALLED: "the provider's answer did not go on in time",
+    failures.STALLED: "the provider's answer stalled",
     failures.STREAM_TOO_LONG: "the provider's stream took longer than routing.timeouts.stream_s allows",
     failures.MALFORMED_ANSWER: "the provider's answer is not valid HTTP",
     failures.INTERNAL: "the gateway failed; see its log",
-    failures.OVERLOADED_GATEWAY: "this gateway has no connection to the provider free",
+    failures.OVERLOADED_GATEWAY: "the gateway has no free connection to the provider",
 }
-_BROKEN = Failure(failures.INTERNAL, "the answer could not be handled", told=_TOLD[failures.INTERNAL])
+_BROKEN = Failure(failures.INTERNAL, "the answer cannot be processed", told=_TOLD[failures.INTERNAL])
 _NOTHING_CAME = "the provider's answer is empty"
-_NO_JSON = "the provider answered with something that is not JSON"
-_TOO_LONG = "the provider's list is too long to leave others' things out of it; ask for shorter pages by 'limit'"
+_NO_JSON = "the provider's answer is not JSON"
+_TOO_LONG = "the provider's list is too long to be filtered by owner; request shorter pages with 'limit'"
 
 
 def _joined(pieces: list[bytes]) -> bytes:

@@ -37,7 +37,7 @@ async def _find_room(attempt: Attempt, found: NoRoom | None) -> LeftOut | None:
             grants = await answer
             if isinstance(grants, LeaseUnavailable):
                 names = ", ".join(str(short.limit) for short in found)
-                message = f"how much is left of the {names} cannot be found out now: {grants.reason}"
+                message = f"control cannot tell the remaining amount of the {names} now: {grants.reason}"
                 return _left_out(attempt, Reason("budget_unavailable", message))
             billing.answered(grants, monotonic())
             found = attempt.reserve(call, monotonic())

@@ -112,7 +112,7 @@ class EagerTask:
         except Exception:
             # The top of a background task: no caller could handle it.
             self._coroutine.close()
-            _logger.exception("a request ended with an error of the gateway's own")
+            _logger.exception("a request ended with an internal error")
 
     def cancel(self) -> None:
         """Throw into the coroutine where it waits; if it is running, at its next wait."""

@@ -220,5 +220,5 @@ def relay_for(exchange: Exchange, entry: AdmittedHead) -> UploadRelay:
 def _no_model(most_held: int, *, is_whole: bool) -> Rejection:
     where = "the form names no model" if is_whole else f"the first {most_held} bytes of the form name no model"
     order = "" if is_whole else " before its file"
-    message = f"{where}: put a field 'model' into it{order}, or name the provider by the header x-pointsman-provider"
+    message = f"{where}: add a field 'model'{order}, or name the provider in the header x-pointsman-provider"
     return rejection(message, "model")

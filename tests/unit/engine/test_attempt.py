@@ -82,7 +82,7 @@ def test_an_attempt_ends_when_the_end_of_its_answer_cannot_be_handled(
             assert rig.ledger.open_attempts == 0
 
     run(main())
-    assert "the end of an answer could not be handled" in caplog.text
+    assert "the end of an answer cannot be processed" in caplog.text
 
 
 # Two attempts at once. No configuration makes such a plan yet.
