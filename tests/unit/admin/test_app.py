@@ -95,9 +95,9 @@ def test_readiness_reports_damage_quarantine_and_rejected_configuration(tmp_path
         async with control_plane(tmp_path) as plane:
             state = plane.desk.ingest.state
             state.damage, state.rejected = 2, 3
-            told = (await plane.get("/readyz", token=None)).json()
-            assert told["journal"] == "2 damaged places were skipped since the start"
-            assert told["refused"] == "3 records are quarantined in quarantine.jsonl"
+            response = (await plane.get("/readyz", token=None)).json()
+            assert response["journal"] == "2 damaged places were skipped since the start"
+            assert response["refused"] == "3 records are quarantined in quarantine.jsonl"
             state.damage = state.rejected = 0
             assert (await plane.get("/readyz", token=None)).json() == {"status": "ok"}
 

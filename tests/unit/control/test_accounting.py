@@ -23,8 +23,8 @@ def intent(number: int, ordinal: int = 1, at: float = DAY, of: int = 1, nano: in
     return Intent(of, request_id(number, DAY), ordinal, at, nano, 100)
 
 
-def outcome(number: int, ordinal: int = 1, nano: int = 70, of: int = 1, said: str = "ok") -> Outcome:
-    return Outcome(of, request_id(number, DAY), ordinal, DAY + 1, nano, 10, 5, 2, 1, said, "reported")
+def outcome(number: int, ordinal: int = 1, nano: int = 70, of: int = 1, result: str = "ok") -> Outcome:
+    return Outcome(of, request_id(number, DAY), ordinal, DAY + 1, nano, 10, 5, 2, 1, result, "reported")
 
 
 def read(
@@ -65,7 +65,7 @@ def test_attempt_counts_in_every_counter_of_its_scope() -> None:
 
 
 def test_request_counts_once_and_each_attempt_in_attempt_counters() -> None:
-    found, _ = read(intent(1), outcome(1, said="upstream_error", nano=0), intent(1, 2), outcome(1, 2))
+    found, _ = read(intent(1), outcome(1, result="upstream_error", nano=0), intent(1, 2), outcome(1, 2))
     sums = {name: posted for (name, _), posted in counters(found).items()}
     assert sums["virtual_key:me|requests|minute"] == 1
     assert sums["provider:openai|requests|minute"] == 2
@@ -102,10 +102,10 @@ def test_open_attempts_of_a_dead_worker_are_charged_at_their_reservations() -> N
     assert (row["reserved_nano"], row["nano"], row["tokens_in"]) == (1030, 1100, 10), (
         "reserved tokens are not used ones"
     )
-    told = {row[0]: json.loads(row[7]) for row in batch.requests}
-    assert told[request_id(1, DAY)]["code"] == "worker_died"
-    assert [one["outcome"] for one in told[request_id(1, DAY)]["attempts"]] == ["ok", "worker_died"]
-    assert told[request_id(1, DAY)]["cost_nano"] == 1070
+    records = {row[0]: json.loads(row[7]) for row in batch.requests}
+    assert records[request_id(1, DAY)]["code"] == "worker_died"
+    assert [one["outcome"] for one in records[request_id(1, DAY)]["attempts"]] == ["ok", "worker_died"]
+    assert records[request_id(1, DAY)]["cost_nano"] == 1070
     assert len(requests) == 0
 
 
@@ -217,12 +217,12 @@ def test_scope_number_may_be_reused_in_the_next_segment() -> None:
         max_size=40,
     )
 )
-def test_sums_equal_a_simple_addition(asked: list[tuple[int, int, float, int, bool]]) -> None:
+def test_sums_equal_a_simple_addition(attempts_of: list[tuple[int, int, float, int, bool]]) -> None:
     scopes = {number: scope(number, virtual_key=f"key-{number}") for number in range(4)}
     records: list[Record] = []
     expected: Counter[tuple[str, int]] = Counter()
     spent = 0
-    for number, (of, attempts, at, nano, is_settled) in enumerate(asked):
+    for number, (of, attempts, at, nano, is_settled) in enumerate(attempts_of):
         for ordinal in range(1, attempts + 1):
             records.append(intent(number, ordinal, at, of, nano))
             if is_settled:

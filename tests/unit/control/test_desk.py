@@ -43,7 +43,7 @@ def test_failed_inquiry_is_answered_and_logged(tmp_path: Path) -> None:
         await desk.answer(Inquiry(1, msgspec.msgpack.encode({"type": "unheard-of"})), sent.append)
         desk.lease_server._workers[1] = None  # type: ignore[assignment]
         await desk.answer(Inquiry(2, msgspec.msgpack.encode(StateInquiry())), sent.append)
-        said = "the control process failed to answer; its log says why"
-        assert sent == [Reply(1, b"", True, said), Reply(2, b"", True, said)]
+        message = "the control process failed to answer; its log says why"
+        assert sent == [Reply(1, b"", True, message), Reply(2, b"", True, message)]
 
     run(main())

@@ -48,17 +48,17 @@ def attempt(writer: JournalWriter, name: str, at: float, nano: int, tokens: int 
 
 # What a store may refuse, or nothing can be made of: how it is written, and what of it is charged all the same.
 BAD: dict[str, tuple[Callable[[JournalWriter], None], int]] = {
-    "an amount that no store has room for": (lambda writer: attempt(writer, "a", time.time(), TOO_MUCH), 0),
-    "tokens that no store has room for": (lambda writer: attempt(writer, "a", time.time(), 33, TOO_MUCH), 33),
-    "a moment that no calendar has": (lambda writer: attempt(writer, "a", 1e300, 33), 0),
-    "no moment": (lambda writer: attempt(writer, "a", float("nan"), 33), 0),
-    "a line that is no JSON": (lambda writer: writer.request(b"{"), 0),
-    "a line that is no text": (lambda writer: writer.request(b'{"request_id": "\xff", "time": 1.0, "status": 200}'), 0),
-    "a line with too much": (
+    "an amount over 63 bits": (lambda writer: attempt(writer, "a", time.time(), TOO_MUCH), 0),
+    "tokens over 63 bits": (lambda writer: attempt(writer, "a", time.time(), 33, TOO_MUCH), 33),
+    "a time beyond all calendars": (lambda writer: attempt(writer, "a", 1e300, 33), 0),
+    "a time that is not a number": (lambda writer: attempt(writer, "a", float("nan"), 33), 0),
+    "malformed JSON": (lambda writer: writer.request(b"{"), 0),
+    "invalid UTF-8": (lambda writer: writer.request(b'{"request_id": "\xff", "time": 1.0, "status": 200}'), 0),
+    "a record with a cost over 63 bits": (
         lambda writer: writer.request(b'{"request_id": "a", "time": 1.0, "status": 200, "cost_nano": %d}' % TOO_MUCH),
         0,
     ),
-    "a line from an age to come": (
+    "a record with a time beyond all calendars": (
         lambda writer: writer.request(b'{"request_id": "a", "time": 1e300, "status": 200, "tags": {"a": "b"}}'),
         0,
     ),
@@ -162,17 +162,17 @@ def test_rejected_open_request_of_a_dead_worker_is_quarantined(kind: str, tmp_pa
 def test_records_count_once_whenever_control_is_killed(kind: str, tmp_path: Path) -> None:
     """The store fails while a batch is written record by record, and another control process starts again."""
     write = Store._write
-    left = 0
+    writes_left = 0
 
     async def breaking(store: Store, connection: AsyncConnection, batch: Batch) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
+        nonlocal writes_left
+        writes_left -= 1
+        if writes_left < 0:
             raise ConnectionResetError("it is gone")
         await write(store, connection, batch)
 
     async def test(url: str | None) -> None:
-        nonlocal left
+        nonlocal writes_left
         writer, round_, breaks = writer_in(tmp_path), 0, 1
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Store, "_write", breaking)
@@ -181,7 +181,7 @@ def test_records_count_once_whenever_control_is_killed(kind: str, tmp_path: Path
                     write_request(writer, 10 * round_ + number, time.time())
                     if number == 2:
                         attempt(writer, f"bad-{round_}", time.time(), 33, TOO_MUCH)
-                left, breaks = round_, 0
+                writes_left, breaks = round_, 0
                 round_ += 1
                 while True:
                     books = Books(tmp_path, url)
@@ -192,7 +192,7 @@ def test_records_count_once_whenever_control_is_killed(kind: str, tmp_path: Path
                     if books.ingest.state.problem is None:
                         break
                     breaks += 1
-                    left = 10_000
+                    writes_left = 10_000
                     await store.close()
                 assert books.posted == await posted_of(store) == round_ * (4 * 70 + 33)
                 assert await books.total() == round_ * 4 * 70

@@ -108,9 +108,9 @@ def test_new_worker_gets_a_welcome_and_the_current_snapshot(tmp_path: Path) -> N
             current.close()
             behind = await call(plane, path, digest="old")
             assert isinstance(await behind.next(), Welcome)
-            told = await behind.next()
-            assert isinstance(told, NewSnapshot)
-            assert told.digest == plane.desk.configuration.digest
+            received = await behind.next()
+            assert isinstance(received, NewSnapshot)
+            assert received.digest == plane.desk.configuration.digest
             behind.close()
 
     run(main())
@@ -119,18 +119,18 @@ def test_new_worker_gets_a_welcome_and_the_current_snapshot(tmp_path: Path) -> N
 def test_lease_request_of_one_worker_grants_leases_to_others(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
-            asking, other = await call(plane, path), await call(plane, path, epoch=77)
-            for worker in (asking, other):
+            asker, other = await call(plane, path), await call(plane, path, epoch=77)
+            for worker in (asker, other):
                 assert isinstance(await worker.next(), Welcome)
-            asking.send(Ask(1, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
-            assert isinstance(await asking.next(), Granted)
-            told = await other.next()
-            assert isinstance(told, Granted)
-            assert told.number == 0, "the grant answers no request"
-            (grant,) = told.grants
+            asker.send(Ask(1, [LeaseRequest(DAY_COUNTER, day(), 1000)]))
+            assert isinstance(await asker.next(), Granted)
+            received = await other.next()
+            assert isinstance(received, Granted)
+            assert received.number == 0, "the grant answers no request"
+            (grant,) = received.grants
             assert (grant.counter, grant.window) == (DAY_COUNTER, day())
             assert grant.granted > 1000
-            for worker in (asking, other):
+            for worker in (asker, other):
                 worker.close()
 
     run(main())
@@ -265,9 +265,9 @@ def test_distribution_ends_when_all_workers_have_the_snapshot(tmp_path: Path) ->
             await worker.next()
             await worker.next()
             lease_server = plane.desk.lease_server
-            (line,) = lease_server.workers
-            assert line.hello is not None
-            assert await lease_server.distribute(0.05) == [line.hello.epoch]
+            (connection,) = lease_server.workers
+            assert connection.hello is not None
+            assert await lease_server.distribute(0.05) == [connection.hello.epoch]
             distributing = asyncio.ensure_future(lease_server.distribute(PATIENCE_S))
             await asyncio.sleep(0)
             worker.send(InForce(plane.desk.configuration.digest))
@@ -297,19 +297,19 @@ def test_metrics_come_from_the_workers_that_answer_in_time(tmp_path: Path) -> No
             worker, silent = await call(plane, path), await call(plane, path, epoch=1)
             for one in (worker, silent):
                 await one.next()
-            asking = asyncio.ensure_future(lease_server.metrics(0.5))
-            asked = await worker.next()
-            assert isinstance(asked, MetricsRequest)
-            worker.send(Metrics(asked.number, b"up 1"))
-            assert await asking == {int(plane.writer.name.partition("-")[2]): b"up 1"}
-            worker.send(Metrics(asked.number, b"late 1"))  # changes nothing
+            page = asyncio.ensure_future(lease_server.metrics(0.5))
+            request = await worker.next()
+            assert isinstance(request, MetricsRequest)
+            worker.send(Metrics(request.number, b"up 1"))
+            assert await page == {int(plane.writer.name.partition("-")[2]): b"up 1"}
+            worker.send(Metrics(request.number, b"late 1"))  # changes nothing
             silent.close()
             await asyncio.sleep(0.05)
-            asking = asyncio.ensure_future(lease_server.metrics(PATIENCE_S))
-            asked = await worker.next()
-            assert isinstance(asked, MetricsRequest)
-            worker.send(Metrics(asked.number, b"up 2"))
-            assert await asking == {int(plane.writer.name.partition("-")[2]): b"up 2"}, (
+            page = asyncio.ensure_future(lease_server.metrics(PATIENCE_S))
+            request = await worker.next()
+            assert isinstance(request, MetricsRequest)
+            worker.send(Metrics(request.number, b"up 2"))
+            assert await page == {int(plane.writer.name.partition("-")[2]): b"up 2"}, (
                 "a disconnected worker is not waited for"
             )
             worker.close()

@@ -43,7 +43,7 @@ def test_request_for_a_list_and_its_response() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "expected"),
     [
         (b'[{"id":"x"}]', b"200 OK", None),
         (b"<html>", b"200 OK", "not a list of models"),
@@ -52,16 +52,16 @@ def test_request_for_a_list_and_its_response() -> None:
         (b"[" * 100_000, b"200 OK", "not a list of models"),
     ],
 )
-def test_malformed_responses_are_rejected(body: bytes, status: bytes, said: str | None) -> None:
+def test_malformed_responses_are_rejected(body: bytes, status: bytes, expected: str | None) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(answer(body, status))
 
         async with serving(script) as fake:
-            if said is None:
+            if expected is None:
                 assert await ask(endpoint("a", fake.origin)) == ["x"]
             else:
-                with pytest.raises(ListingError, match=said):
+                with pytest.raises(ListingError, match=expected):
                     await ask(endpoint("a", fake.origin))
 
     run(main())

@@ -22,10 +22,10 @@ def owned(name: str = "file-1", owner: str = "team:research", at: float = 0.0, p
     return Record(id=name, kind="file", provider=provider, key="k", owner=owner, at=at or time.time())
 
 
-def write(plane: ControlPlane, *told: tuple[str, str, str], at: float | None = None, **fields: Any) -> None:
+def write(plane: ControlPlane, *changes: tuple[str, str, str], at: float | None = None, **fields: Any) -> None:
     at = time.time() if at is None else at
     of = scope(**fields)
-    plane.writer.store(of, Kept(of.number, request_id(1, at), at, "k", told))
+    plane.writer.store(of, Kept(of.number, request_id(1, at), at, "k", changes))
 
 
 def owners(found: list[Record] | LeaseUnavailable) -> list[str]:

@@ -198,13 +198,13 @@ def test_grant_is_in_the_ledger_before_the_callback(tmp_path: Path) -> None:
 def test_empty_ask_does_not_absorb_other_asks(tmp_path: Path) -> None:
     async def test(scene: Scene) -> None:
         await scene.connected()
-        told, given = scene.ask(0), scene.ask(5)
+        empty, full = scene.ask(0), scene.ask(5)
         asks = [await scene.control.next(), await scene.control.next()]
         grants = [[Grant(USD.counter, DAY, 0, 7, 0)], [Grant(USD.counter, DAY, 5, 2, 0)]]
         for ask, answer in zip(asks, grants, strict=True):
             assert isinstance(ask, Ask)
             scene.control.send(Granted(ask.number, answer))
-        assert [await told, await given] == grants
+        assert [await empty, await full] == grants
 
     run(tmp_path, test)
 
@@ -363,15 +363,15 @@ def test_metrics_request_is_answered(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-@pytest.mark.parametrize("said", [b"\0\0\0\x01\xc1", b"\xff\xff\xff\xff", encode(Welcome(PROTOCOL + 1, SHARE))])
+@pytest.mark.parametrize("data", [b"\0\0\0\x01\xc1", b"\xff\xff\xff\xff", encode(Welcome(PROTOCOL + 1, SHARE))])
 def test_malformed_frame_closes_the_connection_and_reconnects_after_a_pause(
-    tmp_path: Path, said: bytes, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test(scene: Scene) -> None:
         await scene.control.next()
         for count in range(5):
             told_at = monotonic()
-            scene.control.lines[-1].write(said)
+            scene.control.lines[-1].write(data)
             await scene.control.next()
             assert monotonic() - told_at >= module.PAUSES_S[count] * 0.9, "there is a pause between attempts"
         assert scene.link.share is None

@@ -36,12 +36,12 @@ def part(number: int, items: list[int], *, is_last: bool) -> bytes:
 
 def test_interleaved_answers_are_assembled(tmp_path: Path) -> None:
     async def main() -> None:
-        asked: list[Inquiry] = []
+        inquiries: list[Inquiry] = []
 
         async def answer(inquiry: Inquiry, writer: asyncio.StreamWriter) -> None:
-            asked.append(inquiry)
-            if len(asked) == 2:
-                one, two = (inquiry.number for inquiry in asked)
+            inquiries.append(inquiry)
+            if len(inquiries) == 2:
+                one, two = (inquiry.number for inquiry in inquiries)
                 writer.write(
                     part(one, [1], is_last=False) + part(two, [10], is_last=True) + part(one, [2], is_last=True)
                 )

@@ -25,7 +25,7 @@ RECORD = Record(id="file-1", kind="file", provider="a", key="k", owner="team:red
 CHANGE = Change(MADE, RECORD)
 
 
-def asked(connection: StateConnection) -> "asyncio.Future[Sequence[Record] | LeaseUnavailable]":
+def look_up(connection: StateConnection) -> "asyncio.Future[Sequence[Record] | LeaseUnavailable]":
     answer: asyncio.Future[Sequence[Record] | LeaseUnavailable] = asyncio.get_running_loop().create_future()
     connection.look_up(["file-1"], answer.set_result)
     return answer
@@ -35,9 +35,9 @@ def test_answer_reaches_its_caller() -> None:
     async def main() -> None:
         sent: list[FromWorker] = []
         connection = StateConnection(sent.append)
-        assert await asked(connection) is AWAY
+        assert await look_up(connection) is AWAY
         connection.connected()
-        first, second = asked(connection), asked(connection)
+        first, second = look_up(connection), look_up(connection)
         assert sent == [StateRequest(1, ["file-1"]), StateRequest(2, ["file-1"])]
         connection.received(StateAnswer(2, [RECORD]))
         connection.received(StateAnswer(1, [], LeaseUnavailable("the store is away")))
@@ -52,12 +52,12 @@ def test_look_up_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         connection = StateConnection(lambda _: None)
         connection.connected()
-        waiting = asked(connection)
+        waiting = look_up(connection)
         connection.disconnected()
         assert await waiting is AWAY
         monkeypatch.setattr(module, "ASK_S", 0.01)
         connection.connected()
-        assert await asked(connection) is SILENT
+        assert await look_up(connection) is SILENT
 
     run(main())
 

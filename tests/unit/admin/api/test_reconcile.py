@@ -47,9 +47,9 @@ def test_reconciliation_releases_the_held_amount(kind: str, tmp_path: Path) -> N
             assert await plane.data("/api/v1/unsettled") == []
             total = (await plane.data("/api/v1/usage"))["total"]
             assert (total["cost_nano"], total["estimated_nano"], total["held_nano"]) == (50, 0, 0)
-            told = await plane.data(f"/api/v1/requests/{request_id(1, NOW)}")
-            assert (told["cost_nano"], told["attempts"][0]["usage_source"]) == (50, "reconciled")
-            assert told["attempts"][0]["attempt_id"] == ATTEMPT
+            response = await plane.data(f"/api/v1/requests/{request_id(1, NOW)}")
+            assert (response["cost_nano"], response["attempts"][0]["usage_source"]) == (50, "reconciled")
+            assert response["attempts"][0]["attempt_id"] == ATTEMPT
 
     async def main() -> None:
         if kind == "sqlite":
@@ -64,11 +64,11 @@ def test_reconciliation_releases_the_held_amount(kind: str, tmp_path: Path) -> N
 def test_reconciliation_waits_for_a_running_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the caller would get an error although control charges the attempts."""
     waited: dict[str, float] = {}
-    asked = Direct.ask
+    original = Direct.ask
 
     async def ask(self: Direct, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
         waited[type(inquiry).__name__] = within_s
-        return await asked(self, inquiry, item, within_s)
+        return await original(self, inquiry, item, within_s)
 
     async def main() -> None:
         monkeypatch.setattr(Direct, "ask", ask)

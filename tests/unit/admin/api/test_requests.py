@@ -38,13 +38,17 @@ def test_single_request_has_the_reasons_of_its_routing(tmp_path: Path) -> None:
         async with control_plane(tmp_path) as plane:
             one = plane.write(1, variant="trial", tags={"env": "dev"}, session="s-1")
             await plane.ingest()
-            told = await plane.data(f"/api/v1/requests/{one}")
-            assert told["verdicts"] == ["groq/llama: is excluded by the key"]
-            (attempt,) = told["attempts"]
+            response = await plane.data(f"/api/v1/requests/{one}")
+            assert response["verdicts"] == ["groq/llama: is excluded by the key"]
+            (attempt,) = response["attempts"]
             assert (attempt["provider"], attempt["key"], attempt["outcome"]) == ("openai", "default", "ok")
-            assert (told["cost_nano"], told["cost_usd"]) == (70, "0.000000070")
-            assert (told["strategy"], told["variant"], told["tags"]) == ("priority", "trial", {"env": "dev"})
-            assert (told["team"], told["session"]) == ("research", "s-1")
+            assert (response["cost_nano"], response["cost_usd"]) == (70, "0.000000070")
+            assert (response["strategy"], response["variant"], response["tags"]) == (
+                "priority",
+                "trial",
+                {"env": "dev"},
+            )
+            assert (response["team"], response["session"]) == ("research", "s-1")
 
     run(main())
 
@@ -71,8 +75,8 @@ def test_attempts_whose_worker_died_are_listed(tmp_path: Path) -> None:
             (lost,) = await plane.data("/api/v1/unsettled")
             assert lost["attempt_id"] == f"{request_id(1, now)}-1"
             assert (lost["cost_nano"], lost["cost_usd"], lost["tokens"]) == (1000, "0.000001000", 100)
-            told = await plane.data(f"/api/v1/requests/{request_id(1, now)}")
-            assert (told["status"], told["code"]) == (0, "worker_died")
+            response = await plane.data(f"/api/v1/requests/{request_id(1, now)}")
+            assert (response["status"], response["code"]) == (0, "worker_died")
             assert [row["request_id"] for row in await plane.data("/api/v1/requests", status=0)] == [request_id(1, now)]
 
     run(main())
@@ -130,9 +134,9 @@ def test_response_has_every_field_of_the_record(tmp_path: Path) -> None:
         async with control_plane(tmp_path) as plane:
             one = plane.write(1, client="198.51.100.7", client_retries="2")
             await plane.ingest()
-            told = await plane.data(f"/api/v1/requests/{one}")
-            assert (told["client"], told["client_retries"]) == ("198.51.100.7", "2")
-            assert told.keys() > set(RequestRecord.__struct_fields__)
-            assert told["attempts"][0].keys() == {"attempt_id", *AttemptRecord.__struct_fields__}
+            response = await plane.data(f"/api/v1/requests/{one}")
+            assert (response["client"], response["client_retries"]) == ("198.51.100.7", "2")
+            assert response.keys() > set(RequestRecord.__struct_fields__)
+            assert response["attempts"][0].keys() == {"attempt_id", *AttemptRecord.__struct_fields__}
 
     run(main())

@@ -12,18 +12,18 @@ def test_status_covers_workers_store_and_journals(tmp_path: Path) -> None:
         async with control_plane(tmp_path) as plane:
             plane.write(1)
             await plane.ingest()
-            told = await plane.data("/api/v1/status")
-            assert told["store"] == "ok"
-            assert told["workers"] == []
-            assert told["digest"] == plane.desk.configuration.digest
-            assert (told["records"], told["journal_damage"], told["backlog_bytes"]) == (4, 0, 0)
+            response = await plane.data("/api/v1/status")
+            assert response["store"] == "ok"
+            assert response["workers"] == []
+            assert response["digest"] == plane.desk.configuration.digest
+            assert (response["records"], response["journal_damage"], response["backlog_bytes"]) == (4, 0, 0)
             page = await plane.get("/metrics")
-            assert (told["refused_records"], "pointsman_refused_records 0.0\n" in page.text) == (0, True)
+            assert (response["refused_records"], "pointsman_refused_records 0.0\n" in page.text) == (0, True)
             plane.writer.request(b"no line of a log")
             await plane.ingest()
             assert (await plane.data("/api/v1/status"))["refused_records"] == 1
             assert "pointsman_refused_records 1.0\n" in (await plane.get("/metrics")).text
-            assert 0 <= told["caught_up_s"] < 60
+            assert 0 <= response["caught_up_s"] < 60
             plane.desk.ingest.state.problem = "it is gone"
             assert (await plane.data("/api/v1/status"))["store"] == "it is gone"
             plane.desk.ingest.state.problem = None

@@ -17,7 +17,7 @@ from integration.gateway import run
 HOUR = 3600
 
 
-def ask_all(folder: Path, *asked: tuple[dict[str, Any], Any]) -> None:
+def ask_all(folder: Path, *queries: tuple[dict[str, Any], Any]) -> None:
     """Write three requests of two keys, hours and a day apart. Then compare the rows of each query."""
 
     async def main() -> None:
@@ -29,7 +29,7 @@ def ask_all(folder: Path, *asked: tuple[dict[str, Any], Any]) -> None:
             plane.write(2, day + HOUR + 1, you, nano=5, tags={"env": "dev"}, **served)
             plane.write(3, day - HOUR, nano=100, tags={"env": "prod"})
             await plane.ingest()
-            for parameters, expected in asked:
+            for parameters, expected in queries:
                 shifted = {
                     name: day + value if name in ("since", "until") else value for name, value in parameters.items()
                 }

@@ -95,7 +95,7 @@ def test_concurrent_claims_of_a_free_store_have_one_winner() -> None:
             pass
         await pass_time(url, STALE_S + 1)
 
-        async def want(number: int) -> bool:
+        async def is_claimed(number: int) -> bool:
             try:
                 async with opened(url, Gateway(str(number), "somewhere")) as store:
                     await store.commit(BATCH)
@@ -105,7 +105,7 @@ def test_concurrent_claims_of_a_free_store_have_one_winner() -> None:
                 return False
             return True
 
-        assert sum(await asyncio.gather(*map(want, range(6)))) == 1
+        assert sum(await asyncio.gather(*map(is_claimed, range(6)))) == 1
 
     with_database(test)
 

@@ -23,9 +23,9 @@ def row_of(nano: int, held: int, tokens: int = 9, used: int = 4, **fields: Any) 
 
 
 @given(NANO, NANO, NANO, st.booleans())
-def test_corrected_counters_and_reports_equal_the_cost(nano: int, held: int, said: int, lapses: bool) -> None:
-    counters, usage = settled(row_of(nano, held), None if lapses else said)
-    cost = nano if lapses else said
+def test_corrected_counters_and_reports_equal_the_cost(nano: int, held: int, invoiced: int, lapses: bool) -> None:
+    counters, usage = settled(row_of(nano, held), None if lapses else invoiced)
+    cost = nano if lapses else invoiced
     by_counter = {one["counter"]: one["posted"] for one in counters}
     assert by_counter.get("a|usd|day", 0) == by_counter.get("b|usd|month", 0) == cost - (nano + held)
     assert by_counter["c|tokens|hour"] == 4 - 9
@@ -41,18 +41,18 @@ def test_request_costs_the_sum_of_its_attempts(amounts: list[tuple[int, int]]) -
     total = sum(nano for nano, _ in amounts)
     record = {"time": 7300.0, "attempts": attempts, "cost_nano": total, "estimated_nano": total, "tags": {"t": "v"}}
     request = {"nano": total, "estimated_nano": total, "reserved_nano": 0, "record": json.dumps(record).encode()}
-    rows = [(row_of(nano, 0, attempt_id=f"r-{number}"), said) for number, (nano, said) in enumerate(amounts, 1)]
+    rows = [(row_of(nano, 0, attempt_id=f"r-{number}"), invoiced) for number, (nano, invoiced) in enumerate(amounts, 1)]
     changed, (tag,) = corrected(request, rows)
-    said = sum(said for _, said in amounts)
-    assert (changed["nano"], changed["estimated_nano"], changed["reserved_nano"]) == (said, 0, 0)
-    told = json.loads(changed["record"])
-    assert told["cost_nano"] == sum(one["cost_nano"] for one in told["attempts"]) == said
-    assert {one["usage_source"] for one in told["attempts"]} == {"reconciled"}
-    assert (tag["tag"], tag["hour"], total + tag["nano"], tag["requests"]) == ("t=v", 7200, said, 0)
+    invoiced = sum(invoiced for _, invoiced in amounts)
+    assert (changed["nano"], changed["estimated_nano"], changed["reserved_nano"]) == (invoiced, 0, 0)
+    stored = json.loads(changed["record"])
+    assert stored["cost_nano"] == sum(one["cost_nano"] for one in stored["attempts"]) == invoiced
+    assert {one["usage_source"] for one in stored["attempts"]} == {"reconciled"}
+    assert (tag["tag"], tag["hour"], total + tag["nano"], tag["requests"]) == ("t=v", 7200, invoiced, 0)
 
 
 @pytest.mark.parametrize(
-    ("row", "is_over", "said"),
+    ("row", "is_over", "expected"),
     [
         (None, True, "no such attempt"),
         (row_of(1, 2, state="reconciled", reconciled_nano=1_500_000_000), True, "at 1.500000000 dollars"),
@@ -60,8 +60,8 @@ def test_request_costs_the_sum_of_its_attempts(amounts: list[tuple[int, int]]) -
         (row_of(1, 2), False, "not ended"),
     ],
 )
-def test_rejected_reconciliation_has_a_reason(row: Row | None, is_over: bool, said: str) -> None:
-    assert said in (rejection_reason(row, is_over=is_over) or "")
+def test_rejected_reconciliation_has_a_reason(row: Row | None, is_over: bool, expected: str) -> None:
+    assert expected in (rejection_reason(row, is_over=is_over) or "")
 
 
 def test_lapsed_attempt_may_be_reconciled() -> None:

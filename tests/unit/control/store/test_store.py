@@ -347,8 +347,8 @@ def test_attempt_is_reconciled_once(kind: str, tmp_path: Path) -> None:
         assert (row["nano"], row["estimated_nano"], row["reserved_nano"], row["requests"]) == (94, 0, 50, 1)
         (row,) = await store.requests({}, 5)
         assert (row["nano"], row["estimated_nano"], row["reserved_nano"]) == (94, 0, 50)
-        told = json.loads(row["record"])
-        assert (told["cost_nano"], told["attempts"][0]["usage_source"]) == (94, "reconciled")
+        stored = json.loads(row["record"])
+        assert (stored["cost_nano"], stored["attempts"][0]["usage_source"]) == (94, "reconciled")
         assert [one["attempt_id"] for one in await store.unsettled(9)] == [second]
 
     on_store(kind, tmp_path, test)
