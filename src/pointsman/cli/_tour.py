@@ -71,7 +71,7 @@ class Tour:
                 self._wait()
             say()
             say(f"The console shows all of this: {self._console}/ with the admin token {self._token}")
-            say("It ends with the tour. `pointsman demo` keeps the gateway running.")
+            say("The gateway ends with the tour. `pointsman demo` keeps it running.")
             self._wait()
         finally:
             process.terminate()
@@ -79,10 +79,13 @@ class Tour:
         return 0
 
     def _is_ready(self, process: "subprocess.Popen[bytes]") -> bool:
+        """Wait until the demonstration serves. Only its own console accepts the token, so another gateway at one of the
+        ports is not mistaken for it."""
+        status = Request(f"{self._console}/api/v1/status", headers={"authorization": f"Bearer {self._token}"})  # noqa: S310 -- our own address
         ends_at = time.monotonic() + START_S
         while time.monotonic() < ends_at and process.poll() is None:
             try:
-                with urlopen(f"{self._address}/readyz", timeout=5):  # noqa: S310 -- our own address
+                with urlopen(status, timeout=5), urlopen(f"{self._address}/readyz", timeout=5):  # noqa: S310 -- as above
                     return True
             except (URLError, OSError):
                 time.sleep(0.05)
@@ -119,7 +122,7 @@ class Tour:
         say(
             "The virtual key 'notebook' may spend $0.01 per day. Each attempt first reserves the most that it can cost."
         )
-        self._show_request({"model": "chat"}, KEY, "# until it is refused")
+        self._show_request({"model": "chat"}, KEY, "# until it is rejected")
         for count in range(_MAX_REQUESTS):
             headers, answer = self._ask({"model": "chat"}, KEY)
             if "error" in answer:
@@ -130,7 +133,7 @@ class Tour:
         raise typer.Exit(1)
 
     def _money(self) -> None:
-        say("Every attempt is charged what its provider says it used. Nothing is estimated after the fact.")
+        say("Every attempt is charged the usage that its provider reported; none of these costs is an estimate.")
         self._command("usage", "--by", "key,provider")
         self._command("budgets")
 

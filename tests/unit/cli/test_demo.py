@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -33,21 +36,47 @@ def test_port_must_be_a_number() -> None:
     assert CliRunner().invoke(build_app(), ["demo", "--port", "http"]).exit_code == 2
 
 
-def test_the_tour_shows_a_failover_a_refusal_and_the_money() -> None:
-    ports = [str(port) for port in free_ports(2)]
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pointsman",
-        "demo",
-        "--tour",
-        "--port",
-        ports[0],
-        "--console-port",
-        ports[1],
-    ]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+def tour(port: int, console_port: int) -> "subprocess.CompletedProcess[str]":
+    ports = ["--port", str(port), "--console-port", str(console_port)]
+    command = [sys.executable, "-P", "-m", "pointsman", "demo", "--tour", *ports]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+class _Ready(BaseHTTPRequestHandler):
+    """Another program, which is ready too."""
+
+    requests: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.requests.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name in the base class
+        pass
+
+
+def test_tour_leaves_another_program_on_its_port_alone() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Ready) as other:
+        thread = Thread(target=other.serve_forever)
+        thread.start()
+        try:
+            (console_port,) = free_ports(1)
+            done = tour(other.server_port, console_port)
+        finally:
+            other.shutdown()
+            thread.join()
+    assert done.returncode == 1
+    assert f"127.0.0.1:{other.server_port} is in use by another process" in done.stderr
+    assert _Ready.requests == []
+
+
+def test_tour_shows_a_failover_a_rejection_and_the_spending() -> None:
+    done = tour(*free_ports(2))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "x-pointsman-attempts: 2" in done.stdout
     assert "Then status 402:" in done.stdout
