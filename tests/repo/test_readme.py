@@ -117,7 +117,7 @@ def test_demonstration_prints_the_output_of_the_readme(tmp_path: Path) -> None:
                 token = found[0]
             if "listening on" in line:
                 break
-        command, expected = shown("curl -i")
+        command, expected = shown('"model": "chat"')
         failover = run(command)
         assert missing(expected, failover) == []
         command, expected = shown("pm-demo-notebook")
