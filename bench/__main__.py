@@ -228,8 +228,8 @@ def _workers(bench: Bench) -> list[tuple[str, Runs]]:
     bodies, seconds, count = bench.work.bodies(PLAIN), 1 if bench.quick else 3, 2 if bench.quick else 5
     load = wrk(bench.work, bodies, 32, seconds)
     load(bench.several_port)  # warm-up
-    background = runs((bench.several, bench.several_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
-    return [("saturated, one worker again", bench.runs(PLAIN, load, count)), ("the same, three workers", background)]
+    several = runs((bench.several, bench.several_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
+    return [("saturated, one worker again", bench.runs(PLAIN, load, count)), ("the same, three workers", several)]
 
 
 def _degraded(bench: Bench) -> list[tuple[str, Runs]]:
@@ -240,11 +240,11 @@ def _degraded(bench: Bench) -> list[tuple[str, Runs]]:
     load = wrk(bench.work, bodies, 32, seconds)
     load(bench.gateway_port)  # opens the breaker
     degraded = runs((bench.gateway, bench.gateway_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
-    background = bench.runs(PLAIN, wrk(bench.work, bench.work.bodies(PLAIN), 32, seconds), count)
+    other_model = bench.runs(PLAIN, wrk(bench.work, bench.work.bodies(PLAIN), 32, seconds), count)
     return [
         ("saturated, every target healthy", before),
         ("one of its two targets degraded", degraded),
-        ("a target of another model degraded", background),
+        ("a target of another model degraded", other_model),
     ]
 
 

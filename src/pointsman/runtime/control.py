@@ -71,8 +71,8 @@ class _Control:
         if (listing := self._listing(desk)) is not None:
             tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
-        for background in tasks:
-            background.cancel()
+        for running in tasks:
+            running.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await desk.ingest.finish(FINISH_S)
         await ingesting

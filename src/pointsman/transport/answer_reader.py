@@ -148,7 +148,7 @@ class AnswerReader:
             return f"{how} in the middle of the answer"
         return f"{how} without an answer" if self.is_silent else f"{how} in the middle of the answer's head"
 
-    # What the parser finds.
+    # Called by the parser.
 
     def on_headers_complete(self) -> None:
         if self.is_done:

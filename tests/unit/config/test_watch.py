@@ -70,9 +70,9 @@ async def stop(task: asyncio.Task[None]) -> None:
 
 def replace_file(path: Path, content: str) -> None:
     """As editors do: write beside it, then rename."""
-    background = path.with_name(path.name + ".new")
-    background.write_text(content)
-    background.rename(path)
+    replacement = path.with_name(path.name + ".new")
+    replacement.write_text(content)
+    replacement.rename(path)
 
 
 def test_rewritten_and_renamed_files_are_taken_up(tmp_path: Path) -> None:

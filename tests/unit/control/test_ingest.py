@@ -222,10 +222,10 @@ def test_long_reads_yield_to_other_tasks(tmp_path: Path, monkeypatch: pytest.Mon
                 turns += 1
                 await asyncio.sleep(0)
 
-        background = asyncio.create_task(others())
+        charging = asyncio.create_task(others())
         await books.read()
         assert turns > 6000 / module.MAX_RECORDS
-        background.cancel()
+        charging.cancel()
         await books.ingest.finish(PATIENCE_S)
 
     run(main())

@@ -170,11 +170,11 @@ def test_json_corpus_gives_only_calls_or_rejections() -> None:
         whole = _outcome(data)
         assert not (path.name.startswith("n_") and isinstance(whole, Call)), path.name
         inside = _outcome(b'{"model":"m","messages":' + data + b"}")
-        background = _outcome(b'{"model":"m","messages":[{"role":"user","content":""}],"x":' + data + b"}")
-        for outcome in (whole, inside, background):
+        after = _outcome(b'{"model":"m","messages":[{"role":"user","content":""}],"x":' + data + b"}")
+        for outcome in (whole, inside, after):
             assert isinstance(outcome, Call) or 400 <= outcome.failure.kind.status < 500
         if path.name.startswith("y_"):
-            assert isinstance(background, Call), path.name
+            assert isinstance(after, Call), path.name
 
 
 def _outcome(body: bytes) -> Call | Rejection:
