@@ -61,7 +61,9 @@ class Tour:
             )
         try:
             if not self._is_ready(process):
-                say(f"The demonstration did not start:\n{log.read_text()[-2000:]}", err=True)
+                say("The demonstration did not start:", err=True)
+                for line in log.read_text()[-2000:].splitlines():
+                    say(line, err=True)
                 return 1
             for number, (title, step) in enumerate(self._steps, 1):
                 say()

@@ -72,6 +72,7 @@ def test_tour_leaves_another_program_on_its_port_alone() -> None:
             thread.join()
     assert done.returncode == 1
     assert f"127.0.0.1:{other.server_port} is in use by another process" in done.stderr
+    assert "\\x0a" not in done.stderr
     assert _Ready.requests == []
 
 
