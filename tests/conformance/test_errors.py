@@ -13,7 +13,7 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind, Scope
 from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
-from pointsman.routing.health import is_of_key, is_refusal
+from pointsman.routing.health import blocks_key, covers_whole_key
 
 TOO_LONG = failures.CONTEXT_TOO_LONG
 FILTERED = failures.CONTENT_FILTERED
@@ -27,7 +27,7 @@ OVERLOADED = failures.UPSTREAM_OVERLOADED
 BROKEN = failures.UPSTREAM_ERROR
 LACKING = failures.UPSTREAM_UNSUPPORTED
 FORBIDDEN = failures.UPSTREAM_FORBIDDEN
-REFUSED = failures.UPSTREAM_REFUSED
+REJECTED_REQUEST = failures.UPSTREAM_REFUSED
 
 
 class Sample(Struct, frozen=True):
@@ -39,58 +39,97 @@ class Sample(Struct, frozen=True):
     scope: Scope | None = None
 
 
-def said(message: str, code: object = None, type_: str | None = None) -> dict[str, object]:
+def openai_error(message: str, code: object = None, type_: str | None = None) -> dict[str, object]:
     """Build an error in OpenAI's format."""
     return {"error": {"message": message, "type": type_, "param": None, "code": code}}
 
 
 EVERYWHERE = [
-    Sample(401, said("Incorrect API key provided: sk-***.", "invalid_api_key"), REJECTED),
-    Sample(400, said("Invalid value: 'Incorrect API key provided'"), REFUSED),
-    Sample(403, said("what this means is not known"), FORBIDDEN, Scope.ATTEMPT),
-    Sample(403, said("no: 'your organization has no access' is not allowed here"), FORBIDDEN, Scope.ATTEMPT),
-    Sample(403, said("You do not have access to the model m."), DENIED),
-    Sample(400, said("invalid api key is not a model that is served here"), REFUSED),  # a model of that name was asked
-    Sample(429, said("slow down"), LIMITED),
-    Sample(429, said("Request too large for m on tokens per min (TPM): Limit 10, Requested 20."), TOO_LARGE),
+    Sample(401, openai_error("Incorrect API key provided: sk-***.", "invalid_api_key"), REJECTED),
+    Sample(400, openai_error("Invalid value: 'Incorrect API key provided'"), REJECTED_REQUEST),
+    Sample(403, openai_error("this text is unknown"), FORBIDDEN, Scope.ATTEMPT),
+    Sample(403, openai_error("no: 'your organization has no access' is not allowed here"), FORBIDDEN, Scope.ATTEMPT),
+    Sample(403, openai_error("You do not have access to the model m."), DENIED),
+    Sample(
+        400, openai_error("invalid api key is not a model that is served here"), REJECTED_REQUEST
+    ),  # a model of that name was requested
+    Sample(429, openai_error("slow down"), LIMITED),
+    Sample(429, openai_error("Request too large for m on tokens per min (TPM): Limit 10, Requested 20."), TOO_LARGE),
     Sample(413, "<html><h1>413 Request Entity Too Large</h1></html>", TOO_LARGE),
     Sample(404, "404 page not found", LACKING, Scope.OPERATION),
     Sample(404, {"detail": "Not Found"}, LACKING, Scope.OPERATION),
     Sample(404, "", LACKING),
     Sample(405, {"detail": "Method Not Allowed"}, LACKING, Scope.OPERATION),
     Sample(501, "", LACKING),
-    Sample(418, said("a teapot"), REFUSED),
-    Sample(500, said("broken"), BROKEN),
-    Sample(503, said("busy"), OVERLOADED),
+    Sample(418, openai_error("a teapot"), REJECTED_REQUEST),
+    Sample(500, openai_error("broken"), BROKEN),
+    Sample(503, openai_error("busy"), OVERLOADED),
 ]
 
+
+def anthropic_error(type_: str, message: str) -> dict[str, object]:
+    """Build an error in Anthropic's format."""
+    return {"type": "error", "error": {"type": type_, "message": message}, "request_id": "req_1"}
+
+
 SAMPLES: dict[str, list[Sample]] = {
+    # https://platform.claude.com/docs/en/api/errors
+    "anthropic": [
+        Sample(
+            400,
+            anthropic_error("invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"),
+            TOO_LONG,
+        ),
+        Sample(400, anthropic_error("invalid_request_error", "max_tokens: Field required"), REJECTED_REQUEST),
+        Sample(
+            400,
+            anthropic_error("invalid_request_error", "Your credit balance is too low to access the Anthropic API."),
+            failures.BALANCE_EMPTY,
+        ),
+        Sample(401, anthropic_error("authentication_error", "invalid x-api-key"), REJECTED),
+        Sample(402, anthropic_error("billing_error", "There is an issue with your billing."), failures.BALANCE_EMPTY),
+        Sample(403, anthropic_error("permission_error", "Your API key does not have permission."), DENIED),
+        Sample(404, anthropic_error("not_found_error", "model: claude-9"), failures.UPSTREAM_MODEL_MISSING),
+        Sample(413, anthropic_error("request_too_large", "Request exceeds the maximum size"), TOO_LARGE),
+        Sample(429, anthropic_error("rate_limit_error", "This request would exceed your rate limit"), LIMITED),
+        Sample(500, anthropic_error("api_error", "Internal server error"), BROKEN),
+        Sample(504, anthropic_error("timeout_error", "The request timed out"), BROKEN),
+        Sample(529, anthropic_error("overloaded_error", "Overloaded"), OVERLOADED),
+    ],
     # https://platform.openai.com/docs/guides/error-codes, …/docs/guides/rate-limits
     "openai": [
-        Sample(400, said("This model's maximum context length is 8192 tokens.", "context_length_exceeded"), TOO_LONG),
         Sample(
-            401, said("You have insufficient permissions for this operation. Missing scopes: model.request"), DENIED
+            400,
+            openai_error("This model's maximum context length is 8192 tokens.", "context_length_exceeded"),
+            TOO_LONG,
         ),
-        Sample(403, said("Project `p` does not have access to model `gpt-4`", "model_not_found"), DENIED),
+        Sample(
+            401,
+            openai_error("You have insufficient permissions for this operation. Missing scopes: model.request"),
+            DENIED,
+        ),
+        Sample(403, openai_error("Project `p` does not have access to model `gpt-4`", "model_not_found"), DENIED),
         Sample(
             403,
-            said("Country, region, or territory not supported", "unsupported_country_region_territory"),
+            openai_error("Country, region, or territory not supported", "unsupported_country_region_territory"),
             REJECTED,
         ),
         Sample(
-            404, said("The model `gpt-9` does not exist or you do not have access to it.", "model_not_found"), MISSING
+            404,
+            openai_error("The model `gpt-9` does not exist or you do not have access to it.", "model_not_found"),
+            MISSING,
         ),
-        Sample(404, said("Invalid URL (POST /v1/embedings)"), LACKING, Scope.OPERATION),
+        Sample(404, openai_error("Invalid URL (POST /v1/embedings)"), LACKING, Scope.OPERATION),
         Sample(
             429,
-            said(
+            openai_error(
                 "Rate limit reached for gpt-4o in organization org-1 on tokens per min (TPM): …", "rate_limit_exceeded"
             ),
             LIMITED,
         ),
         Sample(
             429,
-            said(
+            openai_error(
                 "Request too large for gpt-4o in organization org-1 on tokens per min (TPM): Limit 30000, "
                 "Requested 342389.",
                 "rate_limit_exceeded",
@@ -98,21 +137,23 @@ SAMPLES: dict[str, list[Sample]] = {
             ),
             TOO_LARGE,
         ),
-        Sample(429, said("You exceeded your current quota, please check your plan", "insufficient_quota"), EMPTY),
-        Sample(429, said("The engine is currently overloaded, please try again later"), OVERLOADED),
-        Sample(400, said("Invalid prompt: your prompt was flagged", "invalid_prompt"), FILTERED),
-        Sample(400, said("Your request was rejected by the safety system.", "moderation_blocked"), FILTERED),
+        Sample(
+            429, openai_error("You exceeded your current quota, please check your plan", "insufficient_quota"), EMPTY
+        ),
+        Sample(429, openai_error("The engine is currently overloaded, please try again later"), OVERLOADED),
+        Sample(400, openai_error("Invalid prompt: your prompt was flagged", "invalid_prompt"), FILTERED),
+        Sample(400, openai_error("Your request was rejected by the safety system.", "moderation_blocked"), FILTERED),
     ],
     # https://console.groq.com/docs/errors, …/docs/rate-limits, …/docs/flex-processing; continuedev/continue issue 10218
     "groq": [
         Sample(
             400,
-            said("Please reduce the length of the messages or completion.", "context_length_exceeded"),
+            openai_error("Please reduce the length of the messages or completion.", "context_length_exceeded"),
             TOO_LONG,
         ),
         Sample(
             413,
-            said(
+            openai_error(
                 "Request too large for model `llama-3.3-70b-versatile` in organization `org_1` "
                 "on tokens per minute (TPM): Limit 12000, Requested 14137, please reduce your message size.",
                 "rate_limit_exceeded",
@@ -122,7 +163,7 @@ SAMPLES: dict[str, list[Sample]] = {
         ),
         Sample(
             429,
-            said(
+            openai_error(
                 "Rate limit reached for model `llama-3.3-70b-versatile` in organization `org_1` "
                 "on tokens per day (TPD): Limit 100000, Used 97050, Requested 3619. Please try again in 9m38.016s.",
                 "rate_limit_exceeded",
@@ -130,12 +171,12 @@ SAMPLES: dict[str, list[Sample]] = {
             ),
             LIMITED,
         ),
-        Sample(401, said("Invalid API Key", "invalid_api_key"), REJECTED),
-        Sample(400, said("Organization has been restricted.", "organization_restricted"), REJECTED),
-        Sample(400, said("The model `m` has been decommissioned", "model_decommissioned"), MISSING),
-        Sample(400, said("The model `m` requires terms acceptance.", "model_terms_required"), DENIED),
-        Sample(498, said("Flex tier capacity exceeded", "capacity_exceeded"), OVERLOADED),
-        Sample(400, said("Failed to call a function.", "tool_use_failed"), REFUSED),
+        Sample(401, openai_error("Invalid API Key", "invalid_api_key"), REJECTED),
+        Sample(400, openai_error("Organization has been restricted.", "organization_restricted"), REJECTED),
+        Sample(400, openai_error("The model `m` has been decommissioned", "model_decommissioned"), MISSING),
+        Sample(400, openai_error("The model `m` requires terms acceptance.", "model_terms_required"), DENIED),
+        Sample(498, openai_error("Flex tier capacity exceeded", "capacity_exceeded"), OVERLOADED),
+        Sample(400, openai_error("Failed to call a function.", "tool_use_failed"), REJECTED_REQUEST),
     ],
     # https://docs.x.ai/docs/key-information/debugging; continuedev/continue issue 10778, cline/cline issue 3120,
     # UKGovernmentBEIS/inspect_ai pull request 2267, Wei-Shaw/sub2api pull request 5359
@@ -213,64 +254,80 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(
             400, {"object": "error", "message": "Invalid model: x", "type": "invalid_model", "code": "1500"}, MISSING
         ),
-        Sample(422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "x"]}]}, REFUSED),
+        Sample(422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "x"]}]}, REJECTED_REQUEST),
     ],
     # https://api-docs.deepseek.com/quick_start/error_codes; continuedev/continue issue 11498
     "deepseek": [
-        Sample(400, said("This model's maximum context length is 131072 tokens. However, you requested …"), TOO_LONG),
-        Sample(400, said("Content Exists Risk", "invalid_request_error"), FILTERED),
-        Sample(400, said("Model Not Exist", "invalid_request_error"), MISSING),
-        Sample(401, said("Authentication Fails, Your api key: ****x is invalid", "invalid_request_error"), REJECTED),
-        Sample(402, said("Insufficient Balance", "invalid_request_error"), EMPTY),
+        Sample(
+            400,
+            openai_error("This model's maximum context length is 131072 tokens. However, you requested …"),
+            TOO_LONG,
+        ),
+        Sample(400, openai_error("Content Exists Risk", "invalid_request_error"), FILTERED),
+        Sample(400, openai_error("Model Not Exist", "invalid_request_error"), MISSING),
+        Sample(
+            401, openai_error("Authentication Fails, Your api key: ****x is invalid", "invalid_request_error"), REJECTED
+        ),
+        Sample(402, openai_error("Insufficient Balance", "invalid_request_error"), EMPTY),
     ],
     # https://openrouter.ai/docs/api/reference/errors-and-debugging
     "openrouter": [
         Sample(
             400,
-            said(
+            openai_error(
                 "This endpoint's maximum context length is 8192 tokens. However, you requested about 9000 tokens", 400
             ),
             TOO_LONG,
         ),
         Sample(
             402,
-            said(
+            openai_error(
                 "This request requires more credits, or fewer max_tokens. You requested up to 131072 tokens, but can "
                 "only afford 54095.",
                 402,
             ),
             TOO_LARGE,
         ),
-        Sample(402, said("Prompt tokens limit exceeded: 77084 > 67343.", 402), TOO_LARGE),
-        Sample(402, said("Insufficient credits. Add more using https://openrouter.ai/settings/credits", 402), EMPTY),
-        Sample(403, said("Key limit exceeded (total limit).", 403), EMPTY),
-        Sample(403, said("openai/gpt-4o requires moderation on OpenAI. Your input was flagged for …", 403), FILTERED),
-        Sample(429, said("Rate limit exceeded: free-models-per-min.", 429), LIMITED),
-        Sample(400, said("x/y is not a valid model ID", 400), MISSING),
-        Sample(502, said("Provider returned error", 502), BROKEN),
+        Sample(402, openai_error("Prompt tokens limit exceeded: 77084 > 67343.", 402), TOO_LARGE),
+        Sample(
+            402, openai_error("Insufficient credits. Add more using https://openrouter.ai/settings/credits", 402), EMPTY
+        ),
+        Sample(403, openai_error("Key limit exceeded (total limit).", 403), EMPTY),
+        Sample(
+            403,
+            openai_error("openai/gpt-4o requires moderation on OpenAI. Your input was flagged for …", 403),
+            FILTERED,
+        ),
+        Sample(429, openai_error("Rate limit exceeded: free-models-per-min.", 429), LIMITED),
+        Sample(400, openai_error("x/y is not a valid model ID", 400), MISSING),
+        Sample(502, openai_error("Provider returned error", 502), BROKEN),
     ],
     # https://docs.together.ai/docs/error-codes
     "together": [
         Sample(
             403,
-            said("Input token count + max_tokens parameter must be less than the context length of the model"),
+            openai_error("Input token count + max_tokens parameter must be less than the context length of the model"),
             TOO_LONG,
         ),
-        Sample(422, said("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097."), TOO_LONG),
-        Sample(402, said("Credit limit exceeded", None, "credit_limit"), EMPTY),
-        Sample(404, said("Unable to access model x.", "model_not_available"), MISSING),
-        Sample(503, said("The server is overloaded or not ready yet."), OVERLOADED),
+        Sample(
+            422, openai_error("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097."), TOO_LONG
+        ),
+        Sample(402, openai_error("Credit limit exceeded", None, "credit_limit"), EMPTY),
+        Sample(404, openai_error("Unable to access model x.", "model_not_available"), MISSING),
+        Sample(503, openai_error("The server is overloaded or not ready yet."), OVERLOADED),
     ],
     # https://docs.fireworks.ai/guides/inference-error-codes; amd/gaia issue 3766, GordeyZuev/LEAP issue 6
     "fireworks": [
-        Sample(400, said("The prompt is too long: 145000, model maximum context length: 131071"), TOO_LONG),
+        Sample(400, openai_error("The prompt is too long: 145000, model maximum context length: 131071"), TOO_LONG),
         Sample(
             412,
-            said("Account a is suspended, possibly due to reaching the monthly spending limit", "PRECONDITION_FAILED"),
+            openai_error(
+                "Account a is suspended, possibly due to reaching the monthly spending limit", "PRECONDITION_FAILED"
+            ),
             EMPTY,
         ),
-        Sample(403, said("The API key you provided is invalid."), REJECTED),
-        Sample(404, said("Model not found, inaccessible, and/or not deployed", "NOT_FOUND"), MISSING),
+        Sample(403, openai_error("The API key you provided is invalid."), REJECTED),
+        Sample(404, openai_error("Model not found, inaccessible, and/or not deployed", "NOT_FOUND"), MISSING),
         Sample(
             429,
             {"error": "Too Many Requests", "message": "You have exceeded your usage limits. Please try again later."},
@@ -318,10 +375,10 @@ SAMPLES: dict[str, list[Sample]] = {
     ],
     # https://docs.perplexity.ai/docs/agent-api/openai-compatibility
     "perplexity": [
-        Sample(400, said("The prompt exceeds the maximum context length of 127072 tokens", 400), TOO_LONG),
-        Sample(401, said("You exceeded your current quota", 401, "insufficient_quota"), EMPTY),
-        Sample(401, said("Invalid API key provided.", 401, "invalid_api_key"), REJECTED),
-        Sample(400, said("Invalid model 'x'.", 400, "invalid_model"), MISSING),
+        Sample(400, openai_error("The prompt exceeds the maximum context length of 127072 tokens", 400), TOO_LONG),
+        Sample(401, openai_error("You exceeded your current quota", 401, "insufficient_quota"), EMPTY),
+        Sample(401, openai_error("Invalid API key provided.", 401, "invalid_api_key"), REJECTED),
+        Sample(400, openai_error("Invalid model 'x'.", 400, "invalid_model"), MISSING),
     ],
     # https://docs.tokenfactory.nebius.com
     "nebius": [
@@ -342,7 +399,7 @@ SAMPLES: dict[str, list[Sample]] = {
     "llama-cpp": [
         Sample(
             400,
-            said(
+            openai_error(
                 "request (7538 tokens) exceeds the available context size (4096 tokens), try increasing it",
                 400,
                 "exceed_context_size_error",
@@ -350,23 +407,29 @@ SAMPLES: dict[str, list[Sample]] = {
             TOO_LONG,
         ),
         Sample(
-            400, said("the request exceeds the available context size. try increasing the context size", 400), TOO_LONG
+            400,
+            openai_error("the request exceeds the available context size. try increasing the context size", 400),
+            TOO_LONG,
         ),
         Sample(
             501,
-            said("This server does not support embeddings. Start it with `--embeddings`", 501, "not_supported_error"),
+            openai_error(
+                "This server does not support embeddings. Start it with `--embeddings`", 501, "not_supported_error"
+            ),
             LACKING,
             Scope.OPERATION,
         ),
-        Sample(404, said("File Not Found", 404, "not_found_error"), LACKING, Scope.OPERATION),
+        Sample(404, openai_error("File Not Found", 404, "not_found_error"), LACKING, Scope.OPERATION),
         Sample(
             500,
-            said("image input is not supported - hint: you may need to provide the mmproj", 500, "server_error"),
-            REFUSED,
+            openai_error(
+                "image input is not supported - hint: you may need to provide the mmproj", 500, "server_error"
+            ),
+            REJECTED_REQUEST,
         ),
-        Sample(500, said("input is too large to process. increase the physical batch size", 500), TOO_LONG),
-        Sample(401, said("Invalid API Key", 401, "authentication_error"), REJECTED),
-        Sample(503, said("Loading model", 503, "unavailable_error"), OVERLOADED),
+        Sample(500, openai_error("input is too large to process. increase the physical batch size", 500), TOO_LONG),
+        Sample(401, openai_error("Invalid API Key", 401, "authentication_error"), REJECTED),
+        Sample(503, openai_error("Loading model", 503, "unavailable_error"), OVERLOADED),
     ],
     # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
     "vllm": [
@@ -381,9 +444,12 @@ SAMPLES: dict[str, list[Sample]] = {
             },
             TOO_LONG,
         ),
-        Sample(404, said("The model `x` does not exist.", 404, "NotFoundError"), MISSING),
+        Sample(404, openai_error("The model `x` does not exist.", 404, "NotFoundError"), MISSING),
         Sample(
-            400, said("The model does not support Embeddings API", 400, "BadRequestError"), LACKING, Scope.OPERATION
+            400,
+            openai_error("The model does not support Embeddings API", 400, "BadRequestError"),
+            LACKING,
+            Scope.OPERATION,
         ),
         Sample(401, {"error": "Unauthorized"}, REJECTED),
     ],
@@ -399,10 +465,14 @@ SAMPLES: dict[str, list[Sample]] = {
             },
             TOO_LONG,
         ),
-        Sample(400, said("Requested token count exceeds the model's maximum context length of 8192 tokens."), TOO_LONG),
         Sample(
             400,
-            said("This model does not appear to be an embedding model by default. Please add `--is-embedding`"),
+            openai_error("Requested token count exceeds the model's maximum context length of 8192 tokens."),
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            openai_error("This model does not appear to be an embedding model by default. Please add `--is-embedding`"),
             LACKING,
             Scope.OPERATION,
         ),
@@ -414,12 +484,14 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(500, {"error": "the input length exceeds the context length"}, TOO_LONG),
         Sample(
             400,
-            said('{"error":{"message":"request (7538 tokens) exceeds the available context size (4096 tokens)"}}'),
+            openai_error(
+                '{"error":{"message":"request (7538 tokens) exceeds the available context size (4096 tokens)"}}'
+            ),
             TOO_LONG,
         ),
-        Sample(400, said('"nomic-embed-text" does not support chat'), LACKING, Scope.OPERATION),
-        Sample(400, said("registry.ollama.ai/library/gemma:2b does not support tools"), REFUSED),
-        Sample(404, said("model 'x' not found"), MISSING),
+        Sample(400, openai_error('"nomic-embed-text" does not support chat'), LACKING, Scope.OPERATION),
+        Sample(400, openai_error("registry.ollama.ai/library/gemma:2b does not support tools"), REJECTED_REQUEST),
+        Sample(404, openai_error("model 'x' not found"), MISSING),
         Sample(503, {"error": "server busy, please try again. maximum pending requests exceeded"}, OVERLOADED),
     ],
     # https://lmstudio.ai/docs/developer/openai-compat
@@ -432,8 +504,8 @@ SAMPLES: dict[str, list[Sample]] = {
             },
             TOO_LONG,
         ),
-        Sample(400, said("The number of tokens to keep is greater than the context length"), TOO_LONG),
-        Sample(404, said("No models loaded. Please load a model in the developer page."), MISSING),
+        Sample(400, openai_error("The number of tokens to keep is greater than the context length"), TOO_LONG),
+        Sample(404, openai_error("No models loaded. Please load a model in the developer page."), MISSING),
         Sample(404, {"error": "Unexpected endpoint or method. (POST /v1/x)"}, LACKING, Scope.OPERATION),
     ],
 }
@@ -471,9 +543,9 @@ def test_fault_of_each_sample(name: str, sample: Sample) -> None:
 def test_faults_of_one_request_affect_no_other(name: str, sample: Sample) -> None:
     failure = failed(name, sample, next(iter(PROVIDERS[name].codecs)))
     if failure.kind.fault is Fault.REQUEST or failure.scope is Scope.ATTEMPT:
-        assert not is_refusal(failure)
+        assert not blocks_key(failure)
     if failure.kind in (LIMITED, DENIED) and failure.scope is None:
-        assert not is_of_key(failure), "most limits are those of a model"
+        assert not covers_whole_key(failure), "a limit of a model blocks the key"
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -482,9 +554,9 @@ def test_quoted_client_text_has_no_consequences(name: str, status: int) -> None:
     """Many providers quote the request. Quoted text must have no consequences for others."""
     for sample in [sample for samples in SAMPLES.values() for sample in samples]:
         if sample.kind.fault is not Fault.REQUEST or sample.scope is not None:
-            quoted = Sample(status, said(f"Invalid value: '{_words(sample.body)}'"), sample.kind)
+            quoted = Sample(status, openai_error(f"Invalid value: '{_words(sample.body)}'"), sample.kind)
             failure = failed(name, quoted, next(iter(PROVIDERS[name].codecs)))
-            assert not is_refusal(failure), quoted
+            assert not blocks_key(failure), quoted
             assert failure.scope in (None, Scope.ATTEMPT), quoted
             assert failure.kind.fault is not Fault.PROVIDER, quoted
 

@@ -7,23 +7,29 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from fakes.routing import NOW, POLICIES, FakeView, ScriptedDice, call, endpoint, provider_key, snapshot
+from fakes.routing import NOW, POLICIES, FakeView, ScriptedRandom, call, endpoint, provider_key, snapshot
 from pointsman.domain import failures
-from pointsman.domain.calls import Facts
+from pointsman.domain.calls import NO_MEDIA, Facts, Media, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Limit, Period
 from pointsman.domain.operations import OPERATIONS, Operation
-from pointsman.domain.plans import Plan, Reason
+from pointsman.domain.plans import Plan
 from pointsman.domain.prices import ModelFacts
-from pointsman.domain.snapshots import Pricing, Snapshot
-from pointsman.domain.targets import Candidate, candidate
+from pointsman.domain.requirements import Requirement
+from pointsman.domain.rules import Directive
+from pointsman.domain.snapshots import Pricing
+from pointsman.domain.targets import Arm, Candidate, Guard, candidate
+from pointsman.domain.verdicts import Reason
 from pointsman.registry import modules
 from pointsman.routing import policies
+from pointsman.routing.canaries import Aborted
+from pointsman.routing.compliance import compliant
 from pointsman.routing.decide import decide
 from pointsman.routing.health import subject
-from pointsman.routing.policies import CHECKS, KINDS, LIVE, STATIC, WATCHES, Check
+from pointsman.routing.policies import CHECKS, KINDS, LIVE, STATIC, WATCHES, Asker, Check
 from pointsman.routing.view import Exhausted
+from pointsman.wire.dialects import DIALECTS
 
 HEALTHY = endpoint("a")
 CHAT_ONLY = endpoint("b", operations=frozenset({"chat"}))
@@ -38,6 +44,7 @@ ENTRIES = {
     "b": ProviderEntry("b", allow_models=("other*",)),
     "e": ProviderEntry("e", weight=0),
 }
+CANARY = Arm("chat", "a/m", "trial", 1.0, Guard(0.05))
 LIMIT = Limit(
     level="virtual_key",
     owner="virtual_key:restricted",
@@ -46,17 +53,19 @@ LIMIT = Limit(
     amount=1_000_000_000,
 )
 RESTRICTED = VirtualKey(name="restricted", digest=b"", entries=ENTRIES, limits=(LIMIT,))
+NO_TOOLS = VirtualKey(name="toolless", digest=b"", provider_tools=frozenset())
 
 every_policy = pytest.mark.parametrize(("name", "check"), POLICIES, ids=[name for name, _ in POLICIES])
 
 
 def troubled() -> FakeView:
-    """Return a view in which every breaker is open, every first key is blocked, every connection is in use, and the
-    only limit is exhausted."""
+    """Return a view in which every breaker is open, every first key is blocked, every connection is in use, the only
+    limit is exhausted, and the only canary is aborted."""
     view = FakeView(CONFIGURATION)
-    view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60)
+    view.aborted[CANARY] = Aborted(CANARY, "it is worse", NOW + 3)
+    view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60, 1_800_000_000)
     for item in ENDPOINTS:
-        view.crowded.add((item.network, item.origin))
+        view.saturated.add((item.network, item.origin))
         for operation in OPERATIONS:
             view.open_breaker(subject(candidate(item, "m"), operation), NOW + 3)
         view.block(item.name, "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2)
@@ -64,9 +73,11 @@ def troubled() -> FakeView:
 
 
 def cases() -> list[tuple[Candidate, Facts, FakeView]]:
-    built = [candidate(item, "m", weight) for item, weight in product(ENDPOINTS, (0.0, 1.0))]
-    asked = [Facts(call(operation=operation), key) for operation in OPERATIONS for key in (None, RESTRICTED)]
-    return list(product(built, asked, (FakeView(CONFIGURATION), troubled())))
+    candidates = [candidate(item, "m", weight) for item, weight in product(ENDPOINTS, (0.0, 1.0))]
+    candidates.append(replace(candidate(HEALTHY, "m"), arm=CANARY))
+    candidates.append(compliant(candidate(HEALTHY, "m"), (Requirement("region", ("eu",), origin="a test"),), 0.0))
+    facts = [Facts(call(operation=operation), key) for operation in OPERATIONS for key in (None, RESTRICTED)]
+    return list(product(candidates, facts, (FakeView(CONFIGURATION), troubled())))
 
 
 class SmallModel:
@@ -85,15 +96,36 @@ class SmallModel:
         return []
 
 
+def ruled() -> list[tuple[Candidate, Facts, FakeView]]:
+    """Return a call that a rule routes outside the rights of its key."""
+    item, view = candidate(HEALTHY, "m"), FakeView(CONFIGURATION)
+    view.directive = Directive(rules=("r",), targets=(item,))
+    return [(item, Facts(call(), replace(RESTRICTED, allow_models=("other",))), view)]
+
+
 def demanding() -> list[tuple[Candidate, Facts, FakeView]]:
-    """Calls that ask for more than some models have."""
+    """Return calls that need more than some models have."""
     configuration = replace(CONFIGURATION, pricing=Pricing(catalog=SmallModel()))
     calls = [replace(call(), fields={"tools": Raw(b"[1]")}), replace(call(), size=404), replace(call(), size=1700)]
     small = candidate(replace(HEALTHY, catalog="small"), "m")
-    return [(small, Facts(one), FakeView(configuration)) for one in calls]
+    other = candidate(replace(HEALTHY, dialects=("anthropic",)), "m")
+    prompt = Raw(b'[{"role": "user", "content": "hello"}]')
+    head = RequestHead(path="/chat/completions")
+    several = replace(call(), head=head, choices=2, fields={"messages": prompt, "n": Raw(b"2")})
+    seeded = replace(call(), head=head, fields={"messages": prompt, "seed": Raw(b"2")})
+    stateless = candidate(replace(HEALTHY, keeps_responses=False), "m")
+    head = RequestHead(path="/responses", dialect="openai-responses")
+    view = FakeView(CONFIGURATION)
+    stored = replace(call(operation="responses"), head=head, fields={"input": Raw(b'"hi"'), "store": Raw(b"true")})
+    return [
+        *[(small, Facts(request), FakeView(configuration)) for request in calls],
+        *[(other, Facts(request), FakeView(CONFIGURATION)) for request in (several, seeded)],
+        (stateless, Facts(stored), FakeView(CONFIGURATION)),
+        (candidate(HEALTHY, "m"), Facts(replace(call(), fields={"tools": Raw(b'[{"type":"mcp"}]')}), NO_TOOLS), view),
+    ]
 
 
-def test_the_policies_are_found_in_the_order_of_their_names() -> None:
+def test_policies_are_found_in_the_order_of_their_names() -> None:
     names = [name for name, _ in POLICIES]
     assert {"blocked_keys", "drained", "health", "keys", "operation"} <= set(names)
     assert names == sorted(names)
@@ -106,15 +138,15 @@ def test_healthy_candidate_has_no_verdict(name: str, check: Check) -> None:
 
 @every_policy
 def test_every_reason_has_a_code_and_a_message_and_is_stable(name: str, check: Check) -> None:
-    refusals = 0
-    for item, facts, view in (*cases(), *demanding()):
+    reasons = 0
+    for item, facts, view in (*cases(), *demanding(), *ruled()):
         reason = check(item, facts, view, NOW)
         assert check(item, facts, view, NOW) == reason
         if reason is not None:
-            refusals += 1
+            reasons += 1
             assert reason.code
             assert reason.message
-    assert refusals, "no case here is refused by this policy: add one"
+    assert reasons, "no case gives a reason of this policy; add a case to this module"
 
 
 @every_policy
@@ -128,49 +160,51 @@ def test_temporary_reason_states_its_end_and_then_ends(name: str, check: Check) 
 
 
 @pytest.mark.parametrize(("name", "module"), list(modules("pointsman.routing.policies")))
-def test_each_defines_the_one_function_that_says_what_it_reads(name: str, module: ModuleType) -> None:
+def test_each_policy_defines_exactly_one_function(name: str, module: ModuleType) -> None:
     kinds = [kind for kind in KINDS if hasattr(module, kind)]
     assert len(kinds) == 1
     assert name in dict({"static": STATIC, "live": LIVE, "check": CHECKS}[kinds[0]])
     assert kinds == ["check"] or not hasattr(module, "watch")
 
 
-def residency(candidate: Candidate, operation: Operation, key: VirtualKey | None, snapshot: Snapshot) -> Reason | None:
-    """A rule that the whole configuration makes, such as that data stays in a region."""
-    required = snapshot.default_provider
+def residency(candidate: Candidate, asker: Asker) -> Reason | None:
+    """A policy for the whole configuration: data must stay in a region."""
+    required = asker.snapshot.default_provider
     if required is None or candidate.endpoint.name == required:
         return None
-    return Reason("residency", f"{candidate.endpoint.name} is not where data may go")
+    return Reason("residency", f"{candidate.endpoint.name} is outside the region")
 
 
 @pytest.mark.parametrize("is_healthy", [True, False])
-def test_a_rule_of_the_configuration_holds_for_every_request(monkeypatch: pytest.MonkeyPatch, is_healthy: bool) -> None:
+def test_rule_of_the_configuration_holds_for_every_request(monkeypatch: pytest.MonkeyPatch, is_healthy: bool) -> None:
     monkeypatch.setattr(policies, "STATIC", (*STATIC, ("residency", residency)))
     targets = [candidate(TWO_KEYS, "m"), candidate(HEALTHY, "m")]
     configuration = replace(snapshot([TWO_KEYS, HEALTHY], targets), default_provider="a")
     view = FakeView(configuration)
     if not is_healthy:
         view.open_breaker("a/m", NOW + 3)
-    for asked in (call(), call(), call(fallbacks=("e/m",)), call(provider="a"), call("e/m", fallbacks=("a/m",))):
-        plan = decide(Facts(asked), view, ScriptedDice(), NOW)
+    for request in (call(), call(), call(fallbacks=("e/m",)), call(provider="a"), call("e/m", fallbacks=("a/m",))):
+        plan = decide(Facts(request), view, ScriptedRandom(), NOW)
         assert isinstance(plan, Plan)
         assert [choice.candidate.id for choice in plan.choices] == ["a/m"]
-    refused = decide(Facts(call("e/m")), view, ScriptedDice(), NOW)
-    assert isinstance(refused, Failure)
-    assert "is not where data may go" in refused.message
+    rejected = decide(Facts(call("e/m")), view, ScriptedRandom(), NOW)
+    assert isinstance(rejected, Failure)
+    assert "is outside the region" in rejected.message
 
 
-def test_a_request_that_a_policy_objects_to_is_one_it_watches_for() -> None:
-    """With a candidate beside it of which nothing is known: what all of them lack is no reason to prefer one."""
-    told = 0
+def test_policies_watch_for_the_requests_that_they_object_to() -> None:
+    """Each candidate has an alternative without known limits. A fault that all candidates share is no reason to prefer
+    one."""
+    count = 0
     for item, facts, view in demanding():
-        watches = [watching((item, candidate(CHAT_ONLY, "m")), view.snapshot) for watching in WATCHES]
+        asker = Asker(facts.call.operation, facts.virtual_key, view.snapshot)
+        watches = [watching((item, candidate(CHAT_ONLY, "m")), asker) for watching in WATCHES]
         for (_, check), watch in zip(CHECKS, watches, strict=True):
             if check(item, facts, view, NOW) is not None:
-                told += 1
+                count += 1
                 assert watch is not None
                 assert watch(facts.call)
-    assert told == len(demanding())
+    assert count == len(demanding())
 
 
 @every_policy
@@ -215,11 +249,11 @@ def test_reasons_of_each_policy(name: str, item: Candidate, code: str | None) ->
     ],
 )
 def test_reasons_for_a_demanding_call(name: str, expected: list[tuple[str, bool] | None]) -> None:
-    reasons = [dict(POLICIES)[name](item, facts, view, NOW) for item, facts, view in demanding()]
+    reasons = [dict(POLICIES)[name](item, facts, view, NOW) for item, facts, view in demanding()[: len(expected)]]
     assert [None if reason is None else (reason.code, reason.is_last_resort) for reason in reasons] == expected
 
 
-def test_a_key_of_weight_zero_does_not_make_a_provider_usable() -> None:
+def test_key_of_weight_zero_does_not_make_a_provider_usable() -> None:
     reason = reason_of("keys", candidate(ZERO_KEY, "m"), FakeView(CONFIGURATION))
     assert reason is not None
     assert not reason.is_last_resort
@@ -237,11 +271,61 @@ def test_blocked_provider_names_its_keys_and_the_first_to_recover() -> None:
     )
 
 
-def test_a_provider_without_a_free_connection_is_the_last_resort() -> None:
+def test_provider_without_a_free_connection_is_the_last_resort() -> None:
     check = dict(POLICIES)["connections"]
     view = FakeView(CONFIGURATION)
-    view.crowded.add((HEALTHY.network, HEALTHY.origin))
+    view.saturated.add((HEALTHY.network, HEALTHY.origin))
     reason = check(candidate(HEALTHY, "m"), Facts(call()), view, NOW)
     assert reason is not None
     assert reason.is_last_resort
     assert check(candidate(CHAT_ONLY, "m"), Facts(call()), view, NOW) is None
+
+
+class PlainModel(SmallModel):
+    """A catalog in which the model of one provider has no capability at all."""
+
+    def find(self, provider_type: str, model: str) -> ModelFacts | None:
+        lacks = frozenset({"tools", "vision", "reasoning", "json_schema"})
+        return ModelFacts(name=model, lacks=lacks) if provider_type == "small" else None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "missing"),
+    [
+        ("openai", {"tools": b"[{}]"}, "tools"),
+        ("openai", {"reasoning_effort": b'"high"'}, "reasoning"),
+        ("openai", {"response_format": b'{"type":"json_schema"}'}, "json_schema"),
+        ("openai", {"messages": b'[{"type":"image_url"}]'}, "vision"),
+        ("openai-responses", {"tools": b"[{}]"}, "tools"),
+        ("openai-responses", {"reasoning": b'{"effort":"high"}'}, "reasoning"),
+        ("openai-responses", {"text": b'{"format":{"type":"json_schema"}}'}, "json_schema"),
+        ("openai-responses", {"input": b'[{"type":"input_image"}]'}, "vision"),
+        ("anthropic", {"tools": b"[{}]"}, "tools"),
+        ("anthropic", {"thinking": b'{"type":"enabled","budget_tokens":1024}'}, "reasoning"),
+        ("anthropic", {"output_config": b'{"format":{"type":"json_schema"}}'}, "json_schema"),
+        ("anthropic", {"messages": b'[{"content":[{"type":"image"}]}]'}, "vision"),
+    ],
+)
+def test_missing_capability_is_found_in_every_dialect(dialect: str, fields: dict[str, bytes], missing: str) -> None:
+    view = FakeView(replace(CONFIGURATION, pricing=Pricing(catalog=PlainModel())))
+    item = candidate(replace(HEALTHY, catalog="small"), "m")
+    request = replace(
+        call(operation=DIALECTS[dialect].operation),
+        head=RequestHead(path=DIALECTS[dialect].path, dialect=dialect),
+        fields={name: Raw(value) for name, value in fields.items()},
+        media=Media(count=1) if missing == "vision" else NO_MEDIA,
+    )
+    reason = dict(POLICIES)["capability"](item, Facts(request), view, NOW)
+    assert reason is not None
+    assert reason.is_last_resort
+    assert reason.message.endswith(f": {missing}")
+
+
+def test_aborted_canary_is_the_last_resort_until_its_time() -> None:
+    check = dict(POLICIES)["canary"]
+    facts, view = Facts(call()), troubled()
+    trial, other = replace(candidate(HEALTHY, "m"), arm=CANARY), candidate(HEALTHY, "m")
+    reason = check(trial, facts, view, NOW)
+    assert reason == Reason("canary_aborted", "the canary is aborted: it is worse", is_last_resort=True, until=NOW + 3)
+    assert check(trial, facts, view, NOW + 3) is None
+    assert check(other, facts, view, NOW) is None

@@ -92,7 +92,7 @@ def test_request_has_its_path_and_one_credential(name: str, operation: Operation
 
 
 @pytest.mark.parametrize(("name", "operation"), OPENAI)
-def test_the_same_dialect_is_sent_to_the_same_path_as_it_came(name: str, operation: Operation) -> None:
+def test_request_in_the_providers_dialect_keeps_its_path(name: str, operation: Operation) -> None:
     candidate = target(name, model="their/model:x")
     request = PROVIDERS[name].codecs[operation].encode(call_of(operation), candidate, candidate.keys[0])
     assert request.target == b"/base" + PATH_OF[operation].encode()
@@ -131,7 +131,7 @@ def _event(chunk: dict[str, object]) -> bytes:
 
 
 @pytest.mark.parametrize(("name", "operation"), READ)
-def test_a_whole_answer_is_decoded(name: str, operation: Operation) -> None:
+def test_whole_answer_is_decoded(name: str, operation: Operation) -> None:
     codec, call = PROVIDERS[name].codecs[operation], call_of(operation)
     choices = b'"choices":[{"index":0,"message":{"content":"x"},"text":"x","finish_reason":"stop"}]'
     body = b'{"id":"x",%b,"data":[{"embedding":[1]}],"usage":{"prompt_tokens":2,"completion_tokens":1}}' % choices

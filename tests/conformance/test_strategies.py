@@ -17,7 +17,7 @@ from pointsman.routing.health import LIMITS, Condition
 from pointsman.routing.ordering import Order, Ordered
 from pointsman.routing.readings import Reading
 from pointsman.routing.strategies import STRATEGIES, StrategyKind
-from pointsman.routing.view import Dice, View
+from pointsman.routing.view import RandomSource, View
 
 FACTS = Facts(call())
 ENDPOINTS = [endpoint(f"p{number:02}") for number in range(50)]
@@ -35,7 +35,7 @@ def order(strategy: str, given: list[Candidate], view: FakeView, rng: random.Ran
     return kind.make(tuple(given), kind.settings())(FACTS, view, rng, NOW).candidates
 
 
-def test_the_strategies_of_the_configuration_are_found() -> None:
+def test_strategies_of_the_configuration_are_found() -> None:
     assert {"priority", "weighted"} <= set(STRATEGIES)
 
 
@@ -58,14 +58,14 @@ def test_order_is_a_permutation_and_does_not_change_its_input(
 
 
 @every_strategy
-def test_the_same_candidate_twice_stays_twice(strategy: str) -> None:
+def test_same_candidate_twice_stays_twice(strategy: str) -> None:
     item = candidates(1, equal=True)[0]
     ordered = order(strategy, [item, item], FakeView(CONFIGURATION), random.Random(1))
     assert list(ordered) == [item, item]
 
 
 @every_strategy
-def test_the_same_seed_gives_the_same_order(strategy: str) -> None:
+def test_same_seed_gives_the_same_order(strategy: str) -> None:
     given = candidates(50, equal=False)
     view = FakeView(CONFIGURATION)
     first, second = (list(order(strategy, given, view, random.Random(9))) for _ in range(2))
@@ -77,9 +77,9 @@ class Measure(Struct, frozen=True):
 
 
 def quickest(candidates: tuple[Candidate, ...], settings: Measure) -> Order:
-    """Orders by one of the readings. Whatever was not measured for a minute comes first."""
+    """Order candidates by one of the readings. A candidate that was not measured for a minute comes first."""
 
-    def order(facts: Facts, view: View, rng: Dice, now: float) -> Ordered:
+    def order(facts: Facts, view: View, rng: RandomSource, now: float) -> Ordered:
         seen = [(view.readings.get(item.id), place, item) for place, item in enumerate(candidates)]
         known = [
             (0.0 if reading is None or now - reading.at > 60 else float(getattr(reading, settings.by)), place, item)

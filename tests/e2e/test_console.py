@@ -42,7 +42,7 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
-def test_the_live_page() -> None:
+def test_console_shows_live_traffic() -> None:
     async def main() -> None:
         sim = settings(models=("sim-1", "sim-2"), output_tokens=30.0)
         async with (
@@ -58,7 +58,10 @@ def test_the_live_page() -> None:
             page = await chromium.new_page(viewport={"width": 1280, "height": 900})
             problems: list[str] = []
             page.on("pageerror", lambda error: problems.append(str(error)))
-            page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+            page.on(
+                "console",
+                lambda message: problems.append(message.text) if message.type in ("error", "warning") else None,
+            )
             await log_in(page, gateway)
             await expect(page.get_by_text("No requests yet.")).to_be_visible()
             await traffic(gateway)
@@ -69,7 +72,7 @@ def test_the_live_page() -> None:
             await page.set_viewport_size({"width": 420, "height": 900})
             width = await page.evaluate("document.documentElement.scrollWidth")
             await picture(page, "narrow")
-            assert width <= 420, "nothing sticks out on a telephone"
+            assert width <= 420, "the page is wider than the screen of a telephone"
             await page.set_viewport_size({"width": 1280, "height": 900})
             await page.get_by_role("button", name="Log out").click()
             await expect(page.get_by_label("Admin token")).to_be_visible()
@@ -156,9 +159,9 @@ def test_estimated_and_reserved_amounts_are_readable() -> None:
                 await page.emulate_media(color_scheme=scheme)
                 await picture(page, f"split-{scheme}")
             card = page.locator(".scroll", has=page.locator("#money"))
-            assert await card.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, "no column is cut off"
+            assert await card.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, "a column is cut off"
             heights = "all => new Set(all.map(one => one.getBoundingClientRect().height)).size"
-            assert await page.locator("#figures b").evaluate_all(heights) == 1, "no amount is broken in two"
+            assert await page.locator("#figures b").evaluate_all(heights) == 1, "an amount is split over lines"
             await page.close()
 
     run(main())

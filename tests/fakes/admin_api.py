@@ -7,20 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fakes.clock import PATIENCE_S
-from fakes.control import ControlPlane, control_plane
+from fakes.control import CONFIG, ControlPlane, control_plane
 from pointsman.admin.app import make_app
 from pointsman.admin.listener import server_of
 
 
 @contextmanager
-def served(folder: Path, fill: Callable[[ControlPlane], object]) -> Iterator[str]:
-    """Serve a control plane with the records that `fill` writes into its journal. Yields its address."""
+def served(folder: Path, fill: Callable[[ControlPlane], object], models: str = "") -> Iterator[str]:
+    """Serve a control plane with the records that `fill` writes into its journal. `models` is that part of its
+    configuration. Yield its address."""
     ready = threading.Event()
     address: list[str] = []
     stopping: list[Callable[[], None]] = []
 
     async def main() -> None:
-        async with control_plane(folder) as plane:
+        async with control_plane(folder, config=models + CONFIG) as plane:
             fill(plane)
             await plane.ingest()
             app = make_app(plane.services, frozenset())

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic, thread_time
 
-PATIENCE_S = 60.0  # only ends a hopeless wait; it is no statement on the usual time, because machines are slow and busy
-SOON_S = 5.0  # ends, also on slow machines, any wait that does not depend on a limit of tens of seconds
+PATIENCE_S = 60.0  # bound of a wait that would never end; usual waits are shorter, but machines may be slow and busy
+SOON_S = 5.0  # bound, also on slow machines, of a wait that must not depend on limits of tens of seconds
 
 
 class Clock:
-    """Replaces the monotonic clock of modules. It stands still until a test moves `now`."""
+    """A replacement for the monotonic clock of modules. It stands still until a test moves `now`."""
 
     def __init__(self) -> None:
         self.now = float(int(monotonic()))  # starts at the real time, because some code still reads the real clock
@@ -20,11 +20,11 @@ class Clock:
     async def run_until(self, condition: Callable[[], object], step_s: float = 0.01) -> float:
         """Advance the time until the condition holds, and return the time it took. In each step the loop runs
         everything that is ready."""
-        began = self.now
+        began_at = self.now
         while not condition():
             self.now += step_s
             await asyncio.sleep(0.001)
-        return self.now - began
+        return self.now - began_at
 
 
 _STANDARD_S = 0.008  # CPU seconds of `_work` on the machine for which bounds were set
@@ -40,6 +40,6 @@ def _work() -> int:
 
 def pace() -> float:
     """Return how much slower than usual this machine is now, in CPU time. Bounds in CPU time are multiplied by it."""
-    began = thread_time()
+    began_at = thread_time()
     _work()
-    return max(1.0, (thread_time() - began) / _STANDARD_S)
+    return max(1.0, (thread_time() - began_at) / _STANDARD_S)

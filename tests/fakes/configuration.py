@@ -1,4 +1,4 @@
-"""Compiles a configuration text as the program would, in the test's folder."""
+"""Helpers that compile the text of a configuration in the folder of a test."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,23 +18,23 @@ OPEN = "governance: {require_key: false}\n"
 
 
 def checked(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Path()) -> Checked:
-    """Return the result for a text."""
+    """Check a text, and return the result."""
     return compile_document(load(dedent(text).encode()), folder, environ)
 
 
 def compiled(text: str, environ: Mapping[str, str] = ENVIRON, folder: Path = Path()) -> Compiled:
-    """The compiled text, which must have no errors."""
+    """Compile a text that must have no errors."""
     outcome = checked(text, environ, folder)
     assert outcome.compiled is not None, [str(problem) for problem in outcome.problems]
     return outcome.compiled
 
 
 def accept(path: Path, text: str, environ: Mapping[str, str] = ENVIRON, folder: Path | None = None) -> Compiled:
-    """Leave a configuration text in a snapshot file, as a gateway does that starts with it."""
+    """Compile a text and write its snapshot file, as a gateway does that starts with it."""
     folder = folder or path.parent
-    taken = compiled(text, environ, folder)
-    write_snapshot(path, taken)
-    return taken
+    result = compiled(text, environ, folder)
+    write_snapshot(path, result)
+    return result
 
 
 def found(outcome: Checked, severity: Severity = "error") -> list[str]:

@@ -1,4 +1,4 @@
-"""A control plane in this process: a store in a folder or at an address, a journal to write in, and its API."""
+"""A control plane in this process: a store in a folder or at an address, a journal to write to, and the API."""
 
 import json
 import time
@@ -20,12 +20,13 @@ from pointsman.admin.auth import AdminToken
 from pointsman.admin.services import Services
 from pointsman.config.snapshot_file import Compiled, read_snapshot
 from pointsman.control.configuration import Configuration
-from pointsman.control.desk import Desk
 from pointsman.control.ingest import Ingest
+from pointsman.control.inquiry_handler import InquiryHandler
 from pointsman.control.lease_server import LeaseServer
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.control.store.store import Store
+from pointsman.control.variants import splits_of
 from pointsman.domain.snapshots import counters_of
 from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalWriter
@@ -59,29 +60,29 @@ def scope(number: int = 1, **fields: Any) -> ChargeScope:
         ),
         CounterRef(counter="virtual_key:me|tokens|hour", metric="tokens", unit="hour"),
     )
-    known = {"virtual_key": "me", "team": "research", "customer": "acme", "provider": "openai", "model": "gpt-4o"}
-    given: dict[str, Any] = {**known, "variant": None, "counters": counters, **fields}
-    return ChargeScope(number=number, **given)
+    defaults = {"virtual_key": "me", "team": "research", "customer": "acme", "provider": "openai", "model": "gpt-4o"}
+    values: dict[str, Any] = {**defaults, "variant": None, "counters": counters, **fields}
+    return ChargeScope(number=number, **values)
 
 
 def request_id(number: int, at: float) -> str:
     return str(UUID(int=(int(at * 1000) << 80) | (7 << 76) | (2 << 62) | number))
 
 
-def record(one: str, at: float, **fields: Any) -> bytes:
+def record(id_: str, at: float, **fields: Any) -> bytes:
     """Build a line of the request log."""
     attempt = {
         "provider": "openai", "model": "gpt-4o", "key": "default", "outcome": "ok", "status": 200, "start_us": 100,
         "duration_us": 2000, "cost_nano": 70, "usage_source": "reported", "tokens_in": 10, "tokens_out": 5,
     }  # fmt: skip
-    known = {
-        "event": "request", "time": at, "request_id": one, "method": "POST", "path": "/v1/chat/completions",
+    defaults = {
+        "event": "request", "time": at, "request_id": id_, "method": "POST", "path": "/v1/chat/completions",
         "operation": "chat", "status": 200, "duration_us": 2500, "gateway_us": 200, "stream": False,
         "virtual_key": "me", "team": "research", "model": "chat", "strategy": "priority", "provider": "openai",
         "upstream_model": "gpt-4o", "tokens_in": 10, "tokens_out": 5, "attempts": [attempt], "cost_nano": 70,
         "verdicts": ["groq/llama: is excluded by the key"],
     }  # fmt: skip
-    return json.dumps({**known, **fields}).encode()
+    return json.dumps({**defaults, **fields}).encode()
 
 
 def write_request(
@@ -89,30 +90,33 @@ def write_request(
 ) -> str:
     """Write one request with one attempt: 10 tokens in, 5 out."""
     of = of or scope()
-    one = request_id(number, at)
-    writer.intent(of, one, 1, at, 1000, 100)
-    writer.store(of, Outcome(of.number, one, 1, at + 0.1, nano, 10, 5, 0, 0, "ok", "reported"))
-    writer.request(record(one, at, cost_nano=nano, virtual_key=of.virtual_key, **fields))
-    return one
+    id_ = request_id(number, at)
+    writer.intent(of, id_, 1, at, 1000, 100)
+    writer.store(of, Outcome(of.number, id_, 1, at + 0.1, nano, 10, 5, 0, 0, "ok", "reported"))
+    writer.request(record(id_, at, cost_nano=nano, virtual_key=of.virtual_key, **fields))
+    return id_
 
 
 def write_estimated(writer: JournalWriter, number: int, at: float, of: ChargeScope, nano: int, most: int) -> str:
     """Write one request whose client disconnected: estimated at `nano`, with `most` held by limits."""
-    one = request_id(number, at)
-    writer.intent(of, one, 1, at, most, 100)
-    told = ("client_disconnected", "estimated", True, 100, nano)
-    writer.store(of, Outcome(of.number, one, 1, at + 0.1, most, 10, 5, 0, 0, *told))
+    id_ = request_id(number, at)
+    writer.intent(of, id_, 1, at, most, 100)
+    ending = ("client_disconnected", "estimated", True, 100, nano)
+    writer.store(of, Outcome(of.number, id_, 1, at + 0.1, most, 10, 5, 0, 0, *ending))
     attempt = {"provider": "openai", "model": "gpt-4o", "key": "k", "outcome": "client_disconnected", "cost_nano": nano}
     attempt |= {"usage_source": "estimated", "held_nano": most - nano, "start_us": 100, "duration_us": 2000}
-    writer.request(record(one, at, cost_nano=nano, estimated_nano=nano, attempts=[attempt], tags={"env": "dev"}))
-    return one
+    writer.request(record(id_, at, cost_nano=nano, estimated_nano=nano, attempts=[attempt], tags={"env": "dev"}))
+    return id_
 
 
 class ControlPlane:
-    """The parts of control (`desk`) and of admin (`services`), and the journal of a live worker (`writer`)."""
+    """The parts of control (`inquiry_handler`) and of admin (`services`), and the journal of a live worker
+    (`writer`)."""
 
-    def __init__(self, desk: Desk, services: Services, writer: JournalWriter, client: httpx.AsyncClient) -> None:
-        self.desk = desk
+    def __init__(
+        self, inquiry_handler: InquiryHandler, services: Services, writer: JournalWriter, client: httpx.AsyncClient
+    ) -> None:
+        self.inquiry_handler = inquiry_handler
         self.services = services
         self.writer = writer
         self.client = client
@@ -121,9 +125,9 @@ class ControlPlane:
         return write_request(self.writer, number, time.time() if at is None else at, of, **fields)
 
     async def ingest(self) -> None:
-        while not await self.desk.ingest.step():
+        while not await self.inquiry_handler.ingest.step():
             pass
-        assert self.desk.ingest.state.problem is None, self.desk.ingest.state.problem
+        assert self.inquiry_handler.ingest.state.problem is None, self.inquiry_handler.ingest.state.problem
 
     async def get(self, path: str, *, token: str | None = TOKEN, **parameters: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token is not None else {}
@@ -136,34 +140,34 @@ class ControlPlane:
         return answer.json()
 
 
-class Direct(Inquirer):
-    """The line from admin to control where both are in this process."""
+class LocalInquirer(Inquirer):
+    """Passes the inquiries of admin to control in this process, without a socket."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, inquiry_handler: InquiryHandler) -> None:
         super().__init__("")
-        self.desk = desk
+        self.inquiry_handler = inquiry_handler
 
     async def ask(self, inquiry: Struct, item: type[Item], within_s: float = 0.0) -> list[Item]:
-        found: list[Item] = []
+        items: list[Item] = []
 
         def take(frame: FromControl) -> None:
             assert isinstance(frame, Reply)
             if frame.failure is not None:
                 raise AwayError(frame.failure)
-            found.extend(msgspec.msgpack.decode(frame.items, type=list[item]))  # type: ignore[valid-type]
+            items.extend(msgspec.msgpack.decode(frame.items, type=list[item]))  # type: ignore[valid-type]
 
-        await self.desk.answer(Inquiry(1, msgspec.msgpack.encode(inquiry)), take)
-        return found
+        await self.inquiry_handler.answer(Inquiry(1, msgspec.msgpack.encode(inquiry)), take)
+        return items
 
 
 def services_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Services:
     """Build the services of an admin process, whose control is in this process."""
     reports = Reports.of(store_url(url, folder))
     token = AdminToken(sha256(TOKEN.encode()).digest())
-    return Services(control=Direct(desk_in(folder, url, config)), store=reports, token=token)
+    return Services(control=LocalInquirer(desk_in(folder, url, config)), store=reports, token=token)
 
 
-def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Desk:
+def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> InquiryHandler:
     """Build the parts of a control process, over a configuration file in `folder`."""
     file, snapshot = folder / "pointsman.yaml", folder / "snapshot"
     file.write_text(config)
@@ -175,6 +179,7 @@ def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Desk:
 
     def on_new(compiled: Compiled) -> None:
         book.configure(counters_of(compiled.snapshot))
+        ingest.splits = splits_of(compiled.snapshot)
 
     ingest = Ingest(folder / "journal", book, open_store, lambda _: None)
     lease_client = LeaseServer(book, ingest, lambda: (str(snapshot), configuration.digest))
@@ -182,9 +187,9 @@ def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Desk:
         snapshot, file, on_new, lease_client.distribute, public_is_loopback=True, environ=ENVIRON
     )
     on_new(read_snapshot(snapshot, ENVIRON))
-    desk = Desk(book, ingest, lease_client, configuration)
-    lease_client.on_inquiry = desk.answer
-    return desk
+    inquiry_handler = InquiryHandler(book, ingest, lease_client, configuration)
+    lease_client.on_inquiry = inquiry_handler.answer
+    return inquiry_handler
 
 
 @asynccontextmanager
@@ -197,12 +202,12 @@ async def control_plane(
     is_read: bool = True,
 ) -> AsyncIterator[ControlPlane]:
     services = services_in(folder, url, config)
-    assert isinstance(services.control, Direct)
-    desk = services.control.desk
+    assert isinstance(services.control, LocalInquirer)
+    inquiry_handler = services.control.inquiry_handler
     writer = JournalWriter(folder / "journal", 0, time.time_ns(), segment_bytes=1 << 20)
     transport = httpx.ASGITransport(make_app(services, hosts))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        plane = ControlPlane(desk, services, writer, client)
+        plane = ControlPlane(inquiry_handler, services, writer, client)
         if is_read:
             await plane.ingest()
         try:
@@ -210,6 +215,6 @@ async def control_plane(
         finally:
             if not writer._is_closed:
                 writer.close()
-            await desk.ingest.finish(PATIENCE_S)
-            desk.lease_server.close()
+            await inquiry_handler.ingest.finish(PATIENCE_S)
+            inquiry_handler.lease_server.close()
             await services.store.close()

@@ -26,7 +26,7 @@ from pointsman.transport.deadlines import Deadlines
 
 
 class FakeLog(LogWriter):
-    """Keeps request records instead of writing them."""
+    """A request log that keeps its records in memory."""
 
     def __init__(self) -> None:
         self.records: list[RequestRecord] = []
@@ -54,7 +54,7 @@ class FakeLog(LogWriter):
 
 
 class FakeCarrier:
-    """The lower half of a leg. `calls` are those of the leg, in order."""
+    """A carrier that records the calls of its leg, in order."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -91,13 +91,13 @@ class Rig:
             name: Endpoint(
                 name=name,
                 type="openai",
-                origin=one.origin,
+                origin=fake.origin,
                 base_path="/v1",
                 keys=(key,),
                 operations=ALL_OPERATIONS,
                 network=network,
             )
-            for name, one in origins.items()
+            for name, fake in origins.items()
         }
         targets = tuple(candidate(endpoint, "m") for endpoint in endpoints.values())
         models = {"chat": PublicModel(name="chat", targets=targets)}
@@ -122,17 +122,17 @@ class Rig:
         )
 
     @property
-    def asked(self) -> list[int]:
-        """The number of requests that each origin has received."""
-        return [sum(peer.received.count(b" HTTP/1.1\r\n") for peer in one.peers) for one in self.origins.values()]
+    def request_counts(self) -> list[int]:
+        """The number of requests that each origin has received, in order."""
+        return [sum(peer.received.count(b" HTTP/1.1\r\n") for peer in fake.peers) for fake in self.origins.values()]
 
 
 @asynccontextmanager
-async def engine_before(
+async def running_engine(
     *scripts: Script, routing: Routing | None = None, network: Network | None = None, ledger: Ledger | None = None
 ) -> AsyncIterator[Rig]:
-    """Run an engine in front of one origin per script: `alpha`, `beta`, `gamma`. Fails at the end if an attempt
-    leaked."""
+    """Run an engine in front of one origin per script: `alpha`, `beta`, `gamma`. Fail at the end if an attempt
+    or a reservation leaked."""
     async with AsyncExitStack() as stack:
         names = ("alpha", "beta", "gamma")[: len(scripts)]
         pairs = zip(names, scripts, strict=True)

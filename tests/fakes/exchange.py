@@ -15,7 +15,7 @@ class FakeClient:
     """The client's side of one exchange.
 
     While `is_write_paused`, the client is slow: data is still recorded, but `Exchange.write` returns false. `ended` is
-    `finished`, `aborted`, `reset`, `left` or, during the answer, `None`.
+    `finished`, `aborted`, `reset` or `disconnected`, and `None` during the answer.
     """
 
     peer: str | None = "127.0.0.1"
@@ -39,7 +39,7 @@ class FakeClient:
         return self._closes or not head.keep_alive
 
     def write(self, data: bytes) -> None:
-        assert self.ended is None, "written after the end"
+        assert self.ended is None, "data was written after the end"
         self.written += data
 
     def finish(self, exchange: Exchange, data: bytes) -> None:
@@ -52,9 +52,9 @@ class FakeClient:
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         self._on_data, self._on_end = on_data, on_end
 
-    def hold_body(self, size: int) -> None:
+    def count_buffered(self, size: int) -> None:
         if size > self.may_hold:
-            raise Rejection(Failure(failures.OVERLOADED_GATEWAY, "too much is held"))
+            raise Rejection(Failure(failures.OVERLOADED_GATEWAY, "too many bytes are held"))
         self.held = size
 
     def pause_body(self) -> None:
@@ -62,7 +62,7 @@ class FakeClient:
 
     def resume_body(self) -> None:
         self.is_body_paused = False
-        self._hand_on()
+        self._pass_on()
 
     # Actions of a test on behalf of the client.
 
@@ -70,22 +70,22 @@ class FakeClient:
         """Deliver pieces of a streamed body. Pieces that arrive during a pause are passed on after it."""
         self._pieces += pieces
         self._has_all = ends
-        self._hand_on()
+        self._pass_on()
 
     def drain(self, exchange: Exchange) -> None:
         """Read all written data."""
         self.is_write_paused = False
-        assert exchange.on_drain is not None, "nobody waits for the client"
+        assert exchange.on_drain is not None, "the exchange does not wait for the client"
         exchange.on_drain()
 
-    def leave(self, exchange: Exchange) -> None:
+    def disconnect(self, exchange: Exchange) -> None:
         """Disconnect before the end of the answer."""
-        self._end(exchange, "left")
+        self._end(exchange, "disconnected")
         if exchange.on_cancel is not None:
             exchange.on_cancel()
 
-    def _hand_on(self) -> None:
-        assert self._on_data is not None, "nobody reads the body"
+    def _pass_on(self) -> None:
+        assert self._on_data is not None, "the exchange does not read the body"
         while self._pieces and not self.is_body_paused:
             self._on_data(self._pieces.pop(0))
         if self._has_all and not self._pieces and not self.is_body_paused:
@@ -94,7 +94,7 @@ class FakeClient:
             self._on_end()
 
     def _end(self, exchange: Exchange, how: str) -> None:
-        assert self.ended is None, "ended twice"
+        assert self.ended is None, "the exchange ended twice"
         self.ended = how
         exchange.is_closed = True
 
@@ -128,7 +128,7 @@ class FakeClient:
 
 
 def claim_of(exchange: Exchange) -> Claim:
-    """Begins the answer to an exchange, without any header lines."""
+    """Return a `Claim` that begins the answer to an exchange without header lines."""
 
     def claim(receiver: AnswerPassage, length: int | None) -> Exchange:
         assert isinstance(receiver, AnswerReceiver)

@@ -31,25 +31,25 @@ def outcome(request_id: str, ordinal: int = 1, nano: int = 7, number: int = 1) -
 
 
 def write(writer: JournalWriter, first: int, count: int) -> list[Record]:
-    """Write attempts with intent and outcome. Return the records to expect, without scopes."""
-    told: list[Record] = []
+    """Write the intents and outcomes of `count` attempts. Return the records to expect, without scopes."""
+    written: list[Record] = []
     for number in range(first, first + count):
         writer.intent(scope(), f"r{number}", 1, 1.5, 10, 20)
         writer.store(scope(), outcome(f"r{number}"))
-        told += [Intent(1, f"r{number}", 1, 1.5, 10, 20), outcome(f"r{number}")]
-    return told
+        written += [Intent(1, f"r{number}", 1, 1.5, 10, 20), outcome(f"r{number}")]
+    return written
 
 
 def read_all(
-    folder: Path, position: Position | None = None, *, is_live: bool = False, at_once: int = 1000
+    folder: Path, position: Position | None = None, *, is_live: bool = False, count: int = 1000
 ) -> tuple[list[Record], Position, list[str]]:
-    """Read everything from a position on, without scopes. Return it with the next position and the damaged parts."""
+    """Read everything from a position on, without scopes. Return the records, the next position and the damage."""
     reader = JournalReader(folder)
     records: list[Record] = []
     damage: list[str] = []
     position = position or Position()
     while True:
-        chunk = reader.read(position, at_once, is_live=is_live)
+        chunk = reader.read(position, count, is_live=is_live)
         records += [record for record in chunk.records if not isinstance(record, ChargeScope)]
         damage += chunk.damage
         position = chunk.end

@@ -1,4 +1,4 @@
-"""Measures the machine's own delays during a test, and the longest busy turn of a loop."""
+"""Measurements of the machine's own delays during a test, and of the longest busy turn of a loop."""
 
 import asyncio
 import sys
@@ -35,11 +35,11 @@ class Lag:
         self._worst_s: float | None = None
 
     async def worst_s(self) -> float:
-        """Stop watching, and return the longest time that one process took to wake up, wake the other, and get its
+        """Stop measuring, and return the longest time that one process took to wake up, wake the other, and get its
         reply."""
         if self._worst_s is None:
-            said, _ = await self._process.communicate(b"")
-            self._worst_s = float(said)
+            output, _ = await self._process.communicate(b"")
+            self._worst_s = float(output)
         return self._worst_s
 
 

@@ -50,7 +50,7 @@ def terms(price: Price | None = PLAIN, *limits: Limit, output: int | None = None
     )
 
 
-def asking(
+def make_call(
     operation: Operation = "chat",
     size: int = 100,
     max_tokens: int | None = None,
@@ -61,7 +61,7 @@ def asking(
     *,
     path: str = "/x",
 ) -> Call:
-    """A call of `size` bytes."""
+    """Build a call. `size` is that of its body in bytes."""
     raw = {name: Raw(msgspec.json.encode(value)) for name, value in (fields or {}).items()}
     return Call(
         operation=operation,
@@ -86,5 +86,5 @@ def charge_of(
     failure: Failure | None,
     answers: Answers | None = None,
 ) -> Charge:
-    """The charge for an attempt at a provider with these terms."""
+    """Return the charge for an attempt at a provider with these terms."""
     return charge_for(call, Tariff(terms(price), unfinished, answers or Answers()), bound, receiver, failure)

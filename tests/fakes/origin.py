@@ -1,4 +1,4 @@
-"""A provider whose every byte the test decides, and a handler that records its calls."""
+"""A provider that sends bytes chosen by the test, and a handler that records its calls."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ POST = UpstreamRequest(b"POST", b"/v1/chat", b"Content-Type: application/json\r\
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` on a new uvloop, within the patience of tests. Fail on exceptions that nobody else would see."""
+    """Run `main` on a new uvloop, for at most `PATIENCE_S`. Fail for exceptions that only the loop would log."""
     unseen: list[dict[str, Any]] = []
 
     async def bounded() -> T:
@@ -91,7 +91,7 @@ class Peer:
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
-    async def gone(self) -> bytes:
+    async def wait_closed(self) -> bytes:
         """Wait until the other side ends the connection, and return its last bytes."""
         try:
             return await self._reader.read()
@@ -103,7 +103,7 @@ Script = Callable[[Peer], Awaitable[None]]
 
 
 class FakeOrigin:
-    """Runs a script for every connection; `peers` are the connections so far."""
+    """A provider that runs a script for every connection. `peers` are the connections so far."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -166,7 +166,7 @@ async def connecting(
 
 
 class Answer:
-    """Records all calls of a handler, and checks their order."""
+    """A handler of answers that records its calls and checks their order."""
 
     def __init__(self) -> None:
         self.status: int | None = None
@@ -218,7 +218,7 @@ class Answer:
             self._changed.clear()
             await self._changed.wait()
 
-    async def over(self) -> "Answer":
+    async def finished(self) -> "Answer":
         await self.until(lambda: self.is_over)
         return self
 
@@ -234,7 +234,7 @@ async def ask(
     client: HttpClient, origin: Origin, request: UpstreamRequest = POST, timeout_s: float = PATIENCE_S
 ) -> Answer:
     """Send `request` and wait for the whole answer or its failure."""
-    return await send(client, origin, request, timeout_s).over()
+    return await send(client, origin, request, timeout_s).finished()
 
 
 async def exchange(reply: bytes, request: UpstreamRequest = GET, then_close: bool = False) -> Answer:
@@ -243,7 +243,7 @@ async def exchange(reply: bytes, request: UpstreamRequest = GET, then_close: boo
     async def script(peer: Peer) -> None:
         await peer.answer(reply)
         if not then_close:
-            await peer.gone()
+            await peer.wait_closed()
 
     async with serving(script) as fake, connecting() as client:
         return await ask(client, fake.origin, request)

@@ -1,4 +1,4 @@
-"""Tools for other processes."""
+"""Helpers for tests that start processes."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ async def watched(folder: Path, pid: int) -> None:
 
 
 def freeze(pid: int) -> None:
-    """Stop a process. When this returns, none of its threads runs; the signal takes a moment."""
+    """Stop a process with SIGSTOP, and wait until none of its threads runs."""
     os.kill(pid, signal.SIGSTOP)
     ends_at = monotonic() + PATIENCE_S
     while not all(_state(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir()):
@@ -39,9 +39,9 @@ def _text(path: Path) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
+    """Return ports that were free a moment ago."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
     return ports

@@ -131,8 +131,8 @@ class RawClient:
         return received
 
     async def _read(self, quiet_s: float) -> bytes | None:
-        """Return the next bytes, or `None` for silence. On any machine, a provider in this loop has many turns before
-        silence is reported."""
+        """Return the next bytes, or `None` for silence. The wait consists of many turns of the loop, so that a provider
+        in this loop can answer even on a slow machine."""
         reading = asyncio.ensure_future(self.reader.read(65536))
         for _ in range(math.ceil(quiet_s / _TURN_S)):
             if (await asyncio.wait((reading,), timeout=_TURN_S))[0]:
@@ -140,8 +140,8 @@ class RawClient:
         reading.cancel()
         return None
 
-    async def ask(self, body: Any = None, **how: Any) -> Received:
-        self.send(body, **how)
+    async def ask(self, body: Any = None, **options: Any) -> Received:
+        self.send(body, **options)
         return await self.receive()
 
     def pause(self) -> None:

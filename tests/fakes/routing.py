@@ -8,18 +8,27 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure, Fault, Kind
+from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, Choice, GiveUp, Plan, Progress, Step, Try
+from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import NO_SNAPSHOT, Failover, PublicModel, Routing, Snapshot, Timeouts
-from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, Strategy, candidate
+from pointsman.domain.targets import Arm, Candidate, Endpoint, ProviderKey, Strategy, candidate
+from pointsman.domain.verdicts import Reason
+from pointsman.money.charges import Answers
+from pointsman.money.end_users import EndUsers
+from pointsman.money.pacing import Pacer
 from pointsman.routing import health
+from pointsman.routing.canaries import Aborted
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.health import Condition, KeyBlock, KeyName
-from pointsman.routing.policies import ON_REQUEST, STATIC, Check, Static
+from pointsman.routing.hedges import Hedges
+from pointsman.routing.paces import Paces
+from pointsman.routing.policies import ON_REQUEST, STATIC, Asker, Check, Static
 from pointsman.routing.readings import Reading
 from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted, View
@@ -29,11 +38,15 @@ ALL_OPERATIONS = frozenset(OPERATIONS)
 
 
 def _on_request(static: Static) -> Check:
-    return lambda item, facts, view, now: static(item, facts.call.operation, facts.virtual_key, view.snapshot)
+    def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
+        directive = view.directive if isinstance(view, FakeView) else None
+        return static(item, Asker(facts.call.operation, facts.virtual_key, view.snapshot, facts.unix_s, directive))
+
+    return check
 
 
 POLICIES = tuple(sorted((*((name, _on_request(static)) for name, static in STATIC), *ON_REQUEST)))
-"""Every policy of any kind, as one that checks each request."""
+"""All policies. A static policy is wrapped so that it checks each request."""
 _FAILOVER = Failover()
 
 
@@ -72,9 +85,9 @@ def snapshot(
     failover: Failover = _FAILOVER,
 ) -> Snapshot:
     """Build a configuration in which the public name `chat` has `targets` and `fallbacks`."""
-    stated = Strategy(strategy) if strategy is not None else None
+    chosen = Strategy(strategy) if strategy is not None else None
     models = (
-        {"chat": PublicModel(name="chat", targets=tuple(targets), fallbacks=tuple(fallbacks), strategy=stated)}
+        {"chat": PublicModel(name="chat", targets=tuple(targets), fallbacks=tuple(fallbacks), strategy=chosen)}
         if targets
         else {}
     )
@@ -113,8 +126,8 @@ def failure(kind: Kind = failures.UPSTREAM_ERROR, retry_after_s: float | None = 
     return Failure(kind, f"said {kind.code}", retry_after_s=retry_after_s)
 
 
-class ScriptedDice:
-    """A random generator that returns the given numbers, over and over."""
+class ScriptedRandom:
+    """A random generator that returns the given numbers in turn, repeatedly."""
 
     def __init__(self, *numbers: float) -> None:
         self._numbers = cycle(numbers or (0.0,))
@@ -131,21 +144,35 @@ class FakeView:
         self.conditions: dict[str, Condition] = {}
         self.key_blocks: dict[KeyName, KeyBlock] = {}
         self.exhausted: dict[str, Exhausted] = {}
-        self.crowded: set[tuple[Network, Origin]] = set()
+        self.saturated: set[tuple[Network, Origin]] = set()
+        self.aborted: dict[Arm, Aborted] = {}
         self.readings: dict[str, Reading] = {}
         self.in_progress: dict[str, int] = {}
+        self.answers: dict[str, Answers] = {}
+        self.hedges = Hedges()
+        self.paces = Paces()
+        self.amounts: dict[str, int | None] = {}  # used, by counter
+        self.pacers: dict[str, Pacer] = {}
+        self.end_users = EndUsers()
+        self.directive: Directive | None = None  # of rules that match each request
         self.tokens = tokens
         self.budget: RetryBudget | None = None  # a real budget that replaces `tokens`
 
     @property
     def version(self) -> object:
-        """Tests change its state as they like, so nothing that was concluded from it is to be kept."""
+        """Never equal to an earlier version, because tests change the state directly and nothing may be cached."""
         return object()
 
     def may_retry(self, provider: str, now: float) -> bool:
         if self.budget is not None:
             return self.budget.has_token(now)
         return self.tokens is None or self.tokens > 0
+
+    def used(self, limit: Limit, unix_s: float) -> int | None:
+        return self.amounts.get(limit.counter, 0)
+
+    def pacer(self, limit: Limit) -> Pacer:
+        return self.pacers.setdefault(limit.counter, Pacer())
 
     def begin(self, step: Try, history: Sequence[PastAttempt], now: float) -> None:
         item = step.choice.candidate
@@ -162,15 +189,15 @@ class FakeView:
         for model in (item.model, None):
             name = (item.endpoint.name, step.key.name, model)
             if name in self.key_blocks:
-                self.key_blocks[name] = health.begin_on(self.key_blocks[name], now)
+                self.key_blocks[name] = health.block_after_start(self.key_blocks[name], now)
 
     def finish(self, attempt: PastAttempt) -> None:
         condition = health.observe(self.conditions.get(attempt.candidate), attempt.failure, attempt.ended_at)
         self.conditions.pop(attempt.candidate, None)
         if condition is not None:
             self.conditions[attempt.candidate] = condition
-        is_of_key = attempt.failure is None or health.is_of_key(attempt.failure)
-        for model in (attempt.model, None) if attempt.failure is None else ((None if is_of_key else attempt.model),):
+        is_wide = attempt.failure is None or health.covers_whole_key(attempt.failure)
+        for model in (attempt.model, None) if attempt.failure is None else ((None if is_wide else attempt.model),):
             name = (attempt.provider, attempt.key, model)
             block = health.block_key(self.key_blocks.get(name), attempt.failure, attempt.ended_at, attempt.started_at)
             self.key_blocks.pop(name, None)
@@ -212,7 +239,7 @@ class Trace(Struct):
 
     @property
     def end(self) -> GiveUp:
-        """The final `GiveUp`. Raises `AssertionError` if the plan succeeded."""
+        """The final `GiveUp`. Raise `AssertionError` if the plan succeeded."""
         step = self.steps[-1][1]
         assert isinstance(step, GiveUp)
         return step
@@ -226,7 +253,7 @@ Answer = Callable[[Try], Failure | None]
 
 
 def answers(*outcomes: Failure | Kind | None) -> Answer:
-    """Return answers in turn; the last one repeats."""
+    """Return a function that gives these outcomes in turn; the last one repeats."""
     script: Iterator[Failure | Kind | None] = iter(outcomes)
     last: Failure | Kind | None = None
 
@@ -245,7 +272,7 @@ def step_after(
     now: float,
     due: tuple[Choice, ProviderKey] | None = None,
 ) -> Step:
-    """The next step after these attempts, while none is in progress."""
+    """Return the next step after these attempts, while none is in progress."""
     return next_step(plan, Progress(tuple(history), due=due), view, now)
 
 
@@ -276,9 +303,9 @@ def drive(plan: Plan, view: FakeView, answer: Answer, now: float = NOW, duration
     raise AssertionError("the plan does not end")
 
 
-def plan_for(call: Call, view: FakeView, rng: ScriptedDice | None = None, now: float = NOW) -> Plan:
+def plan_for(call: Call, view: FakeView, rng: ScriptedRandom | None = None, now: float = NOW) -> Plan:
     """Return the plan for a call that must have one."""
-    decision = decide(Facts(call), view, rng or ScriptedDice(0.0), now)
+    decision = decide(Facts(call), view, rng or ScriptedRandom(0.0), now)
     assert isinstance(decision, Plan), decision.message
     return decision
 
@@ -290,14 +317,15 @@ def is_of_provider(attempt_: PastAttempt) -> bool:
 DEFAULT_FAILOVER = Failover()
 
 
-def of(
+def snapshot_of(
     *endpoints: Endpoint,
     fallbacks: int = 0,
     max_attempts: int = 5,
     queue_s: float = 5.0,
     failover: Failover = DEFAULT_FAILOVER,
 ) -> Snapshot:
-    """Build a name with model `m` at each provider, the last `fallbacks` of them as fallbacks."""
+    """Build a configuration in which the public name `chat` has model `m` at each provider. The last `fallbacks`
+    providers are fallbacks."""
     count = len(endpoints) - fallbacks
     return snapshot(
         endpoints,

@@ -41,22 +41,23 @@ def echo(exchange: Exchange) -> None:
 
 
 class Recorder:
-    """A handler: `serve` handles a request, `mode` chooses how bodies arrive."""
+    """A handler that records exchanges and failures. `serve` handles a request; `mode` selects how bodies arrive."""
 
     def __init__(self, serve: Callable[[Exchange], None] = echo, mode: BodyMode = BodyMode.BUFFER) -> None:
         self.serve = serve
         self.mode = mode
-        self.refuses: Callable[[Head], None] = lambda head: None
+        self.check_head: Callable[[Head], None] = lambda head: None
         self.exchanges: list[Exchange] = []
         self.accepted = 0
         self.failures: list[Failure] = []
-        self.gone = asyncio.Event()
+        self.rejected: list[Head | None] = []
+        self.disconnected = asyncio.Event()
         self.disconnects = 0
         self.arrived = asyncio.Event()
 
     def accept(self, head: Head) -> BodyMode:
         self.accepted += 1
-        self.refuses(head)
+        self.check_head(head)
         return self.mode
 
     def handle(self, exchange: Exchange) -> None:
@@ -65,18 +66,19 @@ class Recorder:
         self.serve(exchange)
         self.arrived.set()
 
-    def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
+    def compose_rejection(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
         self.failures.append(failure)
+        self.rejected.append(head)
         lines = b"Retry-After: 1\r\n" if failure.retry_after_s else b""
         return failure.kind.status, lines, failure.message.encode()
 
     def _disconnected(self) -> None:
         self.disconnects += 1
-        self.gone.set()
+        self.disconnected.set()
 
 
 def wait(exchange: Exchange) -> None:
-    """Answer nothing. The test answers later, or never."""
+    """Send no answer. The test answers later, or never."""
 
 
 class Answer(NamedTuple):
@@ -169,10 +171,10 @@ async def serving(
         yield served
     finally:
         await served.close()
-        assert (server.requests, server.body_memory) == (0, 0), "what was counted is given back"
+        assert (server.requests, server.body_memory) == (0, 0), "counted requests or memory were not released"
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition outside our control, such as the state of a kernel socket."""
+    """Wait for a condition that has no event, such as the state of a kernel socket."""
     while not condition():
         await asyncio.sleep(0.001)

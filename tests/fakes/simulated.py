@@ -1,4 +1,4 @@
-"""Calls the endpoints of a simulated provider without a server."""
+"""Helpers that call the endpoints of a simulated provider without a server."""
 
 import json
 import random
@@ -10,18 +10,18 @@ import pytest
 from msgspec import Raw
 
 from pointsman.simulate import SimulatedProvider
-from pointsman.simulate.answers import Answer, Ask, Rejected, Request
+from pointsman.simulate.answers import Answer, Rejected, Request, RequestContext
 from pointsman.simulate.settings import Settings
 
 
-def ask(
+def context_for(
     body: Any = None, *, key: str = "sk-a", index: int = 0, content_type: str = "application/json", **settings: Any
-) -> Ask:
-    """Build the input of an endpoint. `body` is bytes, or a value to encode as JSON; `settings` are the provider's."""
+) -> RequestContext:
+    """Build the input of an endpoint. `body` is bytes, or a value to encode as JSON. `settings` are the provider's."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = msgspec.json.decode(data, type=dict[str, Raw]) if isinstance(body, dict) else {}
     request = Request(method="POST", target="/v1/x", raw_headers=[], headers={"content-type": content_type}, body=data)
-    return Ask(
+    return RequestContext(
         request=request,
         index=index,
         key=key,
@@ -32,8 +32,8 @@ def ask(
     )
 
 
-def go_on(provider: SimulatedProvider) -> None:
-    """Let paused answers continue to their end without further pauses."""
+def finish_answers(provider: SimulatedProvider) -> None:
+    """Send the rest of all delayed answers without further delays."""
     for connection in list(provider.connections):
         if connection._script is not None and connection._timer is not None:
             for step in connection._script.steps[connection._position :]:
@@ -42,20 +42,20 @@ def go_on(provider: SimulatedProvider) -> None:
             connection._play()
 
 
-def form(key: str = "sk-a", index: int = 0, **parts: str | bytes) -> Ask:
-    """Build an upload: text is a field, bytes are a file."""
+def form(key: str = "sk-a", index: int = 0, **parts: str | bytes) -> RequestContext:
+    """Build the input of an endpoint for forms. A part of text is a field, and a part of bytes is a file."""
     body = b""
     for name, value in parts.items():
         filename = b'; filename="a.bin"' if isinstance(value, bytes) else b""
         data = value if isinstance(value, bytes) else value.encode()
         body += b'--B\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n' % (name.encode(), filename, data)
-    return ask(body + b"--B--\r\n", key=key, index=index, content_type="multipart/form-data; boundary=B")
+    return context_for(body + b"--B--\r\n", key=key, index=index, content_type="multipart/form-data; boundary=B")
 
 
-def rejected(act: Callable[[], object]) -> dict[str, Any]:
-    """Return the status and error that `act` must raise."""
+def rejected(call: Callable[[], object]) -> dict[str, Any]:
+    """Return the status and error that `call` must raise."""
     with pytest.raises(Rejected) as caught:
-        act()
+        call()
     answer = caught.value.answer
     return {"status": answer.status, **json.loads(answer.body)["error"]}
 

@@ -1,9 +1,12 @@
 """A supervisor in its own process, whose workers and control are stand-ins.
 
-A stand-in appends a line to `started` when it starts; a worker answers every connection with its pid. Files control the
-stand-ins. With `broken`, workers end before they are ready. With `slow`, no process is ready until the file is gone,
-and with `slow-workers`, no worker is. With `refusing`, a supervisor rejects a hand-over. With `hanging`, a pipe, it
-rejects once the pipe was written to.
+Stand-ins append their events to the file `started`, and a worker answers every connection with its pid. Files in the
+folder control the stand-ins:
+
+- `broken`: workers end before they are ready.
+- `slow`, `slow-workers`: no process, or no worker, is ready until the file is deleted.
+- `refusing`: a supervisor rejects a handover.
+- `hanging`, a named pipe: a supervisor waits until the pipe is written to, before it decides on a handover.
 """
 
 import os
@@ -24,29 +27,29 @@ import json, os, select, signal, socket, sys, threading, time
 kind, task = sys.argv[1], json.loads(sys.argv[2])
 folder = os.path.abspath(__file__).partition("/stand-ins/")[0]
 slot = task["slot"] if kind == "worker" else "-" if kind == "control" else kind
-def say(what):
+def record(event):
     with open(os.path.join(folder, "started"), "a") as file:
-        file.write(f"{what} {slot} {os.getpid()}\\n")
+        file.write(f"{event} {slot} {os.getpid()}\\n")
 if kind == "worker" and os.path.exists(os.path.join(folder, "broken")):
-    say(kind)
+    record(kind)
     sys.exit(3)
 slow = [os.path.join(folder, name) for name in ("slow", "slow-workers")[: 2 if kind == "worker" else 1]]
 if any(map(os.path.exists, slow)):
-    say("starting")
+    record("starting")
     while any(map(os.path.exists, slow)):
         time.sleep(0.01)
-signal.signal(signal.SIGHUP, lambda *_: say("hangup"))
-woken, wakes = os.pipe()  # a signal that comes just before `select` would else be acted on when that returns: never
+signal.signal(signal.SIGHUP, lambda *_: record("hangup"))
+woken, wakes = os.pipe()  # without it, a signal just before `select` would not be handled until `select` returns
 os.set_blocking(wakes, False)
 signal.set_wakeup_fd(wakes)
 busy = threading.Lock()
 def end(*_):
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     with busy:
-        say("ended")
+        record("ended")
         os._exit(0)
 signal.signal(signal.SIGTERM, end)
-say(kind)
+record(kind)
 def serve(listener):
     listener.setblocking(False)
     listener.listen()
@@ -93,6 +96,8 @@ sys.exit(Supervisor(found.settings, found.snapshot, folder / "snapshot", None, c
 
 
 class Supervised:
+    """A running supervisor with its log, and the events of its stand-ins."""
+
     def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.folder = folder
         self.process = process
@@ -102,15 +107,15 @@ class Supervised:
         return (self.folder / "log").read_text()
 
     @property
-    def said(self) -> list[tuple[str, str, int]]:
-        """Return the log of the stand-ins: message, slot and pid."""
+    def events(self) -> list[tuple[str, str, int]]:
+        """The events that the stand-ins recorded: name, slot and pid."""
         path = self.folder / "started"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [(what, slot, int(pid)) for what, slot, pid in map(str.split, lines)]
+        return [(event, slot, int(pid)) for event, slot, pid in map(str.split, lines)]
 
     def started(self, slot: str) -> list[int]:
         """Return the pids started in a slot; control's slot is `-`, admin's `admin`."""
-        return [pid for what, at, pid in self.said if at == slot and what in ("worker", "control", "admin")]
+        return [pid for event, place, pid in self.events if place == slot and event in ("worker", "control", "admin")]
 
     @property
     def port(self) -> int:

@@ -1,4 +1,4 @@
-"""Builders for bodies of clients and for streams of providers."""
+"""Builders for requests of clients, and helpers for streams of providers."""
 
 import json
 from collections.abc import Callable
@@ -34,25 +34,25 @@ PATH_OF = {
 }
 
 
-def asked(
-    path: str = "/chat/completions", method: str = "POST", snapshot: Snapshot = NO_SNAPSHOT, **more: object
+def parsed_head(
+    path: str = "/chat/completions", method: str = "POST", snapshot: Snapshot = NO_SNAPSHOT, **fields: object
 ) -> ParsedHead:
     api = TABLE.find(method, path.partition("?")[0])
-    given = {"content_type": "application/json", **more}
-    return ParsedHead(api, RequestHead(method=method, path=path, **given), snapshot)  # type: ignore[arg-type]
+    values = {"content_type": "application/json", **fields}
+    return ParsedHead(api, RequestHead(method=method, path=path, **values), snapshot)  # type: ignore[arg-type]
 
 
-def parse(body: object, path: str = "/chat/completions", method: str = "POST", **more: Any) -> Call:
+def parse(body: object, path: str = "/chat/completions", method: str = "POST", **fields: Any) -> Call:
     """Parse a body (bytes, or a value to encode) into a call. Raise `Rejection`."""
-    what = asked(path, method, **more)
-    assert what.api.parse is not None
-    return what.api.parse(what, body if isinstance(body, bytes) else json.dumps(body).encode())
+    head = parsed_head(path, method, **fields)
+    assert head.api.parse is not None
+    return head.api.parse(head, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def refused(act: Callable[[], object]) -> Failure:
-    """Return the failure of the `Rejection` that `act` must raise."""
+def rejected(call: Callable[[], object]) -> Failure:
+    """Return the failure of the `Rejection` that `call` must raise."""
     with pytest.raises(Rejection) as caught:
-        act()
+        call()
     return caught.value.failure
 
 
@@ -73,7 +73,7 @@ def target(provider: str = "openai", model: str = "upstream-model", base_path: s
 
 
 def drain(decoder: StreamDecoder, pieces: list[bytes]) -> bytes:
-    """Feed a decoder like the engine: up to its end or a failure, then signal the provider's end."""
+    """Feed a decoder as the engine does: up to its end or a failure, and then signal the provider's end."""
     out = b""
     for piece in pieces:
         out += decoder.feed(piece)
@@ -83,6 +83,6 @@ def drain(decoder: StreamDecoder, pieces: list[bytes]) -> bytes:
 
 
 def halves(data: bytes) -> list[list[bytes]]:
-    """Yield every way to cut `data` in two, the whole, and single bytes."""
+    """Return `data` as a whole, as single bytes, and cut in two at every place."""
     cuts = [[data[:at], data[at:]] for at in range(1, len(data))]
     return [[data], [data[at : at + 1] for at in range(len(data))], *cuts]

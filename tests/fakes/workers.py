@@ -16,13 +16,13 @@ from pointsman.runtime.worker import Worker
 GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def posted(body: bytes) -> bytes:
-    """A chat as a client of this machine sends it: a gateway without keys minds the name it is called by."""
+def chat_request(body: bytes) -> bytes:
+    """Build a chat request to `localhost`. A gateway that requires no key rejects other host names."""
     return post(body, target=b"/v1/chat/completions").replace(b"Host: a", b"Host: localhost")
 
 
 def configured(name: str = "chat", port: int = 9, server: str = "") -> Compiled:
-    """One provider at `port`, whose model `m` has a public name."""
+    """Compile a configuration with one provider at `port`, whose model `m` has a public name."""
     return compiled(
         f"server:\n  listen: 127.0.0.1:0\n  drain_s: 5\n{indent(server, '  ')}\n"
         "console: {listen: 127.0.0.1:0}\n"
@@ -33,11 +33,11 @@ def configured(name: str = "chat", port: int = 9, server: str = "") -> Compiled:
 
 
 @asynccontextmanager
-async def working(what: Compiled) -> AsyncIterator[Worker]:
-    """A started worker, which is stopped in the end and then leaves nothing behind: no task, no connection."""
+async def running_worker(configuration: Compiled) -> AsyncIterator[Worker]:
+    """Run a worker. At the end, stop it and check that no task is left."""
     before, threshold = asyncio.all_tasks(), gc.get_threshold()
     log_fd = os.open(os.devnull, os.O_WRONLY)
-    worker = Worker(what.snapshot, what.settings, log_fd)
+    worker = Worker(configuration.snapshot, configuration.settings, log_fd)
     await worker.start()
     try:
         yield worker

@@ -28,7 +28,7 @@ class Answer:
         self.ended: Ended = "silence"
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes; return true if the answer is complete."""
+        """Parse bytes. Return true if the answer is complete."""
         self._parser.feed_data(data)
         return self._is_complete
 

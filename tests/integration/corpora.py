@@ -41,7 +41,7 @@ def llhttp(folder: str) -> list[Vector]:
                     "error code=" in log,
                 )
             )
-    assert len(found) > 50, "the vectors are not written as this reader expects"
+    assert len(found) > 50, "the format of the test vectors has changed"
     return found
 
 

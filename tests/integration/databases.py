@@ -1,5 +1,7 @@
-"""PostgreSQL for tests: a database on the server named in the environment or at the usual port, with a proxy that can
-break; or a whole server."""
+"""PostgreSQL for tests: a database on an existing server, a proxy that can fail, or a whole server.
+
+The existing server is named in the environment, or listens at the usual port.
+"""
 
 import asyncio
 import contextlib
@@ -51,7 +53,7 @@ async def database() -> AsyncIterator[str]:
     try:
         yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     finally:
-        # Bounded, because a test that failed in the middle must not keep all others waiting.
+        # Bounded, so that a failed test cannot block all others.
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)", timeout=30)
         await connection.close(timeout=10)
 
@@ -76,7 +78,7 @@ async def pooler(url: str) -> AsyncIterator[str]:
             "auth_type=any\npool_mode=transaction\ndefault_pool_size=2\n"
         )
         account: dict[str, Any] = {}
-        if os.geteuid() == 0:  # which it refuses to run as
+        if os.geteuid() == 0:  # PgBouncer refuses to run as root
             user = pwd.getpwnam("postgres")
             account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
             os.chown(folder, user.pw_uid, user.pw_gid)
@@ -103,9 +105,16 @@ async def _answers(url: str) -> bool:
     return True
 
 
-class Way:
-    """A proxy to a database. `state` decides on connections: `open` passes everything; `frozen` accepts connections and
-    passes nothing; `reset` cuts all connections, old and new; `refusing` cuts the old ones and accepts no new ones."""
+class Proxy:
+    """A proxy to a database, whose connections can fail.
+
+    The field `state` is one of:
+
+    - `open`: all data passes.
+    - `frozen`: connections are accepted, but no data passes.
+    - `reset`: all connections are cut, old and new.
+    - `refusing`: old connections are cut, and new ones are refused.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -141,7 +150,7 @@ class Way:
             self._server.close()
         self.cut()
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         """Return to `open`."""
         if self.state == "refusing":
             await self.start()

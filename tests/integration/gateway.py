@@ -47,14 +47,14 @@ def chat(model: str = "chat", **fields: Any) -> dict[str, Any]:
     return {"model": model, "messages": MESSAGES, **fields}
 
 
-async def until(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
-    """Wait for a condition without an event."""
+async def until(condition: Callable[[], object], expected: str, timeout_s: float = PATIENCE_S) -> None:
+    """Wait for a condition that has no event. `expected` is a clause that describes it."""
     try:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 await asyncio.sleep(0.002)
     except TimeoutError:
-        raise AssertionError(f"waited {timeout_s:g} s in vain until {what}") from None
+        raise AssertionError(f"timed out after {timeout_s:g} s; expected that {expected}") from None
 
 
 class Gateway:
@@ -111,11 +111,11 @@ class Gateway:
         self.base_url, self.port, self.console_url = match[1], int(match[2]), match[3]
 
     def within_s(self, usual_s: float) -> float:
-        """Scale a bound that holds if a start takes a second: on this machine it may take longer."""
+        """Scale a bound that holds on a machine where a start takes one second."""
         return usual_s * max(1.0, self._start_s)
 
     async def watches(self) -> None:
-        """Wait until control watches the configuration's folder, because an earlier change is found late."""
+        """Wait until control watches the configuration's folder. An earlier change would be detected late."""
         await watched(self.config_file.parent, self.children["control"])
 
     @property
@@ -125,7 +125,7 @@ class Gateway:
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         found: dict[str, int] = {}
         for pid in map(int, listed.split()):
-            with contextlib.suppress(OSError, ValueError):  # it is about to begin, or over
+            with contextlib.suppress(OSError, ValueError):  # the process has not started, or has ended
                 _, name, task = Path(f"/proc/{pid}/cmdline").read_text().partition("\0-m\0")[2].split("\0")[:3]
                 slot = json.loads(task).get("slot")
                 found[f"worker {slot}" if name == "worker" else name] = pid
@@ -177,7 +177,7 @@ class Gateway:
 
     @property
     def live(self) -> Any:
-        """The state of providers and keys in the worker of this process."""
+        """The live state of providers and keys in the worker of this process."""
         assert self.worker is not None
         return self.worker.plane.live
 
@@ -213,7 +213,7 @@ async def serving(
         start = _in_process if as_process else _in_worker
         async with start(gateway, {**os.environ, **(environ or {})}):
             yield gateway
-        await until(lambda: not any(one.connections for one in started.values()), "providers are left alone")
+        await until(lambda: not any(one.connections for one in started.values()), "no connection to a provider is open")
     leaked = {task for task in asyncio.all_tasks() - tasks if not task.done()}
     assert not leaked or not is_alone, f"tasks were leaked: {leaked}"
     assert not gateway.errors, "\n".join(gateway.errors)
@@ -278,7 +278,7 @@ async def _in_worker(gateway: Gateway, environ: Mapping[str, str]) -> AsyncItera
         assert not live.in_progress, f"attempts were leaked: {live.in_progress}"
         assert not worker.plane.ledger.open_attempts, "reservations were leaked"
         assert not public.body_memory, f"{public.body_memory} bytes of bodies are still accounted for"
-        await until(lambda: not gateway.connections_upstream(), "no provider is being asked")
+        await until(lambda: not gateway.connections_upstream(), "no request to a provider is in progress")
     finally:
         cut = await worker.stop()
         os.close(log_fd)
@@ -325,7 +325,8 @@ async def _wait_until_idle(gateway: Gateway) -> None:
         while True:
             metrics = await gateway.metrics()
             running = [name for name in metrics if name.startswith("pointsman_attempts_in_progress")]
-            if not metrics["pointsman_requests_in_progress"] and not running:
+            # A worker that has just been replaced has not reported its gauges yet.
+            if metrics.get("pointsman_requests_in_progress") == 0 and not running:
                 break
             await asyncio.sleep(0.02)
     assert metrics["pointsman_body_bytes"] == 0

@@ -1,4 +1,4 @@
-"""Kills and replaces processes in any order within one window of a limit, and checks that the limit holds.
+"""A test that kills and replaces processes in any order within one window of a limit. The limit must hold.
 
 `PYTHONPATH=tests python -m integration.kills --seeds 60` tries many orders and writes the results to
 `docs/measurements/limits-under-kills.json`.
@@ -41,24 +41,23 @@ async def wait_for_recovery(gateway: Gateway) -> None:
         await asyncio.sleep(0.05)
 
 
-async def replace(gateway: Gateway) -> None:
-    """Upgrade: replace every process."""
+async def upgrade(gateway: Gateway) -> None:
+    """Upgrade the gateway, which replaces every process."""
     assert gateway.process is not None
     before = set(gateway.children.values())
     gateway.process.send_signal(signal.SIGUSR2)
     await until(
         lambda: len(gateway.children) == WORKERS + 2 and not before & set(gateway.children.values()),
-        "all processes are new",
+        "all processes are replaced",
     )
 
 
-async def inflict(gateway: Gateway, event: str, dice: random.Random) -> None:
-    """Cause one of `EVENTS`. A dead process is started again by the supervisor, or by the test in the operator's
-    place."""
+async def cause(gateway: Gateway, event: str, dice: random.Random) -> None:
+    """Cause one of `EVENTS`. The supervisor restarts a dead child; this function restarts a dead supervisor."""
     assert gateway.process is not None
     children = gateway.children
     if event == "upgrade":
-        await replace(gateway)
+        await upgrade(gateway)
     elif event in ("supervisor", "all"):
         gateway.process.kill()
         for pid in children.values() if event == "all" else ():
@@ -68,16 +67,16 @@ async def inflict(gateway: Gateway, event: str, dice: random.Random) -> None:
         await gateway.start()
     else:
         pids = [pid for name, pid in children.items() if name.startswith(event)]
-        if pids:  # else it is dead already
+        if pids:  # otherwise the process is already dead
             os.kill(dice.choice(pids), signal.SIGKILL)
 
 
 async def traffic(gateway: Gateway, count: int) -> None:
-    """Send requests. Those whose process is killed may break off."""
+    """Send requests. A request may fail if its process is killed."""
 
     async def ask(number: int) -> None:
         with contextlib.suppress(OSError):
-            await gateway.ask(limits.body(stream=number % 2 == 0), headers=bearer(limits.CAPPED))
+            await gateway.ask(limits.body(stream=number % 2 == 0), headers=bearer(limits.LIMITED_KEY))
 
     async with asyncio.TaskGroup() as group:
         for number in range(count):
@@ -85,8 +84,8 @@ async def traffic(gateway: Gateway, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def survive(events: Sequence[str], dice: random.Random, url: str | None = None) -> dict[str, Any]:
-    """For each event, spend a part of a limit while the event happens. Then spend the rest."""
+async def run_events(events: Sequence[str], dice: random.Random, url: str | None = None) -> dict[str, Any]:
+    """Spend a part of a limit during each event. Then spend the rest of the limit."""
     store: dict[str, Any] = {} if url is None else {"store": {"url": "env.TEST_STORE"}, "environ": {"TEST_STORE": url}}
     async with serving(
         providers=limits.provider(first_token_ms=20.0, token_gap_ms=3.0),
@@ -101,13 +100,13 @@ async def survive(events: Sequence[str], dice: random.Random, url: str | None = 
         for event in events:
             running = asyncio.create_task(traffic(gateway, dice.randint(8, 14)))
             await asyncio.sleep(0.3 * dice.random())
-            await inflict(gateway, event, dice)
+            await cause(gateway, event, dice)
             await running
-            if dice.random() < 0.7:  # otherwise the next event happens before this one is over
+            if dice.random() < 0.7:  # otherwise the next event happens during the recovery
                 await wait_for_recovery(gateway)
         await wait_for_recovery(gateway)
         bill, unsettled = await limits.spend_to_the_limit(gateway)
-        await limits.shown_once(gateway)
+        await limits.check_limits_are_shown_once(gateway)
         return {
             "events": list(events),
             "billed": round(bill / limits.LIMIT_NANO, 4),
@@ -116,18 +115,18 @@ async def survive(events: Sequence[str], dice: random.Random, url: str | None = 
 
 
 def order_of(seed: int) -> list[str]:
-    """Return every event, and up to two of them again, in an order that depends on the seed."""
+    """Return every event once, and up to two more events, in an order that depends on the seed."""
     dice = random.Random(seed)
     events = [*EVENTS, *dice.choices(EVENTS, k=seed % 3)]
     dice.shuffle(events)
     return events
 
 
-async def survive_seed(seed: int, store: str) -> dict[str, Any]:
+async def run_seed(seed: int, store: str) -> dict[str, Any]:
     if store == "sqlite":
-        return {"seed": seed, **await survive(order_of(seed), random.Random(seed))}
+        return {"seed": seed, **await run_events(order_of(seed), random.Random(seed))}
     async with database() as url:
-        return {"seed": seed, **await survive(order_of(seed), random.Random(seed), url)}
+        return {"seed": seed, **await run_events(order_of(seed), random.Random(seed), url)}
 
 
 def main() -> None:
@@ -137,34 +136,34 @@ def main() -> None:
     parser.add_argument("--store", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--write", type=Path, default=MEASURED)
-    given = parser.parse_args()
-    for store in given.store or ["sqlite", "postgresql"]:
-        run(_all(range(given.first, given.first + given.seeds), store, given.at_once, given.write))
+    arguments = parser.parse_args()
+    for store in arguments.store or ["sqlite", "postgresql"]:
+        run(_all(range(arguments.first, arguments.first + arguments.seeds), store, arguments.at_once, arguments.write))
 
 
 async def _all(seeds: Sequence[int], store: str, at_once: int, file: Path) -> None:
-    """Run these seeds, and write the results after each."""
-    room = asyncio.Semaphore(at_once)
+    """Run these seeds. Write the results after each seed."""
+    semaphore = asyncio.Semaphore(at_once)
     rows: list[dict[str, Any]] = []
 
-    async def one(seed: int) -> None:
-        async with room:
+    async def run_one(seed: int) -> None:
+        async with semaphore:
             try:
-                row = await survive_seed(seed, store)
-            except (Exception, ExceptionGroup) as error:  # noqa: BLE001 -- it is what is measured
+                row = await run_seed(seed, store)
+            except (Exception, ExceptionGroup) as error:  # noqa: BLE001 -- any failure is a result
                 row = {"seed": seed, "events": order_of(seed), "failed": f"{error!r:.300} … {str(error)[-3000:]}"}
             print(row, flush=True)
             rows.append(row)
-            write(file, store, sorted(rows, key=lambda one: int(one["seed"])))
+            write(file, store, sorted(rows, key=lambda row: int(row["seed"])))
 
-    await asyncio.gather(*map(one, seeds))
+    await asyncio.gather(*map(run_one, seeds))
 
 
 def write(file: Path, store: str, rows: list[dict[str, Any]]) -> None:
     """Replace the results for a store in the file."""
-    told: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     whole = [row for row in rows if "failed" not in row]
-    told[store] = {
+    results[store] = {
         "at": time.strftime("%Y-%m-%d", time.gmtime()),
         "limit_usd": limits.LIMIT_USD,
         "seeds": len(rows),
@@ -174,7 +173,7 @@ def write(file: Path, store: str, rows: list[dict[str, Any]]) -> None:
         "runs": rows,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(told, indent=1) + "\n")
+    file.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

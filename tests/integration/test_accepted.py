@@ -15,15 +15,15 @@ from pointsman.simulate import Settings
 
 CHAT = "/v1/chat/completions"
 JSON = {"content-type": "application/json"}
-MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONG = chat(messages=[{"role": "user", "content": " ".join(str(number) for number in range(30_000))}])
 
 
 @pytest.mark.parametrize("body", [chat(), LONG])
 @pytest.mark.parametrize("is_marked", [False, True])
 @pytest.mark.parametrize("encoding", ["", "identity", "gzip", "deflate"])
-def test_a_body_may_be_compressed_or_marked(encoding: str, is_marked: bool, body: dict[str, Any]) -> None:
-    plain = (MARK if is_marked else b"") + json.dumps(body).encode()
+def test_body_may_be_compressed_or_marked(encoding: str, is_marked: bool, body: dict[str, Any]) -> None:
+    plain = (BYTE_ORDER_MARK if is_marked else b"") + json.dumps(body).encode()
     sent = gzip.compress(plain) if encoding == "gzip" else zlib.compress(plain) if encoding == "deflate" else plain
     headers = {**JSON, **({"content-encoding": encoding} if encoding else {})}
 

@@ -1,4 +1,4 @@
-"""The admin process may die or hang, and control may: the other goes on, and requests never notice."""
+"""Faults of the admin process or of control affect neither the other process nor requests."""
 
 import asyncio
 import os
@@ -27,18 +27,18 @@ async def serves(gateway: Gateway) -> None:
     assert [answer.status for answer in answers] == [200] * 20, "".join(gateway.stderr)
 
 
-def test_a_console_request_waits_for_the_next_admin_process_and_nobody_else_notices() -> None:
+def test_console_request_waits_for_the_next_admin_process() -> None:
     async def main() -> None:
         async with governed() as gateway:
             before = gateway.children
             freeze(before["admin"])
             await serves(gateway)
-            asked = asyncio.create_task(gateway.admin("/api/v1/status"))
+            request = asyncio.create_task(gateway.admin("/api/v1/status"))
             await asyncio.sleep(0.2)
             os.kill(before["admin"], signal.SIGKILL)
             await serves(gateway)
             async with asyncio.timeout(PATIENCE_S):
-                answer = await asked
+                answer = await request
             assert answer.status == 200, answer
             assert {worker["pid"] for worker in answer.json["workers"]} == {before["worker 0"], before["worker 1"]}
             after = gateway.children
@@ -48,7 +48,7 @@ def test_a_console_request_waits_for_the_next_admin_process_and_nobody_else_noti
     run(main())
 
 
-def test_while_control_hangs_the_console_says_so_and_shows_what_the_store_has() -> None:
+def test_console_reports_a_hanging_control_process_and_shows_the_store() -> None:
     async def main() -> None:
         async with governed() as gateway:
             await serves(gateway)
@@ -68,7 +68,7 @@ def test_while_control_hangs_the_console_says_so_and_shows_what_the_store_has() 
             assert await spent() == 20
             assert (await gateway.admin("/readyz")).json["control"] == error["message"]
             os.kill(control, signal.SIGKILL)
-            await until(lambda: gateway.children.get("control", control) != control, "control is started again")
+            await until(lambda: gateway.children.get("control", control) != control, "control is restarted")
             async with asyncio.timeout(PATIENCE_S):
                 while (await gateway.admin("/readyz")).json["status"] != "ok":
                     await asyncio.sleep(0.1)

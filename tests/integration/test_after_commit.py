@@ -16,7 +16,7 @@ TEXT = Settings(text="numbered", output_tokens=200.0)
 AFTER_CONTENT = 3000  # bytes: the head, the role, and some of the content
 
 # Fault after content -> record and message to the client.
-BREAKS = {
+BROKEN_STREAMS = {
     f"reset_at={AFTER_CONTENT}": "connection_lost",
     f"close_at={AFTER_CONTENT}": "connection_lost",
     "error_mid_stream=5,slow_tokens=5": "upstream_error",
@@ -29,8 +29,8 @@ def serving_two(**sections: Any) -> Any:
     return serving(providers={"alpha": TEXT, "beta": TEXT}, models=MODELS, **sections)
 
 
-@pytest.mark.parametrize("fault", BREAKS)
-def test_a_stream_that_breaks_off_ends_with_an_error(fault: str) -> None:
+@pytest.mark.parametrize("fault", BROKEN_STREAMS)
+def test_broken_stream_ends_with_an_error(fault: str) -> None:
     async def main() -> None:
         async with serving_two(routing={"timeouts": {"stall_s": 0.3}}) as gateway:
             gateway.providers["alpha"].set_fault(fault)
@@ -38,14 +38,14 @@ def test_a_stream_that_breaks_off_ends_with_an_error(fault: str) -> None:
             broken = [answer for answer in answers if answer.headers["x-pointsman-provider"] == "alpha"]
             assert broken
             for answer in broken:
-                check_broken(answer, BREAKS[fault])
+                check_broken(answer, BROKEN_STREAMS[fault])
             for answer in answers:
                 assert answer in broken or answer.is_done
             for record in await gateway.wait_for_records(20):
                 if record["provider"] == "alpha":
                     assert record["status"] == 200
-                    assert record["code"] == BREAKS[fault]
-                    assert [attempt["outcome"] for attempt in record["attempts"]] == [BREAKS[fault]]
+                    assert record["code"] == BROKEN_STREAMS[fault]
+                    assert [attempt["outcome"] for attempt in record["attempts"]] == [BROKEN_STREAMS[fault]]
             assert gateway.providers["beta"].counters.requests_received == 20 - len(broken)
 
     run(main())
@@ -53,13 +53,13 @@ def test_a_stream_that_breaks_off_ends_with_an_error(fault: str) -> None:
 
 def check_broken(answer: Answer, code: str) -> None:
     assert answer.status == 200
-    assert answer.ended == "complete"  # the error is a regular end of the HTTP answer
+    assert answer.ended == "complete"  # as HTTP, the answer is complete
     *chunks, last = (json.loads(event) for event in answer.events)
     assert last["error"]["code"] == code
     assert answer.headers["x-pointsman-request-id"] in last["error"]["message"]
-    said = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
-    assert said == "".join(f" {number}" for number in range(len(said.split())))
-    assert 0 < len(said.split()) < 200
+    text = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+    assert text == "".join(f" {number}" for number in range(len(text.split())))
+    assert 0 < len(text.split()) < 200
 
 
 @pytest.mark.parametrize("fault", [f"reset_at={AFTER_CONTENT}", "error_mid_stream=5,slow_tokens=5"])
@@ -67,27 +67,27 @@ def test_official_sdk_raises_on_a_broken_stream(fault: str) -> None:
     async def main() -> None:
         async with serving_two() as gateway:
             gateway.providers["alpha"].set_fault(fault)
-            said: list[str] = []
+            pieces: list[str] = []
             async with sdk(gateway) as client:
                 stream = await client.chat.completions.create(**chat(stream=True))
                 with pytest.raises(openai.APIError) as caught:
-                    await read(stream, said)
-            assert said[:4] == [" 0", " 1", " 2", " 3"]
-            assert caught.value.code == BREAKS[fault]
+                    await read(stream, pieces)
+            assert pieces[:4] == [" 0", " 1", " 2", " 3"]
+            assert caught.value.code == BROKEN_STREAMS[fault]
 
     run(main())
 
 
-async def read(stream: Any, said: list[str]) -> None:
+async def read(stream: Any, pieces: list[str]) -> None:
     async for chunk in stream:
-        said += filter(None, [chunk.choices[0].delta.content])
+        pieces += filter(None, [chunk.choices[0].delta.content])
 
 
-def sdk(gateway: Gateway, **how: Any) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=gateway.base_url, api_key="unused", **how)
+def sdk(gateway: Gateway, **options: Any) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=gateway.base_url, api_key="unused", **options)
 
 
-def test_a_stalled_answer_of_the_completions_path_ends_with_an_error() -> None:
+def test_stalled_completion_ends_with_an_error() -> None:
     async def main() -> None:
         async with serving_two(routing={"timeouts": {"stall_s": 0.3}}) as gateway:
             gateway.providers["alpha"].set_fault("hang_mid_stream=5")
@@ -102,7 +102,7 @@ def test_a_stalled_answer_of_the_completions_path_ends_with_an_error() -> None:
 def test_error_with_the_first_content_is_before_the_commit() -> None:
     async def main() -> None:
         async with serving_two() as gateway:
-            gateway.providers["alpha"].set_fault("error_mid_stream=5")  # all in one write
+            gateway.providers["alpha"].set_fault("error_mid_stream=5")  # all events in one write
             answer = await gateway.ask(chat(stream=True))
             assert answer.is_done
             assert answer.headers["x-pointsman-provider"] == "beta"
@@ -128,7 +128,7 @@ def test_truncated_large_answer_ends_the_connection() -> None:
     run(main())
 
 
-def test_a_large_whole_answer_arrives() -> None:
+def test_large_answer_arrives_whole() -> None:
     async def main() -> None:
         async with serving_two(routing={"commit_buffer": 1024}) as gateway:
             answer = await gateway.ask(chat(n=8))

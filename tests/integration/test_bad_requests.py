@@ -1,4 +1,4 @@
-"""Invalid input is rejected in OpenAI's format, with the fault and its place. None of it reaches a provider."""
+"""Invalid requests are rejected in OpenAI's format, with the fault and its place. None reaches a provider."""
 
 import asyncio
 import re
@@ -161,7 +161,7 @@ NAMES = [
         says="x-pointsman-provider"),
     Bad(name="unknown model looked up", method="GET", path="/v1/models/nothing", status=404, code="model_not_found",
         param="model", says="nothing"),
-    Bad(name="an operation nobody offers", path="/v1/moderations", body=b'{"model":"bare/sim-1","input":"x"}',
+    Bad(name="an operation without a provider", path="/v1/moderations", body=b'{"model":"bare/sim-1","input":"x"}',
         status=501, code="unsupported_operation"),
 ]  # fmt: skip
 
@@ -227,7 +227,7 @@ async def _refused(wire: Wire, case: Bad) -> None:
 
 @pytest.mark.parametrize("cases", [TYPES, PLACES, JSON_TEXT, REPEATED, NAMES, HEADS, DISGUISED])
 def test_bad_requests_are_rejected_with_fault_and_place(cases: list[Bad], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rejections, "RECORDS_PER_S", 1000)  # each of them is to be in the log
+    monkeypatch.setattr(rejections, "RECORDS_PER_S", 1000)  # every rejection must be in the log
 
     async def main() -> None:
         async with serving(
@@ -287,7 +287,7 @@ def test_bodies_over_the_limit_are_rejected() -> None:
             head = request("POST", CHAT, headers={"transfer-encoding": "chunked", "content-length": ""})
             head = head.replace(b"content-length: \r\n", b"")
             await refused(head + chunks)
-            # The body of these is announced and never sent.
+            # These requests announce a body and never send it.
             announced = {"content-length": str(limit + 1), "content-type": "application/json"}
             await refused(request("POST", CHAT, headers=announced))
             await refused(request("POST", CHAT, headers={**announced, "expect": "100-continue"}))
@@ -323,7 +323,7 @@ _DIGEST = re.compile(r"; the SHA-256 of the presented key begins with [0-9a-f]{8
 
 
 def test_requests_without_a_known_key_get_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rejections, "FAILURES", 1000)  # none of them is told to wait
+    monkeypatch.setattr(rejections, "FAILURES", 1000)  # no rejection asks the client to wait
     key = "pm-a-key-of-high-entropy-0123456789"
     governance = {"require_key": True, "virtual_keys": {"me": {"value": f"sha256:{sha256(key.encode()).hexdigest()}"}}}
 

@@ -1,4 +1,5 @@
-"""Budgets and limits cannot be overspent, and do not reject requests that fit. The providers' bill is the oracle."""
+"""Budgets and limits cannot be overspent, and do not reject requests that fit. Tests compare with the
+providers' bill."""
 
 import asyncio
 import json
@@ -30,7 +31,7 @@ FREE_INPUT: dict[str, Any] = {
 }
 WORKERS = [1, 3]
 LEASE_WAITS_S = ["0.05", "0.1", "0.25", "0.5", "+Inf"]  # bounds of the histogram
-USUAL_LAG_S = 0.02  # of processes beside a busy one
+USUAL_LAG_S = 0.02  # delays of processes beside a busy one
 
 
 async def ask_at_once(gateway: Gateway, count: int, body: Any, headers: dict[str, str]) -> list[Answer]:
@@ -47,7 +48,7 @@ async def ask_at_once(gateway: Gateway, count: int, body: Any, headers: dict[str
 
 
 async def watch(gateway: Gateway, commits: set[int], over: asyncio.Event) -> None:
-    """Compare, all the time, the spent and leased amounts of every limit with the limit."""
+    """Check continuously that the spent and leased amounts of every limit do not exceed the limit."""
     while not over.is_set():
         answer = await gateway.admin("/api/v1/budgets?limit=10000")
         assert answer.status == 200, answer
@@ -58,19 +59,19 @@ async def watch(gateway: Gateway, commits: set[int], over: asyncio.Event) -> Non
 
 
 async def posted(gateway: Gateway, key: str) -> int:
-    """Return the amount that control knows to be spent of the only limit of a key."""
+    """Return the spent amount of the only limit of a key, as control knows it."""
     rows = (await gateway.admin(f"/api/v1/budgets?owner=virtual_key:{key}")).json
     return int(sum(row["posted"] for row in rows))
 
 
 async def posted_of_all(gateway: Gateway) -> dict[str, int]:
-    """Return the same for every key, by its name, in one request."""
+    """Return the spent amounts of all keys by name, with one request."""
     rows = (await gateway.admin("/api/v1/budgets?limit=10000")).json
     return {row["owner"].partition(":")[2]: row["posted"] for row in rows}
 
 
 async def nothing_is_reserved(gateway: Gateway) -> None:
-    """Check that reservations disappear soon after the last client has disconnected."""
+    """Check that all reservations are released soon after the last client has disconnected."""
     async with asyncio.timeout(PATIENCE_S):
         while (metrics := await gateway.metrics())["pointsman_reservations"]:
             await asyncio.sleep(0.02)
@@ -90,7 +91,7 @@ class Kind(Struct):
 BODY, LONG = chat(max_tokens=50), chat(max_tokens=600)
 TOKENS = len(json.dumps(LONG)) + TEMPLATE_TOKENS + 600  # the reservation of such a request
 LIMITS = {
-    # Every answer uses its reservation up, so exactly a hundred fit.
+    # Every answer uses its whole reservation, so exactly a hundred fit.
     "usd": Kind(
         {"budgets": usd(f"{100 * 50 * 1000 / NANO:.9f}")},
         100 * 50 * 1000,  # max_tokens at $1 per million; input costs nothing
@@ -115,12 +116,12 @@ LIMITS = {
     ),
 }
 MANY = pytest.param(dict.fromkeys(LIMITS, 200), marks=[pytest.mark.slow, pytest.mark.long])
-ROUNDS = [{"usd": 30, "requests": 5, "tokens": 5}, MANY]
+ROUNDS = [{"usd": 15, "requests": 5, "tokens": 5}, MANY]
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("rounds", ROUNDS, ids=lambda rounds: str(rounds["usd"]))
-def test_five_hundred_at_once_where_a_hundred_fit(rounds: dict[str, int], workers: int) -> None:
+def test_only_a_hundred_of_five_hundred_simultaneous_requests_fit(rounds: dict[str, int], workers: int) -> None:
     kinds = {f"{kind}-{number}": given for kind, given in LIMITS.items() for number in range(rounds[kind])}
 
     async def main() -> None:
@@ -146,7 +147,7 @@ def test_five_hundred_at_once_where_a_hundred_fit(rounds: dict[str, int], worker
                 spent[name] = given.used(bill.totals())
                 assert spent[name] <= given.amount, name
             await nothing_is_reserved(gateway)
-            async with asyncio.timeout(PATIENCE_S):  # until control has read it all
+            async with asyncio.timeout(PATIENCE_S):  # control ingests the journal with a delay
                 while any(
                     amount > known[name] for known in [await posted_of_all(gateway)] for name, amount in spent.items()
                 ):
@@ -191,7 +192,7 @@ def test_cancelled_requests_leave_no_reservation(workers: int) -> None:
             as_process=True,
         ) as gateway:
 
-            async def leave(number: int) -> None:
+            async def disconnect(number: int) -> None:
                 client = await Client.connect(gateway.port)
                 client.send(chat(max_tokens=50, stream=number % 2 == 0), headers=bearer("me"))
                 if number % 3 == 0:
@@ -202,7 +203,7 @@ def test_cancelled_requests_leave_no_reservation(workers: int) -> None:
                     await client.receive()
                     await client.close()
 
-            await asyncio.gather(*(leave(number) for number in range(200)))
+            await asyncio.gather(*(disconnect(number) for number in range(200)))
             client = await Client.connect(gateway.port)
             while (answer := await client.ask(chat(max_tokens=50), headers=bearer("me"))).status == 200:
                 if answer.ended != "complete":
@@ -211,7 +212,7 @@ def test_cancelled_requests_leave_no_reservation(workers: int) -> None:
             await nothing_is_reserved(gateway)
             assert answer.status == 402, answer
             used = 0
-            async with asyncio.timeout(PATIENCE_S):  # until control has read it all
+            async with asyncio.timeout(PATIENCE_S):  # control ingests the journal with a delay
                 while used <= limit - reservation:
                     used = await posted(gateway, "me")
             assert used <= limit
@@ -221,8 +222,8 @@ def test_cancelled_requests_leave_no_reservation(workers: int) -> None:
 
 
 @pytest.mark.parametrize("per_s", [200, pytest.param(500, marks=pytest.mark.slow)])
-def test_nobody_waits_long_for_a_lease(per_s: int) -> None:
-    """Use three workers and six sufficient limits, whose shares are exhausted now and then."""
+def test_waits_for_a_lease_are_short(per_s: int) -> None:
+    """Use three workers and six limits that are large enough. Leases are used up now and then."""
     for_s = 5
     much = {"budgets": usd("0.01"), "rate_limits": [{"requests": 4 * per_s * for_s, "per": "year"}]}
     keys = {"me": {**much, "team": "research", "rate_limits": [{"requests": 2 * per_s * for_s, "per": "year"}]}}
@@ -252,11 +253,11 @@ def test_nobody_waits_long_for_a_lease(per_s: int) -> None:
                 lag_s = await late.worst_s()
             metrics = await gateway.metrics()
             waits = metrics["pointsman_lease_wait_seconds_count"]
-            # Worker, control and worker again: each may be as late as any process on this machine.
+            # A lease takes a turn of the worker, of control and of the worker. Each may be as late as any process here.
             bound_s = next(one for one in LEASE_WAITS_S if float(one) >= 0.05 + 2 * max(0.0, lag_s - USUAL_LAG_S))
             long = waits - metrics[f'pointsman_lease_wait_seconds_bucket{{le="{bound_s}"}}']
-            said = f"{waits:.0f} asked for a lease, {long:.0f} of them waited over {bound_s} s"
-            print(f"{per_s * for_s} requests, {said}, on a machine that is late by {lag_s * 1e3:.1f} ms")
+            waited = f"{waits:.0f} asked for a lease, {long:.0f} of them waited over {bound_s} s"
+            print(f"{per_s * for_s} requests, {waited}, on a machine that is late by {lag_s * 1e3:.1f} ms")
             assert long == 0
 
     run(main())
@@ -287,7 +288,7 @@ def test_fitting_requests_are_served(workers: int) -> None:
 
 
 async def use_up(gateway: Gateway, provider: SimulatedProvider, key: str, body: dict[str, Any]) -> None:
-    """Send requests until nearly all of the limit is used and none was served for a second, or patience ends."""
+    """Send requests until nearly all of the limit is used and no request was served for a second, or time is up."""
     loop = asyncio.get_running_loop()
     last_success = loop.time()
     ends_at = last_success + PATIENCE_S
@@ -331,7 +332,7 @@ def test_stream_costs_as_much_as_the_whole_answer() -> None:
     run(main())
 
 
-def test_unreported_tokens_use_up_a_limit_of_tokens() -> None:
+def test_unreported_tokens_count_by_their_reservation() -> None:
     """Speech reports no tokens, so the whole reservation counts, in the worker and in the store."""
     body = {"model": "alpha/tts-1", "input": "Say something", "voice": "alloy"}
 
@@ -454,7 +455,7 @@ def test_unknown_price_is_rejected_under_a_budget_and_flagged_without() -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings()},
-            models={"chat": ["alpha/model-nobody-knows"]},
+            models={"chat": ["alpha/unknown-model"]},
             provider_settings={"alpha": {"serves": ["*"]}},
             governance=governance({"me": {"budgets": usd(1)}, "free": {}}),
         ) as gateway:
@@ -477,7 +478,7 @@ def test_batch_is_rejected_under_a_budget_with_the_reason() -> None:
             answer = await gateway.ask(body, path="/v1/batches", headers=bearer("me"))
             assert (answer.status, answer.json["error"]["code"]) == (403, "price_unknown")
             assert answer.json["error"]["message"].startswith(
-                "no target for a request that names no model has a known maximum cost: alpha: its cost is known only"
+                "no target for a request that names no model has a known maximum cost: alpha: its cost is unknown until"
             )
             answer = await gateway.ask(body, path="/v1/batches", headers=bearer("free"))
             assert answer.headers["x-pointsman-provider"] == "alpha"

@@ -49,14 +49,16 @@ def test_web_pages_are_rejected_if_no_key_is_required() -> None:
 
     async def main() -> None:
         async with serving(**STARTED, server={"cors": {"origins": [PAGE]}, "allowed_hosts": []}) as gateway:
-            assert (await _ask(gateway, _chat("attacker.example"), body))[0] == 421  # a name that points to loopback
+            assert (await _ask(gateway, _chat("attacker.example"), body))[
+                0
+            ] == 421  # a host name that resolves to loopback
             assert (await _ask(gateway, _chat("localhost", "Origin: https://attacker.example"), body))[0] == 403
             assert (await _ask(gateway, _chat("localhost", "Origin: null"), body))[0] == 403
             assert not gateway.providers["a"].bill.entries
             status, answer = await _ask(gateway, _chat("localhost", f"Origin: {PAGE}"), body)
             assert status == 200
             assert f"access-control-allow-origin: {PAGE}".encode() in answer
-            # An earlier allowed request lets no other page in.
+            # An earlier allowed request does not allow other pages.
             assert (await _ask(gateway, _chat("localhost", "Origin: https://attacker.example"), body))[0] == 403
             assert (await _ask(gateway, _chat("127.0.0.1"), body))[0] == 200
 
@@ -139,7 +141,7 @@ def test_trusted_proxy_passes_on_its_clients_address() -> None:
     run(main())
 
 
-def test_long_targets_of_unknown_clients_are_not_kept() -> None:
+def test_long_request_targets_of_unknown_clients_are_not_stored() -> None:
     async def main() -> None:
         async with serving(**STARTED, governance=KEYS) as gateway:
             assert gateway.worker is not None

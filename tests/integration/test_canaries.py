@@ -28,6 +28,7 @@ SECRETS = {
 }
 PAGES = ["/metrics", "/readyz", "/", "/console.js", "/api/v1/status", "/api/v1/budgets?past=true", "/api/v1/unsettled"]
 PAGES += ["/api/v1/usage", "/api/v1/usage?group_by=key&group_by=provider&format=csv", "/api/v1/requests?limit=1000"]
+PAGES += ["/api/v1/records?limit=500"]
 
 
 def disguises(secret: str) -> Iterator[bytes]:
@@ -58,8 +59,8 @@ async def echoing() -> AsyncIterator[FakeOrigin]:
     async def script(peer: Peer) -> None:
         while request := await peer.request():
             key = request.partition(b"Bearer ")[2].partition(b"\r\n")[0]
-            said = b'{"error":{"message":"Incorrect API key provided: %b","code":"%b"}}' % (key, key)
-            peer.send(b"HTTP/1.1 401 X\r\nx-key: %b\r\ncontent-length: %d\r\n\r\n" % (key, len(said)), said)
+            body = b'{"error":{"message":"Incorrect API key provided: %b","code":"%b"}}' % (key, key)
+            peer.send(b"HTTP/1.1 401 X\r\nx-key: %b\r\ncontent-length: %d\r\n\r\n" % (key, len(body)), body)
 
     async with serving_script(script) as fake:
         yield fake
@@ -106,8 +107,8 @@ def test_no_secret_is_written_or_returned(where: str) -> None:
                     **store,
                 )
             )
-            found = await everything_is_asked(gateway)
-            found += await everything_is_read(gateway)
+            found = await send_all_kinds_of_requests(gateway)
+            found += await read_all_pages(gateway)
             folder = gateway.config_file.parent
             written = [path for path in folder.rglob("*") if path.is_file()]
             names = {path.name for path in written} | {path.suffix for path in written}
@@ -115,8 +116,8 @@ def test_no_secret_is_written_or_returned(where: str) -> None:
             assert (where == "postgresql") != ("pointsman.db" in names)
             for path in written:
                 found += find(path.read_bytes(), str(path.relative_to(folder)))
-            found += find("".join(gateway.stderr).encode(), "what the processes say")
-            for pid in gateway.children.values():  # anybody on the machine can read these
+            found += find("".join(gateway.stderr).encode(), "the output of the processes")
+            for pid in gateway.children.values():  # every user of the machine can read these
                 found += find(Path(f"/proc/{pid}/cmdline").read_bytes(), "the arguments of a process")
             known = Path(f"/proc/{gateway.children['admin']}/environ").read_bytes()
             needed = ("STORE_PASSWORD is", "POINTSMAN_ADMIN_TOKEN is")
@@ -134,9 +135,9 @@ def test_quoted_prompt_is_returned_to_the_client_only(is_openai: bool) -> None:
 
     async def script(peer: Peer) -> None:
         while await peer.request():
-            said = b'"message":"cannot read %b","param":"messages"' % prompt.encode()
-            said = b'{"error":{%b}}' % said if is_openai else b"{%b}" % said
-            peer.send(b"HTTP/1.1 400 X\r\ncontent-length: %d\r\n\r\n" % len(said), said)
+            fields = b'"message":"cannot read %b","param":"messages"' % prompt.encode()
+            body = b'{"error":{%b}}' % fields if is_openai else b"{%b}" % fields
+            peer.send(b"HTTP/1.1 400 X\r\ncontent-length: %d\r\n\r\n" % len(body), body)
 
     async def main() -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -161,8 +162,8 @@ def test_quoted_prompt_is_returned_to_the_client_only(is_openai: bool) -> None:
     run(main())
 
 
-PROMPT, KEY = "canary-of-a-prompt-4812", "sk-proj-canary-of-a-key-that-is-told-in-parts"
-SAID = {
+PROMPT, KEY = "canary-of-a-prompt-4812", "sk-proj-canary-of-a-key-that-is-quoted-in-parts"
+ERROR = {
     "message": f"cannot serve {PROMPT} with {KEY[:12]}****{KEY[-4:]} or {KEY[8:30]}",
     "type": PROMPT,
     "code": KEY[:20],
@@ -176,9 +177,9 @@ DELTA = b'data: {"type":"response.output_text.delta","delta":"hi","sequence_numb
 def replies() -> Iterator[tuple[str, str, bool, int, bytes, bytes]]:
     """Yield name, path, stream, status, content type and body for every place in which a provider may quote a prompt or
     a key."""
-    error = json.dumps({"error": SAID}).encode()
-    shapes = {"openai": error, "bare": json.dumps(SAID).encode(), "html": b"<html>%b</html>" % PROMPT.encode()}
-    shapes["text"] = SAID["message"].encode()
+    error = json.dumps({"error": ERROR}).encode()
+    shapes = {"openai": error, "bare": json.dumps(ERROR).encode(), "html": b"<html>%b</html>" % PROMPT.encode()}
+    shapes["text"] = ERROR["message"].encode()
     for path in ("chat/completions", "responses", "embeddings"):
         for status in (400, 401, 403, 404, 413, 422, 429, 500, 503):
             for shape, body in shapes.items():
@@ -186,10 +187,10 @@ def replies() -> Iterator[tuple[str, str, bool, int, bytes, bytes]]:
         for shape, body in {**shapes, "cut": WHOLE[:40] + PROMPT.encode()}.items():
             yield f"{path}-200-{shape}", path, False, 200, b"application/json", body
     for path, content in (("chat/completions", CHUNK), ("responses", DELTA)):
-        failed = json.dumps({"type": "response.failed", "response": {"status": "failed", "error": SAID}}).encode()
+        failed = json.dumps({"type": "response.failed", "response": {"status": "failed", "error": ERROR}}).encode()
         events = {
             "error": b"event: error\ndata: %b\n\n" % error,
-            "flat": b"event: error\ndata: %b\n\n" % json.dumps({**SAID, "type": "error"}).encode(),
+            "flat": b"event: error\ndata: %b\n\n" % json.dumps({**ERROR, "type": "error"}).encode(),
             "failed": b"event: response.failed\ndata: %b\n\n" % failed,
             "unreadable": b"data: %b\n\n" % PROMPT.encode() * 2,
         }
@@ -220,7 +221,7 @@ def test_provider_messages_are_not_stored_and_returned_only_for_client_faults() 
             fake = await stack.enter_async_context(serving_script(script))
             origin = str(fake.origin)
             provider = {"base_url": f"{origin}/v1", "type": "openai-compatible", "keys": {"one": "env.KEY"}}
-            names = {name: f"p{number}" for number, name in enumerate(cases)}  # so that no breaker or block interferes
+            names = {name: f"p{number}" for number, name in enumerate(cases)}  # no breaker or block may interfere
             gateway = await stack.enter_async_context(
                 serving(
                     provider_settings=dict.fromkeys(names.values(), provider),
@@ -234,11 +235,11 @@ def test_provider_messages_are_not_stored_and_returned_only_for_client_faults() 
                 if path == "chat/completions":
                     body["messages"] = [{"role": "user", "content": PROMPT}]
                 answer = await gateway.ask(body, path=f"/v1/{path}")
-                said = answer.body.decode()
+                text = answer.body.decode()
                 for part in (KEY[:12], KEY[-12:], KEY[8:20], origin.partition("//")[2]):
-                    assert part not in said, (name, said)
-                if PROMPT in said:
-                    assert answer.status in (400, 404, 413, 422), (name, said)
+                    assert part not in text, (name, text)
+                if PROMPT in text:
+                    assert answer.status in (400, 404, 413, 422), (name, text)
             await gateway.wait_for_records(len(cases))
             for record in gateway.records:
                 assert PROMPT not in json.dumps(record), record
@@ -254,22 +255,25 @@ def test_provider_messages_are_not_stored_and_returned_only_for_client_faults() 
     run(main())
 
 
-async def everything_is_asked(gateway: Gateway) -> list[str]:
+async def send_all_kinds_of_requests(gateway: Gateway) -> list[str]:
     """Send requests that are served, rejected, invalid, and rejected by a provider that repeats the key."""
     found: list[str] = []
-    let_in = 0
+    admitted = 0
     for key in (SECRETS["HASHED_KEY"], SECRETS["VIRTUAL_KEY"], SECRETS["PROVIDER_KEY"], ADMIN_TOKEN):
         for headers in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}, {"authorization": f"Basic {key}"}):
             for body in (chat(), chat(stream=True), chat("lost"), chat("dear"), chat("unknown"), b'{"model":'):
                 answer = await gateway.ask(body, headers=headers)
-                let_in += answer.status not in (401, 429)  # only a few of the others are written per second
+                admitted += answer.status not in (401, 429)  # only a few rejections per second are logged
                 found += find(str(answer.headers).encode() + answer.body, "an answer")
-    await until(lambda: sum(one["status"] not in (401, 429) for one in gateway.records) >= let_in, "all are in the log")
+    await until(
+        lambda: sum(one["status"] not in (401, 429) for one in gateway.records) >= admitted,
+        "all requests are in the log",
+    )
     assert {200, 400, 401, 402} <= {record["status"] for record in gateway.records}
     return found
 
 
-async def everything_is_read(gateway: Gateway) -> list[str]:
+async def read_all_pages(gateway: Gateway) -> list[str]:
     """Read every page of the console's listener, as the admin and without a token."""
     found: list[str] = []
 

@@ -1,5 +1,5 @@
-"""The model catalog in a gateway: names without a provider, siblings, prices, lists, updates, and no unasked
-requests."""
+"""The model catalog in a gateway: names without a provider, siblings, prices, lists, updates, and
+no connections at the start."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def test_sibling_serves_after_a_failure(model: str) -> None:
             assert answer.headers["x-pointsman-provider"] == "beta"
             assert answer.headers["x-pointsman-model"] == "openai/gpt-4o-mini"
             records = await gateway.wait_for_records(2)
-            assert all(record["cost_nano"] > 0 for record in records), "the catalog knows the price"
+            assert all(record["cost_nano"] > 0 for record in records), "the price of the catalog was not used"
 
     run(main())
 
@@ -45,12 +45,12 @@ def test_explicit_targets_have_no_siblings() -> None:
             assert (await gateway.ask(chat("public"))).status == 502
             assert (await gateway.ask(chat("alpha/gpt-4o-mini"))).status == 502
             assert not gateway.providers["beta"].counters.requests_received
-            assert (await gateway.ask(chat("gpt-4o-mini"))).status == 200, "a bare name names no provider"
+            assert (await gateway.ask(chat("gpt-4o-mini"))).status == 200, "a name without a provider was not served"
 
     run(main())
 
 
-def test_the_official_client_lists_models_with_price_and_context() -> None:
+def test_official_client_lists_models_with_price_and_context() -> None:
     async def main() -> None:
         async with (
             serving(providers=PROVIDERS, provider_settings=FIELDS) as gateway,
@@ -66,7 +66,7 @@ def test_the_official_client_lists_models_with_price_and_context() -> None:
     run(main())
 
 
-def test_an_update_takes_force_in_a_running_gateway() -> None:
+def test_update_takes_effect_in_a_running_gateway() -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, provider_settings=FIELDS, as_process=True) as gateway:
             assert (await gateway.ask(chat("brand-new"))).status == 404
@@ -76,7 +76,7 @@ def test_an_update_takes_force_in_a_running_gateway() -> None:
             file |= {"providers": {"openai": {"hosts": [], "models": {"gpt-4o-mini": entry}}}}
             file |= {"names": {"brand-new": ["brand-new", "openai/gpt-4o-mini"]}}
             install(gateway.config_file.parent / "data", json.dumps(file).encode())
-            await until(lambda: any("is in force" in line for line in gateway.stderr), "the catalog is taken")
+            await until(lambda: any("is in force" in line for line in gateway.stderr), "the catalog is in force")
             assert (await gateway.ask(chat("brand-new"))).status == 200
 
     run(main())
@@ -98,8 +98,8 @@ note(f"began {' '.join(sys.argv[:2])}")
 
 
 def test_start_opens_no_connection(tmp_path: Path) -> None:
-    """All addresses of providers lead through this test's proxy, which counts. Uses of Python's own sockets are
-    recorded in every process. A final request shows that both would be noticed."""
+    """All providers are reached through this test's proxy, which counts connections. Uses of Python's own sockets are
+    recorded in every process. A final request shows that both would be detected."""
     notes = tmp_path / "notes"
     (tmp_path / "sitecustomize.py").write_text(HOOK)
     connections: list[bytes] = []
@@ -124,6 +124,8 @@ def test_start_opens_no_connection(tmp_path: Path) -> None:
             assert connections[0].startswith(b"CONNECT api.openai.com:443")
 
     run(main())
-    said = notes.read_text().splitlines()
-    assert sum(line.startswith("began") for line in said) >= 3, "supervisor, worker and control"
-    assert [line for line in said if not line.startswith("began")] == []
+    lines = notes.read_text().splitlines()
+    assert sum(line.startswith("began") for line in lines) >= 3, (
+        "supervisor, worker or control did not record its start"
+    )
+    assert [line for line in lines if not line.startswith("began")] == []

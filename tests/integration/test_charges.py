@@ -1,5 +1,5 @@
-"""Incomplete answers are charged for their real use. The provider's bill is the oracle, except for charges of a
-provider for data that it never sent."""
+"""Incomplete answers are charged for their real use. Tests compare with the provider's bill, except for data that a
+provider charges for but never sent."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ from pointsman.simulate.bill import Entry, charge_nano
 from pointsman.wire.tokens import IMAGE_TOKENS, TEMPLATE_TOKENS, in_recording
 
 COUNT = 20
-ON_ITS_WAY = 2  # pieces that the provider has sent, but the gateway has not read before the disconnect
+IN_FLIGHT = 2  # pieces that the provider has sent, but the gateway has not read before the disconnect
 MODELS = ("alpha/gpt-4o-mini", "alpha/gpt-3.5-turbo-instruct")
 
 
@@ -49,14 +49,14 @@ async def charged(gateway: Gateway, count: int) -> list[tuple[dict[str, Any], En
     return [(attempts[entry.attempt_id or ""], entry) for entry in entries]
 
 
-async def leave_after(gateway: Gateway, events: int) -> None:
-    """Read a stream and disconnect after some pieces. The provider would send more, a little later."""
+async def disconnect_after(gateway: Gateway, events: int) -> None:
+    """Read a stream, and disconnect after some pieces, while the provider pauses."""
     client = await Client.connect(gateway.port)
     pausing = f"fault:hang_mid_stream={events}"
     client.send(chat(stream=True, max_tokens=100, user=pausing), headers=bearer("me"))
 
     def is_enough(answer: Answer) -> bool:
-        return answer.body.count(b'"content":') > events  # the first comes with the role, and is empty
+        return answer.body.count(b'"content":') > events  # the first event has the role and empty content
 
     await client.receive(stop=is_enough)
     client.reset()
@@ -65,7 +65,7 @@ async def leave_after(gateway: Gateway, events: int) -> None:
 def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
     """Check that received pieces and a prompt are charged, although no usage was reported."""
     counted = attempt["tokens_out"]
-    assert entry.tokens_sent - ON_ITS_WAY <= counted <= entry.tokens_sent
+    assert entry.tokens_sent - IN_FLIGHT <= counted <= entry.tokens_sent
     assert attempt["usage_source"] == "estimated"
     assert 0 < entry.tokens_in <= attempt["tokens_in"] <= entry.tokens_in + len(MESSAGES)
     pico = attempt["tokens_in"] * PRICE.input_pico + counted * PRICE.output_pico
@@ -76,19 +76,22 @@ def check_counted(attempt: dict[str, Any], entry: Entry) -> None:
 def test_cancelled_stream_costs_the_sent_part(billing: str) -> None:
     async def main() -> None:
         async with governed(bill_cancelled=billing, stall_s=600.0) as gateway:
-            await asyncio.gather(*(leave_after(gateway, 1 + number) for number in range(COUNT)))
+            await asyncio.gather(*(disconnect_after(gateway, 1 + number) for number in range(COUNT)))
             bill = gateway.providers["alpha"].bill
-            await until(lambda: not any(entry.outcome == "open" for entry in bill.entries), "all have noticed")
+            await until(
+                lambda: not any(entry.outcome == "open" for entry in bill.entries),
+                "the provider has detected all disconnects",
+            )
             for attempt, entry in await charged(gateway, COUNT):
                 check_counted(attempt, entry)
                 assert entry.outcome == "cancelled"
-                on_its_way_nano = ON_ITS_WAY * PRICE.output_pico // 1000
+                in_flight_nano = IN_FLIGHT * PRICE.output_pico // 1000
                 if billing == "sent":
-                    assert attempt["cost_nano"] + on_its_way_nano >= entry.charged_nano
+                    assert attempt["cost_nano"] + in_flight_nano >= entry.charged_nano
                 elif billing == "none":
                     assert attempt["cost_nano"] > entry.charged_nano == 0
                 else:
-                    assert entry.charged_nano > attempt["cost_nano"]  # beyond what anybody can know
+                    assert entry.charged_nano > attempt["cost_nano"]  # the gateway cannot know of the unsent part
 
     run(main())
 
@@ -106,8 +109,8 @@ SOURCES = {"full": "estimated", "prompt": "estimated", "none": "none"}
 
 
 def check_unfinished(attempt: dict[str, Any], entry: Entry, unfinished: str) -> None:
-    """Check that limits hold at least the bill, for a provider that bills as configured, and that the report is near to
-    it."""
+    """Check that limits hold at least the billed amount if the provider bills as configured, and that the reported cost
+    is plausible."""
     assert attempt.get("usage_source", "none") == SOURCES[unfinished]
     held = attempt.get("cost_nano", 0) + attempt.get("held_nano", 0)
     assert held >= entry.charged_nano
@@ -115,7 +118,7 @@ def check_unfinished(attempt: dict[str, Any], entry: Entry, unfinished: str) -> 
         assert held > entry.tokens_in * PRICE.input_pico // 1000 + 100 * PRICE.output_pico // 1000
         most_in = entry.tokens_in + len(MESSAGES)
         assert 0 < attempt["cost_nano"] <= charge_nano(PRICE, most_in, 0, 100), (
-            "no answer may have more than it asks for"
+            "the cost exceeds that of the longest allowed answer"
         )
     elif unfinished == "prompt":
         check_counted(attempt, entry)
@@ -124,7 +127,7 @@ def check_unfinished(attempt: dict[str, Any], entry: Entry, unfinished: str) -> 
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("unfinished", "billing"), UNFINISHED)
-def test_cancelled_answer_costs_what_its_provider_charges(unfinished: str, billing: str, stream: bool) -> None:
+def test_cancelled_answer_costs_its_providers_charge(unfinished: str, billing: str, stream: bool) -> None:
     async def main() -> None:
         async with governed(unfinished, bill_cancelled=billing, first_token_ms=60_000.0) as gateway:
             client = await Client.connect(gateway.port)
@@ -132,7 +135,7 @@ def test_cancelled_answer_costs_what_its_provider_charges(unfinished: str, billi
             bill = gateway.providers["alpha"].bill
             await until(lambda: bill.entries, "the provider has the request")
             client.reset()
-            await until(lambda: bill.entries[0].outcome == "cancelled", "the provider is left alone")
+            await until(lambda: bill.entries[0].outcome == "cancelled", "the provider has detected the disconnect")
             for attempt, entry in await charged(gateway, 1):
                 assert attempt["outcome"] == "client_disconnected"
                 assert (entry.charged_nano > 0) == (billing != "none")
@@ -156,10 +159,10 @@ FAILING = [
 
 @pytest.mark.parametrize(
     ("fault", "stream", "status", "outcome"),
-    [(fault, stream, *said) for fault, streams, *said in FAILING for stream in streams],
+    [(fault, stream, *result) for fault, streams, *result in FAILING for stream in streams],
 )
 @pytest.mark.parametrize(("unfinished", "billing"), [("full", "full"), ("prompt", "sent"), ("none", "none")])
-def test_missing_answer_costs_what_its_provider_charges(
+def test_missing_answer_costs_its_providers_charge(
     unfinished: str, billing: str, fault: str, stream: bool, status: int | None, outcome: str
 ) -> None:
     async def main() -> None:
@@ -170,7 +173,7 @@ def test_missing_answer_costs_what_its_provider_charges(
             answer = await gateway.ask(chat(max_tokens=100, stream=stream), headers=bearer("me"))
             assert answer.status in (502, 504)
             bill = gateway.providers["alpha"].bill
-            await until(lambda: bill.entries[0].outcome != "open", "the provider has noticed")
+            await until(lambda: bill.entries[0].outcome != "open", "the provider has settled the entry")
             for attempt, entry in await charged(gateway, 1):
                 assert (attempt.get("status"), attempt["outcome"]) == (status, outcome)
                 assert (entry.charged_nano > 0) == (billing != "none")
@@ -198,7 +201,7 @@ def test_missing_whole_answer_is_estimated_by_the_usual_answer(fault: str) -> No
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_second_sending_is_an_attempt_and_limits_hold_both(stream: bool) -> None:
+def test_resent_request_is_an_attempt_and_limits_hold_both(stream: bool) -> None:
     """A kept-alive connection ends as the request is sent. Its provider has read the request and bills it."""
 
     async def main() -> None:
@@ -208,20 +211,20 @@ def test_second_sending_is_an_attempt_and_limits_hold_both(stream: bool) -> None
             assert (await gateway.ask(chat(max_tokens=100, stream=stream), headers=bearer("me"))).status == 502
             record = (await gateway.wait_for_records(2))[-1]
             entries = {entry.attempt_id: entry for entry in gateway.providers["alpha"].bill.entries[1:]}
-            assert [one["outcome"] for one in record["attempts"]] == ["connection_stale", "connection_lost"]
+            assert [attempt["outcome"] for attempt in record["attempts"]] == ["connection_stale", "connection_lost"]
             assert entries.keys() == {f"{record['request_id']}-1", f"{record['request_id']}-2"}
             for ordinal, attempt in enumerate(record["attempts"], 1):
                 held = attempt["cost_nano"] + attempt["held_nano"]
                 assert held >= entries[f"{record['request_id']}-{ordinal}"].charged_nano > 0
                 assert attempt["usage_source"] == "estimated"
-            assert gateway.live.conditions, "one of them is a failure of the provider"
+            assert gateway.live.conditions, "the lost connection did not count as a failure of the provider"
             (condition,) = gateway.live.conditions.values()
-            assert condition.failures == 1, "and the other of nobody"
+            assert condition.failures == 1, "the stale connection counted as a failure of the provider"
 
     run(main())
 
 
-def test_stale_connection_costs_only_a_second_sending() -> None:
+def test_stale_connection_costs_only_the_resent_request() -> None:
     async def main() -> None:
         async with governed(limit_usd="1", token_gap_ms=0.0) as gateway:
             alpha = gateway.providers["alpha"]
@@ -229,7 +232,7 @@ def test_stale_connection_costs_only_a_second_sending() -> None:
             assert (await gateway.ask(chat(), headers=bearer("me"))).status == 200
             assert (await gateway.ask(chat(), headers=bearer("me"))).status == 200
             record = (await gateway.wait_for_records(2))[-1]
-            assert [one["outcome"] for one in record["attempts"]] == ["connection_stale", "ok"]
+            assert [attempt["outcome"] for attempt in record["attempts"]] == ["connection_stale", "ok"]
             assert not gateway.live.conditions
             assert record["attempts"][1]["cost_nano"] == alpha.bill.entries[-1].charged_nano
 
@@ -246,7 +249,7 @@ def test_unreadable_answer_holds_its_reservation(fault: str, stream: bool) -> No
             answer = await gateway.ask(chat(max_tokens=100, stream=stream), headers=bearer("me"))
             assert answer.status == 502
             bill = gateway.providers["alpha"].bill
-            await until(lambda: bill.entries[0].outcome != "open", "the provider has noticed")
+            await until(lambda: bill.entries[0].outcome != "open", "the provider has settled the entry")
             for attempt, entry in await charged(gateway, 1):
                 assert attempt["outcome"] == "malformed_answer"
                 check_unfinished(attempt, entry, "full")
@@ -260,12 +263,12 @@ def test_whole_answer_to_a_stream_request_is_served_at_its_reported_cost(path: s
         async with governed(token_gap_ms=0.0) as gateway:
             gateway.providers["alpha"].set_fault("ignore_stream")
             body = {"model": "chat", "stream": True, "max_tokens": 30}
-            asked = {"prompt": "Say"} if path == "/v1/completions" else {"messages": MESSAGES}
-            answer = await gateway.ask({**body, **asked}, path=path, headers=bearer("me"))
+            prompt = {"prompt": "Say"} if path == "/v1/completions" else {"messages": MESSAGES}
+            answer = await gateway.ask({**body, **prompt}, path=path, headers=bearer("me"))
             assert (answer.status, answer.ended) == (200, "complete")
             assert answer.headers["content-type"].startswith("text/event-stream")
             assert answer.is_done
-            assert b'"usage"' not in answer.body, "nobody has asked for it"
+            assert b'"usage"' not in answer.body, "usage was not requested"
             for attempt, entry in await charged(gateway, 1):
                 assert (attempt["outcome"], attempt["usage_source"]) == ("ok", "provider")
                 assert not entry.stream
@@ -282,7 +285,7 @@ def test_cancelling_clients_cannot_overspend_a_budget() -> None:
     async def main() -> None:
         async with governed(limit_usd="0.014", bill_cancelled="full", output_tokens="max_tokens") as gateway:
 
-            async def leave(number: int) -> None:
+            async def disconnect(number: int) -> None:
                 client = await Client.connect(gateway.port)
                 client.send(body, headers=bearer("me"))
                 await asyncio.sleep(0.05 + 0.001 * number)
@@ -291,9 +294,9 @@ def test_cancelling_clients_cannot_overspend_a_budget() -> None:
 
             bill = gateway.providers["alpha"].bill
             async with asyncio.timeout(PATIENCE_S):
-                while len(bill.entries) < 20:  # so many fit
-                    await asyncio.gather(*(leave(number) for number in range(60)))
-                    await until(lambda: not gateway.live.in_progress, "all of them are gone")
+                while len(bill.entries) < 20:  # the limit has room for this many
+                    await asyncio.gather(*(disconnect(number) for number in range(60)))
+                    await until(lambda: not gateway.live.in_progress, "no attempt is in progress")
             assert (await gateway.ask(body, headers=bearer("me"))).status == 402
             billed = bill.totals()
             assert billed.cancelled == billed.requests

@@ -30,7 +30,7 @@ def test_request_without_a_free_connection_goes_to_another_candidate() -> None:
             records = await gateway.wait_for_records(2)
             (verdict,) = next(record["verdicts"] for record in records if record["provider"] == "beta")
             assert "every connection to alpha is in use" in verdict
-            assert not gateway.live.crowded
+            assert not gateway.live.saturated
 
     run(main())
 
@@ -45,7 +45,7 @@ def test_request_waits_if_there_is_no_other_candidate() -> None:
     run(main())
 
 
-def test_timeout_of_a_wait_blames_no_provider() -> None:
+def test_timeout_of_a_wait_is_no_failure_of_a_provider() -> None:
     async def main() -> None:
         async with serving(
             models={"chat": TARGETS[:1]}, routing={"timeouts": {"response_s": 0.2}, "max_attempts": 1}, **ONE_EACH

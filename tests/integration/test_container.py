@@ -69,14 +69,14 @@ def start(folder: Path, *, user: int, home: str, cwd: str, environ: dict[str, st
 
 
 def test_container_starts_as_documented(tmp_path: Path) -> None:
-    said = dockerfile()
-    environ = dict(part.split("=", 1) for part in shlex.split(said["ENV"])) | SECRETS
+    instructions = dockerfile()
+    environ = dict(part.split("=", 1) for part in shlex.split(instructions["ENV"])) | SECRETS
     environ["PATH"] = (
         environ["PATH"].replace("/opt/pointsman/bin", f"{sys.prefix}/bin").replace("$PATH", "/usr/bin:/bin")
     )
-    command = json.loads(said["ENTRYPOINT"]) + json.loads(said["CMD"])
-    home = said["WORKDIR"]
-    out = start(tmp_path, user=int(said["USER"]), home=home, cwd=home, environ=environ, command=command)
+    command = json.loads(instructions["ENTRYPOINT"]) + json.loads(instructions["CMD"])
+    home = instructions["WORKDIR"]
+    out = start(tmp_path, user=int(instructions["USER"]), home=home, cwd=home, environ=environ, command=command)
     assert re.search(r"^drwx------ 10001 data$", out, re.MULTILINE), out
 
 

@@ -17,7 +17,8 @@ from openai import AsyncOpenAI
 from fakes.origin import Peer
 from fakes.origin import serving as serving_script
 from integration.gateway import run, serving
-from pointsman.simulate.responses import _events as response_events
+from pointsman.simulate.model import Turn
+from pointsman.simulate.response_events import response_events
 
 TABLE = Path(__file__).parents[2] / "docs" / "measurements" / "cuts.json"
 JSON, SSE = b"application/json", b"text/event-stream"
@@ -51,6 +52,7 @@ RESPONSE = {
     "output": [{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [PART]}],
     "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5},
 }
+TURN = Turn(reasoning=[], text=["a ", "few ", "words"], calls=[], is_cut=False)
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
 MESSAGES: list[Any] = [{"role": "user", "content": "x"}]
 FILE = {"id": "file-1", "object": "file", "bytes": 3, "created_at": 1, "filename": "a", "purpose": "batch"}
@@ -96,7 +98,7 @@ PATHS: dict[str, tuple[bytes, bytes, Ask]] = {
     "responses": (JSON, dumped(**RESPONSE), lambda sdk: sdk.responses.create(model="a/m", input="x")),
     "responses stream": (
         SSE,
-        b"".join(event.data for event in response_events(RESPONSE, ["a ", "few ", "words"])),
+        b"".join(event.data for event in response_events(RESPONSE, TURN)),
         lambda sdk: sdk.responses.create(model="a/m", input="x", stream=True),
     ),
     "images": (
@@ -119,7 +121,7 @@ PATHS: dict[str, tuple[bytes, bytes, Ask]] = {
 }
 
 
-async def is_taken_for_whole(sdk: AsyncOpenAI, ask: Ask) -> bool:
+async def is_accepted_as_complete(sdk: AsyncOpenAI, ask: Ask) -> bool:
     try:
         answer = await ask(sdk)
         if isinstance(answer, openai.AsyncStream):
@@ -155,13 +157,13 @@ async def sweep(stride: int) -> dict[str, dict[str, int]]:
             async with AsyncOpenAI(base_url=gateway.base_url, api_key="unused", max_retries=0) as sdk:
                 for path, (content_type, whole, ask) in PATHS.items():
                     sent, kind = whole, content_type
-                    assert await is_taken_for_whole(sdk, ask), path
+                    assert await is_accepted_as_complete(sdk, ask), path
                     end = first_whole(path, whole)
                     places = sorted({*range(0, end, stride), *range(max(0, end - 3), end)})
                     silent = []
                     for at in places:
                         sent = whole[:at]
-                        if await is_taken_for_whole(sdk, ask):
+                        if await is_accepted_as_complete(sdk, ask):
                             silent.append(at)
                     assert not silent, (path, silent, whole[: silent[0]][-100:])
                     found[path] = {"bytes": len(whole), "cuts": len(places), "silent": len(silent)}
@@ -176,10 +178,10 @@ def report(table: dict[str, dict[str, int]]) -> None:
         TABLE.write_text(json.dumps(table, indent=1) + "\n")
 
 
-def test_every_cut_is_noticed() -> None:
+def test_every_cut_is_detected() -> None:
     report(run(sweep(41)))
 
 
 @pytest.mark.slow
-def test_cut_at_every_byte_is_noticed() -> None:
+def test_cut_at_every_byte_is_detected() -> None:
     report(run(sweep(1)))

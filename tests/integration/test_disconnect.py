@@ -1,4 +1,4 @@
-"""A disconnect of the client, at any moment and in any way, cancels its work at once and blames nobody."""
+"""A disconnect of the client, at any moment and in any way, cancels its work at once. No provider is blamed."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,14 @@ from integration.gateway import Gateway, chat, run, serving, until
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Entry, Phase
 
-Leaving = Literal["fin", "rst"]
+Ending = Literal["fin", "rst"]
 MODELS = {"chat": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"]}
 ALPHA_AND_BETA = {"alpha": Settings(output_tokens=500.0), "beta": Settings()}
 P99_S = 0.1
-WAKES = 5  # processes in sequence between the disconnect and the moment the provider notices it
+HOPS = 5  # processes in sequence between the disconnect and its detection by the provider
 
 pytestmark = [
-    pytest.mark.parametrize("leaving", ["fin", "rst"]),
+    pytest.mark.parametrize("ending", ["fin", "rst"]),
     pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)]),
 ]
 
@@ -88,25 +88,25 @@ def only(server: Silent, scheme: str = "http") -> dict[str, Any]:
     return {"alpha": {"base_url": f"{scheme}://127.0.0.1:{server.port}/v1"}}
 
 
-def leave(client: Client, leaving: Leaving) -> float:
+def disconnect(client: Client, ending: Ending) -> float:
     """Disconnect, and return the time."""
-    left_at = monotonic()
-    if leaving == "fin":
+    disconnected_at = monotonic()
+    if ending == "fin":
         client.finish()
     else:
         client.reset()
-    return left_at
+    return disconnected_at
 
 
-async def check_delays(delays_s: list[float], count: int, what: str, late: Lag) -> None:
+async def check_delays(delays_s: list[float], count: int, kind: str, late: Lag) -> None:
     assert len(delays_s) == count
     ordered = sorted(delays_s)
     p99_s = ordered[math.ceil(0.99 * count) - 1]
     lag_s = await late.worst_s()
-    said = f"{ordered[count // 2] * 1e3:.1f} ms (p50), {p99_s * 1e3:.1f} ms (p99)"
-    print(f"{what}: upstream closed after {said}, on a machine that is late by {lag_s * 1e3:.1f} ms")
+    delays = f"{ordered[count // 2] * 1e3:.1f} ms (p50), {p99_s * 1e3:.1f} ms (p99)"
+    print(f"{kind}: upstream closed after {delays}, on a machine that is late by {lag_s * 1e3:.1f} ms")
     assert ordered[0] >= 0
-    assert p99_s <= P99_S + WAKES * lag_s
+    assert p99_s <= P99_S + HOPS * lag_s
 
 
 async def check_records(gateway: Gateway, count: int, *, attempts: int = 1) -> None:
@@ -115,15 +115,15 @@ async def check_records(gateway: Gateway, count: int, *, attempts: int = 1) -> N
         assert record["status"] == 499
         assert len(record["attempts"]) == attempts
         assert record["attempts"][-1]["outcome"] == "client_disconnected"
-    blamed = ("pointsman_target_unhealthy", "pointsman_key_blocked")
-    assert not [name for name in await gateway.metrics() if name.startswith(blamed)]
+    health_metrics = ("pointsman_target_unhealthy", "pointsman_key_blocked")
+    assert not [name for name in await gateway.metrics() if name.startswith(health_metrics)]
 
 
 Ready = Callable[[Client, Entry], Awaitable[object]]
 
 
-async def leave_provider(
-    gateway: Gateway, leaving: Leaving, count: int, request: dict[str, Any], ready: Ready, phase: Phase
+async def disconnect_from_provider(
+    gateway: Gateway, ending: Ending, count: int, request: dict[str, Any], ready: Ready, phase: Phase
 ) -> None:
     """Send a request, disconnect as soon as `ready` returns, and return the provider's view."""
     provider, delays_s = gateway.providers["alpha"], []
@@ -133,14 +133,14 @@ async def leave_provider(
             client.send(**request)
             entry = await arrived(provider, number)
             await ready(client, entry)
-            left_at = leave(client, leaving)
-            await until(lambda entry=entry: entry.outcome != "open", "the provider sees the end")  # type: ignore[misc]
+            disconnected_at = disconnect(client, ending)
+            await until(lambda entry=entry: entry.outcome != "open", "the provider has detected the disconnect")  # type: ignore[misc]
             assert entry.outcome == "cancelled"
             assert entry.phase == phase
             assert entry.peer_closed_at is not None
-            delays_s.append(entry.peer_closed_at - left_at)
+            delays_s.append(entry.peer_closed_at - disconnected_at)
             await client.close()
-        await check_delays(delays_s, count, f"{phase}, {leaving}", late)
+        await check_delays(delays_s, count, f"{phase}, {ending}", late)
     await check_records(gateway, count)
     assert gateway.providers["beta"].counters.requests_received == 0
 
@@ -161,22 +161,24 @@ async def first_content(client: Client, entry: Entry) -> None:
 
 @pytest.mark.parametrize("fault", ["hang", "hang_after_head"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_disconnect_before_the_first_token(leaving: Leaving, count: int, stream: bool, fault: str) -> None:
+def test_disconnect_before_the_first_token(ending: Ending, count: int, stream: bool, fault: str) -> None:
     async def main() -> None:
         async with serving(providers=ALPHA_AND_BETA, models=MODELS) as gateway:
             gateway.providers["alpha"].set_fault(fault)
             phase: Phase = "before_answer" if fault == "hang" else "before_first_token"
-            await leave_provider(gateway, leaving, count, {"body": chat(stream=stream)}, at_once, phase)
+            await disconnect_from_provider(gateway, ending, count, {"body": chat(stream=stream)}, at_once, phase)
 
     run(main())
 
 
 @pytest.mark.parametrize("as_process", [False, True], ids=["worker", "process"])
-def test_disconnect_during_a_stream(leaving: Leaving, count: int, as_process: bool) -> None:
+def test_disconnect_during_a_stream(ending: Ending, count: int, as_process: bool) -> None:
     async def main() -> None:
         async with serving(providers=ALPHA_AND_BETA, models=MODELS, as_process=as_process) as gateway:
             gateway.providers["alpha"].set_fault("slow_tokens=10")
-            await leave_provider(gateway, leaving, count, {"body": chat(stream=True)}, first_content, "mid_stream")
+            await disconnect_from_provider(
+                gateway, ending, count, {"body": chat(stream=True)}, first_content, "mid_stream"
+            )
             entries = gateway.providers["alpha"].bill.entries
             assert all(0 < entry.tokens_sent < 400 for entry in entries)
 
@@ -184,7 +186,7 @@ def test_disconnect_during_a_stream(leaving: Leaving, count: int, as_process: bo
 
 
 @pytest.mark.parametrize("request_of", ["stream", "file"])
-def test_disconnect_with_every_buffer_full(leaving: Leaving, count: int, request_of: str) -> None:
+def test_disconnect_with_every_buffer_full(ending: Ending, count: int, request_of: str) -> None:
     """The client has stopped reading, so the gateway has stopped reading from the provider."""
     request: dict[str, Any] = {"body": chat("alpha/any", stream=True)}
     if request_of == "file":
@@ -198,8 +200,8 @@ def test_disconnect_with_every_buffer_full(leaving: Leaving, count: int, request
                 client.send(**request)
                 await until(lambda number=number: any(server.written[number:]), "the answer has begun")  # type: ignore[misc]
                 await standstill(server, number)
-                delays_s.append(await leave_server(client, leaving, server, number))
-            await check_delays(delays_s, count, f"{request_of} with full buffers, {leaving}", late)
+                delays_s.append(await disconnect_from_server(client, ending, server, number))
+            await check_delays(delays_s, count, f"{request_of} with full buffers, {ending}", late)
             await check_records(gateway, count)
 
     run(main())
@@ -218,15 +220,15 @@ async def standstill(server: "Endless", number: int) -> None:
     await until(is_still, "the provider cannot write any more")
 
 
-async def leave_server(client: Client, leaving: Leaving, server: "Silent", number: int) -> float:
-    """Disconnect, and return the time until the server noticed the end of its connection."""
-    left_at = leave(client, leaving)
+async def disconnect_from_server(client: Client, ending: Ending, server: "Silent", number: int) -> float:
+    """Disconnect, and return the time until the server detected the end of its connection."""
+    disconnected_at = disconnect(client, ending)
     await until(lambda: len(server.closed_at) > number, "the connection is closed")
     await client.close()
-    return server.closed_at[number] - left_at
+    return server.closed_at[number] - disconnected_at
 
 
-def test_disconnect_during_a_tls_handshake(leaving: Leaving, count: int) -> None:
+def test_disconnect_during_a_tls_handshake(ending: Ending, count: int) -> None:
     async def main() -> None:
         async with (
             listening(Silent()) as server,
@@ -238,14 +240,14 @@ def test_disconnect_during_a_tls_handshake(leaving: Leaving, count: int) -> None
                 client = await gateway.connect()
                 client.send(chat("alpha/gpt-4o-mini"))
                 await until(lambda number=number: any(server.received[number:]), "the handshake has begun")  # type: ignore[misc]
-                delays_s.append(await leave_server(client, leaving, server, number))
-            await check_delays(delays_s, count, f"in the TLS handshake, {leaving}", late)
+                delays_s.append(await disconnect_from_server(client, ending, server, number))
+            await check_delays(delays_s, count, f"in the TLS handshake, {ending}", late)
             await check_records(gateway, count)
 
     run(main())
 
 
-def test_disconnect_while_connecting(leaving: Leaving, count: int) -> None:
+def test_disconnect_while_connecting(ending: Ending, count: int) -> None:
     """The provider's backlog is full, so the kernel answers no connection request."""
 
     async def main() -> None:
@@ -264,11 +266,11 @@ def test_disconnect_while_connecting(leaving: Leaving, count: int) -> None:
                 client = await gateway.connect()
                 client.send(chat("alpha/gpt-4o-mini"))
                 await until(gateway.connections_upstream, "the gateway tries to connect")
-                left_at = leave(client, leaving)
+                disconnected_at = disconnect(client, ending)
                 await until(lambda: not gateway.connections_upstream(idle=True), "the gateway gives up")
-                delays_s.append(monotonic() - left_at)
+                delays_s.append(monotonic() - disconnected_at)
                 await client.close()
-            await check_delays(delays_s, count, f"connecting, {leaving}", late)
+            await check_delays(delays_s, count, f"connecting, {ending}", late)
             await check_records(gateway, count)
         for sock in (listener, *fillers):
             sock.close()
@@ -276,9 +278,9 @@ def test_disconnect_while_connecting(leaving: Leaving, count: int) -> None:
     run(main())
 
 
-def test_disconnect_during_an_upload(leaving: Leaving, count: int) -> None:
-    begun = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
-    begun += b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + bytes(200_000)
+def test_disconnect_during_an_upload(ending: Ending, count: int) -> None:
+    start = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    start += b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + bytes(200_000)
     headers = {"content-type": "multipart/form-data; boundary=b", "x-pointsman-provider": "alpha"}
 
     async def main() -> None:
@@ -286,16 +288,16 @@ def test_disconnect_during_an_upload(leaving: Leaving, count: int) -> None:
             delays_s = []
             for number in range(count):
                 client = await gateway.connect()
-                client.send(begun, path="/v1/files", headers=headers, length=1_000_000)
-                await until(lambda number=number: sum(server.received[number:]) > len(begun), "the beginning is there")  # type: ignore[misc]
-                delays_s.append(await leave_server(client, leaving, server, number))
-            await check_delays(delays_s, count, f"during an upload, {leaving}", late)
+                client.send(start, path="/v1/files", headers=headers, length=1_000_000)
+                await until(lambda number=number: sum(server.received[number:]) > len(start), "the upload has begun")  # type: ignore[misc]
+                delays_s.append(await disconnect_from_server(client, ending, server, number))
+            await check_delays(delays_s, count, f"during an upload, {ending}", late)
             await check_records(gateway, count)
 
     run(main())
 
 
-def test_disconnect_in_the_pause_before_a_retry(leaving: Leaving, count: int) -> None:
+def test_disconnect_in_the_pause_before_a_retry(ending: Ending, count: int) -> None:
     async def main() -> None:
         models = {"chat": ["alpha/gpt-4o-mini"]}
         async with serving(providers={"alpha": Settings()}, models=models) as gateway, lag() as late:
@@ -311,11 +313,11 @@ def test_disconnect_in_the_pause_before_a_retry(leaving: Leaving, count: int) ->
                 await until(lambda entry=entry: entry.outcome == "failed", "the first attempt has failed")  # type: ignore[misc]
                 await until(lambda: not gateway.live.in_progress, "the pause has begun")
                 assert public.requests == 1
-                left_at = leave(client, leaving)
-                await until(lambda: not public.requests, "the request is over")
-                delays_s.append(monotonic() - left_at)
+                disconnected_at = disconnect(client, ending)
+                await until(lambda: not public.requests, "the request has ended")
+                delays_s.append(monotonic() - disconnected_at)
                 await client.close()
-            await check_delays(delays_s, count, f"in the pause before a retry, {leaving}", late)
+            await check_delays(delays_s, count, f"in the pause before a retry, {ending}", late)
             await asyncio.sleep(0.5)  # longer than the pause
             assert alpha.counters.requests_received == count
             for record in await gateway.wait_for_records(count):

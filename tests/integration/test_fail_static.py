@@ -1,5 +1,4 @@
-"""Without control, known keys are served and unknown ones never, and an old configuration is trusted only for a limited
-time."""
+"""Without control, only known keys are served, and an old configuration is used only for a limited time."""
 
 import asyncio
 import os
@@ -30,12 +29,12 @@ async def status(gateway: Gateway, key: str) -> int:
     return (await gateway.ask(chat(), headers=bearer(key))).status
 
 
-async def until_answered(gateway: Gateway, key: str, wanted: int) -> None:
-    """Wait until every worker gives this answer; each connection may reach another worker."""
+async def until_answered(gateway: Gateway, key: str, expected: int) -> None:
+    """Wait until 20 answers in a row have this status, so that every worker gives it."""
     row, ends_at = 0, monotonic() + PATIENCE_S
     while row < 20:
-        assert monotonic() < ends_at, f"{key} is not answered with {wanted}:\n" + "".join(gateway.stderr)
-        row = row + 1 if await status(gateway, key) == wanted else 0
+        assert monotonic() < ends_at, f"the answer to {key} is not {expected}:\n" + "".join(gateway.stderr)
+        row = row + 1 if await status(gateway, key) == expected else 0
         await asyncio.sleep(0.02 if row == 0 else 0)
 
 
@@ -51,7 +50,7 @@ async def stop_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
 
 
 async def kill_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
-    """Kill control for good, by freezing the supervisor, which would start it again."""
+    """Kill control for good, by freezing the supervisor, which would restart it."""
     assert gateway.process is not None
     supervisor = gateway.process.pid
     pid = gateway.children["control"]
@@ -60,13 +59,13 @@ async def kill_control(gateway: Gateway) -> Callable[[], Awaitable[None]]:
 
     async def wake() -> None:
         os.kill(supervisor, signal.SIGCONT)
-        await until(lambda: gateway.children.get("control", pid) != pid, "control is started again")
+        await until(lambda: gateway.children.get("control", pid) != pid, "control is restarted")
 
     return wake
 
 
-@pytest.mark.parametrize("away", [stop_control, kill_control])
-def test_known_keys_are_served_and_unknown_ones_never(
+@pytest.mark.parametrize("away", [stop_control, pytest.param(kill_control, marks=pytest.mark.slow)])
+def test_without_control_only_known_keys_are_served(
     away: Callable[[Gateway], Awaitable[Callable[[], Awaitable[None]]]],
 ) -> None:
     async def main() -> None:
@@ -86,11 +85,11 @@ def test_known_keys_are_served_and_unknown_ones_never(
                 await back()
             await until_answered(gateway, "unknown", 401)
             spent = None
-            async with asyncio.timeout(PATIENCE_S):  # until control has read it all
+            async with asyncio.timeout(PATIENCE_S):  # control ingests the journals with a delay
                 while spent != billed_nano(gateway):
                     answer = await gateway.admin("/api/v1/usage")
                     spent = sum(row["cost_nano"] for row in answer.json["rows"]) if answer.status == 200 else None
-            unknown = [one for one in gateway.providers["alpha"].requests if "unknown" in str(one.headers)]
+            unknown = [request for request in gateway.providers["alpha"].requests if "unknown" in str(request.headers)]
             assert not unknown
             await limits.spend_to_the_limit(gateway)
 
@@ -120,7 +119,7 @@ def test_key_served_by_one_worker_is_served_by_all() -> None:
 
 
 def test_leases_hold_and_none_is_granted_before_the_store_is_reached() -> None:
-    """A control process that started while the store was away does not know the spending, and reports that."""
+    """A control process that started while the store was unavailable does not know the spending, and reports that."""
 
     async def main() -> None:
         keys = {"me": {"budgets": usd(1000)}, "other": {"budgets": usd(1000)}}
@@ -137,14 +136,14 @@ def test_leases_hold_and_none_is_granted_before_the_store_is_reached() -> None:
                 file.rename(away / file.name)
             (data / "pointsman.db").mkdir()
             os.kill(pid, signal.SIGKILL)
-            said = ""
+            message = ""
             async with asyncio.timeout(20):
-                while "the store cannot be reached" not in said:
+                while "the store cannot be reached" not in message:
                     refused = await gateway.ask(chat(), headers=bearer("other"))
                     assert refused.json["error"]["code"] == "budget_unavailable"
-                    said = refused.json["error"]["message"]
+                    message = refused.json["error"]["message"]
                     await asyncio.sleep(0.02)
-            assert await status(gateway, "me") == 200, "what it was lent before is its own"
+            assert await status(gateway, "me") == 200, "a lease that was granted before was not used"
             (data / "pointsman.db").rmdir()
             for file in away.iterdir():
                 file.rename(data / file.name)

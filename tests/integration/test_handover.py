@@ -1,4 +1,4 @@
-"""Processes are replaced while they serve, and no request fails because of it."""
+"""Replacing processes while they serve fails no request."""
 
 import asyncio
 import os
@@ -72,7 +72,7 @@ async def all_serve(gateway: Gateway, workers: int) -> None:
             await asyncio.sleep(0.05)
 
 
-def test_an_upgrade_fails_no_request() -> None:
+def test_upgrade_fails_no_request() -> None:
     """SIGUSR2 replaces all processes; the supervisor becomes the installed version."""
 
     async def main() -> None:
@@ -86,7 +86,7 @@ def test_an_upgrade_fails_no_request() -> None:
             gateway.process.send_signal(signal.SIGUSR2)
             await until(
                 lambda: len(gateway.children) == 4 and not set(before.values()) & set(gateway.children.values()),
-                "all processes are new",
+                "all processes are replaced",
             )
             await asyncio.sleep(0.5)
             over.set()
@@ -94,7 +94,7 @@ def test_an_upgrade_fails_no_request() -> None:
             assert statuses == [200] * len(statuses), ([s for s in statuses if s != 200], "".join(gateway.stderr))
             await spending_holds(gateway)
             print(f"{len(statuses)} requests, {len(statuses) - statuses.count(200)} failed")
-            # It can be repeated, and it ends normally.
+            # An upgrade can be repeated, and the gateway ends normally after it.
             assert gateway.process.returncode is None
 
     run(main())
@@ -107,15 +107,15 @@ def test_limit_holds_over_upgrades_and_deaths_in_its_window() -> None:
         async with governed() as gateway:
             for _ in range(2):
                 await limits.spend_to_the_limit(gateway)
-                await kills.replace(gateway)
+                await kills.upgrade(gateway)
                 await limits.spend_to_the_limit(gateway)
                 for name in ("control", "worker 0", "worker 1"):
                     os.kill(gateway.children[name], signal.SIGKILL)
                 await kills.wait_for_recovery(gateway)
             bill, unsettled = await limits.spend_to_the_limit(gateway)
             assert not unsettled
-            assert bill >= limits.LEAST * limits.LIMIT_NANO
-            await limits.shown_once(gateway)
+            assert bill >= limits.MIN_SHARE * limits.LIMIT_NANO
+            await limits.check_limits_are_shown_once(gateway)
 
     run(main())
 
@@ -130,7 +130,7 @@ def test_stopping_a_worker_fails_no_request() -> None:
                 await asyncio.sleep(0.3)
                 before = gateway.children[name]
                 os.kill(before, signal.SIGTERM)
-                await until(lambda: gateway.children.get(name, before) != before, f"{name} is a new one")  # noqa: B023
+                await until(lambda: gateway.children.get(name, before) != before, f"{name} is replaced")  # noqa: B023
                 await all_serve(gateway, 2)
                 await asyncio.sleep(0.3)
             over.set()
@@ -166,7 +166,7 @@ def test_killed_worker_loses_no_queued_connection() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_an_upgrade_changes_the_number_of_workers(number: int) -> None:
+def test_upgrade_changes_the_number_of_workers(number: int) -> None:
     """From two workers to one or three: all of them serve, and no connection waits for a removed one."""
 
     async def main() -> None:
@@ -183,7 +183,7 @@ def test_an_upgrade_changes_the_number_of_workers(number: int) -> None:
                 lambda: (
                     len(gateway.children) == 2 + number and not set(before.values()) & set(gateway.children.values())
                 ),
-                "there are as many workers as the configuration says, all new",
+                "the configured number of workers has replaced the old ones",
             )
             await all_serve(gateway, number)
             over = asyncio.Event()

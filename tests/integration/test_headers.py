@@ -24,7 +24,7 @@ GOVERNANCE = {
 }
 KEYS = {"a": {"keys": {"first": "env.KEY_A"}}}
 
-# Headers that no provider may see. Hop headers are sent one by one, because some of them are rejected together.
+# Headers that no provider may see. Hop-by-hop headers are sent one by one, because some are rejected if sent together.
 CLIENT_HEADERS = {
     "cookie": f"session={CANARY}",
     "x-api-key": VIRTUAL_KEY,
@@ -68,7 +68,7 @@ CLIENT_HEADERS = {
 }
 PASSED_ON = {"openai-beta": "assistants=v2", "idempotency-key": "id-1", "accept": "application/json"}
 SENT_ALWAYS = {"host", "user-agent", "content-type", "authorization", "content-length", "accept-encoding", "connection"}
-# Our own id of the attempt, by which the provider's bill can be compared with ours.
+# The gateway's id of the attempt, by which the provider's bill can be compared with ours.
 SENT_ALWAYS |= {"x-client-request-id"}
 
 
@@ -194,7 +194,7 @@ def test_only_listed_provider_headers_come_back(path: str, status: int, stream: 
                 assert received.headers.keys() <= allowed, received.headers
                 assert CANARY not in str(received.lines)
                 assert received.headers["x-pointsman-provider"] == "a"
-                assert len(received.lines) == len(received.headers), "a header came twice"
+                assert len(received.lines) == len(received.headers), "a header was returned twice"
                 if status == 200:
                     assert {name: received.headers.get(name) for name in PASSED_BACK} == PASSED_BACK
                     assert (received.headers.get("x-accel-buffering") == "no") is stream
@@ -205,7 +205,7 @@ def test_only_listed_provider_headers_come_back(path: str, status: int, stream: 
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500])
-def test_keys_that_a_provider_repeats_stay_secret(status: int) -> None:
+def test_provider_key_that_an_answer_quotes_stays_secret(status: int) -> None:
     async def script(peer: Peer) -> None:
         while request := await peer.request():
             key = request.partition(b"Bearer ")[2].partition(b"\r\n")[0].decode()
@@ -243,7 +243,7 @@ def test_keys_that_a_provider_repeats_stay_secret(status: int) -> None:
                         gateway.live.key_blocks.clear()
                         gateway.live.conditions.clear()
                         gateway.live.change()
-                seen += await _all_that_is_written(gateway)
+                seen += await _written_text(gateway)
                 for secret in (VIRTUAL_KEY[:-1], *PROVIDER_KEYS.values()):
                     for form in (secret, secret.replace("/", "\\/")):
                         assert form not in seen, seen[max(0, seen.find(form) - 300) : seen.find(form) + 100]
@@ -253,7 +253,7 @@ def test_keys_that_a_provider_repeats_stay_secret(status: int) -> None:
     run(main())
 
 
-async def _all_that_is_written(gateway: Gateway) -> str:
+async def _written_text(gateway: Gateway) -> str:
     """Return the request log, the metrics, and the captured logging output."""
     assert gateway.worker is not None
     await gateway.wait_for_records(1)

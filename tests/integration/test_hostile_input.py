@@ -99,11 +99,11 @@ def test_request_vectors_of_llhttp_are_answered() -> None:
     vectors = llhttp("request")
 
     async def main() -> None:
-        # They use other host names, which matter only if no key is required.
+        # The vectors have other host names, which are checked only if no key is required.
         async with _gateway(server={"allowed_hosts": []}, governance=KEYS) as gateway:
             bill = gateway.providers["a"].bill
             for vector in vectors:
-                # Unchanged, they request unknown paths; the second time they use a path that passes through.
+                # First the paths are unknown. The second time, the path is one that passes through.
                 there = _TARGET.sub(rb"\1 /v1/files \3", vector.data, count=2)
                 there = there.replace(b"\r\n", b"\r\nX-Pointsman-Provider: a\r\nContent-Type: x/y\r\n%b" % KEY_LINE, 1)
                 for data in (vector.data, there):
@@ -115,8 +115,8 @@ def test_request_vectors_of_llhttp_are_answered() -> None:
                         assert reached <= vector.messages, vector
                     if data is vector.data:
                         assert reached == 0, vector
-            asked = len(bill.entries)
-            assert asked > 10, "the vectors do not get past the gateway: the test shows nothing"
+            count = len(bill.entries)
+            assert count > 10, "too few vectors reach a provider, so that the test proves nothing"
             await _serves_still(gateway)
 
     run(main())
@@ -263,7 +263,7 @@ def test_naughty_strings_are_handled_everywhere() -> None:
                         assert received.status in expected, (text, body, received)
                         if received.status != 200:
                             received.error()
-                    assert len(provider.bill.entries) - before <= 6  # `a/…` is for the provider to judge
+                    assert len(provider.bill.entries) - before <= 6  # the provider decides on names such as `a/…`
             for number, text in enumerate(strings):
                 value = text.encode().decode("latin-1")
                 is_sendable = not re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value)

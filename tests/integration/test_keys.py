@@ -35,7 +35,7 @@ def used(gateway: Gateway) -> Counter[str]:
 PREFERRED, SPARE = {"weight": 1_000_000_000}, {"weight": 1}
 
 
-def test_a_key_is_used_for_the_models_it_serves_only() -> None:
+def test_key_is_used_only_for_models_that_it_serves() -> None:
     async def main() -> None:
         async with serving_keys(
             {"serves": ["gpt-4o*"]}, {"serves": ["text-*"]}, models={"chat": ["alpha/gpt-4o-mini", "alpha/tts-1"]}
@@ -45,16 +45,16 @@ def test_a_key_is_used_for_the_models_it_serves_only() -> None:
             body = {"model": "alpha/text-embedding-3-small", "input": "x"}
             await gateway.ask_many(20, 2, body, path="/v1/embeddings")
             assert used(gateway) == {FIRST: 20, SECOND: 20}
-            nobody = await gateway.ask(chat("alpha/omni-moderation-latest"))
-            assert nobody.status == 503
-            assert nobody.json["error"]["code"] == "no_target_available"
-            assert "no key of alpha serves" in nobody.json["error"]["message"]
+            unserved = await gateway.ask(chat("alpha/omni-moderation-latest"))
+            assert unserved.status == 503
+            assert unserved.json["error"]["code"] == "no_target_available"
+            assert "no key of alpha serves" in unserved.json["error"]["message"]
             assert sum(used(gateway).values()) == 40
 
     run(main())
 
 
-def test_rejected_key_is_replaced_and_blocked_and_tried_again_later() -> None:
+def test_rejected_key_is_blocked_and_later_retried() -> None:
     async def main() -> None:
         async with serving_keys(PREFERRED, SPARE) as gateway:
             alpha = gateway.providers["alpha"]
@@ -63,14 +63,14 @@ def test_rejected_key_is_replaced_and_blocked_and_tried_again_later() -> None:
             for answer in await gateway.ask_many(50, 1, chat()):
                 assert answer.status == 200
             assert used(gateway) == {FIRST: 1, SECOND: 50}
-            assert not gateway.live.conditions  # the provider is not to blame
+            assert not gateway.live.conditions  # this is no failure of the provider
             records = await gateway.wait_for_records(50)
             assert [attempt["key"] for attempt in records[0]["attempts"]] == ["first", "second"]
             assert records[0]["attempts"][0]["outcome"] == "upstream_credential_rejected"
             blocks = [name for name in await gateway.metrics() if name.startswith("pointsman_key_blocked_seconds")]
             assert len(blocks) == 1
             assert 'key="first"' in blocks[0]
-            # The key is repaired, and its block ends. The test moves the end, so that it need not wait.
+            # The key is valid again, and its block ends. The test moves the end of the block instead of waiting.
             alpha._key_faults[FIRST].clear()
             block = gateway.live.key_blocks["alpha", "first", None]
             assert block.until - monotonic() <= CREDENTIAL_BLOCK_S <= block.until - began_at
@@ -101,7 +101,7 @@ def test_rate_limited_key_is_blocked_until_the_stated_time() -> None:
     run(main())
 
 
-def test_a_short_limit_of_every_key_is_waited_for() -> None:
+def test_request_waits_for_short_limits_of_all_keys() -> None:
     async def main() -> None:
         async with serving_keys({}, {}) as gateway:
             alpha = gateway.providers["alpha"]
@@ -110,7 +110,7 @@ def test_a_short_limit_of_every_key_is_waited_for() -> None:
             began_at = monotonic()
             client = await gateway.connect()
             client.send(chat())
-            await until(lambda: len(alpha.bill.entries) == 2, "both keys were asked")
+            await until(lambda: len(alpha.bill.entries) == 2, "both keys were used")
             for faults in alpha._key_faults.values():
                 faults.clear()
             answer = await client.receive()
@@ -136,14 +136,14 @@ def test_long_limit_of_every_key_is_returned_to_the_client() -> None:
                 assert answer.json["error"]["code"] == "upstream_rate_limited"
                 assert 10 <= int(answer.headers["retry-after"]) <= 20
             assert first.headers["x-should-retry"] == "true"
-            assert used(gateway) == {FIRST: 1, SECOND: 1}  # the second request asked nobody
+            assert used(gateway) == {FIRST: 1, SECOND: 1}  # the second request made no attempt
             assert not gateway.live.conditions
 
     run(main())
 
 
 def test_exhausted_quota_blocks_the_key() -> None:
-    """429 with `insufficient_quota` does not end by waiting."""
+    """Waiting does not resolve a 429 with `insufficient_quota`."""
 
     async def main() -> None:
         async with serving_keys(PREFERRED, SPARE, ("insufficient_quota", "")) as gateway:

@@ -1,4 +1,4 @@
-"""Money is exact if a process is killed at any moment. The provider's bill is the oracle."""
+"""Charges are exact if a process is killed at any moment. Tests compare them with the provider's bill."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,12 @@ from integration import limits
 from integration.client import Client
 from integration.gateway import MESSAGES, Gateway, chat, run, serving, until
 from integration.governance import PRICE, bearer, governance, prices, settings, usd
-from integration.kills import WORKERS, survive_seed, wait_for_recovery
+from integration.kills import WORKERS, run_seed, wait_for_recovery
 from pointsman.simulate.bill import Entry, charge_nano
 
 RATE = 50  # requests per second
 BEFORE_S, AFTER_S = 1.5, 1.5
-MESSAGES_EACH = len(MESSAGES)  # of a chat: its overhead is estimated at one token more than billed
+MESSAGES_EACH = len(MESSAGES)  # of a chat; its overhead is estimated at one token more than billed
 
 
 class Traffic:
@@ -37,24 +37,24 @@ class Traffic:
         self.in_flight = 0
 
     async def run(self, for_s: float) -> None:
-        asks: list[asyncio.Task[None]] = []
+        tasks: list[asyncio.Task[None]] = []
         for _ in range(int(for_s * RATE)):
-            asks.append(asyncio.create_task(self._ask()))
+            tasks.append(asyncio.create_task(self._ask()))
             await asyncio.sleep(1 / RATE)
-        await asyncio.gather(*asks)
+        await asyncio.gather(*tasks)
 
     async def _ask(self) -> None:
-        kind = self.dice.choice(["whole", "whole", "stream", "stream", "left"])
+        kind = self.dice.choice(["whole", "whole", "stream", "stream", "cancelled"])
         try:
             client = await Client.connect(self.gateway.port)
         except OSError:
             return
         self.in_flight += 1
         client.send(chat(stream=kind != "whole", max_tokens=60), headers=bearer("me"))
-        if kind == "left":
+        if kind == "cancelled":
             await asyncio.sleep(self.dice.random() * 0.2)
             client.reset()
-            await asyncio.sleep(0.5)  # until the gateway knows
+            await asyncio.sleep(0.5)  # the gateway detects the disconnect meanwhile
         else:
             answer = await client.receive()
             self.statuses.append(answer.status if answer.ended == "complete" else 0)
@@ -77,30 +77,29 @@ def stored(gateway: Gateway) -> tuple[dict[str, dict[str, Any]], dict[str, int],
     return attempts, unsettled, total
 
 
-async def wait_for_store(gateway: Gateway, says: str) -> None:
-    """Wait until control runs and reports a working store."""
+async def wait_for_store(gateway: Gateway, state: str) -> None:
+    """Wait until control runs and reports a state of the store that begins with `state`."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             with contextlib.suppress(OSError, ValueError, KeyError):
-                if (await gateway.admin("/api/v1/status")).json["store"].startswith(says):
+                if (await gateway.admin("/api/v1/status")).json["store"].startswith(state):
                     return
             await asyncio.sleep(0.05)
 
 
 async def kill(gateway: Gateway, name: str) -> None:
-    """Kill the process `name`. A supervisor is started again, in the operator's place; so is a gateway that is told to
-    end."""
+    """Kill the process `name`. Restart a supervisor or a whole gateway that ended, as an operator would."""
     assert gateway.process is not None
     if name in gateway.children:
         os.kill(gateway.children[name], signal.SIGKILL)
         return
-    gateway.process.send_signal(signal.SIGTERM if name == "all, gently" else signal.SIGKILL)
+    gateway.process.send_signal(signal.SIGTERM if name == "all, by SIGTERM" else signal.SIGKILL)
     await gateway.process.wait()
     await gateway.start()
 
 
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 200))])
-def test_kill_at_any_moment_loses_and_doubles_no_charge(seed: int) -> None:
+def test_kill_at_any_moment_neither_loses_nor_doubles_charges(seed: int) -> None:
     dice = random.Random(seed)
 
     async def main() -> None:
@@ -122,7 +121,7 @@ def test_kill_at_any_moment_loses_and_doubles_no_charge(seed: int) -> None:
             running = asyncio.create_task(traffic.run(BEFORE_S + AFTER_S))
             await asyncio.sleep(BEFORE_S * dice.random())
             # Each event in turn, so that none is omitted by chance.
-            name = ["worker 0", "control", "supervisor", "all, gently", "admin"][seed % 5]
+            name = ["worker 0", "control", "supervisor", "all, by SIGTERM", "admin"][seed % 5]
             in_flight = traffic.in_flight
             await kill(gateway, name)
             await wait_for_recovery(gateway)
@@ -135,8 +134,8 @@ def test_kill_at_any_moment_loses_and_doubles_no_charge(seed: int) -> None:
             elif name in gateway.children:
                 assert traffic.statuses.count(200) >= len(traffic.statuses) - in_flight
             unsettled = stored(gateway)[1]
-            said = f"{name}: {len(entries)} attempts, {in_flight} in flight, {len(unsettled)} without an outcome"
-            print(f"{said}; answers by status: {dict(Counter(traffic.statuses))}")
+            summary = f"{name}: {len(entries)} attempts, {in_flight} in flight, {len(unsettled)} without an outcome"
+            print(f"{summary}; answers by status: {dict(Counter(traffic.statuses))}")
             assert any("killed by SIGKILL" in line for line in gateway.stderr) == (name in gateway.children)
             await limits.spend_to_the_limit(gateway)
 
@@ -145,9 +144,9 @@ def test_kill_at_any_moment_loses_and_doubles_no_charge(seed: int) -> None:
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 60))])
-def test_a_limit_holds_over_kills_and_upgrades_in_any_order(seed: int, store: str) -> None:
-    """All of the limit can be spent."""
-    print(run(survive_seed(seed, store)))
+def test_limit_holds_over_kills_and_upgrades_in_any_order(seed: int, store: str) -> None:
+    """The limit can be used up, and is never exceeded."""
+    print(run(run_seed(seed, store)))
 
 
 def test_control_process_waits_for_the_previous_one_to_end() -> None:
@@ -167,7 +166,7 @@ def test_control_process_waits_for_the_previous_one_to_end() -> None:
             with (gateway.config_file.parent / "data" / "control.lock").open("r+b") as lock:
                 await kill(gateway, "control")
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                await until(lambda: "control" in gateway.children, "control is started again")
+                await until(lambda: "control" in gateway.children, "control is restarted")
                 for name in ("free", "me"):
                     assert (await gateway.ask(chat(), headers=bearer(name))).status == 200
                 await wait_for_store(gateway, "another control process still uses")
@@ -178,8 +177,8 @@ def test_control_process_waits_for_the_previous_one_to_end() -> None:
 
 async def bill_entries(gateway: Gateway) -> dict[str, Entry]:
     """Return the providers' work by the id of the attempt, after all of it has ended."""
-    bills = [one.bill for one in gateway.providers.values()]
-    await until(lambda: all(entry.outcome != "open" for bill in bills for entry in bill.entries), "all is over")
+    bills = [provider.bill for provider in gateway.providers.values()]
+    await until(lambda: all(entry.outcome != "open" for bill in bills for entry in bill.entries), "no entry is open")
     entries = {entry.attempt_id or "": entry for bill in bills for entry in bill.entries}
     assert len(entries) == sum(len(bill.entries) for bill in bills), "an attempt was sent twice"
     return entries
@@ -208,7 +207,7 @@ def check(
         charged, source = attempts[name]["cost_nano"], attempts[name]["usage_source"]
         if name in unsettled:
             assert unsettled[name] == charged >= entry.charged_nano
-        elif source == "estimated":  # nobody said what it used
+        elif source == "estimated":  # the provider reported no usage
             check_counted(attempts[name], entry)
         else:
             assert charged == entry.charged_nano, (name, entry, attempts[name])

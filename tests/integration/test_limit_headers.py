@@ -1,4 +1,4 @@
-"""With `server.limit_headers`, answers report the rest of a virtual key's limits."""
+"""With `server.limit_headers`, answers report the remainders of a virtual key's limits."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ LIMITED: dict[str, Any] = {
 DURATION = re.compile(r"(?:\d+h)?(?:\d+m)?\d+s")
 
 
-def scene(workers: int, **server: Any) -> AbstractAsyncContextManager[Gateway]:
+def limited(workers: int, **server: Any) -> AbstractAsyncContextManager[Gateway]:
     return serving(
         as_process=True,
         providers={"alpha": settings(output_tokens=37.0)},
@@ -35,15 +35,15 @@ def scene(workers: int, **server: Any) -> AbstractAsyncContextManager[Gateway]:
     )
 
 
-def told(headers: dict[str, str]) -> dict[str, str]:
+def limit_headers(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if "ratelimit" in name or "remaining" in name}
 
 
 def test_single_worker_reports_exact_remainders() -> None:
     async def main() -> None:
-        async with scene(1, limit_headers=True) as gateway:
+        async with limited(1, limit_headers=True) as gateway:
             answer = await gateway.ask(BODY, headers=bearer("me"))
-            headers, spent = told(answer.headers), gateway.providers["alpha"].bill.totals().charged_nano
+            headers, spent = limit_headers(answer.headers), gateway.providers["alpha"].bill.totals().charged_nano
             resets = {name: headers.pop(name) for name in list(headers) if "reset" in name}
             assert all(DURATION.fullmatch(text) for text in resets.values()), resets
             assert resets.keys() == {"x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"}
@@ -58,25 +58,25 @@ def test_single_worker_reports_exact_remainders() -> None:
             assert streamed.headers["x-ratelimit-remaining-requests"] == str(REQUESTS - 2)
             wrong = await gateway.ask(chat("no-such-model"), headers=bearer("me"))
             assert (wrong.status, wrong.headers["x-ratelimit-remaining-requests"]) == (404, str(REQUESTS - 2))
-            assert told((await gateway.ask(BODY, headers=bearer("free"))).headers) == {}
+            assert limit_headers((await gateway.ask(BODY, headers=bearer("free"))).headers) == {}
 
     run(main())
 
 
 def test_two_workers_soon_report_the_spending_of_both() -> None:
     async def main() -> None:
-        async with scene(2, limit_headers=True) as gateway, asyncio.timeout(PATIENCE_S):
+        async with limited(2, limit_headers=True) as gateway, asyncio.timeout(PATIENCE_S):
             bill, kept = gateway.providers["alpha"].bill, await gateway.connect()
-            for count in range(1, 9):  # on separate connections, so that each worker gets some
+            for count in range(1, 9):  # on separate connections, so that each worker serves some
                 answer = await gateway.ask(BODY, headers=bearer("me"))
                 left = answer.headers.get("x-ratelimit-remaining-requests")
-                if left is not None:  # the first answers of a worker may come before it knows the rest
-                    assert REQUESTS - count <= int(left) < REQUESTS, "others' requests are not known at once"
-            while True:  # on one connection, so one worker, which asks control once a second
+                if left is not None:  # the first answers of a worker may come before it knows the remainder
+                    assert REQUESTS - count <= int(left) < REQUESTS, "the reported remainder is out of bounds"
+            while True:  # on one connection, so by one worker, which asks control once a second
                 answer = await kept.ask(BODY, headers=bearer("me"))
                 if answer.headers.get("x-ratelimit-remaining-requests") == str(REQUESTS - len(bill.entries)):
                     break
-                assert answer.status == 200, "it never told what both have spent"
+                assert answer.status == 200, "no answer reported the spending of both workers"
                 await asyncio.sleep(1.1)
             assert answer.status == 200
             await kept.close()
@@ -94,8 +94,8 @@ def test_two_workers_soon_report_the_spending_of_both() -> None:
 @pytest.mark.parametrize("server", [{}, {"limit_headers": False}])
 def test_limit_headers_are_off_by_default(server: dict[str, Any]) -> None:
     async def main() -> None:
-        async with scene(1, **server) as gateway:
+        async with limited(1, **server) as gateway:
             answer = await gateway.ask(BODY, headers=bearer("me"))
-            assert (answer.status, told(answer.headers)) == (200, {})
+            assert (answer.status, limit_headers(answer.headers)) == (200, {})
 
     run(main())

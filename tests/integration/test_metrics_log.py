@@ -1,4 +1,4 @@
-"""The request log and the metrics agree with the providers' bills, and their loss stops no request."""
+"""The request log and the metrics agree with the providers' bills, and a failing log stops no request."""
 
 import asyncio
 import contextlib
@@ -161,7 +161,7 @@ def test_metrics_page_is_readable_by_prometheus() -> None:
         async with serving(
             providers={"a": settings}, models={"chat": ["a/sim-1"]}, server={"workers": 2}, as_process=True
         ) as gateway:
-            for _ in range(10):  # so that either worker has its part
+            for _ in range(10):  # so that each worker serves some
                 await gateway.ask(msgspec.json.decode(chat()))
             await gateway.ask(msgspec.json.decode(chat(model='a/new\nline "quoted" back\\slash')))
             text = (await _console(gateway, "/metrics")).body.decode()
@@ -170,7 +170,7 @@ def test_metrics_page_is_readable_by_prometheus() -> None:
                 if line.startswith("# TYPE "):
                     _, _, name, kind = line.split(" ")
                     assert kind in {"counter", "gauge", "histogram"}
-                    assert name not in typed, f"{name} comes twice"
+                    assert name not in typed, f"{name} occurs twice"
                     typed.add(name)
                 elif not line.startswith("# HELP "):
                     name = line.partition("{")[0].partition(" ")[0]
@@ -184,16 +184,16 @@ def test_metrics_page_is_readable_by_prometheus() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("what", ["a full disk", "a closed pipe", "a pipe nobody reads"])
-def test_unwritable_log_stops_no_request(what: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("target", ["a full disk", "a closed pipe", "a pipe without a reader"])
+def test_unwritable_log_stops_no_request(target: str, caplog: pytest.LogCaptureFixture) -> None:
     reader = -1
-    if what == "a full disk":
+    if target == "a full disk":
         if not Path("/dev/full").exists():
             pytest.skip("there is no /dev/full here")
         log = os.open("/dev/full", os.O_WRONLY)
     else:
         reader, log = os.pipe()
-        if what == "a closed pipe":
+        if target == "a closed pipe":
             os.close(reader)
 
     async def main() -> None:
@@ -204,13 +204,13 @@ def test_unwritable_log_stops_no_request(what: str, caplog: pytest.LogCaptureFix
             await worker.start()
             url = f"http://127.0.0.1:{worker.plane.server.port}"
             async with connect(url) as wire, asyncio.timeout(PATIENCE_S):
-                for _ in range(400):  # more than a pipe holds
+                for _ in range(400):  # more than a pipe buffers
                     assert (await wire.ask("POST", CHAT, chat())).status == 200
-                if what != "a pipe nobody reads":
+                if target != "a pipe without a reader":
                     await until(lambda: "log cannot be written" in caplog.text, "the error is reported")
                     assert samples(worker.metrics())["pointsman_log_dropped_total"] > 0
                 assert (await wire.ask("POST", CHAT, chat())).status == 200
-            if what == "a pipe nobody reads":
+            if target == "a pipe without a reader":
                 os.set_blocking(reader, False)
                 await asyncio.get_running_loop().run_in_executor(None, _read_all, reader)
             await worker.stop()
@@ -219,7 +219,7 @@ def test_unwritable_log_stops_no_request(what: str, caplog: pytest.LogCaptureFix
         run(main())
     finally:
         os.close(log)
-        if what == "a pipe nobody reads":
+        if target == "a pipe without a reader":
             os.close(reader)
 
 
@@ -256,7 +256,7 @@ def test_process_continues_without_standard_output() -> None:
             text = (await draining).decode()
             assert "the request log cannot be written" in text
             assert "Traceback" not in text
-            assert text.count("the request log cannot be written") <= 10, "every batch is reported anew"
+            assert text.count("the request log cannot be written") <= 10, "the error is reported for every batch"
 
     run(main())
 

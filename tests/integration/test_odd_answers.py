@@ -46,7 +46,7 @@ def answer(head: bytes, body: bytes) -> bytes:
 
 
 async def ask_before(first: bytes, body: dict[str, Any], path: str = "/v1/chat/completions") -> tuple[Any, Any]:
-    """Return the client's answer and the record, if one provider sends `first` and the next one is healthy."""
+    """Return the client's answer and the record, if the first provider sends `first` and the second one is healthy."""
 
     async def odd(peer: Peer) -> None:
         while await peer.request():
@@ -100,7 +100,7 @@ def test_answer_without_content_fails_over(name: str, stream: bool) -> None:
         b'data: {"type":"response.created"}\n\n',
     ],
 )
-def test_a_response_that_fails_before_any_output_fails_over(sent: bytes) -> None:
+def test_response_that_fails_before_any_output_fails_over(sent: bytes) -> None:
     body = {"model": "chat", "input": "x", "stream": True, "store": False}
     received, record = run(ask_before(answer(SSE, sent), body, "/v1/responses"))
     assert (received.status, received.headers["x-pointsman-provider"]) == (200, "b")
@@ -113,7 +113,7 @@ def serving_of(fake: FakeOrigin) -> Any:
 
 
 @pytest.mark.parametrize("heartbeat", [b"", b": beat\n\n", b"data:\n\n"])
-def test_a_stream_that_has_finished_ends_soon_though_its_provider_does_not_close(heartbeat: bytes) -> None:
+def test_finished_stream_ends_soon_if_its_provider_does_not_close(heartbeat: bytes) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         sent = HELLO + STOP
@@ -129,7 +129,7 @@ def test_a_stream_that_has_finished_ends_soon_though_its_provider_does_not_close
             received = await gateway.ask(chat("a/m", stream=True))
             assert received.ended == "complete"
             assert received.body.endswith(DONE)
-            assert 1.5 < monotonic() - began_at < 40, "the stall limit is 60 s"
+            assert 1.5 < monotonic() - began_at < 40, "the finished stream waited for its stall limit of 60 s"
             (record,) = await gateway.wait_for_records(1)
             assert record["attempts"][0]["outcome"] == "ok"
             await fake.stop()

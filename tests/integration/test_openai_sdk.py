@@ -123,8 +123,8 @@ def test_streamed_chat(kind: Kind, wants_usage: bool | None, fault: str | None) 
 
     async def scenario(client: Any) -> None:
         chunks = await chunks_of(await have(client.chat.completions.create(**chat(stream=True), **options)))
-        said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-        assert len(said.split()) == 20
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert len(text.split()) == 20
         usages = [chunk.usage for chunk in chunks if chunk.usage is not None]
         assert [usage.completion_tokens for usage in usages] == ([20] if wants_usage else [])
         assert all(chunk.choices for chunk in chunks) is not bool(wants_usage)
@@ -184,9 +184,9 @@ def test_vision_and_logprobs(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
         seen = await have(client.chat.completions.create(model="chat", messages=[{"role": "user", "content": parts}]))
         assert seen.usage.prompt_tokens > 85
-        likely = await have(client.chat.completions.create(**chat(logprobs=True, top_logprobs=1)))
-        assert len(likely.choices[0].logprobs.content) == 20
-        assert likely.choices[0].logprobs.content[0].top_logprobs[0].logprob == -0.1
+        completion = await have(client.chat.completions.create(**chat(logprobs=True, top_logprobs=1)))
+        assert len(completion.choices[0].logprobs.content) == 20
+        assert completion.choices[0].logprobs.content[0].top_logprobs[0].logprob == -0.1
 
     use(kind, scenario)
 
@@ -200,10 +200,10 @@ def test_embeddings_and_completions(kind: Kind) -> None:
             assert len(answer.data) == 2
         default = await have(client.embeddings.create(model=model, input="one"))  # the SDK asks for base64 and decodes
         assert isinstance(default.data[0].embedding[0], float)
-        asked = {"model": "alpha/gpt-3.5-turbo-instruct", "prompt": "Say", "max_tokens": 20}
-        whole = await have(client.completions.create(**asked))
+        fields = {"model": "alpha/gpt-3.5-turbo-instruct", "prompt": "Say", "max_tokens": 20}
+        whole = await have(client.completions.create(**fields))
         assert len(whole.choices[0].text.split()) == 20
-        chunks = await chunks_of(await have(client.completions.create(**asked, stream=True)))
+        chunks = await chunks_of(await have(client.completions.create(**fields, stream=True)))
         assert len("".join(chunk.choices[0].text for chunk in chunks if chunk.choices).split()) == 20
 
     use(kind, scenario)
@@ -217,15 +217,15 @@ def test_models(kind: Kind) -> None:
             model = await have(client.models.retrieve(name))
             assert (model.id, model.owned_by, model.object) == (name, "alpha", "model")
         with pytest.raises(openai.NotFoundError):
-            await have(client.models.retrieve("nobody"))
+            await have(client.models.retrieve("unknown"))
 
     use(kind, scenario)
 
 
 def test_moderations_and_images(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
-        judged = await have(client.moderations.create(model="alpha/omni-moderation-latest", input="Hello"))
-        assert judged.results[0].flagged in (False, True)
+        moderation = await have(client.moderations.create(model="alpha/omni-moderation-latest", input="Hello"))
+        assert moderation.results[0].flagged in (False, True)
         drawn = await have(client.images.generate(model="alpha/gpt-image-1", prompt="A train", n=2))
         assert len(drawn.data) == 2
         assert drawn.data[0].b64_json.startswith("iVBOR")
@@ -258,8 +258,8 @@ def test_files(kind: Kind) -> None:
         assert [file.id for file in listed.data] == [stored.id]
         read = await have(client.files.content(stored.id))
         assert read.content == content
-        gone = await have(client.files.delete(stored.id))
-        assert gone.deleted
+        deleted = await have(client.files.delete(stored.id))
+        assert deleted.deleted
         with pytest.raises(openai.NotFoundError):
             await have(client.files.retrieve(stored.id))
 
@@ -283,12 +283,12 @@ def test_file_requires_a_provider_header_with_several_providers(kind: Kind) -> N
 
 def test_audio(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
-        spoken = await have(client.audio.speech.create(model="alpha/tts-1", voice="alloy", input="Mind the gap"))
-        assert len(spoken.content) == 12 * 256
-        heard = await have(
-            client.audio.transcriptions.create(model="alpha/whisper-1", file=("speech.mp3", spoken.content))
+        speech = await have(client.audio.speech.create(model="alpha/tts-1", voice="alloy", input="Mind the gap"))
+        assert len(speech.content) == 12 * 256
+        transcription = await have(
+            client.audio.transcriptions.create(model="alpha/whisper-1", file=("speech.mp3", speech.content))
         )
-        assert heard.text == f"{12 * 256} bytes of audio."
+        assert transcription.text == f"{12 * 256} bytes of audio."
 
     use(kind, scenario)
 
@@ -297,7 +297,7 @@ def test_audio(kind: Kind) -> None:
 ERRORS: list[tuple[str | None, dict[str, Any], type[openai.APIStatusError], int, str]] = [
     (None, {"temperature": 9}, openai.BadRequestError, 400, "invalid_type"),
     (None, {"messages": []}, openai.BadRequestError, 400, "invalid_request"),
-    (None, {"model": "nobody"}, openai.NotFoundError, 404, "model_not_found"),
+    (None, {"model": "unknown"}, openai.NotFoundError, 404, "model_not_found"),
     ("context_length", {}, openai.BadRequestError, 400, "context_length_exceeded"),
     ("status=401", {}, openai.InternalServerError, 502, "upstream_credential_rejected"),
     ("rate_limit=20", {}, openai.RateLimitError, 429, "upstream_rate_limited"),
@@ -327,7 +327,7 @@ def test_exceptions(
     use(kind, scenario, fault, max_retries=0, routing={"max_attempts": 2})
 
 
-def test_an_unknown_key_is_an_authentication_error(kind: Kind) -> None:
+def test_unknown_key_is_an_authentication_error(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
         with pytest.raises(openai.AuthenticationError) as caught:
             await have(client.chat.completions.create(**chat()))
@@ -353,9 +353,9 @@ def test_timeouts(kind: Kind) -> None:
         with pytest.raises(openai.APITimeoutError):
             await have(client.chat.completions.create(**chat()))
         patient = client.with_options(timeout=PATIENCE_S)
-        hasty = {"x-pointsman-timeout-ms": "200"}
+        short_timeout = {"x-pointsman-timeout-ms": "200"}
         with pytest.raises(openai.InternalServerError) as caught:
-            await have(patient.chat.completions.create(**chat(), extra_headers=hasty))
+            await have(patient.chat.completions.create(**chat(), extra_headers=short_timeout))
         assert caught.value.status_code == 504
 
     use(kind, scenario, "hang", max_retries=0, timeout=0.3)

@@ -32,7 +32,7 @@ FILE = (
 AT_A = {"x-pointsman-provider": "a"}
 
 # The creation of one object of each kind: the path and the body.
-MAKING: dict[str, tuple[str, Any]] = {
+CREATIONS: dict[str, tuple[str, Any]] = {
     "assistants": ("/assistants", {"name": "helper"}),
     "audio/voice_consents": ("/audio/voice_consents", FILE),
     "audio/voices": ("/audio/voices", FILE),
@@ -50,7 +50,7 @@ MAKING: dict[str, tuple[str, Any]] = {
     "videos/characters": ("/videos/characters", FILE),
 }
 # The calls on an object: the method and the path after its id, as in OpenAI's API description.
-DOING: dict[str, tuple[tuple[str, str], ...]] = {
+CALLS: dict[str, tuple[tuple[str, str], ...]] = {
     "assistants": (("GET", ""), ("POST", ""), ("DELETE", "")),
     "audio/voice_consents": (("GET", ""), ("POST", ""), ("DELETE", "")),
     "audio/voices": (("GET", ""), ("DELETE", "")),
@@ -109,8 +109,8 @@ async def call(gateway: Gateway, who: str, method: str, path: str, body: Any = N
     return await ask(gateway.base_url, method, "/v1" + path, data, {**bearer(who), **form, **headers})
 
 
-async def make(gateway: Gateway, who: str, kind: str, **headers: str) -> str:
-    path, body = MAKING[kind]
+async def create(gateway: Gateway, who: str, kind: str, **headers: str) -> str:
+    path, body = CREATIONS[kind]
     received = await call(gateway, who, "POST", path, body, **(AT_A | headers))
     assert received.status == 200, (kind, received)
     return str(received.json()["id"])
@@ -130,23 +130,23 @@ def is_absent(received: Received) -> bool:
 
 
 def test_table_equals_that_of_the_gateway() -> None:
-    assert set(MAKING) == set(DOING) == COLLECTIONS.keys() - {"fine_tuning/checkpoints"}
+    assert set(CREATIONS) == set(CALLS) == COLLECTIONS.keys() - {"fine_tuning/checkpoints"}
 
 
-@pytest.mark.parametrize("kind", sorted(MAKING))
+@pytest.mark.parametrize("kind", sorted(CREATIONS))
 def test_objects_of_one_team_are_invisible_to_another(kind: str) -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS, governance=RULES) as gateway:
-            name = await make(gateway, "red", kind)
+            name = await create(gateway, "red", kind)
             before = sent(gateway)
-            for method, below in DOING[kind]:
+            for method, below in CALLS[kind]:
                 for other in ("blue", "alone"):
                     for headers in ({}, AT_A, {"x-pointsman-provider": "b"}):
                         received = await call(gateway, other, method, f"/{kind}/{name}{below}", **headers)
                         assert is_absent(received), (method, below, other, received)
                         assert name in str(received.body) or method == "HEAD"
             assert sent(gateway) == before
-            for method, below in DOING[kind]:  # the other key of the team, without a header: pinned
+            for method, below in CALLS[kind]:  # the other key of the team, without a header: pinned
                 if method == "HEAD":  # the simulated provider has none
                     continue
                 received = await call(
@@ -154,7 +154,7 @@ def test_objects_of_one_team_are_invisible_to_another(kind: str) -> None:
                 )
                 assert received.status == 200, (method, below, received)
                 assert received.headers["x-pointsman-provider"] == "a"
-            if ("DELETE", "") in DOING[kind]:
+            if ("DELETE", "") in CALLS[kind]:
                 assert is_absent(await call(gateway, "red", "GET", f"/{kind}/{name}"))
 
     run(main())
@@ -167,7 +167,7 @@ def test_lists_contain_only_owned_objects(kind: str) -> None:
             made: dict[str, list[str]] = {"red": [], "blue": [], "alone": []}
             for number in range(12):
                 who = ("red", "red", "red", "blue")[number % 4]
-                made[who].append(await make(gateway, who, kind))
+                made[who].append(await create(gateway, who, kind))
             for who, own in (*made.items(), ("red2", made["red"])):
                 listed: Any = (await call(gateway, who, "GET", f"/{kind}")).json()
                 assert [one["id"] for one in listed["data"]] == own
@@ -219,7 +219,7 @@ def bodies(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_ids_in_bodies_are_checked_at_every_place() -> None:
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS, governance=RULES) as gateway:
-            name = await make(gateway, "red", "files")
+            name = await create(gateway, "red", "files")
             before, count = sent(gateway), 0
             for path, body in bodies(name):
                 text = json.dumps(body)
@@ -238,7 +238,7 @@ def test_ids_in_bodies_are_checked_at_every_place() -> None:
 def test_ids_in_client_data_are_ignored() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES) as gateway:
-            name = await make(gateway, "red", "files")
+            name = await create(gateway, "red", "files")
             tool = {
                 "type": "function",
                 "name": "f",
@@ -317,10 +317,10 @@ def test_side_products_belong_to_the_same_owner() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES) as gateway:
             batch = (await call(gateway, "red", "POST", "/batches", {"endpoint": "/v1/embeddings"})).json()
-            upload = await make(gateway, "red", "uploads")
+            upload = await create(gateway, "red", "uploads")
             whole: Any = (await call(gateway, "red", "POST", f"/uploads/{upload}/complete", {"part_ids": ["p"]})).json()
             started = (await call(gateway, "red", "POST", "/threads/runs", {"thread": {}})).json()
-            remixed = f"/videos/{await make(gateway, 'red', 'videos')}/remix"
+            remixed = f"/videos/{await create(gateway, 'red', 'videos')}/remix"
             video = (await call(gateway, "red", "POST", remixed, {"prompt": "y"})).json()
             for path in (
                 f"/files/{batch['output_file_id']}/content",
@@ -338,7 +338,7 @@ def test_evals_over_a_whole_account_are_rejected() -> None:
     async def main() -> None:
         for rules, status in ((RULES, 400), ({"require_key": False}, 200)):
             async with serving(providers={"a": Settings()}, governance=rules) as gateway:
-                name = await make(gateway, "red", "evals")
+                name = await create(gateway, "red", "evals")
                 for kind in ("stored_completions", "responses"):
                     body: dict[str, Any] = {"data_source": {"type": "x", "source": {"type": kind}}}
                     received = await call(gateway, "red", "POST", f"/evals/{name}/runs", body)
@@ -368,13 +368,13 @@ def test_forms_may_name_only_owned_objects() -> None:
 
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES) as gateway:
-            box = await make(gateway, "blue", "containers")
+            box = await create(gateway, "blue", "containers")
             for path, field, kind in (
                 (f"/containers/{box}/files", b"file_id", "files"),
                 ("/audio/voices", b"consent", "audio/voice_consents"),
                 ("/videos/edits", b"video[id]", "videos"),
             ):
-                mine, theirs = await make(gateway, "blue", kind), await make(gateway, "red", kind)
+                mine, theirs = await create(gateway, "blue", kind), await create(gateway, "red", kind)
                 before = sent(gateway)
                 received = await call(gateway, "blue", "POST", path, form % (field, theirs.encode()))
                 assert is_absent(received), received
@@ -398,7 +398,7 @@ def test_path_without_an_id_goes_to_the_default_provider() -> None:
         async with serving(providers=TWO, governance=RULES, server={"default_provider": "b"}) as gateway:
             received = await call(gateway, "red", "POST", "/files", FILE)
             assert (received.status, received.headers["x-pointsman-provider"]) == (200, "b")
-            name = await make(gateway, "red", "files")  # at a, by its header
+            name = await create(gateway, "red", "files")  # at a, by its header
             received = await call(gateway, "red", "GET", f"/files/{name}")
             assert (received.status, received.headers["x-pointsman-provider"]) == (200, "a")
 
@@ -410,8 +410,8 @@ def test_object_at_a_removed_provider_is_a_clear_error() -> None:
         models, routing = {**MODELS, "only": ["b/gpt-4o"]}, {"max_attempts": 1}
         async with serving(providers=TWO, models=models, governance=RULES, routing=routing) as gateway:
             file, other = (
-                await make(gateway, "red", "files"),
-                await make(gateway, "red", "files", **{"x-pointsman-provider": "b"}),
+                await create(gateway, "red", "files"),
+                await create(gateway, "red", "files", **{"x-pointsman-provider": "b"}),
             )
             received = await call(gateway, "red", "GET", f"/files/{file}", **{"x-pointsman-provider": "b"})
             assert (received.status, "stored at provider 'a'" in str(received.error()["message"])) == (400, True)
@@ -444,7 +444,7 @@ def test_unused_owners_expire() -> None:
     async def main() -> None:
         routing = {"state_days": 1.0 / 86_400}
         async with serving(providers={"a": Settings()}, governance=RULES, routing=routing) as gateway:
-            name = await make(gateway, "red", "files")
+            name = await create(gateway, "red", "files")
             await asyncio.sleep(1.1)
             assert is_absent(await call(gateway, "red", "GET", f"/files/{name}"))
 
@@ -480,7 +480,7 @@ def test_owners_are_known_to_every_worker_and_after_every_death() -> None:
                 pids = [gateway.children[name] for name in victims]
                 for pid in pids:
                     os.kill(pid, signal.SIGKILL)
-                await until(partial(_are_replaced, gateway, pids), "all are back")
+                await until(partial(_are_replaced, gateway, pids), "all processes are restarted")
                 await _serves(gateway)
                 await check()
             assert gateway.process is not None
@@ -512,7 +512,7 @@ async def _serves(gateway: Gateway) -> None:
             good = good + 1 if received is not None and is_absent(received) else 0
 
 
-def test_a_stream_is_known_before_its_worker_dies() -> None:
+def test_stream_is_known_before_its_worker_dies() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES, as_process=True) as gateway:
             body = json.dumps({"model": "a/gpt-4o", "input": "x", "stream": True}).encode()
@@ -536,7 +536,7 @@ def test_a_stream_is_known_before_its_worker_dies() -> None:
 def test_without_control_only_known_objects_are_served() -> None:
     async def main() -> None:
         async with serving(providers={"a": Settings()}, governance=RULES, as_process=True) as gateway:
-            name = await make(gateway, "red", "files")
+            name = await create(gateway, "red", "files")
             control = gateway.children["control"]
             freeze(control)
             try:
@@ -567,7 +567,7 @@ def test_upgrade_keeps_all_owners() -> None:
             gateway.process.send_signal(signal.SIGUSR2)
             await until(
                 lambda: len(gateway.children) == 3 and not before & set(gateway.children.values()),
-                "all processes are new",
+                "all processes are replaced",
             )
             await _serves(gateway)
             for name, first in made.items():

@@ -57,7 +57,7 @@ def test_json_paths_get_the_providers_name_for_the_model() -> None:
     run(main())
 
 
-def test_form_names_its_model_before_or_after_the_file_or_its_provider_in_a_header() -> None:
+def test_form_is_routed_by_its_model_or_by_a_header() -> None:
     audio = random.Random(1).randbytes(100_000)
     file = ("file", audio, "a.wav")
     model = ("model", b"ears", None)
@@ -81,7 +81,7 @@ def test_form_names_its_model_before_or_after_the_file_or_its_provider_in_a_head
                 assert (received.status, received.headers["x-pointsman-provider"]) == (status, "b")
                 assert gateway.providers["b"].requests[-1].body == form(file, theirs)
 
-            asked = len(a.bill.entries)
+            count = len(a.bill.entries)
             received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(file, rest), FORM)
             assert received.status == 400
             error = received.error()
@@ -91,7 +91,7 @@ def test_form_names_its_model_before_or_after_the_file_or_its_provider_in_a_head
             assert (received.status, received.error()["param"]) == (400, "model")
             received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(("model", b"no", None), file), FORM)
             assert (received.status, received.error()["code"]) == (404, "model_not_found")
-            assert len(a.bill.entries) == asked
+            assert len(a.bill.entries) == count
 
     run(main())
 
@@ -114,7 +114,7 @@ def test_form_reaches_the_provider_with_the_decided_model() -> None:
             assert (received.status, received.error()["param"]) == (400, "model")
             assert not any(one.bill.entries for one in gateway.providers.values())
             records = await gateway.wait_for_records(13)
-            # Only forms that were corrupted after their beginning had started, and that is the client's fault.
+            # Only forms that were corrupted after their beginning were started. Their failure is the client's fault.
             assert [bool(record.get("attempts")) for record in records] == 2 * [*5 * [False], True] + [True]
             assert {record["attempts"][0]["outcome"] for record in records[5:6]} == {"invalid_request"}
             received = await ask(gateway.base_url, "POST", TRANSCRIPTIONS, form(model, long), FORM)
@@ -123,7 +123,7 @@ def test_form_reaches_the_provider_with_the_decided_model() -> None:
     run(main())
 
 
-def test_rights_and_prices_hold_for_the_model_of_a_form_whose_provider_is_named_by_a_header() -> None:
+def test_rights_and_prices_hold_for_forms_with_a_provider_header() -> None:
     file = ("file", b"sound", "a.wav")
     keys: dict[str, dict[str, Any]] = {
         "named": {"allow_models": ["whisper-1"]},
@@ -182,7 +182,11 @@ def test_requested_images_of_a_form_are_reserved() -> None:
     async def main() -> None:
         async with serving(providers=TWO, governance=rules, pricing=pricing) as gateway:
             headers = {**FORM, **bearer("poor"), "x-pointsman-provider": "a"}
-            for count, status in ((b"3", 402), (b"2", 404), (b"two", 400)):  # 404 is the provider's, which makes none
+            for count, status in (
+                (b"3", 402),
+                (b"2", 404),
+                (b"two", 400),
+            ):  # 404 is the answer of the simulated provider, which has no such path
                 body = form(image, ("n", count, None), model)
                 received = await ask(gateway.base_url, "POST", "/v1/images/edits", body, headers)
                 assert received.status == status, received
@@ -233,9 +237,9 @@ def test_files_are_stored_read_and_deleted_with_one_key() -> None:
                     head = await wire.ask("HEAD", f"/v1/files/{name}", headers=at_a)
                     assert head.body == b""
                     assert (await wire.ask("DELETE", f"/v1/files/{name}", headers=at_a)).json()["deleted"] is True
-                    gone = await wire.ask("GET", f"/v1/files/{name}", headers=at_a)
-                    assert gone.status == 404
-                    assert name in gone.body.decode()
+                    missing = await wire.ask("GET", f"/v1/files/{name}", headers=at_a)
+                    assert missing.status == 404
+                    assert name in missing.body.decode()
             assert len({entry.key for entry in gateway.providers["a"].bill.entries}) == 1
 
     run(main())
@@ -317,7 +321,7 @@ def test_responses_are_streamed_immediately() -> None:
                 async for piece in wire.pieces(received):
                     pieces.append(piece)
                     was_open += entry.outcome == "open"
-                assert was_open > 10, "the events were held back"
+                assert was_open > 10, "the events arrived only at the end of the stream"
             text = b"".join(pieces)
             events = [line[6:] for line in text.split(b"\n") if line.startswith(b"data: ")]
             found = [msgspec.json.decode(event) for event in events]

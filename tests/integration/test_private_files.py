@@ -1,4 +1,4 @@
-"""Only the user that runs a gateway can read its files, whatever the umask was."""
+"""Only the user that runs a gateway can read its files, with any umask."""
 
 import asyncio
 import os

@@ -13,7 +13,7 @@ MODELS = ("alpha/gpt-4o-mini",)
 
 
 async def spend_to_the_limit(gateway: Gateway) -> None:
-    """Send requests until none fits."""
+    """Send requests until the limit has no room for one more."""
     body = chat(max_tokens=200)
     async with asyncio.timeout(PATIENCE_S):
         while any([answer.status != 402 for answer in await gateway.ask_many(20, 5, body, headers=bearer("me"))]):  # noqa: C419
@@ -30,7 +30,7 @@ async def unsettled(gateway: Gateway, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_limit_is_spent_to_its_end_once_the_bill_is_known(workers: int) -> None:
+def test_reconciled_limit_can_be_used_up(workers: int) -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings(output_tokens=60.0, bill_failed="full")},
@@ -49,7 +49,7 @@ def test_a_limit_is_spent_to_its_end_once_the_bill_is_known(workers: int) -> Non
             assert lost >= 1
             alpha.set_fault(None)
             bill = {entry.attempt_id: entry.charged_nano for entry in alpha.bill.entries}
-            assert sum(bill.values()) < int(float(LIMIT_USD) * NANO) // 10, "the limit holds far more"
+            assert sum(bill.values()) < int(float(LIMIT_USD) * NANO) // 10, "the bill is not far below the limit"
             attempts = await unsettled(gateway, lost)
             assert sorted(attempts) == sorted(str(name) for name in bill)
             amounts = [{"attempt_id": name, "usd": f"{bill[name] / NANO:.9f}"} for name in attempts]
@@ -60,7 +60,7 @@ def test_a_limit_is_spent_to_its_end_once_the_bill_is_known(workers: int) -> Non
             assert 0.97 * limit <= billed <= limit, (billed, limit)
             total = (await gateway.admin("/api/v1/usage?group_by=key")).json["total"]
             async with asyncio.timeout(PATIENCE_S):
-                while total["cost_nano"] != billed:  # once the journal is read
+                while total["cost_nano"] != billed:  # after control has ingested the journal
                     await asyncio.sleep(0.1)
                     total = (await gateway.admin("/api/v1/usage?group_by=key")).json["total"]
             assert (total["estimated_nano"], total["held_nano"]) == (0, 0)

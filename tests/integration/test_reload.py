@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fakes.simulated import go_on
+from fakes.simulated import finish_answers
 from integration.gateway import Gateway, document, run, serving, until
 from integration.wire import ask, chat, connect, deltas, request
 from pointsman.simulate import Settings
@@ -17,7 +17,7 @@ CHAT = "/v1/chat/completions"
 TOKENS = 20
 HOUR_MS = 3_600_000.0  # between tokens: streams pause until the test lets them continue
 IN_FORCE = "is in force"
-REFUSED = "the old one stays in force"
+REJECTED = "the old one stays in force"
 PROVIDERS = {
     name: Settings(models=("sim-1", "sim-2"), text="numbered", output_tokens="max_tokens", token_gap_ms=3)
     for name in ("a", "b")
@@ -46,7 +46,7 @@ def _count(gateway: Gateway, text: str) -> int:
 
 
 async def _reloaded(gateway: Gateway, text: str, before: int) -> None:
-    await until(lambda: _count(gateway, text) > before, f"the gateway says {text!r}")
+    await until(lambda: _count(gateway, text) > before, f"the log contains {text!r} once more")
 
 
 async def _providers_used(gateway: Gateway, count: int = 20) -> Counter[str]:
@@ -92,10 +92,10 @@ class _Load:
                 whole = deltas(received.body) == [f" {number}" for number in range(TOKENS)]
                 self._count(whole and received.body.endswith(b"data: [DONE]\n\n"), repr(received))
 
-    def _count(self, is_good: bool, what: str) -> None:
+    def _count(self, is_good: bool, text: str) -> None:
         self.served += 1
         if not is_good:
-            self.wrong.append(what[:500])
+            self.wrong.append(text[:500])
 
 
 async def _reload_under_load(count: int) -> None:
@@ -107,7 +107,7 @@ async def _reload_under_load(count: int) -> None:
         async with _Load(gateway) as load:
             for number in range(1, count + 1):
                 is_valid = number % 10 != 0
-                says = IN_FORCE if is_valid else REFUSED
+                says = IN_FORCE if is_valid else REJECTED
                 before = _count(gateway, says)
                 if is_valid:
                     _write(gateway, _text(gateway, models=_weighted(number % 3, 1 + number % 2, number)))
@@ -176,16 +176,16 @@ def test_invalid_files_are_reported_once_and_change_nothing() -> None:
             for number, (text, says) in enumerate(INVALID.items()):
                 gateway.stderr.append("--\n")
                 _write(gateway, text)
-                await _reloaded(gateway, REFUSED, number)
+                await _reloaded(gateway, REJECTED, number)
                 report = "".join(gateway.stderr).rpartition("--\n")[2]
                 assert says in report, report
                 assert await _providers_used(gateway) == {"a": 20}
             await asyncio.sleep(0.5)
-            assert _count(gateway, REFUSED) == len(INVALID)
+            assert _count(gateway, REJECTED) == len(INVALID)
             assert _count(gateway, IN_FORCE) == 0
             assert gateway.process is not None
             gateway.process.send_signal(signal.SIGHUP)  # a request for a reload is reported again
-            await _reloaded(gateway, REFUSED, len(INVALID))
+            await _reloaded(gateway, REJECTED, len(INVALID))
             _write(gateway, good)
             assert await _providers_used(gateway) == {"a": 20}
 
@@ -197,7 +197,7 @@ def test_missing_file_changes_nothing() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
             await gateway.watches()
             gateway.config_file.unlink()
-            await _reloaded(gateway, REFUSED, 0)
+            await _reloaded(gateway, REJECTED, 0)
             assert await _providers_used(gateway) == {"a": 20}
             _write(gateway, _text(gateway, models=_weighted(0, 1)))
             await _reloaded(gateway, IN_FORCE, 0)
@@ -234,7 +234,7 @@ def test_streams_of_a_provider_that_is_removed_finish() -> None:
             _write(gateway, json.dumps(without))
             await _reloaded(gateway, IN_FORCE, 0)
             assert await _providers_used(gateway) == {"b": 20}
-            go_on(gateway.providers["a"])
+            finish_answers(gateway.providers["a"])
             for texts in await asyncio.gather(*streams):
                 assert texts == [f" {number}" for number in range(tokens)]
             received = await ask(gateway.base_url, "POST", CHAT, chat("a/sim-1"))

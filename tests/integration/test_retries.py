@@ -23,7 +23,7 @@ def arrivals(gateway: Gateway) -> dict[str, int]:
 
 @pytest.mark.parametrize("calls", [100, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fault", ["status=500", "status=503", "reset", "error_in_200"])
-def test_the_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) -> None:
+def test_retries_of_sdk_and_gateway_do_not_multiply(fault: str, calls: int) -> None:
     """The official client runs with its default retries and every provider is dead: one request per call."""
 
     async def main() -> None:
@@ -67,7 +67,9 @@ def test_single_provider_is_retried_after_a_pause() -> None:
             alpha = gateway.providers["alpha"]
             alpha.set_fault("status=500")
             asking = asyncio.create_task(gateway.ask(chat()))
-            await until(lambda: alpha.bill.entries and alpha.bill.entries[0].outcome != "open", "it has failed once")
+            await until(
+                lambda: alpha.bill.entries and alpha.bill.entries[0].outcome != "open", "the first attempt has failed"
+            )
             alpha.set_fault(None)
             answer = await asking
             assert answer.status == 200
@@ -109,7 +111,7 @@ def test_bad_request_is_returned_in_the_providers_words(
     run(main())
 
 
-def test_a_long_prompt_goes_to_a_declared_fallback_only() -> None:
+def test_long_prompt_goes_to_a_declared_fallback_only() -> None:
     models: dict[str, Any] = {
         **IN_ORDER,
         "long": {"strategy": "priority", "targets": ["alpha/gpt-4o-mini"], "fallbacks": ["beta/gpt-4o"]},
@@ -151,7 +153,7 @@ def test_fallbacks_of_the_body_are_used_and_not_sent(stream: bool) -> None:
     run(main())
 
 
-def test_a_bare_name_that_two_providers_serve_fails_over_between_them() -> None:
+def test_name_without_a_provider_fails_over_between_two_providers() -> None:
     both = {"serves": ["gpt-4o*"]}
 
     async def main() -> None:
@@ -167,7 +169,7 @@ def test_a_bare_name_that_two_providers_serve_fails_over_between_them() -> None:
     run(main())
 
 
-def test_a_public_name_falls_back_in_the_order_it_declares() -> None:
+def test_public_name_falls_back_in_the_order_it_declares() -> None:
     models = {
         "chat": {
             "strategy": "priority",
@@ -196,8 +198,8 @@ def test_final_error_names_every_tried_target() -> None:
             assert answer.status == 502
             error = answer.json["error"]
             assert error["code"] == "all_attempts_failed"
-            for said in ("alpha/gpt-4o-mini", "beta/gpt-4o-mini", "returned 500", "no connection"):
-                assert said in error["message"]
+            for part in ("alpha/gpt-4o-mini", "beta/gpt-4o-mini", "returned 500", "no connection"):
+                assert part in error["message"]
             assert answer.headers["x-pointsman-request-id"] in error["message"]
             assert answer.headers["x-should-retry"] == "false"
             gateway.providers["beta"].set_fault(None)

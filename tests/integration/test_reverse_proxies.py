@@ -47,7 +47,7 @@ def _caddy(folder: Path, port: int, gateway: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "prepare"), [("nginx", _nginx), ("caddy", _caddy)])
-def test_a_stream_arrives_piece_by_piece(
+def test_stream_arrives_piece_by_piece(
     name: str, prepare: Callable[[Path, int, str], list[str]], tmp_path: Path
 ) -> None:
     if shutil.which(name) is None:

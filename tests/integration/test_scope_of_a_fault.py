@@ -34,24 +34,24 @@ def two(routing: dict[str, Any] | None = None, **settings: Any) -> Any:
     return serving(providers=providers, models=MODELS, routing=routing or {})
 
 
-def asked(gateway: Gateway, name: str = "alpha") -> Counter[str]:
+def arrivals(gateway: Gateway, name: str = "alpha") -> Counter[str]:
     return Counter(entry.model for entry in gateway.providers[name].bill.entries)
 
 
-def nothing_learned(gateway: Gateway) -> bool:
+def nothing_is_blocked(gateway: Gateway) -> bool:
     return not gateway.live.key_blocks and not gateway.live.conditions
 
 
-def test_a_limit_of_one_model_leaves_the_key_to_the_others() -> None:
+def test_limit_of_one_model_leaves_the_key_to_the_others() -> None:
     async def main() -> None:
         async with one(model_faults={"gpt-4o": "rate_limit=3600"}) as gateway:
             first = await gateway.ask(chat("both"))
-            assert first.status == 200, "the declared fallback at the same provider serves it"
+            assert first.status == 200, "the declared fallback at the same provider did not serve"
             assert first.headers["x-pointsman-model"] == "gpt-4o-mini"
             for name in ("small", "both"):
                 for answer in await gateway.ask_many(5, 1, chat(name)):
                     assert answer.status == 200
-            assert asked(gateway) == {"gpt-4o": 1, "gpt-4o-mini": 11}
+            assert arrivals(gateway) == {"gpt-4o": 1, "gpt-4o-mini": 11}
             refused = await gateway.ask(chat("big"))
             assert refused.status == 429
             assert 3500 < int(refused.headers["retry-after"]) <= 3600
@@ -59,19 +59,19 @@ def test_a_limit_of_one_model_leaves_the_key_to_the_others() -> None:
     run(main())
 
 
-def test_a_limit_of_the_account_holds_for_every_model() -> None:
+def test_limit_of_the_account_holds_for_every_model() -> None:
     async def main() -> None:
         async with one(model_faults={"gpt-4o": "key_limit=20"}) as gateway:
             for name in ("big", "small"):
                 assert (await gateway.ask(chat(name))).status == 429
-            assert asked(gateway) == {"gpt-4o": 1}
+            assert arrivals(gateway) == {"gpt-4o": 1}
             assert list(gateway.live.key_blocks) == [("alpha", "only", None)]
 
     run(main())
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "said"),
+    ("fault", "status", "message"),
     [
         ("usage_guidelines", 403, "violates usage guidelines"),
         ("forbidden", 502, "This cannot be done"),
@@ -80,15 +80,15 @@ def test_a_limit_of_the_account_holds_for_every_model() -> None:
         ("too_large", 413, "Request too large"),
     ],
 )
-def test_rejected_request_affects_no_other(fault: str, status: int, said: str) -> None:
+def test_rejected_request_affects_no_other(fault: str, status: int, message: str) -> None:
     async def main() -> None:
         async with one() as gateway:
             for answer in await gateway.ask_many(10, 2, chat("small", user=f"fault:{fault}")):
                 assert (answer.status, answer.headers["x-should-retry"]) == (status, "false")
-                assert said in answer.json["error"]["message"]
-            assert nothing_learned(gateway)
+                assert message in answer.json["error"]["message"]
+            assert nothing_is_blocked(gateway)
             assert (await gateway.ask(chat("small"))).status == 200
-            assert asked(gateway) == {"gpt-4o-mini": 11}
+            assert arrivals(gateway) == {"gpt-4o-mini": 11}
 
     run(main())
 
@@ -111,17 +111,17 @@ def test_rejected_key_is_blocked_in_any_wording_and_recovers_soon(fault: str, ou
             alpha.set_fault(fault)
             for answer in await gateway.ask_many(10, 1, chat("any")):
                 assert (answer.status, answer.headers["x-pointsman-provider"]) == (200, "beta")
-            assert asked(gateway) == {"gpt-4o-mini": 1}
+            assert arrivals(gateway) == {"gpt-4o-mini": 1}
             records = await gateway.wait_for_records(10)
             assert records[0]["attempts"][0]["outcome"] == outcome
             assert list(gateway.live.key_blocks) == [("alpha", "only", model)]
-            # It works again. Without an alternative, it is tried before its block ends.
+            # The key works again. Without an alternative, it is tried before its block ends.
             alpha.set_fault(None)
             name, block = next(iter(gateway.live.key_blocks.items()))
             assert (await gateway.ask(chat("small"))).status == 503
             gateway.live.key_blocks[name] = replace(block, probe_at=monotonic())
             assert (await gateway.ask(chat("small"))).status == 200
-            assert nothing_learned(gateway)
+            assert nothing_is_blocked(gateway)
             assert (await gateway.ask(chat("any"))).headers["x-pointsman-provider"] == "alpha"
 
     run(main())
@@ -137,10 +137,10 @@ def test_server_without_embeddings_still_serves_chats(status: int) -> None:
             assert set(gateway.live.conditions) == {EMBEDDING}
             for answer in await gateway.ask_many(5, 1, chat("any")):
                 assert answer.headers["x-pointsman-provider"] == "alpha"
-            before = asked(gateway)["gpt-4o-mini"]
+            before = arrivals(gateway)["gpt-4o-mini"]
             for answer in await gateway.ask_many(5, 1, {"model": "any", "input": "x"}, path="/v1/embeddings"):
                 assert (answer.status, answer.headers["x-pointsman-provider"]) == (200, "beta")
-            assert asked(gateway)["gpt-4o-mini"] == before, "it was skipped"
+            assert arrivals(gateway)["gpt-4o-mini"] == before, "alpha received an embedding request"
 
     run(main())
 
@@ -177,31 +177,31 @@ def test_recovered_provider_is_back_within_the_maximum_block() -> None:
                 assert (await gateway.ask(chat("any"))).headers["x-pointsman-provider"] == "beta"
             condition = gateway.live.conditions[SMALL]
             assert condition.blocked_until - monotonic() <= cap_s
-            assert condition.blocks > 2, "blocked again and again, and never for longer"
+            assert condition.blocks > 2, "the provider was not blocked repeatedly"
             alpha.set_fault(None)
             await asyncio.sleep(max(condition.blocked_until - monotonic(), 0))
             assert (await gateway.ask(chat("any"))).headers["x-pointsman-provider"] == "alpha"
-            assert nothing_learned(gateway)
+            assert nothing_is_blocked(gateway)
 
     run(main())
 
 
 def test_waiting_requests_are_sent_when_their_limit_ends() -> None:
-    """Many requests wait for one limit. Just before it ends, another request meets the next limit."""
+    """Many requests wait for one limit. Just before it ends, another request is limited again."""
 
     async def main() -> None:
         async with one() as gateway:
             alpha = gateway.providers["alpha"]
             alpha.set_fault("rate_limit=1")
             waiting = [asyncio.create_task(gateway.ask(chat("small")))]
-            await until(lambda: gateway.live.key_blocks, "one was refused")
+            await until(lambda: gateway.live.key_blocks, "the key is blocked")
             waiting += [asyncio.create_task(gateway.ask(chat("small"))) for _ in range(20)]
-            await until(lambda: gateway.worker.plane.server.requests == 21, "all of them wait")
+            await until(lambda: gateway.worker.plane.server.requests == 21, "all requests wait")
             assert alpha.counters.requests_received == 1
             (name, block), *_ = gateway.live.key_blocks.items()
             gateway.live.key_blocks[name] = replace(block, until=block.until + 3600, probe_at=block.until + 3600)
             alpha.set_fault(None)
             for answer in await asyncio.gather(*waiting):
-                assert answer.status == 200, "nobody waits only to be refused"
+                assert answer.status == 200, "a request waited and was rejected"
 
     run(main())

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 from fakes.clock import PATIENCE_S
 from fakes.origin import Peer
 from fakes.origin import serving as serving_script
-from fakes.simulated import go_on
+from fakes.simulated import finish_answers
 from integration.gateway import Gateway, run, serving, until
 from integration.wire import CutOff, Wire, ask, chat, connect, deltas, request
 from pointsman.simulate import Settings
@@ -64,12 +64,12 @@ def test_open_streams_finish_and_nothing_new_begins() -> None:
                 await _all_begun(begun, STREAMS)
                 process.send_signal(signal.SIGTERM)
                 await until(lambda: "draining" in "".join(gateway.stderr), "the gateway drains")
-                assert await idle.is_closed(), "an idle connection is closed"
+                assert await idle.is_closed(), "the idle connection is still open"
                 await _gets_nothing_new(fresh)
                 refused = asyncio.create_task(_is_refused(gateway))
-            await asyncio.sleep(0.2)  # in which nobody takes it
+            await asyncio.sleep(0.2)  # meanwhile no listener may accept the connection
             assert not any(stream.done() for stream in streams)
-            go_on(gateway.providers["a"])
+            finish_answers(gateway.providers["a"])
             bodies = await asyncio.gather(*streams)
             for body in bodies:
                 assert deltas(body) == [f" {number}" for number in range(tokens)]
@@ -97,18 +97,20 @@ async def _is_refused(gateway: Gateway) -> bool:
         return True
 
 
-def test_a_request_on_its_way_during_the_drain_is_answered() -> None:
-    """Plain requests wait for their answer when the signal comes."""
+def test_request_in_progress_during_the_drain_is_answered() -> None:
+    """Whole requests wait for their answers when the signal arrives."""
 
     async def main() -> None:
         settings = Settings(models=("sim-1",), first_token_ms=1000)
         async with serving(providers={"a": settings}, models=MODELS, as_process=True) as gateway:
             process = gateway.process
             assert process is not None
-            asked = [asyncio.create_task(ask(gateway.base_url, "POST", CHAT, chat())) for _ in range(20)]
-            await until(lambda: len(gateway.providers["a"].bill.entries) == 20, "all have reached the provider")
+            requests = [asyncio.create_task(ask(gateway.base_url, "POST", CHAT, chat())) for _ in range(20)]
+            await until(
+                lambda: len(gateway.providers["a"].bill.entries) == 20, "all requests have reached the provider"
+            )
             process.send_signal(signal.SIGTERM)
-            for received in await asyncio.gather(*asked):
+            for received in await asyncio.gather(*requests):
                 assert received.status == 200
                 assert received.headers["connection"] == "close"
             async with asyncio.timeout(PATIENCE_S):
@@ -126,12 +128,12 @@ async def _cut_streams(gateway: Gateway, signals: int) -> None:
     streams = [asyncio.create_task(_stream(gateway, begun, 10_000)) for _ in range(20)]
     await _all_begun(begun, 20)
     waiting = [asyncio.create_task(ask(gateway.base_url, "POST", CHAT, chat(max_tokens=10_000))) for _ in range(5)]
-    await until(lambda: len(gateway.providers["a"].bill.entries) == 25, "all have reached the provider")
+    await until(lambda: len(gateway.providers["a"].bill.entries) == 25, "all requests have reached the provider")
     for _ in range(signals):
         process.send_signal(signal.SIGTERM)
         await until(lambda: "draining" in "".join(gateway.stderr), "the gateway drains")
     for body in await asyncio.gather(*streams):
-        assert b"[DONE]" not in body, "a stream that was cut must not look whole"
+        assert b"[DONE]" not in body, "a cut stream looks complete"
         *_, last = body.removesuffix(b"\n\n").split(b"\n\n")
         assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "shutting_down"
     for answer in await asyncio.gather(*waiting):
@@ -143,7 +145,10 @@ async def _cut_streams(gateway: Gateway, signals: int) -> None:
     assert any("25 requests were cut off" in line for line in gateway.stderr), gateway.stderr
     gateway.stderr.clear()
     entries = gateway.providers["a"].bill.entries
-    await until(lambda: [entry.outcome for entry in entries] == ["cancelled"] * 25, "the provider sees them end")
+    await until(
+        lambda: [entry.outcome for entry in entries] == ["cancelled"] * 25,
+        "the provider has detected the end of all streams",
+    )
     assert sorted((one["status"], one["code"]) for one in gateway.records) == sorted(
         [(200, "shutting_down")] * 20 + [(503, "shutting_down")] * 5
     )
@@ -156,7 +161,7 @@ def test_response_stream_that_outlasts_the_drain_ends_in_its_own_format() -> Non
         await peer.request()
         delta = b'data: {"type":"response.output_text.delta","delta":"x","sequence_number":4}\n\n'
         peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + delta)
-        await peer.gone()
+        await peer.wait_closed()
 
     async def main() -> None:
         async with serving_script(script) as fake:

@@ -1,4 +1,4 @@
-"""A silent provider is given up in time for another; a slow one is waited for."""
+"""A silent provider is abandoned early enough for another one. A slow one is waited for."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_target_has_its_own_timeout() -> None:
     run(ask("hang", {"targets": [first, TARGETS[1]]}, stream=False))
 
 
-def test_slow_stream_of_the_last_candidate_is_waited_for() -> None:
+def test_slow_stream_of_the_last_candidate_is_served() -> None:
     """The only target, and the last one of several, get more time than the limit for a head."""
 
     async def main() -> None:
@@ -68,7 +68,7 @@ def test_slow_stream_of_the_last_candidate_is_waited_for() -> None:
     run(main())
 
 
-def test_a_slow_answer_that_is_not_streamed_keeps_its_long_limit() -> None:
+def test_slow_answer_that_is_not_streamed_keeps_its_long_limit() -> None:
     async def main() -> None:
         slow = {"alpha": Settings(first_token_ms=1000.0), "beta": Settings()}
         limits: dict[str, Any] = {"timeouts": {"stream_head_s": 0.2}, "failover": {"first_token_s": 0.2}}
@@ -79,7 +79,7 @@ def test_a_slow_answer_that_is_not_streamed_keeps_its_long_limit() -> None:
     run(main())
 
 
-def test_useless_answer_is_repeated_only_once() -> None:
+def test_useless_answer_is_retried_only_once() -> None:
     async def main() -> None:
         async with serving(providers={"alpha": Settings()}, models={"chat": [TARGETS[0]]}) as gateway:
             alpha = gateway.providers["alpha"]
@@ -108,7 +108,8 @@ def test_useless_answer_is_repeated_only_once() -> None:
         ("rate_limit=60", ["provider"], 429),
         ("rate_limit=60", ["quota"], 200),
         ("status=422", None, 422),
-        ("status=422", ["refusal"], 200),
+        ("status=422", ["refusal"], 422),
+        ("status=422", ["rejection"], 200),
     ],
 )
 @pytest.mark.parametrize("is_global", [False, True], ids=["by name", "for all"])
@@ -116,10 +117,10 @@ def test_fallback_is_used_for_configured_failures_only(
     fault: str, causes: list[str] | None, status: int, is_global: bool
 ) -> None:
     async def main() -> None:
-        said: dict[str, Any] = {"failover": {"fallback_on": causes}} if causes else {}
-        own = {} if is_global else said
+        routing: dict[str, Any] = {"failover": {"fallback_on": causes}} if causes else {}
+        own = {} if is_global else routing
         models = {"chat": {"strategy": "priority", "targets": TARGETS[:1], "fallbacks": TARGETS[1:], **own}}
-        async with serving(providers=TWO, models=models, routing=said if is_global else {}) as gateway:
+        async with serving(providers=TWO, models=models, routing=routing if is_global else {}) as gateway:
             gateway.providers["alpha"].set_fault(fault)
             answer = await gateway.ask(chat())
             assert answer.status == status

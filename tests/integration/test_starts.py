@@ -11,10 +11,20 @@ from integration import kills
 from integration.gateway import chat, run, serving, until
 from integration.governance import settings
 
-TRAPS = ("multipart", "python_multipart", "alembic", "sqlalchemy", "msgspec", "uvloop", "json", "logging", "asyncio")
+MODULE_NAMES = (
+    "multipart",
+    "python_multipart",
+    "alembic",
+    "sqlalchemy",
+    "msgspec",
+    "uvloop",
+    "json",
+    "logging",
+    "asyncio",
+)
 
 
-def test_while_a_worker_cannot_start_the_others_serve_all_connections(tmp_path: Path) -> None:
+def test_other_workers_serve_while_one_cannot_start(tmp_path: Path) -> None:
     """The folder of its log is missing."""
     logs, away = tmp_path / "logs", tmp_path / "away"
     logs.mkdir()
@@ -37,12 +47,14 @@ def test_while_a_worker_cannot_start_the_others_serve_all_connections(tmp_path: 
             await all_answer()
             logs.rename(away)
             os.kill(gateway.children["worker 0"], signal.SIGKILL)
-            await until(lambda: "failed to start 2 times" in "".join(gateway.stderr), "the worker is given up for now")
+            await until(
+                lambda: "failed to start 2 times" in "".join(gateway.stderr), "the supervisor reports two failed starts"
+            )
             await all_answer()
             away.rename(logs)
-            await until(lambda: "worker 0 is serving again" in "".join(gateway.stderr), "it serves again")
+            await until(lambda: "worker 0 is serving again" in "".join(gateway.stderr), "worker 0 serves again")
             await all_answer()
-            os.kill(gateway.children["worker 1"], signal.SIGSTOP)  # so that some reach the other one
+            os.kill(gateway.children["worker 1"], signal.SIGSTOP)  # so that some reach the other worker
             try:
                 for _ in range(40):
                     client = await gateway.connect()
@@ -59,7 +71,7 @@ def test_while_a_worker_cannot_start_the_others_serve_all_connections(tmp_path: 
 
 def test_gateway_imports_no_file_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caught = tmp_path / "caught"
-    for name in TRAPS:
+    for name in MODULE_NAMES:
         (tmp_path / f"{name}.py").write_text(f"import os\nos.open({str(caught)!r}, os.O_CREAT)\n")
     monkeypatch.chdir(tmp_path)
 
@@ -72,7 +84,7 @@ def test_gateway_imports_no_file_of_the_working_directory(tmp_path: Path, monkey
         ) as gateway:
             assert (await gateway.ask(chat())).status == 200
             assert (await gateway.admin("/api/v1/status")).status == 200
-            await kills.replace(gateway)
+            await kills.upgrade(gateway)
             assert (await gateway.ask(chat())).status == 200
 
     run(main())

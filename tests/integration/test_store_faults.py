@@ -1,4 +1,4 @@
-"""If the store fails, no request of a known key fails, and every nano-dollar is stored soon after it recovers."""
+"""A fault of the store fails no request of a known key. All charges are stored soon after the recovery."""
 
 import asyncio
 import contextlib
@@ -19,14 +19,14 @@ from fakes.clock import PATIENCE_S
 from fakes.processes import freeze
 from integration import limits
 from integration.client import Client
-from integration.databases import Server, Way, database, own_server
+from integration.databases import Proxy, Server, database, own_server
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import bearer, billed_nano, settings, usd
 
 RATE = 50
 RETURN_S = 10.0
 Fault = Callable[[Gateway, float], Coroutine[Any, Any, None]]
-LENGTHS = [8, pytest.param(30, marks=pytest.mark.slow)]
+LENGTHS = [5, pytest.param(30, marks=pytest.mark.slow)]
 
 
 async def load(gateway: Gateway, for_s: float) -> list[int]:
@@ -57,9 +57,9 @@ async def spent_nano(gateway: Gateway) -> int | None:
 
 
 async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
-    """Apply load before, during and after `fault`: no request fails, and all spending is stored soon after."""
+    """Apply load before, during and after `fault`. No request may fail, and all spending must be stored soon after."""
     await limits.spend(gateway, 0.3)
-    assert await load(gateway, 0.5) == [200] * (RATE // 2)  # leases are there
+    assert await load(gateway, 0.5) == [200] * (RATE // 2)  # the workers have leases
     loading = asyncio.create_task(load(gateway, for_s + 1))
     breaking = asyncio.create_task(fault(gateway, for_s))
     await breaking
@@ -81,7 +81,7 @@ async def withstand(gateway: Gateway, fault: Fault, for_s: float) -> None:
 
 
 async def store_is_away(gateway: Gateway, for_s: float) -> None:
-    """Wait this long, and until control reports it: control notices at its next access to the store."""
+    """Wait for `for_s`, and until control reports the fault. Control detects it at its next access to the store."""
     await asyncio.sleep(for_s)
     async with asyncio.timeout(PATIENCE_S):
         while (await gateway.admin("/readyz")).json["status"] != "degraded":
@@ -114,7 +114,7 @@ async def exclusive_lock(gateway: Gateway, for_s: float) -> None:
 
 
 async def no_space(gateway: Gateway, for_s: float) -> None:
-    """Stop the growth of control's files, as if the disk were full."""
+    """Limit the size of files that control writes, as if the disk were full."""
     pid = gateway.children["control"]
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))
@@ -123,7 +123,7 @@ async def no_space(gateway: Gateway, for_s: float) -> None:
 
 
 async def corrupt_wal(gateway: Gateway, for_s: float) -> None:
-    """Overwrite the log of the database and kill those who use it, as a power failure would."""
+    """Overwrite the database's write-ahead log and kill the processes that use it, as a power failure would."""
     pid = gateway.children["control"]
     freeze(pid)
     os.kill(gateway.children["admin"], signal.SIGKILL)
@@ -147,7 +147,7 @@ async def control_killed(gateway: Gateway, for_s: float) -> None:
     """Kill control repeatedly, also while it starts."""
     ends_at = time.monotonic() + for_s
     while time.monotonic() < ends_at:
-        with contextlib.suppress(KeyError):  # it is about to be started
+        with contextlib.suppress(KeyError):  # control has not started yet
             os.kill(gateway.children["control"], signal.SIGKILL)
         await asyncio.sleep(2)
 
@@ -161,83 +161,83 @@ async def each(faults: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 @pytest.mark.parametrize("for_s", LENGTHS)
 def test_sqlite_faults_lose_no_charge(for_s: float) -> None:
-    async def break_by(fault: Fault) -> None:
+    async def run_with(fault: Fault) -> None:
         async with governed() as gateway:
             await withstand(gateway, fault, for_s)
 
-    run(each(map(break_by, (exclusive_lock, no_space))))
+    run(each(map(run_with, (exclusive_lock, no_space))))
 
 
 @pytest.mark.parametrize("for_s", LENGTHS)
 def test_deaths_of_control_lose_no_charge(for_s: float) -> None:
-    async def break_by(fault: Fault) -> None:
+    async def run_with(fault: Fault) -> None:
         async with governed() as gateway:
             await withstand(gateway, fault, for_s)
 
-    run(each(map(break_by, (corrupt_wal, control_stopped, control_killed))))
+    run(each(map(run_with, (corrupt_wal, control_stopped, control_killed))))
 
 
 @contextlib.asynccontextmanager
-async def behind_a_way() -> AsyncIterator[tuple[str, Way, str]]:
-    """Yield a database: its address, the proxy to it, and its address through the proxy."""
+async def database_behind_proxy() -> AsyncIterator[tuple[str, Proxy, str]]:
+    """Yield the address of a database, a proxy to it, and the address through the proxy."""
     async with database() as url:
         parts = urlsplit(url)
-        way = Way(parts.hostname or "127.0.0.1", parts.port or 5432)
-        await way.start()
+        proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5432)
+        await proxy.start()
         user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
         try:
-            yield url, way, urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{way.port}"))
+            yield url, proxy, urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{proxy.port}"))
         finally:
-            await way.stop()
+            await proxy.stop()
 
 
 @pytest.mark.parametrize("for_s", LENGTHS)
 @pytest.mark.parametrize("kinds", [("reset", "frozen"), ("refusing", "read_only")])
 def test_postgresql_faults_lose_no_charge(kinds: tuple[str, ...], for_s: float) -> None:
-    async def break_by(kind: str) -> None:
-        async with behind_a_way() as (url, way, through):
+    async def run_with(kind: str) -> None:
+        async with database_behind_proxy() as (url, proxy, proxied_url):
 
             async def fault(gateway: Gateway, seconds: float) -> None:
                 name = urlsplit(url).path.strip("/")
                 if kind == "frozen":
-                    way.freeze()
+                    proxy.freeze()
                 elif kind == "reset":
-                    way.reset()
+                    proxy.reset()
                 elif kind == "refusing":
-                    way.refuse()
+                    proxy.refuse()
                 else:
                     await execute(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-                    way.cut()
+                    proxy.cut()
                 await store_is_away(gateway, seconds)
                 if kind == "read_only":
                     await execute(url, "SET default_transaction_read_only = off", f"ALTER DATABASE {name} RESET ALL")
-                    way.cut()
-                await way.mend()
+                    proxy.cut()
+                await proxy.restore()
 
-            async with governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": through}) as gateway:
+            async with governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": proxied_url}) as gateway:
                 await withstand(gateway, fault, for_s)
 
-    run(each(map(break_by, kinds)))
+    run(each(map(run_with, kinds)))
 
 
 @pytest.mark.slow
 def test_control_process_ends_with_a_frozen_database() -> None:
-    """Nobody else can kill the process, and its successor waits for it."""
+    """No other process kills the control process, and its successor waits for its end."""
 
     async def main() -> None:
         async with (
-            behind_a_way() as (_, way, through),
-            governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": through}) as gateway,
+            database_behind_proxy() as (_, proxy, proxied_url),
+            governed(store={"url": "env.TEST_STORE"}, environ={"TEST_STORE": proxied_url}) as gateway,
         ):
             assert gateway.process is not None
             assert await load(gateway, 1) == [200] * RATE
-            way.freeze()
+            proxy.freeze()
             assert await load(gateway, 1) == [200] * RATE
             control = Path(f"/proc/{gateway.children['control']}")
             gateway.process.kill()
             await gateway.process.wait()
-            await until(lambda: not control.exists(), "control has left")
-            await way.mend()
+            await until(lambda: not control.exists(), "control has ended")
+            await proxy.restore()
             await gateway.start()
             async with asyncio.timeout(gateway.within_s(RETURN_S)):
                 while await spent_nano(gateway) != billed_nano(gateway):

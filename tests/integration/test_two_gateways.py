@@ -80,7 +80,7 @@ def test_second_gateway_is_rejected_also_during_an_upgrade_of_the_first() -> Non
             await is_refused(url)
             epoch, place = await owner(url)
             assert str(gateway.config_file.parent) in place
-            await kills.replace(gateway)
+            await kills.upgrade(gateway)
             os.kill(gateway.children["control"], signal.SIGKILL)
             await kills.wait_for_recovery(gateway)
             assert await owner(url) == (epoch + 2, place)
@@ -89,8 +89,8 @@ def test_second_gateway_is_rejected_also_during_an_upgrade_of_the_first() -> Non
     run(main())
 
 
-def test_a_database_is_free_soon_after_its_gateway_was_killed() -> None:
-    """The next gateway knows the spending, and the first one is rejected when it comes back."""
+def test_database_is_free_soon_after_its_gateway_was_killed() -> None:
+    """The next gateway knows the spending, and the first one is rejected when it restarts."""
 
     async def main() -> None:
         async with database() as url, on(url) as first:
@@ -121,20 +121,20 @@ def test_gateway_that_lost_its_database_stops_writing_and_leasing() -> None:
                 await limits.spend(second, 0.3)
                 epoch = await owner(url)
                 os.kill(control, signal.SIGCONT)
-                said: dict[str, Any] = {}
+                health: dict[str, Any] = {}
                 async with asyncio.timeout(PATIENCE_S):
-                    while "another gateway" not in said.get("store", ""):
-                        said = (await first.admin("/readyz")).json
+                    while "another gateway" not in health.get("store", ""):
+                        health = (await first.admin("/readyz")).json
                         await asyncio.sleep(0.05)
                 refused = ""
-                async with asyncio.timeout(PATIENCE_S):  # once what it was lent is used up
+                async with asyncio.timeout(PATIENCE_S):  # after its leases are used up
                     while "the store is in use by another gateway" not in refused:
-                        answer = await first.ask(limits.body(), headers=bearer(limits.CAPPED))
+                        answer = await first.ask(limits.body(), headers=bearer(limits.LIMITED_KEY))
                         refused = answer.body.decode() if answer.status == 503 else ""
                 assert await owner(url) == epoch
             await owner(url, ago_s=STALE_S + 1)
             await kills.wait_for_recovery(first)
-            answer = await first.ask(limits.body(), headers=bearer(limits.CAPPED))
+            answer = await first.ask(limits.body(), headers=bearer(limits.LIMITED_KEY))
             assert answer.status in (200, 402)
 
     run(main())

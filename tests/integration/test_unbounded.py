@@ -1,5 +1,8 @@
-"""Costs that bytes do not bound stay within a budget. Each kind is spent to the limit, and the provider, which bills
-its tools and its additions to prompts, has charged no more. Requests without a known bound are rejected by name."""
+"""Costs that do not depend on the size of a request stay within a budget.
+
+Providers bill tools that they run, and additions to prompts. For each kind, the limit is used up and the provider has
+charged no more. A request whose cost has no known bound is rejected, and the message names the field.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ from integration.governance import NANO, bearer, billed_nano, governance, prices
 
 LIMIT_USD = 0.4
 WINDOW = 128_000
-ADDED = 20_000  # tokens, for each thing that is added
+ADDED = 20_000  # tokens for each addition
 FEES_USD = {
     "web_search": 0.01,
     "web_search_preview": 0.025,
@@ -28,11 +31,11 @@ MODEL = "alpha/gpt-4o-mini"
 TEXT = {"type": "input_text", "text": "What is it?"}
 
 
-def response(field: str, **fields: Any) -> tuple[str, str, dict[str, Any]]:
+def response_with(field: str, **fields: Any) -> tuple[str, str, dict[str, Any]]:
     return field, "/v1/responses", {"model": "chat", "input": "Say something", "max_output_tokens": 50, **fields}
 
 
-def ask_chat(field: str, **fields: Any) -> tuple[str, str, dict[str, Any]]:
+def chat_with(field: str, **fields: Any) -> tuple[str, str, dict[str, Any]]:
     return field, "/v1/chat/completions", chat(max_tokens=50, **fields)
 
 
@@ -42,35 +45,35 @@ def with_part(part: dict[str, Any]) -> list[dict[str, Any]]:
 
 TOOLS = [{"type": "web_search"}, {"type": "code_interpreter", "container": {"type": "auto"}}]
 KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "a search": response("tools", tools=[{"type": "web_search"}]),
-    "a search of an older kind": response("tools", tools=[{"type": "web_search_preview_2025_03_11"}], stream=True),
-    "a search of files": response("tools", tools=[{"type": "file_search", "vector_store_ids": ["vs_1"]}]),
-    "several tools": response("tools", tools=TOOLS, max_tool_calls=3, stream=True),
-    "images": response("tools", tools=[{"type": "image_generation"}]),
-    "a remote server": response(
+    "a search": response_with("tools", tools=[{"type": "web_search"}]),
+    "a search of an older kind": response_with("tools", tools=[{"type": "web_search_preview_2025_03_11"}], stream=True),
+    "a search of files": response_with("tools", tools=[{"type": "file_search", "vector_store_ids": ["vs_1"]}]),
+    "several tools": response_with("tools", tools=TOOLS, max_tool_calls=3, stream=True),
+    "images": response_with("tools", tools=[{"type": "image_generation"}]),
+    "a remote server": response_with(
         "tools", tools=[{"type": "mcp", "server_label": "x", "server_url": "https://host/mcp"}]
     ),
-    "an earlier response": response("previous_response_id", previous_response_id="resp_1"),
-    "a conversation": response("conversation", conversation="conv_1", stream=True),
-    "a stored prompt": response("prompt", prompt={"id": "pmpt_1"}),
-    "an item by its id": response("input", input=[{"type": "item_reference", "id": "msg_1"}]),
-    "a file": response("file_id", input=with_part({"type": "input_file", "file_id": "file-1"})),
-    "an image": response("file_id", input=with_part({"type": "input_image", "file_id": "file-1"})),
-    "a file by its address": response(
+    "an earlier response": response_with("previous_response_id", previous_response_id="resp_1"),
+    "a conversation": response_with("conversation", conversation="conv_1", stream=True),
+    "a stored prompt": response_with("prompt", prompt={"id": "pmpt_1"}),
+    "an item by its id": response_with("input", input=[{"type": "item_reference", "id": "msg_1"}]),
+    "a file": response_with("file_id", input=with_part({"type": "input_file", "file_id": "file-1"})),
+    "an image": response_with("file_id", input=with_part({"type": "input_image", "file_id": "file-1"})),
+    "a file by its address": response_with(
         "file_url", input=with_part({"type": "input_file", "file_url": "https://host/x.pdf"})
     ),
-    "a background response": response("tools", background=True, tools=[{"type": "web_search"}]),
-    "a chat's search": ask_chat("web_search_options", web_search_options={}),
-    "a chat's sources": ask_chat("search_parameters", search_parameters={"mode": "on"}, stream=True),
-    "a chat's plugins": ask_chat("plugins", plugins=[{"id": "web", "max_results": 3}]),
-    "a chat's file": ask_chat("file_id", messages=with_part({"type": "file", "file": {"file_id": "file-1"}})),
-    "a chat's document of another dialect": ask_chat(
+    "a background response": response_with("tools", background=True, tools=[{"type": "web_search"}]),
+    "a chat's search": chat_with("web_search_options", web_search_options={}),
+    "a chat's sources": chat_with("search_parameters", search_parameters={"mode": "on"}, stream=True),
+    "a chat's plugins": chat_with("plugins", plugins=[{"id": "web", "max_results": 3}]),
+    "a chat's file": chat_with("file_id", messages=with_part({"type": "file", "file": {"file_id": "file-1"}})),
+    "a chat's document of another dialect": chat_with(
         "content", messages=with_part({"type": "document", "document": {"file_url": "https://host/x.pdf"}})
     ),
-    "a chat's frames": ask_chat(
+    "a chat's frames": chat_with(
         "video", messages=with_part({"type": "video", "video": ["https://host/1.png", "https://host/2.png"]})
     ),
-    "a chat's video": ask_chat(
+    "a chat's video": chat_with(
         "video_url", messages=with_part({"type": "video_url", "video_url": {"url": "https://host/x.mp4"}})
     ),
 }
@@ -92,7 +95,7 @@ def governed(terms: dict[str, Any], **provider: Any) -> Any:
 
 
 async def spend(gateway: Gateway, path: str, body: dict[str, Any]) -> list[int]:
-    """Send requests until none fits."""
+    """Send requests until the limit has no room for one more."""
     client = await Client.connect(gateway.port)
     statuses: list[int] = []
     while 402 not in statuses[-1:]:
@@ -104,7 +107,7 @@ async def spend(gateway: Gateway, path: str, body: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_unbounded_costs_are_spent_to_the_limit_and_no_further(kind: str) -> None:
+def test_unbounded_costs_use_up_the_limit_and_do_not_exceed_it(kind: str) -> None:
     field, path, body = KINDS[kind]
 
     async def main() -> None:
@@ -113,14 +116,14 @@ def test_unbounded_costs_are_spent_to_the_limit_and_no_further(kind: str) -> Non
             assert len(statuses) > 2
             bill, limit = billed_nano(gateway), round(LIMIT_USD * NANO)
             assert bill <= limit
-            assert bill >= limit / 2, "what came free was used"
+            assert bill >= limit / 2, "released amounts were not used"
             records = await gateway.wait_for_records(len(statuses))
             charged = sum(record.get("cost_nano", 0) for record in records)
             assert bill <= charged <= limit
             entry = gateway.providers["alpha"].bill.entries[0]
-            assert entry.tokens_in >= ADDED, "something was added"
+            assert entry.tokens_in >= ADDED, "the provider added nothing to the prompt"
             if field != "plugins":
-                assert charged == bill, "what the answer tells is charged"
+                assert charged == bill, "the charge differs from the reported usage"
 
     run(main())
 
@@ -139,7 +142,7 @@ def test_field_without_a_known_bound_is_rejected_by_name(kind: str) -> None:
     run(main())
 
 
-def test_more_uses_than_were_reserved_are_charged_and_counted_as_an_overrun() -> None:
+def test_more_uses_than_reserved_are_charged_and_count_as_an_overrun() -> None:
     _, path, body = KINDS["a search"]
 
     async def main() -> None:
@@ -156,7 +159,7 @@ def test_more_uses_than_were_reserved_are_charged_and_counted_as_an_overrun() ->
 @pytest.mark.parametrize("usage_first", [True, False])
 def test_usage_of_a_response_is_charged_at_any_place(usage_first: bool, stream: bool) -> None:
     tools = [{"type": "function", "name": f"f{number}", "description": "x" * 1000} for number in range(40)]
-    _, path, body = response("", tools=tools, instructions="y" * 20_000, stream=stream)
+    _, path, body = response_with("", tools=tools, instructions="y" * 20_000, stream=stream)
 
     async def main() -> None:
         async with governed({}, usage_first=usage_first) as gateway:

@@ -36,7 +36,7 @@ async def ask(gateway: Gateway, count: int, **fields: Any) -> None:
         assert answer.status == 200, answer
 
 
-def test_eighty_to_twenty_over_ten_thousand_requests() -> None:
+def test_weights_of_eighty_and_twenty_give_these_shares() -> None:
     """Log and metrics distinguish the variants."""
     models = {"chat": weighted(("alpha/gpt-4o-mini", 80, "control"), ("beta/gpt-4o-mini", 20, "trial"))}
 
@@ -124,5 +124,29 @@ def test_weight_of_zero_gets_no_traffic_even_if_the_others_fail(fault: str, coun
             (verdict,) = (await gateway.wait_for_records(20))[0]["verdicts"]
             assert verdict == "gamma/gpt-4o-mini: its weight is 0"
             alpha.set_fault(None)
+
+    run(main())
+
+
+@pytest.mark.parametrize("kept", ["header:x-user", "session", "tag:user"])
+def test_sticky_values_always_get_the_same_target_over_one_connection(kept: str) -> None:
+    """Requests with equal heads share the result of reading them, and different values must not."""
+    header = {"header:x-user": "x-user", "session": "x-pointsman-session", "tag:user": "x-pointsman-tag-user"}[kept]
+    targets = weighted(("alpha/gpt-4o-mini", 1), ("beta/gpt-4o-mini", 1))
+    models = {"chat": {**targets, "strategy": {"weighted": {"sticky": kept}}}}
+
+    async def main() -> None:
+        async with serving(providers=TWO, models=models) as gateway:
+            client = await gateway.connect()
+            for _ in range(4):
+                for user in range(30):
+                    answer = await client.ask(chat(), headers={header: f"user-{user}"})
+                    assert answer.status == 200
+            await client.close()
+            records = await gateway.wait_for_records(120)
+            served = [record["provider"] for record in sorted(records, key=lambda one: one["request_id"])]
+            assert served[:30] * 4 == served
+            assert set(served) == {"alpha", "beta"}
+            assert {record["kept_by"] for record in records} == {kept}
 
     run(main())

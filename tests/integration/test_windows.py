@@ -1,4 +1,4 @@
-"""An attempt is charged to the window it began in, and to no other. The provider's bill is the oracle."""
+"""An attempt is charged to the window it began in, and to no other. Tests compare with the provider's bill."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fakes.clock import PATIENCE_S
-from fakes.simulated import go_on
+from fakes.simulated import finish_answers
 from integration.client import Answer
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import NANO, bearer, billed_nano, governance, prices, usd
@@ -36,7 +36,7 @@ async def ask(gateway: Gateway) -> Answer:
     return await gateway.ask(chat(stream=True, max_tokens=TOKENS), headers=bearer("me"))
 
 
-def test_streams_across_the_edge_of_a_window_leave_the_next_one_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_that_outlast_a_window_use_nothing_of_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test moves the clock. Two streams fill the window in which they begin. They end in the next one, which again
     has room for exactly two."""
     fits_two = 2 * TOKENS * 600
@@ -51,14 +51,14 @@ def test_streams_across_the_edge_of_a_window_leave_the_next_one_whole(monkeypatc
             assert (await ask(gateway)).status == 402
             now = edge + 1.0
             more = [asyncio.create_task(ask(gateway))]
-            await until(lambda: len(gateway.providers["alpha"].bill.entries) == 3, "a third runs beside them")
-            go_on(gateway.providers["alpha"])
+            await until(lambda: len(gateway.providers["alpha"].bill.entries) == 3, "a third request is in progress")
+            finish_answers(gateway.providers["alpha"])
             for answer in await asyncio.gather(*streams, *more):
                 assert answer.is_done
             more = [asyncio.create_task(ask(gateway))]
-            await until(lambda: len(gateway.providers["alpha"].bill.entries) == 4, "there is room for a fourth")
+            await until(lambda: len(gateway.providers["alpha"].bill.entries) == 4, "a fourth request is in progress")
             assert (await ask(gateway)).status == 402
-            go_on(gateway.providers["alpha"])
+            finish_answers(gateway.providers["alpha"])
             assert (await more[0]).is_done
 
     run(main())
@@ -66,7 +66,7 @@ def test_streams_across_the_edge_of_a_window_leave_the_next_one_whole(monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_stream_of_forty_seconds_is_charged_to_one_window(workers: int) -> None:
+def test_stream_of_forty_seconds_is_charged_to_one_window(workers: int) -> None:
     async def main() -> None:
         async with governed(NANO, 40_000 / TOKENS, as_process=True, server={"workers": workers}) as gateway:
             await asyncio.sleep(max(0.0, MINUTE_S - time() % MINUTE_S - 20))

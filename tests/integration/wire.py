@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 
-class CutOff(Exception):  # noqa: N818 -- what the client saw, not an error of the test
+class CutOff(Exception):  # noqa: N818 -- an event for the client, not an error of the test
     """The connection ended inside an answer."""
 
 

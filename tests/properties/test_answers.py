@@ -1,5 +1,5 @@
-"""Rules for every answer of a provider, even a hostile one: it is an answer or a failure, and its cost is a number that
-a database accepts."""
+"""Every answer of a provider, even a hostile one, becomes an answer or a failure. Its cost is a number that a database
+accepts."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end
             reception.on_end()
         else:
             reception.on_failure(TransportFailure(end, "", was_sent=True))
-    assert reception.is_over, "the attempt must be over"
+    assert reception.is_over, "the attempt has not ended"
     failure = reception.failure
     if failure is not None:
         failure = redact(failure, Secret(SECRET))
@@ -75,7 +75,7 @@ def check(call: Call, status: int, content_type: bytes, pieces: list[bytes], end
             usage = charge.usage
             counts = [value for value in msgspec.structs.astuple(usage) if isinstance(value, int)]
             for amount in (charge.nano, charge.tokens, *counts):
-                assert 0 <= amount <= BIGGEST // 1000, "many of them are added up"
+                assert 0 <= amount <= BIGGEST // 1000, "the sum of many such amounts would overflow"
             assert msgspec.msgpack.encode(charge)
 
 

@@ -30,7 +30,7 @@ SHAPES: dict[str, tuple[Level, str, Metric, Period]] = {
 }
 ACCOUNTS = (("usd",), ("usd", "tokens", "requests"), ("tokens", "attempts"), tuple(SHAPES))
 Message = tuple[str, Any]
-Spot = tuple[str, int]  # a window of a counter
+WindowKey = tuple[str, int]  # a window of a counter
 
 
 def limits_of(amounts: dict[str, int]) -> dict[str, Limit]:
@@ -46,9 +46,9 @@ def limit_of(shape: str, amount: int) -> Limit:
 class Entry(Struct):
     """A journal record: an intent, or the outcome of one. `amounts` are the amounts by counter."""
 
-    attempt: str
+    attempt_id: str
     is_outcome: bool
-    amounts: dict[Spot, int]
+    amounts: dict[WindowKey, int]
 
 
 class Worker:
@@ -57,27 +57,27 @@ class Worker:
         self.ledger = Ledger(NO_SHARE)
         self.share: Share | None = None
         self.limits = limits
-        self.open: dict[str, dict[Spot, int]] = {}
+        self.open: dict[str, dict[WindowKey, int]] = {}
         self.journal: deque[Entry] = deque()
-        self.unread: dict[str, dict[Spot, int]] = {}  # intents that control has read without their outcome
-        self.up: deque[Message] = deque()
-        self.down: deque[Message] = deque()
+        self.unread: dict[str, dict[WindowKey, int]] = {}  # intents that control has read without their outcome
+        self.to_control: deque[Message] = deque()
+        self.to_worker: deque[Message] = deque()
         self.is_dead = self.is_draining = False
 
     def hello(self) -> None:
         """Connect to control, also after a break; frames in flight are lost."""
-        self.up.clear()
-        self.down.clear()
-        self.up.append(("hello", (self.ledger.share if self.share else None, self.ledger.holdings())))
+        self.to_control.clear()
+        self.to_worker.clear()
+        self.to_control.append(("hello", (self.ledger.share if self.share else None, self.ledger.holdings())))
         if self.is_draining:
-            self.up.append(("draining", None))
+            self.to_control.append(("draining", None))
 
-    def windows(self) -> dict[Spot, Window]:
+    def windows(self) -> dict[WindowKey, Window]:
         windows = [*(counter.window for counter in self.ledger._counters.values()), *self.ledger._past.values()]
         return {(window.counter.name, window.start): window for window in windows}
 
 
-WHO = st.integers(0, 11)  # one of the workers
+WORKER_INDEX = st.integers(0, 11)  # one of the workers
 
 
 class Money(RuleBasedStateMachine):
@@ -87,15 +87,16 @@ class Money(RuleBasedStateMachine):
         self.size = size
         self.amounts = {"usd": 1000, "tokens": 3000, "requests": 40, "attempts": 12}
         self.limits = limits_of(self.amounts)
-        self.tops = {name: limit.amount for name, limit in self.limits.items()}  # the highest there ever was
+        # The highest amount that each limit ever had.
+        self.highest_limits = {name: limit.amount for name, limit in self.limits.items()}
         self.all: dict[int, Worker] = {}
-        self.called: set[int] = set()
+        self.connected: set[int] = set()
         self.epochs = count(1)
         self.serial = count(1)
         self.store: dict[tuple[str, int, int], int] = defaultdict(int)
-        self.spent: dict[Spot, int] = defaultdict(int)
-        self.ghosts: list[Worker] = []  # dead, and read to the end
-        self._new_book()
+        self.spent: dict[WindowKey, int] = defaultdict(int)
+        self.retired: list[Worker] = []  # dead workers whose journal is read to the end
+        self._new_lease_table()
         for slot in range(size):
             self.start(slot)
         self._quiet()
@@ -108,114 +109,118 @@ class Money(RuleBasedStateMachine):
     def living(self) -> list[Worker]:
         return [worker for worker in self.all.values() if not worker.is_dead]
 
-    def one_of(self, who: int, workers: list[Worker]) -> Worker | None:
-        return workers[who % len(workers)] if workers else None
+    def one_of(self, index: int, workers: list[Worker]) -> Worker | None:
+        return workers[index % len(workers)] if workers else None
 
-    # What workers do.
+    # Actions of workers.
 
     @rule(
-        who=WHO,
+        index=WORKER_INDEX,
         kinds=st.sampled_from(ACCOUNTS),
         sizes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 900)), min_size=1, max_size=8),
         ordinal=st.integers(1, 2),
     )
-    def reserve(self, who: int, kinds: tuple[str, ...], sizes: list[tuple[int, int]], ordinal: int) -> None:
-        worker = self.one_of(who, self.living())
+    def reserve(self, index: int, kinds: tuple[str, ...], sizes: list[tuple[int, int]], ordinal: int) -> None:
+        worker = self.one_of(index, self.living())
         if worker is None:
             return
         names = [limit_of(kind, 0).counter for kind in kinds]
         for nano, tokens in sizes:
             account = worker.ledger.account(tuple(worker.limits[name] for name in names))
             attempt = f"{worker.epoch}-{next(self.serial)}"
-            before = {spot: (one.reserved, one.settled) for spot, one in worker.windows().items()}
+            before = {window_key: (one.reserved, one.settled) for window_key, one in worker.windows().items()}
             found = worker.ledger.reserve(account, attempt, nano, tokens, ordinal, self.now)
             if not isinstance(found, Reservation):
-                after = {spot: (one.reserved, one.settled) for spot, one in worker.windows().items()}
-                assert all(after.get(spot) == held for spot, held in before.items() if held[0]), "all or none"
-                worker.up.append(("ask", [short.want() for short in found]))
+                after = {window_key: (one.reserved, one.settled) for window_key, one in worker.windows().items()}
+                assert all(after.get(window_key) == held for window_key, held in before.items() if held[0]), (
+                    "a rejected reservation reserved a part"
+                )
+                worker.to_control.append(("ask", [short.lease_request() for short in found]))
                 continue
             assert worker.ledger.reserve(account, attempt, nano, tokens, ordinal, self.now) is found
             amounts = {}
             for window in found.windows:
                 limit = window.counter.limit
-                assert limit.period.window(found.at) == (window.start, window.end), "control charges the same window"
+                assert limit.period.window(found.at) == (window.start, window.end), (
+                    "control would charge another window"
+                )
                 amounts[limit.counter, window.start] = found.amounts[window.kind]
             worker.open[attempt] = amounts
             worker.journal.append(Entry(attempt, False, amounts))
 
-    @rule(who=WHO, parts=st.lists(st.integers(0, 100), min_size=1, max_size=6), again=st.booleans())
-    def settle(self, who: int, parts: list[int], again: bool) -> None:
-        worker = self.one_of(who, [worker for worker in self.living() if worker.open])
+    @rule(index=WORKER_INDEX, parts=st.lists(st.integers(0, 100), min_size=1, max_size=6), again=st.booleans())
+    def settle(self, index: int, parts: list[int], again: bool) -> None:
+        worker = self.one_of(index, [worker for worker in self.living() if worker.open])
         if worker is not None:
-            for attempt, part in zip(list(worker.open), parts, strict=False):
-                self._settle(worker, attempt, part, again=again)
+            for attempt_id, part in zip(list(worker.open), parts, strict=False):
+                self._settle(worker, attempt_id, part, again=again)
 
-    def _settle(self, worker: Worker, attempt: str, part: int, *, again: bool) -> None:
-        held = worker.ledger._open[attempt]
+    def _settle(self, worker: Worker, attempt_id: str, part: int, *, again: bool) -> None:
+        held = worker.ledger._open[attempt_id]
         nano, tokens = held.nano * part // 100, held.tokens * part // 100
         used = {}
         for window in held.windows:
             used[window.counter.name, window.start] = (nano, tokens, held.amounts[2], held.amounts[3])[window.kind]
         for _ in range(1 + again):
-            worker.ledger.settle(attempt, nano, tokens)
-        worker.open.pop(attempt)
-        worker.journal.append(Entry(attempt, True, used))
+            worker.ledger.settle(attempt_id, nano, tokens)
+        worker.open.pop(attempt_id)
+        worker.journal.append(Entry(attempt_id, True, used))
 
-    @rule(who=WHO)
-    def break_line(self, who: int) -> None:
-        worker = self.one_of(who, self.living())
+    @rule(index=WORKER_INDEX)
+    def break_line(self, index: int) -> None:
+        worker = self.one_of(index, self.living())
         if worker is not None:
             worker.hello()
-            self.called.discard(worker.epoch)
+            self.connected.discard(worker.epoch)
 
-    @rule(who=WHO)
-    def replace(self, who: int) -> None:
-        """Start another worker; this one finishes its requests."""
-        worker = self.one_of(who, [worker for worker in self.living() if not worker.is_draining])
+    @rule(index=WORKER_INDEX)
+    def replace(self, index: int) -> None:
+        """Start another worker. The old one finishes its requests."""
+        worker = self.one_of(index, [worker for worker in self.living() if not worker.is_draining])
         if worker is not None and len(self.all) < 6:
             self.start(worker.slot)
             worker.is_draining = True
             worker.share = NO_SHARE
             worker.ledger.reshare(NO_SHARE)
-            worker.up.append(("draining", None))
+            worker.to_control.append(("draining", None))
 
-    @rule(who=WHO)
-    def kill(self, who: int) -> None:
-        worker = self.one_of(who, self.living())
+    @rule(index=WORKER_INDEX)
+    def kill(self, index: int) -> None:
+        worker = self.one_of(index, self.living())
         if worker is not None and len(self.all) < 6:
             worker.is_dead = True
-            worker.up.clear()
-            worker.down.clear()
-            self.called.discard(worker.epoch)
+            worker.to_control.clear()
+            worker.to_worker.clear()
+            self.connected.discard(worker.epoch)
             self.start(worker.slot)
 
-    # What is on its way.
+    # Delivery of messages.
 
-    @rule(who=WHO, most=st.integers(1, 5))
-    def deliver_up(self, who: int, most: int) -> None:
-        worker = self.one_of(who, [worker for worker in self.living() if worker.up])
-        for _ in range(min(most, len(worker.up) if worker is not None else 0)):
+    @rule(index=WORKER_INDEX, most=st.integers(1, 5))
+    def deliver_up(self, index: int, most: int) -> None:
+        worker = self.one_of(index, [worker for worker in self.living() if worker.to_control])
+        for _ in range(min(most, len(worker.to_control) if worker is not None else 0)):
             assert worker is not None
-            kind, body = worker.up[0]
+            kind, body = worker.to_control[0]
             if kind == "ask" and not self.knows_all():
                 return
-            worker.up.popleft()
+            worker.to_control.popleft()
             self._control(worker, kind, body)
 
-    @rule(who=WHO, most=st.integers(1, 5))
-    def deliver_down(self, who: int, most: int) -> None:
-        worker = self.one_of(who, [worker for worker in self.living() if worker.down])
-        for _ in range(min(most, len(worker.down) if worker is not None else 0)):
+    @rule(index=WORKER_INDEX, most=st.integers(1, 5))
+    def deliver_down(self, index: int, most: int) -> None:
+        worker = self.one_of(index, [worker for worker in self.living() if worker.to_worker])
+        for _ in range(min(most, len(worker.to_worker) if worker is not None else 0)):
             assert worker is not None
-            self._worker(worker, *worker.down.popleft())
+            self._worker(worker, *worker.to_worker.popleft())
 
     @rule()
     def deliver_all(self) -> None:
         self._exchange()
 
-    @rule(who=WHO, most=st.integers(1, 20))
-    def read(self, who: int, most: int) -> None:
-        worker = self.one_of(who, list(self.all.values()))
+    @rule(index=WORKER_INDEX, most=st.integers(1, 20))
+    def read(self, index: int, most: int) -> None:
+        worker = self.one_of(index, list(self.all.values()))
         if worker is not None:
             self._read(worker, most)
 
@@ -226,17 +231,17 @@ class Money(RuleBasedStateMachine):
         for _ in range(min(most, len(worker.journal))):
             entry = worker.journal.popleft()
             if entry.is_outcome:
-                del worker.unread[entry.attempt]
+                del worker.unread[entry.attempt_id]
                 self._charge(worker, entry.amounts)
             else:
-                worker.unread[entry.attempt] = entry.amounts
+                worker.unread[entry.attempt_id] = entry.amounts
         if worker.is_dead and not worker.journal:
             for amounts in worker.unread.values():
                 self._charge(worker, amounts)
-            self._reshare(self.book.retire(worker.epoch, self.now))
-            self.ghosts.append(self.all.pop(worker.epoch))
+            self._reshare(self.leases.retire(worker.epoch, self.now))
+            self.retired.append(self.all.pop(worker.epoch))
 
-    # The rest of the world.
+    # Events outside the workers.
 
     @rule(seconds=st.sampled_from((0.01, 1.0, 20.0, 61.0, 3700.0)))
     def pass_time(self, seconds: float) -> None:
@@ -246,73 +251,75 @@ class Money(RuleBasedStateMachine):
     def restart_control(self) -> None:
         """Start a new control process without state. It learns of the store, the limits and the workers in any
         order."""
-        self._new_book()
-        self.called.clear()
+        self._new_lease_table()
+        self.connected.clear()
         for worker in self.living():
             worker.hello()
 
-    def _new_book(self) -> None:
-        self.book = LeaseTable(self.size, knows_all=False)
-        self.ghosts = []
+    def _new_lease_table(self) -> None:
+        self.leases = LeaseTable(self.size, knows_all=False)
+        self.retired = []
         self.is_restored = self.is_configured = False
 
     @rule(most=st.integers(0, 10), again=st.booleans())
     def read_store(self, most: int, again: bool) -> None:
-        """Read a part of the store, then all of it; and again at any later time."""
+        """Read a part of the store, and then all of it. This may be repeated later."""
         rows = [(*key, amount) for key, amount in self.store.items()]
         if not self.is_restored:
-            self.book.restore(rows[:most])
+            self.leases.restore(rows[:most])
         if again or not self.is_restored:
-            self.book.restore(rows)
+            self.leases.restore(rows)
         self.is_restored = True
 
     @rule(which=st.integers(0, 50), percent=st.integers(0, 100), again=st.booleans())
     def reconcile(self, which: int, percent: int, again: bool) -> None:
         """Lower the cost of some spending in a window."""
-        spots = sorted(spot for spot, amount in self.spent.items() if amount > 0)
-        if not spots:
+        window_keys = sorted(window_key for window_key, amount in self.spent.items() if amount > 0)
+        if not window_keys:
             return
-        spot = spots[which % len(spots)]
-        less = self.spent[spot] * percent // 100
-        self.spent[spot] -= less
-        self.store[*spot, CORRECTIONS] -= less
+        window_key = window_keys[which % len(window_keys)]
+        less = self.spent[window_key] * percent // 100
+        self.spent[window_key] -= less
+        self.store[*window_key, CORRECTIONS] -= less
         for _ in range(1 + again):
-            self.book.corrected(*spot, self.store[*spot, CORRECTIONS])
+            self.leases.corrected(*window_key, self.store[*window_key, CORRECTIONS])
 
     @rule()
     def configure(self) -> None:
-        self.book.configure(self.limits)
+        self.leases.configure(self.limits)
         self.is_configured = True
 
-    @rule(who=WHO, percent=st.integers(0, 100), parts=st.integers(1, 3))
-    def lose_commits(self, who: int, percent: int, parts: int) -> None:
+    @rule(index=WORKER_INDEX, percent=st.integers(0, 100), parts=st.integers(1, 3))
+    def lose_commits(self, index: int, percent: int, parts: int) -> None:
         """Roll the store back; a journal is then read again from the store's position."""
-        worker = self.one_of(who, [*self.all.values(), *self.ghosts])
+        worker = self.one_of(index, [*self.all.values(), *self.retired])
         if worker is None:
             return
         self._ready()
         whole = {key: amount for key, amount in self.store.items() if key[2] == worker.epoch}
         kept = {key: amount * percent // 100 for key, amount in whole.items()}
-        self.book.restore([(*key, amount) for key, amount in kept.items() if amount], {worker.epoch})
+        self.leases.restore([(*key, amount) for key, amount in kept.items() if amount], {worker.epoch})
         for part in range(parts):
             for (counter, window, epoch), amount in whole.items():
                 left = amount - kept[counter, window, epoch]
-                self.book.charge(epoch, counter, window, left // parts if part else left - left // parts * (parts - 1))
+                self.leases.charge(
+                    epoch, counter, window, left // parts if part else left - left // parts * (parts - 1)
+                )
         if worker.is_dead and worker.epoch not in self.all:
-            self._reshare(self.book.retire(worker.epoch, self.now))
+            self._reshare(self.leases.retire(worker.epoch, self.now))
 
-    @rule(who=WHO)
-    def hear_of_the_dead(self, who: int) -> None:
+    @rule(index=WORKER_INDEX)
+    def deliver_frames_of_dead_workers(self, index: int) -> None:
         """Deliver frames that a worker sent before it was killed, after its journal was read to the end."""
-        worker = self.one_of(who, self.ghosts)
+        worker = self.one_of(index, self.retired)
         if worker is not None:
             holdings = worker.ledger.holdings()
-            assert self.book.hello(worker.epoch, worker.slot, worker.share, holdings, self.now) == NO_SHARE
-            wants = [LeaseRequest(one.counter, one.window, 1, one.opened) for one in holdings]
-            grants, recalls = self.book.ask(worker.epoch, wants)
+            assert self.leases.hello(worker.epoch, worker.slot, worker.share, holdings, self.now) == NO_SHARE
+            requests = [LeaseRequest(one.counter, one.window, 1, one.opened) for one in holdings]
+            grants, recalls = self.leases.ask(worker.epoch, requests)
             assert not any(grant.granted for grant in grants)
             assert not recalls
-            self.book.give_back(worker.epoch, [Return(one.counter, one.window, 1, one.opened) for one in holdings])
+            self.leases.give_back(worker.epoch, [Return(one.counter, one.window, 1, one.opened) for one in holdings])
 
     @rule(kind=st.sampled_from(sorted(SHAPES)), percent=st.sampled_from((10, 50, 150, 400)))
     def edit(self, kind: str, percent: int) -> None:
@@ -320,17 +327,18 @@ class Money(RuleBasedStateMachine):
         self.limits = limits_of(self.amounts)
         self.configure()
         for name, limit in self.limits.items():
-            self.tops[name] = max(self.tops[name], limit.amount)
+            self.highest_limits[name] = max(self.highest_limits[name], limit.amount)
         for worker in self.living():
-            worker.down.append(("snapshot", self.limits))
+            worker.to_worker.append(("snapshot", self.limits))
 
-    # Delivery of messages to control and workers.
+    # Handling of messages by control and workers.
 
     def knows_all(self) -> bool:
-        """True if control knows everything that it needs for leasing."""
-        if not self.book._knows_all and self.all.keys() <= self.called:  # the dead ones once they are read
-            self._reshare(self.book.know_all(self.now))
-        return self.book._knows_all and self.is_restored and self.is_configured
+        """Return true if control has all facts that it needs for leasing."""
+        # Dead workers count until their journals are read.
+        if not self.leases._knows_all and self.all.keys() <= self.connected:
+            self._reshare(self.leases.know_all(self.now))
+        return self.leases._knows_all and self.is_restored and self.is_configured
 
     def _ready(self) -> None:
         """Give control the positions of the store and a configuration."""
@@ -340,26 +348,26 @@ class Money(RuleBasedStateMachine):
             self.configure()
 
     def _control(self, worker: Worker, kind: str, body: Any) -> None:
-        book, epoch = self.book, worker.epoch
+        leases, epoch = self.leases, worker.epoch
         if kind == "hello":
-            share = book.hello(epoch, worker.slot, body[0], body[1], self.now)
-            self.called.add(epoch)
-            worker.down.append(("share", share))
-            worker.down.append(("snapshot", self.limits))
+            share = leases.hello(epoch, worker.slot, body[0], body[1], self.now)
+            self.connected.add(epoch)
+            worker.to_worker.append(("share", share))
+            worker.to_worker.append(("snapshot", self.limits))
             self.knows_all()
         elif kind == "draining":
-            self._reshare(book.draining(epoch, self.now))
+            self._reshare(leases.draining(epoch, self.now))
         elif kind == "return":
-            book.give_back(epoch, body)
+            leases.give_back(epoch, body)
         else:
-            grants, recalls = book.ask(epoch, body)
-            worker.down.append(("granted", grants))
-            for other, spots in recalls.items():
-                if other in self.called and other in self.all and not self.all[other].is_dead:
-                    self.all[other].down.append(("recall", spots))
-            living = {other for other in self.called if other in self.all and not self.all[other].is_dead}
-            for other, ahead in book.lease_ahead(epoch, grants, living).items():
-                self.all[other].down.append(("granted", ahead))
+            grants, recalls = leases.ask(epoch, body)
+            worker.to_worker.append(("granted", grants))
+            for other, window_keys in recalls.items():
+                if other in self.connected and other in self.all and not self.all[other].is_dead:
+                    self.all[other].to_worker.append(("recall", window_keys))
+            living = {other for other in self.connected if other in self.all and not self.all[other].is_dead}
+            for other, ahead in leases.lease_ahead(epoch, grants, living).items():
+                self.all[other].to_worker.append(("granted", ahead))
 
     def _worker(self, worker: Worker, kind: str, body: Any) -> None:
         ledger = worker.ledger
@@ -369,43 +377,45 @@ class Money(RuleBasedStateMachine):
         elif kind == "granted":
             ledger.granted(body)
         elif kind == "recall":
-            worker.up.append(("return", ledger.recall(body)))
+            worker.to_control.append(("return", ledger.recall(body)))
         else:
             worker.limits = body
             returns = ledger.reconfigure(body, self.now)
             if returns:
-                worker.up.append(("return", returns))
+                worker.to_control.append(("return", returns))
 
     def _reshare(self, shares: list[tuple[int, Share]]) -> None:
         for epoch, share in shares:
-            if epoch in self.called and epoch in self.all and not self.all[epoch].is_dead:
-                self.all[epoch].down.append(("share", share))
+            if epoch in self.connected and epoch in self.all and not self.all[epoch].is_dead:
+                self.all[epoch].to_worker.append(("share", share))
 
-    def _charge(self, worker: Worker, amounts: dict[Spot, int]) -> None:
+    def _charge(self, worker: Worker, amounts: dict[WindowKey, int]) -> None:
         for (counter, window), amount in amounts.items():
             self.store[counter, window, worker.epoch] += amount
             self.spent[counter, window] += amount
-            self.book.charge(worker.epoch, counter, window, amount)
+            self.leases.charge(worker.epoch, counter, window, amount)
 
-    # What must hold.
+    # Invariants.
 
     @invariant()
     def never_over_a_limit(self) -> None:
         if not hasattr(self, "now"):
             return
-        pending: dict[Spot, int] = defaultdict(int)
+        pending: dict[WindowKey, int] = defaultdict(int)
         for worker in self.all.values():
-            told: dict[str, dict[Spot, int]] = dict(worker.unread)
+            uncharged: dict[str, dict[WindowKey, int]] = dict(worker.unread)
             for entry in worker.journal:
-                told[entry.attempt] = entry.amounts
-            for amounts in told.values():
-                for spot, amount in amounts.items():
-                    pending[spot] += amount
-        for spot in {*pending, *self.spent}:
-            assert self.spent[spot] + pending[spot] <= self.tops[spot[0]], f"{spot} is overspent"
+                uncharged[entry.attempt_id] = entry.amounts
+            for amounts in uncharged.values():
+                for window_key, amount in amounts.items():
+                    pending[window_key] += amount
+        for window_key in {*pending, *self.spent}:
+            assert self.spent[window_key] + pending[window_key] <= self.highest_limits[window_key[0]], (
+                f"{window_key} is overspent"
+            )
 
     @invariant()
-    def settled_and_reserved_within_what_is_granted(self) -> None:
+    def settled_and_reserved_within_the_granted_amount(self) -> None:
         for worker in getattr(self, "all", {}).values():
             for window in worker.windows().values():
                 assert window.reserved >= 0
@@ -413,10 +423,12 @@ class Money(RuleBasedStateMachine):
                 assert window.free == window.granted - window.reserved - window.settled >= 0
 
     @invariant()
-    def posted_and_lent_within_the_limit(self) -> None:
-        for found in self.book.status() if hasattr(self, "book") and self.is_restored and self.is_configured else ():
+    def spent_and_leased_within_the_limit(self) -> None:
+        for found in (
+            self.leases.status() if hasattr(self, "leases") and self.is_restored and self.is_configured else ()
+        ):
             assert found.posted == self.spent[found.counter, found.window]
-            assert found.posted + found.leased <= self.tops[found.counter]
+            assert found.posted + found.leased <= self.highest_limits[found.counter]
 
     def teardown(self) -> None:
         """End everything: settle attempts, deliver everything, and recall all idle amounts."""
@@ -430,30 +442,34 @@ class Money(RuleBasedStateMachine):
         if self.now < START + 3600:
             shares = sum(Fraction(one.share.part, one.share.whole) for one in self.living() if one.share is not None)
             assert shares <= 1
-        spots = [(found.counter, found.window) for found in self.book.status()]
+        window_keys = [(found.counter, found.window) for found in self.leases.status()]
         for worker in self.all.values():
             assert not worker.ledger.open_attempts
-            assert not worker.ledger._past, "an ended window in which nothing is reserved is kept"
-            assert all(not window.reserved for window in worker.windows().values()), "a phantom reservation"
-            worker.down.append(("recall", [spot for spot in spots if self._is_current(worker, spot)]))
+            assert not worker.ledger._past, "an ended window without reservations is kept"
+            assert all(not window.reserved for window in worker.windows().values()), (
+                "a reservation without an attempt is left"
+            )
+            worker.to_worker.append(
+                ("recall", [window_key for window_key in window_keys if self._is_current(worker, window_key)])
+            )
         self._quiet()
-        for found in self.book.status():
+        for found in self.leases.status():
             # Messages on ended windows may be lost with a connection, because nothing is leased from them any more.
             if self.limits[found.counter].period.window(found.window)[1] > self.now:
-                assert not found.leased, "control takes for lent what nobody has"
+                assert not found.leased, "control counts a lease that no worker has"
 
-    def _is_current(self, worker: Worker, spot: Spot) -> bool:
-        counter = worker.ledger._counters.get(spot[0])
-        return counter is None or counter.window.start <= spot[1]
+    def _is_current(self, worker: Worker, window_key: WindowKey) -> bool:
+        counter = worker.ledger._counters.get(window_key[0])
+        return counter is None or counter.window.start <= window_key[1]
 
     def _exchange(self) -> None:
         """Deliver all frames in flight."""
-        while any(worker.up or worker.down for worker in self.living()):
+        while any(worker.to_control or worker.to_worker for worker in self.living()):
             for worker in self.living():
-                for _ in range(len(worker.down)):
-                    self._worker(worker, *worker.down.popleft())
-                for _ in range(len(worker.up)):
-                    kind, body = worker.up.popleft()
+                for _ in range(len(worker.to_worker)):
+                    self._worker(worker, *worker.to_worker.popleft())
+                for _ in range(len(worker.to_control)):
+                    kind, body = worker.to_control.popleft()
                     if kind != "ask" or self.knows_all():
                         self._control(worker, kind, body)
 
@@ -469,10 +485,10 @@ class Money(RuleBasedStateMachine):
 QUICK = settings(max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def test_random_histories() -> None:
+def test_random_histories_keep_the_limits() -> None:
     run_state_machine_as_test(Money, settings=QUICK)
 
 
 @pytest.mark.slow
-def test_many_long_histories() -> None:
+def test_many_long_histories_keep_the_limits() -> None:
     run_state_machine_as_test(Money, settings=settings(QUICK, max_examples=1500, stateful_step_count=100))

@@ -15,13 +15,15 @@ from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, Plan, Try
-from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.snapshots import FALLBACK_CAUSES, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 from pointsman.routing.candidates import find_candidates
 from pointsman.routing.decide import decide
-from pointsman.routing.failover import LACKING, LONGEST_PAUSE_S, NEVER_SENT, cause_of, is_repeat
-from pointsman.routing.health import LIMITS, Condition, block_on
+from pointsman.routing.failover import LACKING, NEVER_SENT, is_repeat
+from pointsman.routing.fallbacks import cause_of, causes_for, is_general
+from pointsman.routing.health import LIMITS, Condition, block_of
 from pointsman.routing.router import router_of
+from pointsman.routing.same_target import LONGEST_PAUSE_S
 from pointsman.routing.weights import Draw
 
 NAMES = "abcd"
@@ -55,10 +57,11 @@ def configurations(draw: st.DrawFn) -> Snapshot:
         pairs = draw(st.lists(st.tuples(st.sampled_from(built), st.sampled_from("mn"), WEIGHTS), min_size=least))
         return [candidate(item, model, weight, None, provenance) for item, model, weight in pairs[:6]]
 
+    causes = st.frozensets(st.sampled_from(FALLBACK_CAUSES), max_size=2)
     return snapshot(
         built,
-        some("target", 1),
-        some("fallback", 0),
+        [replace(item, after=draw(causes)) for item in some("target", 1)],
+        [replace(item, after=draw(causes)) for item in some("fallback", 0)],
         strategy=draw(st.sampled_from(["priority", "weighted"])),
         max_attempts=draw(st.integers(1, 8)),
         queue_s=draw(st.sampled_from([0.0, 2.0, 5.0])),
@@ -134,7 +137,7 @@ def test_plan_contains_no_candidate_that_a_policy_rejected(view: FakeView, reque
         assert choice.keys
         assert all(key.weight > 0 and key.serves_model(choice.candidate.model) for key in choice.keys)
         is_guess = any(reason is not None for reason in reasons)
-        assert is_guess or not guessed, "a last resort stands before a healthy candidate"
+        assert is_guess or not guessed, "a last resort precedes a healthy candidate"
         guessed = is_guess
 
 
@@ -149,7 +152,7 @@ def test_fallbacks_come_after_targets(view: FakeView, request: Call) -> None:
 
 
 @given(views(), ASKED, st.integers(0, 2**32))
-def test_the_same_seed_gives_the_same_plan(view: FakeView, request: Call, seed: int) -> None:
+def test_same_seed_gives_the_same_plan(view: FakeView, request: Call, seed: int) -> None:
     facts = Facts(request)
 
     def outline() -> object:
@@ -216,7 +219,7 @@ def run(view: FakeView, request: Call, script: Script) -> tuple[Plan, Trace] | N
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_a_plan_always_ends_within_its_limits(view: FakeView, request: Call, script: Script) -> None:
+def test_plan_always_ends_within_its_limits(view: FakeView, request: Call, script: Script) -> None:
     ran = run(view, request, script)
     if ran is None:
         return
@@ -254,7 +257,7 @@ def test_each_attempt_is_allowed_after_the_earlier_ones(view: FakeView, request:
         return
     plan, trace = ran
     names = {choice.candidate.id: choice for choice in plan.choices}
-    assert not any(blocked), "a key was used while it was to be left alone"
+    assert not any(blocked), "a blocked key was used"
     for number, (last, following) in enumerate(pairwise(trace.history), 1):
         assert last.failure is not None
         kind, before = last.failure.kind, trace.history[:number]
@@ -262,10 +265,14 @@ def test_each_attempt_is_allowed_after_the_earlier_ones(view: FakeView, request:
         assert not plan.pinned or kind in NEVER_SENT
         refusals = {item.failure.kind for item in before if item.failure and item.failure.kind.fault is Fault.REQUEST}
         if refusals:
-            covered = plan.routing.failover.fallback_on
+            covered = plan.routing.failover.fallback_on | plan.declared
             assert kind.fault is not Fault.REQUEST or kind in LACKING or cause_of(kind) in covered
-        if refusals - LACKING:  # a provider without the model says nothing about the next one
-            assert names[following.candidate].candidate.provenance == "fallback"
+        item = names[following.candidate].candidate
+        causes = {cause_of(one.failure.kind) for one in before if one.failure is not None} | plan.occurred
+        if refusals - LACKING:  # the failure of a provider without the model does not affect the next one
+            assert causes & causes_for(item, plan.routing.failover)
+        if item.provenance == "fallback" and not is_general(item, plan.routing.failover) and view.key_blocks == {}:
+            assert causes & item.after or view.conditions
         if kind.fault is Fault.PROVIDER and following.provider == last.provider and view.key_blocks == {}:
             asked_before = {item.provider for item in before}
             open_to_all = [choice for choice in plan.choices if choice.candidate.id not in view.conditions]
@@ -281,15 +288,13 @@ class _Recording(FakeView):
         self.conditions, self.key_blocks, self._blocked = view.conditions, view.key_blocks, blocked
 
     def begin(self, step: Try, history: Sequence[PastAttempt], now: float) -> None:
-        block = block_on(self.key_blocks, step.choice.candidate, step.key.name, now)
+        block = block_of(self.key_blocks, step.choice.candidate, step.key.name, now)
         self._blocked.append(block is not None and block.retry_at > now)
         super().begin(step, history, now)
 
 
 @given(views(), ASKED, SCRIPTS)
-def test_an_attempt_leaves_half_of_the_time_to_an_untried_candidate(
-    view: FakeView, request: Call, script: Script
-) -> None:
+def test_attempt_leaves_half_of_the_time_to_an_untried_candidate(view: FakeView, request: Call, script: Script) -> None:
     ran = run(view, request, script)
     if ran is None:
         return
@@ -300,7 +305,16 @@ def test_an_attempt_leaves_half_of_the_time_to_an_untried_candidate(
         if isinstance(step, Try):
             count += 1
             tried.add(step.choice.candidate.id)
-            has_untried = any(choice.candidate.id not in tried for choice in plan.choices)
+            item, failover = step.choice.candidate, plan.routing.failover
+            has_untried = any(
+                other.id not in tried
+                and (
+                    other.provenance != "fallback"
+                    or (item.provenance == "fallback" and item.after == other.after)
+                    or "provider" in causes_for(other, failover)
+                )
+                for other in [choice.candidate for choice in plan.choices]
+            )
             halved = has_untried and count - _rotations(trace, count) < plan.max_attempts and not plan.pinned
             remaining_s = plan.deadline - at
             assert step.timeout_s == (remaining_s / 2 if halved else remaining_s)
@@ -321,13 +335,16 @@ def test_no_repeat_while_an_untried_candidate_is_free(view: FakeView, request: C
         at = trace.history[number].started_at
         if pair in seen:
             refused = {item.candidate for item in before if _fault_is(item.failure, Fault.REQUEST)}
+            causes = {cause_of(one.failure.kind) for one in before if one.failure is not None} | plan.occurred
             for other, choice in pairs.items():
                 item = choice.candidate
-                if refused and (item.provenance != "fallback" or item.id in refused):
+                if refused and (item.id in refused or not causes & causes_for(item, plan.routing.failover)):
+                    continue
+                if item.provenance == "fallback" and not causes & causes_for(item, plan.routing.failover):
                     continue
                 was_blocked = view.key_blocks.get((item.endpoint.name, other[1], None))
                 if other not in seen and was_blocked is None and item.id != pair[0]:
-                    # its provider failed before, so it may come in its turn, after a pause
+                    # its provider failed before, so it may follow in order, after a pause
                     assert any(one.candidate == item.id for one in before if is_of_provider(one)), (other, at)
         seen.add(pair)
 

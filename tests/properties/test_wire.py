@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.wire import drain, refused
+from fakes.wire import drain, rejected
 from pointsman.domain.failures import Rejection
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._openai_errors import MAX_WAIT_S, classify, retry_after_s
@@ -57,7 +57,7 @@ def test_duplicate_key_is_rejected_at_any_place(data: st.DataObject) -> None:
     again = data.draw(st.just(value) | _VALUES)
     items.insert(data.draw(st.integers(0, len(items))), (key, again))
     body = data.draw(st.composite(lambda draw: _written(draw, items))())
-    assert refused(lambda: read_object(body)).param == key
+    assert rejected(lambda: read_object(body)).param == key
 
 
 @given(st.binary(max_size=60) | _objects().map(lambda drawn: drawn[1]), st.integers(0, 60), st.binary(max_size=2))

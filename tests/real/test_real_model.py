@@ -72,7 +72,7 @@ def _with_gateway(model_url: str, use: Use) -> None:
     run(main())
 
 
-def test_an_answer_comes_through_a_failover(model_url: str) -> None:
+def test_answer_comes_through_a_failover(model_url: str) -> None:
     async def use(gateway: Gateway, client: AsyncOpenAI) -> None:
         raw = await client.chat.completions.with_raw_response.create(
             model="small", messages=QUESTION, max_tokens=24, temperature=0
@@ -90,7 +90,7 @@ def test_an_answer_comes_through_a_failover(model_url: str) -> None:
     _with_gateway(model_url, use)
 
 
-def test_a_stream_comes_through_a_failover_and_says_the_same(model_url: str) -> None:
+def test_stream_through_a_failover_has_the_same_content(model_url: str) -> None:
     async def use(gateway: Gateway, client: AsyncOpenAI) -> None:
         async def text(**options: Any) -> tuple[str, int]:
             pieces, count, usage = [], 0, 0
@@ -103,15 +103,15 @@ def test_a_stream_comes_through_a_failover_and_says_the_same(model_url: str) -> 
                     count += 1
                 if chunk.usage is not None:
                     usage = chunk.usage.completion_tokens
-            assert count > 5, "the answer did not come in pieces"
+            assert count > 5, "the answer did not arrive in pieces"
             return "".join(pieces), usage
 
-        said, usage = await text()
-        assert usage == 0, "usage was not asked for"
+        answer, usage = await text()
+        assert usage == 0, "usage was not requested"
         again, usage = await text(stream_options={"include_usage": True})
         assert usage > 5
         whole = await client.chat.completions.create(model="small", messages=QUESTION, max_tokens=24, temperature=0)
-        assert said == again == whole.choices[0].message.content
+        assert answer == again == whole.choices[0].message.content
         records = await gateway.wait_for_records(3)
         assert all(record["tokens_out"] > 5 for record in records)
         assert records[0]["attempts"][0]["outcome"] == "connect_failed"
@@ -119,7 +119,7 @@ def test_a_stream_comes_through_a_failover_and_says_the_same(model_url: str) -> 
     _with_gateway(model_url, use)
 
 
-def test_several_at_once(model_url: str) -> None:
+def test_simultaneous_requests_are_served(model_url: str) -> None:
     async def use(gateway: Gateway, client: AsyncOpenAI) -> None:
         answers: list[Coroutine[Any, Any, Any]] = [
             client.chat.completions.create(model="small", messages=QUESTION, max_tokens=8) for _ in range(8)
@@ -129,7 +129,7 @@ def test_several_at_once(model_url: str) -> None:
     _with_gateway(model_url, use)
 
 
-def test_a_client_that_leaves_stops_the_model(model_url: str) -> None:
+def test_disconnect_stops_the_model(model_url: str) -> None:
     async def use(gateway: Gateway, client: AsyncOpenAI) -> None:
         with pytest.raises(APITimeoutError):
             await client.with_options(timeout=1.0).chat.completions.create(

@@ -16,7 +16,7 @@ from pointsman.cli import build_app
 from pointsman.config.json_schema import document_schema
 from pointsman.control.store.database import NEWEST, run_migrations
 from pointsman.domain.failures import KINDS, Fault
-from pointsman.providers import PROVIDERS
+from pointsman.providers import PROVIDERS, dialects_of
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -28,8 +28,10 @@ def main() -> int:
         REFERENCE / "config.schema.json": json.dumps(document_schema(), indent=2) + "\n",
         REFERENCE / "config.md": config_page(),
         REFERENCE / "cli.md": cli_page(),
+        REFERENCE / "dialects.md": dialects_page(),
         REFERENCE / "errors.md": errors_page(),
         REFERENCE / "providers.md": providers_page(),
+        REFERENCE / "rules.md": rules_page(),
         NEWEST: newest_schema(),
     }
     stale = [path for path, text in files.items() if _read(path) != text]
@@ -107,13 +109,18 @@ def _inner_sections(field: Schema, definitions: dict[str, Schema]) -> Iterator[t
     for option in [field, *field.get("anyOf", [])]:
         if "$ref" in option:
             yield "", definitions[option["$ref"].rpartition("/")[2]]
-    values = [*field.get("patternProperties", {}).values()]
-    for value in values:
-        for suffix, inner in _inner_sections(value, definitions):
-            yield f".<name>{suffix}", inner
+        for value in _values_by_name(option):
+            for suffix, inner in _inner_sections(value, definitions):
+                yield f".<name>{suffix}", inner
     if "items" in field:
         for suffix, inner in _inner_sections(field["items"], definitions):
             yield f"[]{suffix}", inner
+
+
+def _values_by_name(field: Schema) -> list[Schema]:
+    """Return the schemas of the values in a map by name."""
+    others = field.get("additionalProperties")
+    return [*field.get("patternProperties", {}).values(), *([others] if isinstance(others, dict) else [])]
 
 
 def _kind(field: Schema, definitions: dict[str, Schema]) -> str:
@@ -133,8 +140,8 @@ def _plain_kind(field: Schema, definitions: dict[str, Schema]) -> str:
             items = _kind(field["items"], definitions)
             return f"list of ({items})" if " or " in items else f"list of {items}"
         case "object":
-            values = [_kind(value, definitions) for value in field.get("patternProperties", {}).values()]
-            return f"map of {' or '.join(values)} by name"
+            values = [_kind(value, definitions) for value in _values_by_name(field)]
+            return f"map of {' or '.join(values)} by name" if values else "empty mapping"
         case "string":
             return "text"
         case "boolean":
@@ -155,9 +162,9 @@ def _meaning(field: Schema, definitions: dict[str, Schema]) -> str:
 def _bounds(field: Schema) -> str:
     parts = []
     if "minimum" in field:
-        parts.append(f"≥ {field['minimum']:g}")
+        parts.append(f"≥ {field['minimum']:,.15g}")
     if "exclusiveMinimum" in field:
-        parts.append(f"> {field['exclusiveMinimum']:g}")
+        parts.append(f"> {field['exclusiveMinimum']:,.15g}")
     if "maximum" in field:
         parts.append(f"≤ {field['maximum']:,}")
     return f" {', '.join(parts)}" if parts else ""
@@ -216,6 +223,79 @@ FAULTS = {
     Fault.GATEWAY: "the gateway's own rules or state",
 }
 
+# The meaning of each code, and its remedy.
+MEANINGS = {
+    "content_filter": "The provider's content filter rejected the prompt. Change the prompt.",
+    "context_length_exceeded": "The prompt is too long for the model. Shorten it, or use another model.",
+    "invalid_json": "The body is not valid JSON. Correct it at the position in the message.",
+    "invalid_request": "The request has an invalid field, header or combination of them. Correct the named one.",
+    "not_supported": "The gateway does not serve WebSockets. Use HTTP requests.",
+    "upstream_refused": "The provider rejected the request. Its message names the reason.",
+    "invalid_api_key": "The virtual key is missing, unknown or expired. Send a valid one.",
+    "budget_exceeded": "No target has room in its budgets. Wait for the next window, or raise the named budget.",
+    "model_not_allowed": "The virtual key may not use this model or its providers. Use another, or extend the key.",
+    "origin_not_allowed": "A web page outside `server.cors.origins` called the gateway. Add its origin there.",
+    "max_cost_exceeded": "No candidate is cheap enough for the `max_usd` of the strategy, or for the request's "
+    "`x-pointsman-max-usd`.",
+    "price_unknown": "A budget applies, but the price is unknown. Set it in `pricing.overrides`.",
+    "refused_by_rule": "A routing rule rejects the request. The message names the rule and its reason.",
+    "rule_undecided": (
+        "A routing rule needs a fact that is unknown now, and is set to refuse such requests. Retry later; if it "
+        "lasts, check that the control process runs."
+    ),
+    "no_compliant_provider": "No provider meets the requirements of the request. The message says what each lacks.",
+    "provider_tool_not_allowed": "A requirement applies, and the key allows no such tool. Remove the tool, or extend "
+    "`provider_tools`.",
+    "model_not_found": "No public name and no provider has this model. Use a name from `/v1/models`.",
+    "state_not_found": "The stored object does not exist, or belongs to another owner. Check its id and the key.",
+    "unknown_path": "The gateway does not have this path. Use a path of OpenAI's API below `/v1/`.",
+    "upstream_model_not_found": "The provider does not have this model. Correct the target in `models`.",
+    "method_not_allowed": "The path exists, but not with this method. Use one from the header `Allow`.",
+    "request_timeout": "The request arrived too slowly. Send it faster, or raise `server.limits.timeouts`.",
+    "request_too_large": "The body is too large. Shorten it, or raise `server.limits.body_bytes`.",
+    "upstream_request_too_large": "The provider rejected the size of the request. Shorten it.",
+    "unsupported_encoding": "The `Content-Encoding` of the body is not supported. Use another, or none.",
+    "host_not_allowed": "The gateway was called by an unknown host name. Add the name to `server.allowed_hosts`.",
+    "rate_limited": "No target has room in its rate limits. Retry after the time in `Retry-After`.",
+    "too_many_wrong_keys": "This address sent too many wrong keys. Wait for the time in `Retry-After`.",
+    "upstream_rate_limited": "The provider's rate limit is exhausted. Retry later, or add a key or a fallback.",
+    "headers_too_large": "The head of the request is too large. Shorten it, or raise `server.limits.head_bytes`.",
+    "client_disconnected": "The client disconnected before the end of the answer. No client sees this code.",
+    "refused": "The model refused to answer. No client sees this code: it receives the refusal itself.",
+    "filtered": "A content filter ended the answer. No client sees this code: it receives the answer itself.",
+    "superseded": "Another attempt of the same request answered first. No client sees this code.",
+    "internal_error": "The gateway failed. Look up the request id in its log, and report the error.",
+    "unsupported_operation": "No target supports this operation. Use a model at a provider that supports it.",
+    "upstream_unsupported": "The provider does not support this operation. Use a model at another provider.",
+    "all_attempts_failed": "Every attempt failed. `pointsman requests ID` prints the reason of each.",
+    "connect_failed": "The provider's address accepts no connection. Check `base_url`, the network and the provider.",
+    "connection_lost": "The connection ended before the answer was complete. Retry the request.",
+    "connection_stale": "A kept-alive connection ended before it was used. The gateway sends the request again.",
+    "dns_failed": "The provider's host name cannot be resolved. Check `base_url` and the name server.",
+    "malformed_answer": "The provider's answer cannot be parsed. Check that `base_url` leads to its API.",
+    "tls_failed": "No TLS connection to the provider is possible. Check its certificate and `egress.ca_file`.",
+    "truncated": "The provider ended its answer early. Retry the request.",
+    "upstream_balance_empty": "The account of the provider key has no balance. Add credit at the provider.",
+    "upstream_credential_rejected": "The provider rejected the provider key. Replace the key in `providers`.",
+    "upstream_error": "The provider answered with an error of its own. Retry the request, or add a fallback.",
+    "upstream_forbidden": "The provider denies its key this request. Check the rights of the key at the provider.",
+    "upstream_model_denied": "The provider key has no access to the model. Request access, or set `serves` of the key.",
+    "budget_unavailable": "Control, which grants the rest of the limits, cannot be reached. Retry later.",
+    "control_unavailable": "The control process cannot be reached. Retry later; if it lasts, see the log.",
+    "gateway_overloaded": "The gateway has no free connection. Retry later, or raise the limit in the message.",
+    "journal_unavailable": "The journal is full or cannot be written. Check the disk and the store.",
+    "no_target_available": "No target is usable now. The message lists the reason for each.",
+    "shutting_down": "The gateway shuts down. Retry the request.",
+    "snapshot_stale": "Control is away for longer than `governance.max_stale_s`. Start it again, or retry later.",
+    "state_unavailable": "The place of a stored object is unknown or no longer configured. See the message.",
+    "upstream_overloaded": "The provider is overloaded. Retry later, or add a fallback.",
+    "connect_timeout": "The provider accepts no connection in time. Check the network, or raise `connect_s`.",
+    "deadline_exceeded": "The time for the request passed without an answer. Raise `commit_s`, or add a fallback.",
+    "stream_stalled": "The stream was silent for longer than `stall_s`. Retry the request, or raise `stall_s`.",
+    "stream_timeout": "The stream took longer than `stream_s`. Raise `stream_s`, or request a shorter answer.",
+    "upstream_timeout": "The provider did not answer in time. Retry the request, or raise `response_s`.",
+}
+
 
 def errors_page() -> str:
     lines = [
@@ -224,14 +304,24 @@ def errors_page() -> str:
         'Every error has OpenAI\'s format, `{"error": {"message", "type", "param", "code"}}`, and one of',
         "these codes. The message gives the cause and ends with the request id. If a provider rejected the request,",
         "the answer has the provider's status and message.\n",
-        "| code | status | type | fault |",
-        "|---|---|---|---|",
+        "| code | status | type | fault | meaning |",
+        "|---|---|---|---|---|",
     ]
     lines += [
-        f"| `{kind.code}` | {kind.status} | `{kind.type}` | {FAULTS[kind.fault]} |"
+        f"| `{kind.code}` | {kind.status} | `{kind.type}` | {FAULTS[kind.fault]} | {MEANINGS[kind.code]} |"
         for kind in sorted(KINDS.values(), key=lambda kind: (kind.status, kind.code))
     ]
     return "\n".join(lines) + "\n"
+
+
+# Dialects.
+
+
+def dialects_page() -> str:
+    sys.path.append(str(ROOT / "tests"))  # of the probes, which the properties of the dialects use too
+    from repo.dialects_page import page
+
+    return f"{NOTICE}\n{page()}"
 
 
 # Providers.
@@ -242,16 +332,31 @@ def providers_page() -> str:
         NOTICE,
         "# Providers\n",
         "A provider with one of these names needs no `type` in the configuration. For any other name, set `type`.\n",
-        "| name | provider | address | usual variable | operations |",
-        "|---|---|---|---|---|",
+        "The APIs are those that the provider speaks itself, for conversations. Other clients get a",
+        "[translation](../guides/dialects.md). A provider with * keeps no responses.\n",
+        "| name | provider | address | usual variable | APIs | operations |",
+        "|---|---|---|---|---|---|",
     ]
+    apis = {"openai": "chat", "openai-responses": "responses", "anthropic": "messages"}
     for provider in PROVIDERS.values():
+        spoken = ", ".join(sorted(apis[name] for name in dialects_of(provider)))
+        spoken += "" if provider.keeps_responses else "*"
         operations = ", ".join(sorted(operation for operation in provider.operations))
         title = f"[{provider.title}]({provider.docs})" if provider.docs else provider.title
         address = f"`{provider.base_url}`" if provider.base_url else "set `base_url`"
         variable = f"`{provider.key_env}`" if provider.key_env else "none"
-        lines.append(f"| `{provider.name}` | {title} | {address} | {variable} | {operations} |")
+        lines.append(f"| `{provider.name}` | {title} | {address} | {variable} | {spoken} | {operations} |")
     return "\n".join(lines) + "\n"
+
+
+# Rules.
+
+
+def rules_page() -> str:
+    sys.path.append(str(ROOT / "tests"))
+    from repo.rules_page import page
+
+    return f"{NOTICE}\n{page()}"
 
 
 if __name__ == "__main__":

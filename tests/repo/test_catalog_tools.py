@@ -33,7 +33,7 @@ def test_the_first_table_that_has_a_field_is_taken_and_the_others_are_noted() ->
     assert result.provenance[place]["context"] == "models.dev"
     assert result.provenance[place]["output"] == "litellm"
     (noted,) = result.disagreements
-    assert (noted.name, noted.said) == ("context", (("models.dev", 100), ("litellm", 200)))
+    assert (noted.name, noted.values) == ("context", (("models.dev", 100), ("litellm", 200)))
     assert "| context | 1 |" in page(result, {}, ON)
 
 

@@ -17,8 +17,12 @@ FIELDS = frozenset(
 OTHERS = {
     "config/load.py": {"input"},  # of an error of pydantic's
     "config/schema.py": {"prompt", "max_tokens", "max_completion_tokens"},  # values of the configuration
+    "engine/background.py": {"background"},  # the name of a thread
     "money/charges.py": {"prompt"},  # a value of `bills_unfinished`
+    "money/expected.py": {"tools"},  # the field that orders a tool, from `wire.unbounded`
     "money/terms.py": {"input", "tools"},  # rates and terms
+    "routing/conditions/facts.py": {"max_tokens", "prompt_tokens", "tools"},  # variables, and a capability
+    "routing/replay.py": {"max_tokens", "prompt_tokens"},  # variables of conditions
     "routing/decide.py": {"messages"},  # the field that an error names
 }
 

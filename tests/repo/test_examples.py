@@ -12,10 +12,24 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
 def test_examples_exist() -> None:
     assert {path.name for path in EXAMPLES} >= {
+        "budget-shift.yaml",
+        "business-hours.yaml",
+        "by-complexity.yaml",
+        "cheapest.yaml",
+        "coding-agents.yaml",
+        "compliance.yaml",
+        "default-limits.yaml",
+        "environments.yaml",
+        "experiments.yaml",
         "failover.yaml",
+        "fallbacks-by-class.yaml",
         "governance.yaml",
         "local-models.yaml",
+        "paced-budget.yaml",
         "quickstart.yaml",
+        "regions.yaml",
+        "teams.yaml",
+        "tiers.yaml",
         "weighted.yaml",
     }
 

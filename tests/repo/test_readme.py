@@ -122,6 +122,15 @@ def test_demonstration_prints_the_output_of_the_readme(tmp_path: Path) -> None:
         assert missing(expected, failover) == []
         command, expected = shown("pm-demo-notebook")
         assert missing(expected, run(command)) == []
+        (command,) = re.findall(r"^```sh\n([^`]*/v1/messages[^`]*)^```", README, re.MULTILINE)
+        providers = set()
+        for _ in range(20):  # the first provider fails half of its requests
+            printed = run(command)
+            assert '"type":"message"' in printed
+            providers |= set(re.findall(r"x-pointsman-provider: (\S+)", printed))
+            if len(providers) == 2:
+                break
+        assert providers == {"flaky", "courier"}
         (request_id,) = re.findall(r"x-pointsman-request-id: (\S+)", failover)
         command, expected = shown("pointsman requests")
         command = re.sub(r"(pointsman requests) \S+", rf"\1 {request_id}", command)

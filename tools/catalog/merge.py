@@ -36,7 +36,7 @@ class Disagreement(Struct, frozen=True):
     provider: str
     model: str
     name: str
-    said: tuple[tuple[str, object], ...]
+    values: tuple[tuple[str, object], ...]
 
 
 class Merged(Struct):
@@ -60,29 +60,31 @@ def merge(tables: Mapping[str, Table], on: date) -> Merged:
         for name, table in tables.items()
     }
     for folded, place in sorted(by_lower.items()):
-        said = {name: table[folded] for name, table in records.items() if folded in table}
-        _enter(merged, place, said)
+        by_table = {name: table[folded] for name, table in records.items() if folded in table}
+        _enter(merged, place, by_table)
     _name(merged, on)
     return merged
 
 
-def _enter(merged: Merged, place: tuple[str, str], said: dict[str, Record]) -> None:
+def _enter(merged: Merged, place: tuple[str, str], by_table: dict[str, Record]) -> None:
     provider, model = place
     origins: dict[str, str] = {}
     values: dict[str, object] = {}
     for name in ("context", "output", "modalities_in", "modalities_out", "deprecated_on"):
         opinions = [
-            (table, said[table].plain()[name]) for table in FIELDS if table in said and name in said[table].plain()
+            (table, by_table[table].plain()[name])
+            for table in FIELDS
+            if table in by_table and name in by_table[table].plain()
         ]
         if opinions:
             origins[name], values[name] = opinions[0]
             _compare(merged, place, name, opinions)
-    can, lacks = _capabilities(merged, place, said, origins)
+    can, lacks = _capabilities(merged, place, by_table, origins)
     writes_text = "text" in str(values.get("modalities_out", "text"))
     if writes_text and any(row.name == provider and row.reports_usage for row in ROWS):
         can.add("streaming_usage")
         origins["streaming_usage"] = "pointsman"
-    price = _price(merged, place, said, origins)
+    price = _price(merged, place, by_table, origins)
     facts = ModelFacts(
         name=key_of(provider, model),
         price=price.price() if price is not None else None,
@@ -96,17 +98,17 @@ def _enter(merged: Merged, place: tuple[str, str], said: dict[str, Record]) -> N
 
 
 def _capabilities(
-    merged: Merged, place: tuple[str, str], said: dict[str, Record], origins: dict[str, str]
+    merged: Merged, place: tuple[str, str], by_table: dict[str, Record], origins: dict[str, str]
 ) -> tuple[set[str], set[str]]:
-    """Set a capability if any table reports it. Clear it if one table denies it and none reports it: to exclude a
-    capable model is worse than a provider's rejection."""
+    """Set a capability if any table reports it. Clear it if one table denies it and none reports it, because
+    excluding a capable model is worse than a rejection by the provider."""
     can: set[str] = set()
     lacks: set[str] = set()
-    for name in sorted({name for record in said.values() for name in record.capabilities}):
+    for name in sorted({name for record in by_table.values() for name in record.capabilities}):
         opinions = [
-            (table, said[table].capabilities[name])
+            (table, by_table[table].capabilities[name])
             for table in FIELDS
-            if table in said and name in said[table].capabilities
+            if table in by_table and name in by_table[table].capabilities
         ]
         opinions.sort(key=lambda opinion: not opinion[1])
         _compare(merged, place, name, opinions)
@@ -120,16 +122,22 @@ def _capabilities(
     return can, lacks
 
 
-def _price(merged: Merged, place: tuple[str, str], said: dict[str, Record], origins: dict[str, str]) -> Draft | None:
+def _price(
+    merged: Merged, place: tuple[str, str], by_table: dict[str, Record], origins: dict[str, str]
+) -> Draft | None:
     """Take the first table's rates. Other tables fill gaps if they agree with it on plain input and output, because
-    rates of different dates make no price."""
+    rates of different dates do not form a price."""
     order = _order(*place)
-    stated = [(table, said[table].price) for table in order if table in said and _counts(said[table].price, place[1])]
-    if not stated:
+    prices = [
+        (table, by_table[table].price)
+        for table in order
+        if table in by_table and _counts(by_table[table].price, place[1])
+    ]
+    if not prices:
         return None
-    table, price = stated[0]
+    table, price = prices[0]
     origins |= {f"price {name}": table for name in price.flat()}
-    for other, draft in stated[1:]:
+    for other, draft in prices[1:]:
         theirs, ours = draft.flat(), price.flat()
         for name in sorted(theirs.keys() & ours.keys()):
             _compare(merged, place, f"price {name}", [(origins[f"price {name}"], ours[name]), (other, theirs[name])])

@@ -37,14 +37,14 @@ def draw(catalog: ModelCatalog, count: int = COUNT, seed: str = SEED) -> list[tu
 def main() -> int:
     catalog = ModelCatalog(FILE.read_bytes())
     for pair in draw(catalog):
-        said = []
+        columns = []
         for provider, model in pair:
             facts = catalog.find(provider, model)
             assert facts is not None
             rates = facts.price.rates if facts.price is not None else None
             price = f"{rates.input / 1e6:g}/{rates.output / 1e6:g}" if rates is not None else "?"
-            said.append(f"{provider}/{model}  [{facts.context} {price}]")
-        print("\t".join(said))
+            columns.append(f"{provider}/{model}  [{facts.context} {price}]")
+        print("\t".join(columns))
     return 0
 
 

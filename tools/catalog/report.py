@@ -23,7 +23,7 @@ def page(merged: Merged, sources: dict[str, str], on: date) -> str:
         "[Models](../models.md) explains how to use it.\n",
         "| source table | version and license |",
         "|---|---|",
-        *(f"| {name} | {said} |" for name, said in sources.items()),
+        *(f"| {name} | {description} |" for name, description in sources.items()),
         "",
         "| provider | models | with a price |",
         "|---|---|---|",
@@ -50,5 +50,5 @@ def _field(one: Disagreement) -> str:
 
 
 def _line(one: Disagreement) -> str:
-    said = [f"{int(str(value)) / _USD:g} ({table})" for table, value in one.said]
-    return f"| {one.provider} | `{one.model}` | {one.name.removeprefix('price ')} | {said[0]} | {said[1]} |"
+    values = [f"{int(str(value)) / _USD:g} ({table})" for table, value in one.values]
+    return f"| {one.provider} | `{one.model}` | {one.name.removeprefix('price ')} | {values[0]} | {values[1]} |"

@@ -1,8 +1,8 @@
-"""The console's connections, bounded in time and number so that nobody exhausts the admin process.
+"""The console's connections, bounded in time and number so that no client exhausts the admin process.
 
 A head must be complete within `HEAD_S`, and be no larger than `MAX_HEAD_BYTES`. A request with its body and its answer
 may take `REQUEST_S`. Beyond `MAX_CONNECTIONS`, the connection that has waited longest without a request is closed. So
-idle connections keep nobody out.
+idle connections do not keep others out.
 """
 
 import asyncio

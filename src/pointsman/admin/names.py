@@ -28,10 +28,16 @@ async def check_owner(services: Services, owner: str) -> None:
     """Raise 404 for an owner of limits that never existed, and 422 for a malformed one."""
     level, colon, name = owner.partition(":")
     if not colon or level not in LEVELS:
-        message = "owner: write it as team:NAME, customer:NAME, virtual_key:NAME, provider:NAME or entry:KEY/PROVIDER"
+        message = (
+            "owner: write it as team:NAME, customer:NAME, virtual_key:NAME, provider:NAME, mirror:NAME, "
+            "entry:KEY/PROVIDER or end_user:SELECTOR/NAME"
+        )
         raise HTTPException(422, {"code": "invalid_request", "message": message})
+    if level == "end_user":
+        message = f"the end user {name!r} has used no limit in its present window"
+        raise HTTPException(404, {"code": "not_found", "message": message})
     if level == "entry":
         key, _, provider = name.partition("/")
         await check_names(services, {"virtual_key": key, "provider": provider})
     else:
-        await check_names(services, {level: name})
+        await check_names(services, {"asked" if level == "mirror" else level: name})

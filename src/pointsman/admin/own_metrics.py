@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from pointsman import __version__
 from pointsman.control.inquiries import ControlState, LimitState
+from pointsman.domain.dollars import NANO
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, MetricsPage, counter, gauge
 
 MAX_LIMITS = 1000
-_NANO = 1_000_000_000
 _OWNER = ("scope", "owner", "period")
 
 
@@ -76,7 +76,7 @@ def _limits(limits: Sequence[LimitState]) -> Iterator[GaugeFamily]:
         ),
         ("remaining", "Dollars remaining in the current window.", {one[0]: max(0, one[1] - one[2]) for one in money}),
     ):
-        samples = [(labels, nano / _NANO) for labels, nano in values.items()]
+        samples = [(labels, nano / NANO) for labels, nano in values.items()]
         yield gauge(f"pointsman_budget_{name}_dollars", description, samples, _OWNER)
     of_rates = (*_OWNER, "metric")
     for name, description, counts in (

@@ -2,7 +2,7 @@
 
 A name passes through the tables below from top to bottom. Two names mean one model if they yield the same key. In doubt
 they stay apart, because a missed fallback costs less than an answer from another model. So dated versions, sizes, base
-and instruct models, quantised and accelerated re-hosts, and variants behind a colon keep names of their own. An unknown
+and instruct models, quantised and accelerated re-hosts, and variants after a colon have their own names. An unknown
 publisher stays in front of its models, because anybody may publish a tuned `llama-3.1-8b-instruct`.
 """
 

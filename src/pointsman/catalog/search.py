@@ -9,7 +9,7 @@ CAPABILITIES = frozenset((
     "tools", "parallel_tools", "json_schema", "vision", "audio_in", "audio_out", "reasoning", "prefill", "prompt_cache",
     "streaming_usage", "pdf", "web_search",
 ))  # fmt: skip
-_UNKNOWN = 10**18  # sorts an unknown price behind all others
+_UNKNOWN = 10**18  # sorts an unknown price after all others
 
 
 class Wanted(Struct, frozen=True):

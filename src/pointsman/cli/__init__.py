@@ -20,18 +20,18 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    app.callback()(_no_options)  # keeps subcommands even if only one exists
+    app.callback()(_no_options)  # otherwise a single command would have no name
     for module, command in members(__name__, "command"):
         app.command(module.replace("_", "-"))(cast("Callable[..., Any]", command))
     return app
 
 
 def _no_options() -> None:
-    """A self-hosted AI gateway: one OpenAI-compatible address in front of every LLM provider."""
+    """A self-hosted AI gateway: one address for clients of OpenAI's and Anthropic's APIs, before every LLM provider."""
 
 
 def main() -> None:
-    """Run the `pointsman` script. Only the current user can read the files it and the gateway's processes create,
-    whatever the umask is."""
+    """Run the `pointsman` script. Only the current user can read the files that it and the gateway's processes
+    create, whatever the umask is."""
     os.umask(0o077)
     build_app()()

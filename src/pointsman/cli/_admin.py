@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import typer
 
-from pointsman.cli._terminal import say
+from pointsman.cli._terminal import print_line
 from pointsman.domain.dollars import dollars as domain_dollars
 
 VARIABLE = "POINTSMAN_ADMIN_TOKEN"
@@ -20,26 +20,26 @@ URL = "http://127.0.0.1:8081"
 dollars = partial(domain_dollars, decimals=2, grouped=True)
 
 
-def ask(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
-    """Send a GET and return the decoded response. Exit with a message if there is none."""
+def get(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
+    """Send a GET and return the decoded response. Exit with a message if that fails."""
     query = urlencode({name: value for name, value in parameters.items() if value not in (None, [])}, doseq=True)
-    return _taken(url, *_call(url, f"{path}?{query}", token_file, None))
+    return _data_or_exit(url, *_call(url, f"{path}?{query}", token_file, None))
 
 
-def send(url: str, path: str, data: object, token_file: Path | None, expected: Collection[int] = ()) -> Any:
-    """Send JSON by POST and return the decoded response. A response with the status `expected` is no error."""
+def post(url: str, path: str, data: object, token_file: Path | None, expected: Collection[int] = ()) -> Any:
+    """Send JSON by POST and return the decoded response. A status in `expected` is no error."""
     status, answer = _call(url, path, token_file, json.dumps(data).encode())
-    return answer if status in expected else _taken(url, status, answer)
+    return answer if status in expected else _data_or_exit(url, status, answer)
 
 
-def _taken(url: str, status: int, answer: Any) -> Any:
+def _data_or_exit(url: str, status: int, answer: Any) -> Any:
     if 200 <= status < 300:
         return answer
     try:
-        said = answer["error"]["message"]
+        message = answer["error"]["message"]
     except (KeyError, TypeError):
-        said = "no reason given"
-    say(f"{url} returned {status}: {said}", err=True)
+        message = "no reason given"
+    print_line(f"{url} returned {status}: {message}", err=True)
     raise typer.Exit(1)
 
 
@@ -58,15 +58,15 @@ def _call(url: str, path: str, token_file: Path | None, body: bytes | None) -> t
         except ValueError:
             return error.code, {"error": {"message": error.reason}}
     except ValueError:
-        say(f"{url} did not return JSON; is this the console's address?", err=True)
+        print_line(f"{url} did not return JSON; set --url to the console's address", err=True)
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
-        said = getattr(reason, "strerror", None) or reason
-        say(f"cannot reach {url}: {said}; is the gateway running?", err=True)
+        message = getattr(reason, "strerror", None) or reason
+        print_line(f"cannot reach {url}: {message}; is the gateway running?", err=True)
     raise typer.Exit(1)
 
 
-def moment(text: str, option: str) -> float:
+def parse_time(text: str, option: str) -> float:
     """Parse a time as Unix seconds. Accepts Unix seconds, or an ISO 8601 date or time, in UTC unless it sets a zone."""
     from datetime import UTC, datetime
 
@@ -82,16 +82,16 @@ def moment(text: str, option: str) -> float:
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
 
 
-def in_utc(at: float, form: str = "%Y-%m-%d %H:%MZ") -> str:
+def format_utc(at: float, pattern: str = "%Y-%m-%d %H:%MZ") -> str:
     """Format Unix seconds as a time in UTC."""
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(at, UTC).strftime(form)
+    return datetime.fromtimestamp(at, UTC).strftime(pattern)
 
 
-def known_by(one: Mapping[str, Any]) -> str:
-    """Describe the part of a cost that providers did not report."""
-    parts = [name for name in ("estimated", "reserved") if one.get(f"{name}_nano")]
+def describe_uncertainty(row: Mapping[str, Any]) -> str:
+    """Return a note if part of a cost is estimated or reserved, because the provider did not report it."""
+    parts = [name for name in ("estimated", "reserved") if row.get(f"{name}_nano")]
     return f" ({' and '.join(parts)})" if parts else ""
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from pointsman.cli._terminal import say
+from pointsman.cli._terminal import print_line
 from pointsman.config.compile import Checked, compile_file
 from pointsman.config.defaults import compile_default, default_document
 from pointsman.config.problems import Problem, render
@@ -15,7 +15,7 @@ from pointsman.config.snapshot_file import Compiled
 def compiled_or_exit(path: Path | None, *, reads_secrets: bool = True) -> Compiled:
     """Compile the configuration in `path`, or the one `serve` would build from the environment.
 
-    Errors go to standard error and end the process with status 1. Warnings are left to `pointsman check`.
+    Errors go to standard error and end the process with status 1. Only `pointsman check` prints warnings.
     """
     if path is not None:
         checked = compile_file(path, os.environ, reads_secrets=reads_secrets)
@@ -25,6 +25,6 @@ def compiled_or_exit(path: Path | None, *, reads_secrets: bool = True) -> Compil
     if checked.compiled is None:
         errors = [problem for problem in checked.problems if problem.severity == "error"]
         for line in render(errors, str(path or "environment")):
-            say(line, err=True)
+            print_line(line, err=True)
         raise typer.Exit(1)
     return checked.compiled

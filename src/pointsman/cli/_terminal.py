@@ -1,7 +1,8 @@
-"""Prints the output of commands. Terminal control characters in texts of clients and providers are escaped.
+"""Prints the output of commands. Characters that a terminal interprets are escaped, because clients and providers
+choose some of the text.
 
 Escape sequences can move the cursor, change the title or fill the clipboard. Marks of text direction can disguise a
-line. Neither belongs in the output of a command.
+line.
 """
 
 import json
@@ -10,28 +11,30 @@ from collections.abc import Collection, Iterable, Sequence
 
 import typer
 
-_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control characters, direction marks, surrogates, line ends
+_INTERPRETED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control characters, direction marks, surrogates, line ends
 
 
 def visible(text: str) -> str:
     r"""Return the text on one line, with invisible characters as escapes such as `\x1b`."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escaped(one) if unicodedata.category(one) in _OBEYED else one for one in text)
+    return "".join(
+        _escaped(character) if unicodedata.category(character) in _INTERPRETED else character for character in text
+    )
 
 
 def plain(value: str) -> str:
-    """Make a value visible for a CSV cell, in a form that no spreadsheet takes for a formula."""
+    """Return a value for a CSV cell, on one line, in a form that no spreadsheet evaluates as a formula."""
     return visible(f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value)
 
 
-def say(line: str = "", *, err: bool = False) -> None:
+def print_line(line: str = "", *, err: bool = False) -> None:
     """Print one line."""
     typer.echo(visible(line), err=err)
 
 
-def say_data(data: object) -> None:
-    """Print JSON in pure ASCII."""
+def print_json(data: object) -> None:
+    """Print JSON in ASCII."""
     typer.echo(json.dumps(data, indent=2))
 
 
@@ -46,7 +49,7 @@ def print_table(names: Sequence[str], lines: Iterable[Sequence[str]], numbers: C
     for name in names:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     for line in lines:
-        table.add_row(*(Text(visible(cell)) for cell in line))  # no markup: texts may look like it
+        table.add_row(*(Text(visible(cell)) for cell in line))  # `Text` does not interpret square brackets as markup
     console = Console()
     (console if console.is_terminal else Console(width=1000)).print(table)
 

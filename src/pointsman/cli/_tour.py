@@ -1,4 +1,4 @@
-"""The tour of the demonstration: each step says what it shows, prints a command, runs it, and prints the answer.
+"""The tour of the demonstration: each step prints a description and a command, runs the command, and prints its output.
 
 The gateway is a child process, so its log does not mix with the tour. Every command can be typed in another terminal
 while the tour waits.
@@ -20,12 +20,12 @@ from urllib.request import Request, urlopen
 import typer
 
 from pointsman.cli._admin import VARIABLE
-from pointsman.cli._terminal import say
+from pointsman.cli._terminal import print_line
 from pointsman.runtime.demo import KEY
 from pointsman.runtime.safe_path import python
 
 START_S = 60.0
-KEPT_S = 30.0  # how long a record may take to reach the store
+STORED_S = 30.0  # the longest time until a record is in the store
 _MAX_REQUESTS = 40  # a budget of one cent is used up long before
 _CHILD = (
     "import sys; from pointsman.runtime.demo import run; sys.exit(run(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))"
@@ -47,11 +47,11 @@ class Tour:
             ("The reasons behind the order of targets", self._explain),
             ("Weights: 80 of 100 to one model, 20 to another", self._weights),
             ("A budget of one cent cannot be overspent", self._budget),
-            ("Spending by key and provider, and the rest of each limit", self._money),
+            ("Spending by key and provider, and the rest of each limit", self._spending),
         )
 
     def run(self) -> int:
-        """Start the demonstration, take every step, and end it. Returns the exit code."""
+        """Start the demonstration, take every step, and end it. Return the exit code."""
         log = self._folder / "gateway.log"
         arguments = [sys.executable, "-P", "-c", _CHILD, *map(str, self._ports), str(self._folder)]
         environment = {**os.environ, VARIABLE: self._token}
@@ -61,19 +61,19 @@ class Tour:
             )
         try:
             if not self._is_ready(process):
-                say("The demonstration did not start:", err=True)
+                print_line("The demonstration did not start:", err=True)
                 for line in log.read_text()[-2000:].splitlines():
-                    say(line, err=True)
+                    print_line(line, err=True)
                 return 1
             for number, (title, step) in enumerate(self._steps, 1):
-                say()
-                say(f"{number} of {len(self._steps)}. {title}")
-                say()
+                print_line()
+                print_line(f"{number} of {len(self._steps)}. {title}")
+                print_line()
                 step()
                 self._wait()
-            say()
-            say(f"The console shows all of this: {self._console}/ with the admin token {self._token}")
-            say("The gateway ends with the tour. `pointsman demo` keeps it running.")
+            print_line()
+            print_line(f"The console shows all of this: {self._console}/ with the admin token {self._token}")
+            print_line("The gateway ends with the tour. `pointsman demo` keeps it running.")
             self._wait()
         finally:
             process.terminate()
@@ -96,59 +96,59 @@ class Tour:
     # The steps.
 
     def _failover(self) -> None:
-        say("The model 'chat' has two targets: 'flaky' fails its first request, 'steady' is its fallback.")
-        self._show_request({"model": "chat"}, None)
-        headers, _ = self._ask({"model": "chat"})
+        print_line("The model 'chat' has two targets: 'flaky' fails its first request, 'steady' is its fallback.")
+        self._print_request({"model": "chat"}, None)
+        headers, _ = self._post({"model": "chat"})
         for name in ("x-pointsman-provider", "x-pointsman-attempts", "x-pointsman-cost-usd"):
-            say(f"    {name}: {headers.get(name, '')}")
-        say("Two attempts, one answer. The log of requests holds both attempts, and why the first failed:")
+            print_line(f"    {name}: {headers.get(name, '')}")
+        print_line("Two attempts, one answer. The log of requests holds both attempts, and why the first failed:")
         self._command("requests", headers["x-pointsman-request-id"])
 
     def _explain(self) -> None:
-        say("`explain` runs the code that routes, and sends nothing. It prints the order, and every reason.")
+        print_line("`explain` runs the code that routes, and sends nothing. It prints the order, and every reason.")
         config = str(self._folder / "demo.yaml")
         self._command("explain", *("--config", config, "--model", "chat", "--key", "notebook"))
 
     def _weights(self) -> None:
-        say("The model 'balanced' sends 80 % to sim-1, labelled 'control', and 20 % to sim-2, labelled 'trial'.")
-        self._show_request({"model": "balanced"}, None, "# 25 times")
+        print_line("The model 'balanced' sends 80 % to sim-1, labelled 'control', and 20 % to sim-2, labelled 'trial'.")
+        self._print_request({"model": "balanced"}, None, "# 25 times")
         served: dict[str, int] = {}
         for _ in range(25):
-            headers, _ = self._ask({"model": "balanced", "max_tokens": 5})
+            headers, _ = self._post({"model": "balanced", "max_tokens": 5})
             model = headers.get("x-pointsman-model", "?")
             served[model] = served.get(model, 0) + 1
         for model, count in sorted(served.items()):
-            say(f"    {model}: {count} requests")
+            print_line(f"    {model}: {count} requests")
 
     def _budget(self) -> None:
-        say(
+        print_line(
             "The virtual key 'notebook' may spend $0.01 per day. Each attempt first reserves the most that it can cost."
         )
-        self._show_request({"model": "chat"}, KEY, "# until it is rejected")
+        self._print_request({"model": "chat"}, KEY, "# until it is rejected")
         for count in range(_MAX_REQUESTS):
-            headers, answer = self._ask({"model": "chat"}, KEY)
+            headers, answer = self._post({"model": "chat"}, KEY)
             if "error" in answer:
-                say(f"    Answered: {count}. Then status {headers['status']}:")
-                say(f"    {answer['error']['message']}")
+                print_line(f"    Requests answered: {count}. Then status {headers['status']}:")
+                print_line(f"    {answer['error']['message']}")
                 return
-        say(f"    {_MAX_REQUESTS} requests did not use up the budget.", err=True)
+        print_line(f"    {_MAX_REQUESTS} requests did not use up the budget.", err=True)
         raise typer.Exit(1)
 
-    def _money(self) -> None:
-        say("Every attempt is charged the usage that its provider reported; none of these costs is an estimate.")
+    def _spending(self) -> None:
+        print_line("Every attempt is charged the usage that its provider reported; none of these costs is an estimate.")
         self._command("usage", "--by", "key,provider")
         self._command("budgets")
 
-    # How a step shows what it does.
+    # Parts of the steps.
 
-    def _show_request(self, fields: Mapping[str, object], key: str | None, comment: str = "") -> None:
+    def _print_request(self, fields: Mapping[str, object], key: str | None, comment: str = "") -> None:
         body = json.dumps({**fields, "messages": [{"role": "user", "content": "Hello"}]})
         credential = f" -H 'authorization: Bearer {key}'" if key is not None else ""
-        say()
-        say(f"  $ curl -i {self._address}/v1/chat/completions{credential} \\")
-        say(f"      -H 'content-type: application/json' -d '{body}' {comment}".rstrip())
+        print_line()
+        print_line(f"  $ curl -i {self._address}/v1/chat/completions{credential} \\")
+        print_line(f"      -H 'content-type: application/json' -d '{body}' {comment}".rstrip())
 
-    def _ask(self, fields: Mapping[str, object], key: str | None = None) -> tuple[dict[str, str], Any]:
+    def _post(self, fields: Mapping[str, object], key: str | None = None) -> tuple[dict[str, str], Any]:
         body = json.dumps({**fields, "messages": [{"role": "user", "content": "Hello"}]}).encode()
         headers = {"content-type": "application/json"}
         if key is not None:
@@ -161,14 +161,14 @@ class Tour:
             return {**dict(error.headers.items()), "status": str(error.code)}, json.load(error)
 
     def _command(self, name: str, *words: str) -> None:
-        """Run one of our own commands and print what it prints."""
+        """Print a command of `pointsman`, run it, and print its output."""
         if name != "explain":
             words = (*words, "--url", self._console)
-        say()
-        say(f"  $ pointsman {name} {' '.join(words)}")
+        print_line()
+        print_line(f"  $ pointsman {name} {' '.join(words)}")
         arguments, environment = [*python("pointsman"), name, *words], {**os.environ, VARIABLE: self._token}
-        ends_at = time.monotonic() + KEPT_S
-        while True:  # a request is in the store a moment after its answer
+        ends_at = time.monotonic() + STORED_S
+        while True:  # a request reaches the store after its response
             done = subprocess.run(  # noqa: S603 -- our own module
                 arguments, env=environment, capture_output=True, text=True, check=False
             )
@@ -176,17 +176,17 @@ class Tour:
                 break
             time.sleep(0.2)
         for line in (done.stdout + done.stderr).splitlines():
-            say(f"    {line}".rstrip())
+            print_line(f"    {line}".rstrip())
         if done.returncode:
             raise typer.Exit(1)
 
 
 def take_tour(port: int, console_port: int) -> int:
-    """Take the tour; in a terminal, wait for Enter after each step. Returns the exit code."""
+    """Take the tour; in a terminal, wait for Enter after each step. Return the exit code."""
 
     def wait() -> None:
         if sys.stdin.isatty() and sys.stdout.isatty():
-            typer.prompt("\nEnter goes on", default="", show_default=False)
+            typer.prompt("\nPress Enter to continue", default="", show_default=False)
 
     with tempfile.TemporaryDirectory(prefix="pointsman-tour-") as folder:
         return Tour(port, console_port, Path(folder), wait).run()

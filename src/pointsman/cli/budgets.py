@@ -6,7 +6,7 @@ import typer
 
 from pointsman.cli._admin import URL
 from pointsman.cli._options import AsJson, TokenFile, Url
-from pointsman.cli._terminal import print_table, say, say_data
+from pointsman.cli._terminal import print_json, print_line, print_table
 
 
 def command(
@@ -21,30 +21,30 @@ def command(
 ) -> None:
     """Print every limit and the amount left in its current window. Times are in UTC. The admin token comes from
     POINTSMAN_ADMIN_TOKEN or a file."""
-    from pointsman.cli._admin import ask
+    from pointsman.cli._admin import get
 
-    asked = {"owner": owner, "past": "true" if past else None, "limit": limit}
-    found = ask(url, "budgets", asked, token_file)
+    parameters = {"owner": owner, "past": "true" if past else None, "limit": limit}
+    limits = get(url, "budgets", parameters, token_file)
     if as_json:
-        say_data(found)
+        print_json(limits)
         return
-    if not found:
-        say("no limits found")
+    if not limits:
+        print_line("no limits found")
         return
     numbers = ("limit", "used", "leased", "left")
-    print_table(("owner", "per", *numbers, "of", "since"), [_line(one) for one in found], set(numbers))
-    if len(found) == limit:
-        say("more limits may exist; name an owner, or raise --limit", err=True)
+    print_table(("owner", "per", *numbers, "of", "since"), [_row(one) for one in limits], set(numbers))
+    if len(limits) == limit:
+        print_line("more limits may exist; name an owner, or raise --limit", err=True)
 
 
-def _line(one: dict[str, Any]) -> tuple[str, ...]:
-    from pointsman.cli._admin import dollars, in_utc
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    from pointsman.cli._admin import dollars, format_utc
 
     def amount(value: int) -> str:
         return dollars(value) if one["metric"] == "usd" else f"{value:,}"
 
     limit = one["limit"]
-    since = in_utc(one["window_start"])
+    since = format_utc(one["window_start"])
     return (
         one["owner"],
         one["period"],

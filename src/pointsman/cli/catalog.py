@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pointsman.cli._terminal import say
+from pointsman.cli._terminal import print_line
 
 MAX_CHECKSUM_BYTES = 4096
 
 _HELP = {
     "action": "`update`, `revert` to the previous catalog, or `show` the one in force.",
     "source": "With `update`: the file or https address of a catalog. Its checksum is read from the same place, "
-    "with `.sha256` added to the name, unless --sha256 sets it.",
+    "with `.sha256` appended to the name, unless --sha256 sets it.",
     "sha256": "The expected SHA-256 of the catalog, in hexadecimal.",
     "config": "The configuration file, which names the data folder.",
     "data_dir": "The data folder. Default: the one in the configuration file, or that of a gateway without a file.",
@@ -38,8 +38,8 @@ def command(
     """Update the model catalog from a file or an address, or revert to the previous one.
 
     A catalog is accepted whole or not at all. The checksum must match, every entry must be readable, and the catalog
-    must not be older than the one in force. A running gateway loads it within seconds, or at
-    SIGHUP if it has no configuration file.
+    must not be older than the one in force. A running gateway loads it within seconds, or at SIGHUP if it has no
+    configuration file.
     """
     from pointsman.catalog.reader import CatalogError
     from pointsman.config.catalog import install, read_catalog, revert
@@ -50,15 +50,15 @@ def command(
     try:
         if source is not None:
             content = _read(source)
-            _check(content, sha256 or _beside(source), source)
+            _check(content, sha256 or _published_checksum(source), source)
             catalog = install(folder, content)
         elif action is Action.REVERT:
             catalog = revert(folder)
         else:
-            in_use = read_catalog(folder)
-            catalog = in_use.catalog
-            if in_use.problem is not None:
-                say(in_use.problem, err=True)
+            installed = read_catalog(folder)
+            catalog = installed.catalog
+            if installed.problem is not None:
+                print_line(installed.problem, err=True)
     except CatalogError as error:
         raise _failed(f"cannot install {source}: {error}") from None
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def command(
     except OSError as error:
         raise _failed(f"{source or folder}: {error.strerror or error}") from None
     names = sum(1 for _ in catalog.canonical_names())
-    say(f"in force: the catalog of {catalog.date} with {names} models, sha256 {catalog.digest}")
+    print_line(f"in force: the catalog of {catalog.date} with {names} models, sha256 {catalog.digest}")
 
 
 def _data_dir(config: Path | None) -> Path:
@@ -90,23 +90,23 @@ def _read(source: str, limit: int | None = None) -> bytes:
     from pointsman.config.addresses import is_loopback
     from pointsman.config.catalog import MAX_BYTES
 
-    most = limit or MAX_BYTES
+    max_bytes = limit or MAX_BYTES
     if "://" not in source:
         with Path(source).open("rb") as file:
-            content = file.read(most + 1)
+            content = file.read(max_bytes + 1)
     else:
         parts = urlsplit(source)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise typer.BadParameter("the address must begin with https://", param_hint="--from")
         with urlopen(source, timeout=60) as answer:  # noqa: S310 -- the scheme was checked
-            content = answer.read(most + 1)
-    if len(content) > most:
-        raise OSError(f"it is larger than {most} bytes")
+            content = answer.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(f"it is larger than {max_bytes} bytes")
     return bytes(content)
 
 
-def _beside(source: str) -> str:
-    """Return the checksum from the file beside the source. It is the first word, as `sha256sum` writes it."""
+def _published_checksum(source: str) -> str:
+    """Return the checksum from the source's `.sha256` file. It is the first word, as `sha256sum` writes it."""
     try:
         return _read(f"{source}.sha256", MAX_CHECKSUM_BYTES).decode("ascii", "replace").split()[0]
     except (OSError, IndexError):
@@ -118,9 +118,9 @@ def _check(content: bytes, expected: str, source: str) -> None:
 
     found = sha256(content).hexdigest()
     if found != expected.strip().lower():
-        raise _failed(f"cannot install {source}: its sha256 is {found}, not {expected}")
+        raise _failed(f"cannot install {source}: its SHA-256 is {found}, not {expected}")
 
 
 def _failed(message: str) -> typer.Exit:
-    say(message, err=True)
+    print_line(message, err=True)
     return typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointsman.cli._options import NoSecrets
-from pointsman.cli._terminal import say, say_data
+from pointsman.cli._terminal import print_json, print_line
 
 if TYPE_CHECKING:
     from pointsman.config.compile import Checked
@@ -36,23 +36,23 @@ def command(
     from pointsman.config.problems import render
 
     if schema:
-        say_data(document_schema())
+        print_json(document_schema())
         return
     if file is None:
         raise typer.BadParameter("no file given; name the file to check", param_hint="FILE")
     checked = compile_file(file, os.environ, reads_secrets=not no_secrets)
-    found = [problem.severity for problem in checked.problems]
-    failed = checked.compiled is None or (strict and "warning" in found)
+    severities = [problem.severity for problem in checked.problems]
+    failed = checked.compiled is None or (strict and "warning" in severities)
     if as_json:
-        say_data(_as_data(checked, failed=failed))
+        print_json(_as_data(checked, failed=failed))
     else:
         for line in render(checked.problems, str(file)):
-            say(line)
-        counts = [_count(found.count("error"), "error"), _count(found.count("warning"), "warning")]
-        say(f"{file}: {'not usable' if checked.compiled is None else 'usable'}, {', '.join(counts)}")
+            print_line(line)
+        counts = [_count(severities.count("error"), "error"), _count(severities.count("warning"), "warning")]
+        print_line(f"{file}: {'not usable' if checked.compiled is None else 'usable'}, {', '.join(counts)}")
         if checked.compiled is not None:
             for line in _summary(checked.compiled):
-                say(line)
+                print_line(line)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -77,7 +77,7 @@ def _summary(compiled: Compiled) -> list[str]:
     for model in snapshot.models.values():
         lines.append(f"  {model.name}  {(model.strategy or snapshot.routing.strategy).name}")
         lines += [f"    {_target(item, model)}" for item in model.targets]
-        lines += [f"    {item.id}  fallback" for item in model.fallbacks]
+        lines += [f"    {item.id}  fallback{_causes(item)}" for item in model.fallbacks]
     return lines
 
 
@@ -89,14 +89,24 @@ def _keys_in(snapshot: Snapshot) -> int:
     return len(keys) if isinstance(keys, KeyTable) else len({key.name for key in keys.values()})
 
 
+def _causes(item: Candidate) -> str:
+    from pointsman.routing.explain import describe_causes
+
+    return f", {describe_causes(item)}" if item.after else ""
+
+
 def _target(item: Candidate, model: PublicModel) -> str:
+    from pointsman.routing.explain import describe_causes
+
     notes = [f"variant {item.variant}"] if item.variant else []
+    if item.after:
+        notes.append(describe_causes(item))
     if item.weight == 0:
         notes.append("drained")
     elif model.strategy is not None and model.strategy.name == "weighted":
         heaviest = max(other.weight for other in model.targets)
         share = (item.weight / heaviest) / sum(other.weight / heaviest for other in model.targets)
-        notes.append(f"{share:.1%}")
+        notes.append(f"{share:.1%}{' before costs' if getattr(model.strategy.settings, 'cost', 0) else ''}")
     return f"{item.id}  {', '.join(notes)}".rstrip()
 
 

@@ -10,7 +10,7 @@ def command(
     console_port: Annotated[int, typer.Option(help="The console's port on 127.0.0.1.")] = 8081,
     tour: Annotated[bool, typer.Option("--tour", help="Show five features, each with its commands, and exit.")] = False,
 ) -> None:
-    """Run the gateway in front of two simulated providers, one of them flaky. No key and no network are needed."""
+    """Run the gateway in front of three simulated providers, one of them flaky. No key and no network are needed."""
     if tour:
         from pointsman.cli._tour import take_tour
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pointsman.cli._options import AsJson, NoSecrets
-from pointsman.cli._terminal import print_table, say, say_data
+from pointsman.cli._terminal import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from pointsman.catalog.reader import ModelCatalog
@@ -64,11 +64,11 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     found = search(catalog, wanted)
     shown = found[:limit] if limit else found
     if as_json:
-        say_data([_as_data(one, catalog, sources=sources) for one in shown])
+        print_json([_as_data(one, catalog, sources=sources) for one in shown])
     else:
         _print(shown, catalog, sources=sources)
         if len(found) > len(shown):
-            say(f"{len(found) - len(shown)} more; narrow the search, or raise --limit", err=True)
+            print_line(f"{len(found) - len(shown)} more; narrow the search, or raise --limit", err=True)
     raise typer.Exit(0 if found else 1)
 
 
@@ -102,11 +102,11 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
         lines.append((facts.name, one.provider, one.model, context, *map(_usd, amounts), can))
     if found:
         print_table(("model", "provider", "provider's name", *numbers, "can"), lines, numbers)
-        say(f"prices in dollars per million tokens, as of {catalog.date}; empty if unknown")
+        print_line(f"prices in dollars per million tokens, as of {catalog.date}; empty if unknown")
     for one in found if sources else ():
-        say(f"{one.provider}/{one.model}")
+        print_line(f"{one.provider}/{one.model}")
         for field, table_name in sorted(catalog.origins(one.provider, one.model).items()):
-            say(f"  {field}: {catalog.sources[table_name]}")
+            print_line(f"  {field}: {catalog.sources[table_name]}")
 
 
 def _usd(pico: int | None) -> str:

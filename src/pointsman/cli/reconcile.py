@@ -8,18 +8,18 @@ import typer
 
 from pointsman.cli._admin import URL
 from pointsman.cli._options import AsJson, TokenFile, Url
-from pointsman.cli._terminal import say, say_data
+from pointsman.cli._terminal import print_json, print_line
 
-AT_ONCE = 500
+BATCH_SIZE = 500  # attempts per request
 _HELP = {
-    "what": "A file with attempts and costs: CSV with the columns attempt_id and usd, or one JSON object per line "
+    "source": "A file with attempts and costs: CSV with the columns attempt_id and usd, or one JSON object per line "
     "with these fields. With --usd: the id of one attempt.",
     "usd": "The cost of the one attempt, in dollars.",
 }
 
 
 def command(
-    what: Annotated[str, typer.Argument(metavar="FILE|ATTEMPT", help=_HELP["what"], show_default=False)],
+    source: Annotated[str, typer.Argument(metavar="FILE|ATTEMPT", help=_HELP["source"], show_default=False)],
     usd: Annotated[str | None, typer.Option("--usd", help=_HELP["usd"])] = None,
     url: Url = URL,
     token_file: TokenFile = None,
@@ -31,25 +31,25 @@ def command(
     Each attempt is reconciled once. If some are rejected, the command prints the reasons, accepts the others, and exits
     with 1. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file.
     """
-    from pointsman.cli._admin import send
+    from pointsman.cli._admin import post
 
-    amounts = [{"attempt_id": what, "usd": _usd(usd, "--usd")}] if usd is not None else list(_read(Path(what)))
+    amounts = [{"attempt_id": source, "usd": _usd(usd, "--usd")}] if usd is not None else list(_read(Path(source)))
     if not amounts:
-        raise typer.BadParameter(f"{what} contains no attempts", param_hint="FILE")
-    taken: list[str] = []
-    refused: list[dict[str, str]] = []
-    for first in range(0, len(amounts), AT_ONCE):
-        answer = send(url, "reconcile", {"attempts": amounts[first : first + AT_ONCE]}, token_file, expected={409})
+        raise typer.BadParameter(f"{source} contains no attempts", param_hint="FILE")
+    reconciled: list[str] = []
+    rejected: list[dict[str, str]] = []
+    for first in range(0, len(amounts), BATCH_SIZE):
+        answer = post(url, "reconcile", {"attempts": amounts[first : first + BATCH_SIZE]}, token_file, expected={409})
         answer = answer.get("error", answer)
-        taken += answer["taken"]
-        refused += answer["refused"]
+        reconciled += answer["taken"]
+        rejected += answer["refused"]
     if as_json:
-        say_data({"taken": taken, "refused": refused})
+        print_json({"taken": reconciled, "refused": rejected})
     else:
-        for one in refused:
-            say(f"{one['attempt_id']}: {one['message']}", err=True)
-        say(f"reconciled {len(taken)} of {len(amounts)} attempts")
-    raise typer.Exit(1 if refused else 0)
+        for one in rejected:
+            print_line(f"{one['attempt_id']}: {one['message']}", err=True)
+        print_line(f"reconciled {len(reconciled)} of {len(amounts)} attempts")
+    raise typer.Exit(1 if rejected else 0)
 
 
 def _read(file: Path) -> Iterator[dict[str, str]]:
@@ -57,8 +57,8 @@ def _read(file: Path) -> Iterator[dict[str, str]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "the file is not text"
-        message = f"cannot read {file}: {said}; to reconcile one attempt, set its cost with --usd"
+        reason = getattr(error, "strerror", None) or "the file is not text"
+        message = f"cannot read {file}: {reason}; to reconcile one attempt, set its cost with --usd"
         raise typer.BadParameter(message, param_hint="FILE") from None
     seen: set[str] = set()
     for number, row in _rows(text, file):
@@ -91,12 +91,12 @@ def _rows(text: str, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise typer.BadParameter(f"{file}:{number}: not a JSON object", param_hint="FILE")
+            raise typer.BadParameter(f"{file}:{number}: the line is not a JSON object", param_hint="FILE")
         yield number, found
 
 
-def _usd(text: str, where: str) -> str:
-    """Convert an amount to its wire form without rounding."""
+def _usd(text: str, place: str) -> str:
+    """Return an amount in dollars as the admin API accepts it, without rounding."""
     from decimal import Decimal, InvalidOperation
 
     try:
@@ -104,5 +104,5 @@ def _usd(text: str, where: str) -> str:
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or amount < 0:
-        raise typer.BadParameter(f"{text!r} is not an amount in dollars, such as 0.0014", param_hint=where)
+        raise typer.BadParameter(f"{text!r} is not an amount in dollars, such as 0.0014", param_hint=place)
     return str(amount)

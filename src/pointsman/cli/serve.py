@@ -37,6 +37,6 @@ def command(
     from pointsman.config import overrides
     from pointsman.runtime.start import serve, start_or_exit
 
-    stated = {overrides.LISTEN: listen, overrides.CONSOLE_LISTEN: console, overrides.DATA_DIR: data_dir}
-    os.environ.update({name: str(value) for name, value in stated.items() if value is not None})
+    options = {overrides.LISTEN: listen, overrides.CONSOLE_LISTEN: console, overrides.DATA_DIR: data_dir}
+    os.environ.update({name: str(value) for name, value in options.items() if value is not None})
     raise typer.Exit(serve(start_or_exit(config, os.environ), config))

@@ -6,7 +6,7 @@ import typer
 
 from pointsman.cli._admin import URL
 from pointsman.cli._options import AsJson, TokenFile, Url
-from pointsman.cli._terminal import plain, print_table, say, say_data
+from pointsman.cli._terminal import plain, print_json, print_line, print_table
 
 PAGE = 10_000  # rows
 _BY = ("key", "team", "customer", "provider", "model", "variant", "hour", "day", "tag")
@@ -44,7 +44,7 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     cover whole hours. Times are in UTC. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file."""
     import time
 
-    from pointsman.cli._admin import ask, moment
+    from pointsman.cli._admin import get, parse_time
 
     names = [name.strip() for name in by.split(",") if name.strip()]
     if unknown := [name for name in names if name not in _BY]:
@@ -53,33 +53,33 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
         raise typer.BadParameter("use only one of --json and --csv", param_hint="--csv")
     if days is not None and since is not None:
         raise typer.BadParameter("use only one of --days and --since", param_hint="--days")
-    end = moment(until, "--until") if until is not None else None
-    start = moment(since, "--since") if since is not None else (end or time.time()) - (days or 30.0) * 86_400
-    asked: dict[str, Any] = {"group_by": names, "since": max(0.0, start), "until": end, "limit": PAGE}
-    asked |= {"key": key, "team": team, "customer": customer, "provider": provider}
-    asked |= {"model": model, "variant": variant, "tag": tag}
-    found = ask(url, "usage", asked, token_file)
+    end = parse_time(until, "--until") if until is not None else None
+    start = parse_time(since, "--since") if since is not None else (end or time.time()) - (days or 30.0) * 86_400
+    parameters: dict[str, Any] = {"group_by": names, "since": max(0.0, start), "until": end, "limit": PAGE}
+    parameters |= {"key": key, "team": team, "customer": customer, "provider": provider}
+    parameters |= {"model": model, "variant": variant, "tag": tag}
+    found = get(url, "usage", parameters, token_file)
     page = found
     while as_csv and page.get("more"):
-        page = ask(url, "usage", {**asked, "offset": len(found["rows"])}, token_file)
+        page = get(url, "usage", {**parameters, "offset": len(found["rows"])}, token_file)
         found["rows"] += page["rows"]
     if as_csv:
         _print_csv(names, found["rows"])
         return
     if as_json:
-        say_data(found)
+        print_json(found)
         return
     _print(names, found)
     if found.get("more"):
-        say("more rows exist; group by fewer fields, or choose fewer days", err=True)
+        print_line("more rows exist; group by fewer fields, or choose fewer days", err=True)
 
 
 def _print(names: list[str], found: dict[str, Any]) -> None:
-    from pointsman.cli._admin import dollars, in_utc
+    from pointsman.cli._admin import dollars, format_utc
 
     rows = found["rows"]
     if not rows:
-        say("no usage found")
+        print_line("no usage found")
         return
     by_time = {"hour", "day"} & set(names)
     if not by_time:
@@ -88,7 +88,7 @@ def _print(names: list[str], found: dict[str, Any]) -> None:
     numbers = (counted, "failures", "tokens in", "tokens out", "cost", "estimated", "reserved")
     lines = [
         (
-            *(in_utc(row[name]) if name in by_time else str(row.get(name) or "-") for name in names),
+            *(format_utc(row[name]) if name in by_time else str(row.get(name) or "-") for name in names),
             f"{row.get(counted, 0):,}",
             f"{row.get('failures', 0):,}" if counted == "attempts" else "-",
             f"{row['tokens_in']:,}",
@@ -99,7 +99,7 @@ def _print(names: list[str], found: dict[str, Any]) -> None:
         for row in rows
     ]
     print_table((*names, *numbers), lines, numbers=set(numbers))
-    say(_total(found))
+    print_line(_total(found))
 
 
 def _total(found: dict[str, Any]) -> str:
@@ -108,16 +108,16 @@ def _total(found: dict[str, Any]) -> str:
     total = found.get("total")
     if total is None:
         return "no total: a request with several tags counts once per tag"
-    said = f"total {dollars(total['cost_nano'])}"
+    line = f"total {dollars(total['cost_nano'])}"
     if total.get("estimated_nano"):
-        said += f"; of which {dollars(total['estimated_nano'])} estimated"
+        line += f"; of which {dollars(total['estimated_nano'])} estimated"
     if total.get("reserved_nano"):
-        said += f"; of which {dollars(total['reserved_nano'])} reserved by attempts with unknown cost"
+        line += f"; of which {dollars(total['reserved_nano'])} reserved by attempts with unknown cost"
     if total.get("held_nano"):
-        said += f"; budgets hold {dollars(total['held_nano'])} more until reconciled or until the windows end"
+        line += f"; budgets hold {dollars(total['held_nano'])} more until reconciled or until the windows end"
     if total.get("unpriced"):
-        said += f"; {total['unpriced']} attempts have no known price"
-    return said
+        line += f"; {total['unpriced']} attempts have no known price"
+    return line
 
 
 def _print_csv(names: list[str], rows: list[dict[str, Any]]) -> None:
@@ -129,5 +129,5 @@ def _print_csv(names: list[str], rows: list[dict[str, Any]]) -> None:
     writer = csv.writer(text, lineterminator="")
     for line in ([*names, *numbers], *([row.get(name, "") for name in (*names, *numbers)] for row in rows)):
         writer.writerow([plain(value) if isinstance(value, str) else value for value in line])
-        say(text.getvalue())
+        print_line(text.getvalue())
         text.seek(text.truncate(0))

@@ -39,6 +39,8 @@ def is_loopback(host: str) -> bool:
 
 def parse_listen(text: str) -> ListenAddress:
     """Read `host:port`, `:port` or `[v6]:port`. Raises `ValueError` with a message for the user."""
+    if "://" in text:
+        raise ValueError("must be host:port without a scheme, such as 127.0.0.1:8080")
     host, colon, port_text = text.rpartition(":")
     if not colon:
         raise ValueError("must be host:port, such as 127.0.0.1:8080")
@@ -47,7 +49,7 @@ def parse_listen(text: str) -> ListenAddress:
     elif ":" in host:
         raise ValueError("put an IPv6 address in brackets, such as [::1]:8080")
     elif host and not _is_host(host):
-        raise ValueError(f"{host!r} is not an IP address or a host name")
+        raise ValueError(f"{host!r} is not an IP address or a host name; set host:port, such as 127.0.0.1:8080")
     return ListenAddress(host.lower(), _port(port_text, lowest=0))
 
 
@@ -94,7 +96,7 @@ def _split_origin(text: str) -> tuple[Origin, str]:
     if found is None:
         raise ValueError("the address is invalid; write it as https://host:port/path")
     if found["name"] is not None and not _is_host(found["name"]):
-        raise ValueError("the address has no valid host")
+        raise ValueError("the address has no valid host name or IP address; write it as https://host:port/path")
     host = found["name"] or _ipv6(found["v6"])
     port = _port(found["port"], lowest=1) if found["port"] is not None else _DEFAULT_PORTS[scheme]
     return Origin(scheme, host.lower(), port), after[len(authority) :]

@@ -1,27 +1,21 @@
-"""Compiles a document into a snapshot, or into all its faults. Reads secrets, sends nothing."""
+"""Compiles a document into a snapshot, or returns all its errors. Reads secrets, and sends nothing."""
 
-import json
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 
 from msgspec import Struct
 
-from pointsman.config.access import compile_access
 from pointsman.config.catalog import CatalogInUse, files_of, read_catalog
-from pointsman.config.endpoints import compile_endpoints
-from pointsman.config.governance import compile_governance
 from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.load import Loaded, load
 from pointsman.config.overrides import overridden
-from pointsman.config.prices import compile_pricing
 from pointsman.config.problems import Findings, Problem, in_order
 from pointsman.config.process import compile_settings
-from pointsman.config.public_models import compile_models, compile_routing
 from pointsman.config.references import References
 from pointsman.config.snapshot_file import Compiled
+from pointsman.config.snapshots import compile_snapshot
+from pointsman.config.then_targets import check_then
 from pointsman.config.unusable import warn_unusable
-from pointsman.domain.snapshots import Names, Snapshot
 
 
 class Checked(Struct, frozen=True):
@@ -65,32 +59,9 @@ def compile_document(
     in_use = catalog or read_catalog(data_dir)
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
-    endpoints = compile_endpoints(document, in_use, references, findings, listen)
-    names = Names(endpoints, in_use.catalog, document.routing.siblings)
-    routing = compile_routing(document.routing, findings)
-    models = compile_models(document, names, routing, findings)
-    governed = compile_governance(document, references, findings, directory, listen)
-    pricing = compile_pricing(document, in_use.catalog, findings, governed.keys)
-    directory = governed.directory
-    said = [document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest]
-    snapshot = Snapshot(
-        # It covers secrets, keys and the catalog, but reveals no secret.
-        digest=sha256(json.dumps([*said, directory.digest if directory is not None else None]).encode()).hexdigest(),
-        endpoints=endpoints,
-        models=models,
-        virtual_keys=governed.keys,
-        require_key=document.governance.require_key,
-        routing=routing,
-        key_headers=governed.key_headers,
-        pricing=pricing,
-        names=names,
-        shared_limits=governed.shared_limits,
-        near_limit=document.governance.near_limit,
-        default_provider=document.server.default_provider,
-        access=compile_access(document.server, findings),
-        limit_headers=document.server.limit_headers,
-    )
+    snapshot, governed = compile_snapshot(document, in_use, references, findings, listen=listen, directory=directory)
     warn_unusable(snapshot, governed.own, findings)
+    check_then(document, snapshot, governed.falling, findings)
     findings.forget(loaded.lost)
     problems = in_order((*loaded.problems, *findings.in_order()))
     secret_files = frozenset(references.files)

@@ -1,4 +1,6 @@
-"""Compiles `providers` into endpoints: dialect, address, keys, network."""
+"""Compiles `providers` into endpoints, each with a dialect, an address, keys and a network."""
+
+from time import time
 
 from msgspec import Struct
 
@@ -9,12 +11,13 @@ from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.process import compile_network
 from pointsman.config.references import BadReference, References
+from pointsman.config.requirements import compile_tags
 from pointsman.config.schema import Document, KeySettings, ProviderSettings
 from pointsman.config.source import Location
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.targets import Endpoint, ProviderKey
-from pointsman.providers import PROVIDERS
+from pointsman.providers import PROVIDERS, dialects_of, operations_of
 from pointsman.providers.api import Provider
 
 
@@ -30,18 +33,21 @@ def compile_endpoints(
     network = compile_network(network, document.egress, ("egress",), references, findings)
     limits = LimitCompiler(findings)
     compiler = _EndpointCompiler(
-        network=network, references=references, limits=limits, findings=findings, models=models
+        network=network,
+        references=references,
+        limits=limits,
+        findings=findings,
+        models=models,
+        now_unix_s=time(),
     )
     compiled = {name: compiler.compile(name, provider) for name, provider in document.providers.items()}
-    for name, endpoint in compiled.items():
-        if document.providers[name].tags:
-            findings.note(("providers", name, "tags"), "tags have no effect in this version")
+    for endpoint in compiled.values():
         if endpoint is not None and listen is not None:
-            _refuse_own_address(endpoint, listen, findings)
+            _reject_own_address(endpoint, listen, findings)
     return {name: endpoint for name, endpoint in compiled.items() if endpoint is not None}
 
 
-def _refuse_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Findings) -> None:
+def _reject_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Findings) -> None:
     """Reject a provider at the gateway's own address: it would call itself until every connection is taken."""
     origin = endpoint.origin
     if origin.port == listen.port and is_loopback(origin.host) and (not listen.host or listen.is_loopback):
@@ -50,13 +56,15 @@ def _refuse_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Fin
 
 
 class _EndpointCompiler(Struct, frozen=True, kw_only=True):
-    """The inputs for each provider. `network` has the global egress settings, `models` the catalog and its lists."""
+    """The inputs for each provider. `network` has the global egress settings, `models` the catalog and its lists.
+    `now_unix_s` is the time, in Unix seconds."""
 
     network: Network
     references: References
     limits: LimitCompiler
     findings: Findings
     models: CatalogInUse
+    now_unix_s: float
 
     def compile(self, name: str, settings: ProviderSettings) -> Endpoint | None:
         """Return the endpoint, or `None` if it is not usable. The reason is then among the findings."""
@@ -76,16 +84,18 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         origin, base_path = address
         catalog = self._catalog(record, settings, origin.host, location)
         own_list = self.models.lists.providers.get(name)
-        tags = {tag: tuple(value) if isinstance(value, list) else value for tag, value in settings.tags.items()}
         return Endpoint(
             name=name,
             type=record.name,
             origin=origin,
             base_path=base_path,
             keys=keys,
-            operations=record.operations,
+            operations=operations_of(record),
+            dialects=dialects_of(record),
+            needs_bound=record.needs_bound,
+            keeps_responses=record.keeps_responses,
             serves=tuple(settings.serves),
-            tags=tags,
+            tags=compile_tags(settings.tags, (*location, "tags"), self.findings, self.now_unix_s),
             network=network,
             limits=limits,
             catalog=catalog,
@@ -184,4 +194,5 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
                 return None
         if settings.weight == 0:
             self.findings.note((*location, "weight"), "weight 0: the key is not used")
-        return ProviderKey(name, secret, settings.weight, tuple(settings.serves))
+        tags = compile_tags(settings.tags, (*location, "tags"), self.findings, self.now_unix_s)
+        return ProviderKey(name, secret, settings.weight, tuple(settings.serves), tags=tags)

@@ -23,7 +23,7 @@ from msgspec import Struct
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.domain.origin import Secret
 
-# Finds a value that a file names: `("secret", reference)` or `("catalog", digest)`.
+# Returns a value that a file names: `("secret", reference)` or `("catalog", digest)`.
 Find = Callable[[str, str], object]
 
 

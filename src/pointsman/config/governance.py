@@ -1,6 +1,6 @@
 """Compiles `governance` into the table of virtual keys: those of the document, and those of a file of further keys."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from time import time
 
@@ -12,14 +12,16 @@ from pointsman.config.keys_file import KeysFileError, read_keys
 from pointsman.config.problems import Findings
 from pointsman.config.references import References
 from pointsman.config.schema import Document
+from pointsman.config.source import Location
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
-from pointsman.domain.identity import VirtualKey
+from pointsman.domain.identity import EndUserLimits, VirtualKey
 from pointsman.domain.limits import Limit
 
 
 class Governed(Struct, frozen=True, kw_only=True):
     """The compiled keys. `own` are those of the document, and `keys` are all. `owners` are teams and customers, such as
-    `team:research`. `shared_limits` are theirs, if there is a file of further keys."""
+    `team:research`. `shared_limits` are theirs, if there is a file of further keys. `falling` are keys with a limit
+    that falls to another model, each with its place."""
 
     own: Mapping[bytes, VirtualKey]
     keys: Mapping[bytes, VirtualKey]
@@ -27,6 +29,13 @@ class Governed(Struct, frozen=True, kw_only=True):
     owners: frozenset[str]
     directory: KeyDirectory | None = None
     shared_limits: tuple[Limit, ...] = ()
+    end_user_limits: tuple[EndUserLimits, ...] = ()
+    falling: Sequence[tuple[Location, VirtualKey]] = ()
+
+    @property
+    def headers(self) -> list[str]:
+        """The headers that name end users."""
+        return [one.header for one in self.end_user_limits if one.header]
 
 
 def compile_governance(
@@ -56,6 +65,8 @@ def compile_governance(
         owners=frozenset([*teams, *(f"customer:{name}" for name in governance.customers)]),
         directory=directory,
         shared_limits=shared,
+        end_user_limits=compiler.end_user_limits(),
+        falling=compiler.falling,
     )
 
 

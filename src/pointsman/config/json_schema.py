@@ -2,23 +2,47 @@
 
 from typing import Any
 
+import msgspec
+
 from pointsman.config.schema import Document
 from pointsman.providers import PROVIDERS
 from pointsman.routing.strategies import STRATEGIES
 
 
 def document_schema() -> dict[str, Any]:
-    """Return the schema, with the provider types and strategies of this version as closed lists."""
+    """Return the schema, with the provider types and strategies of this version as enumerations."""
     schema = Document.model_json_schema(mode="validation")
     definitions: dict[str, dict[str, Any]] = schema["$defs"]
     for definition in (schema, *definitions.values()):
         for field in definition.get("properties", {}).values():
             _close_names(field)
     for section in ("RoutingSettings", "ModelSettings", "VirtualKeySettings"):
-        _state(definitions[section]["properties"]["strategy"], sorted(STRATEGIES))
-    _state(definitions["StrategySettings"]["properties"]["name"], sorted(STRATEGIES))
-    _state(definitions["ProviderSettings"]["properties"]["type"], sorted(PROVIDERS))
+        _set_choices(definitions[section]["properties"]["strategy"], sorted(STRATEGIES))
+    definitions["StrategySettings"] = _strategies(definitions["StrategySettings"]["description"])
+    for kind in STRATEGIES.values():
+        if kind.settings.__struct_fields__:
+            (_,), added = msgspec.json.schema_components([kind.settings], ref_template="#/$defs/{name}")
+            definitions |= added
+    _set_choices(definitions["ProviderSettings"]["properties"]["type"], sorted(PROVIDERS))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _strategies(description: str) -> dict[str, Any]:
+    """Return the schema of a strategy with its settings: a mapping with one of the names."""
+    names = {
+        name: {"$ref": f"#/$defs/{kind.settings.__name__}"}
+        if kind.settings.__struct_fields__
+        else {"type": "object", "additionalProperties": False, "description": "This strategy has no settings."}
+        for name, kind in sorted(STRATEGIES.items())
+    }
+    return {
+        "type": "object",
+        "description": description,
+        "properties": names,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
 
 
 def _close_names(field: dict[str, Any]) -> None:
@@ -27,7 +51,8 @@ def _close_names(field: dict[str, Any]) -> None:
         field["additionalProperties"] = False
 
 
-def _state(field: dict[str, Any], names: list[str]) -> None:
+def _set_choices(field: dict[str, Any], names: list[str]) -> None:
+    """Limit the text of a field to these names."""
     for option in field.get("anyOf", [field]):
         if option.get("type") == "string":
             option.pop("pattern", None)

@@ -1,6 +1,6 @@
-"""The configuration in a snapshot file: as it was compiled, or compiled again from the document in it.
+"""Reads the configuration in a snapshot file, or compiles it again from the document in the file.
 
-The compiler is imported in the second case alone: workers do without it and its libraries.
+The compiler is imported only to compile again, so workers usually load neither it nor its libraries.
 """
 
 from collections.abc import Mapping

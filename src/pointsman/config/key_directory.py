@@ -16,6 +16,7 @@ from msgspec.structs import astuple, replace
 from pointsman.config.frozen import freeze, thaw
 from pointsman.domain.identity import KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
+from pointsman.domain.requirements import OWN
 
 MAX_HELD = 20_000  # recently used keys, and policies
 
@@ -171,7 +172,10 @@ class FileKeys(KeyTable):
             for name, entry in policy.entries.items()
         }
         limits = (*_owned(policy.limits, f"virtual_key:{row.name}"), *shared)
-        return replace(policy, name=row.name, digest=row.digest, entries=entries, limits=limits)
+        require = tuple(
+            [replace(one, origin=f"{OWN}{row.name}") if one.origin.startswith(OWN) else one for one in policy.require]
+        )
+        return replace(policy, name=row.name, digest=row.digest, entries=entries, limits=limits, require=require)
 
 
 def _owned(limits: Iterable[Limit], owner: str) -> tuple[Limit, ...]:

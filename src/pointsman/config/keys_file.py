@@ -1,4 +1,4 @@
-"""The file of further virtual keys: one JSON object a line, for many thousands of keys.
+"""The file of further virtual keys: one JSON object per line, for many thousands of keys.
 
     {"name": "user-1", "value": "sha256:…", "team": "research", "budgets": [{"limit_usd": 5, "per": "day"}]}
 
@@ -25,7 +25,7 @@ from pointsman.config.source import Source
 from pointsman.domain.identity import VirtualKey
 
 MAX_BYTES = 1024 * 1024 * 1024
-MAX_TOLD = 20
+MAX_REPORTED = 20
 
 _LINE = msgspec.json.Decoder(dict[str, Raw])
 _NAME = re.compile(rb'"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"')
@@ -53,13 +53,15 @@ def read_keys(path: Path, names: Collection[str], digests: Collection[bytes], co
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.isspace():
-                reading.take(number, line)
+                reading.read_line(number, line)
     if reading.problems:
-        raise KeysFileError(reading.problems[:MAX_TOLD], max(0, len(reading.problems) - MAX_TOLD))
+        raise KeysFileError(reading.problems[:MAX_REPORTED], max(0, len(reading.problems) - MAX_REPORTED))
     return KeyDirectory.build(reading.rows, reading.policies)
 
 
 class _KeyRows:
+    """Collects the rows, policies and problems of a file."""
+
     def __init__(self, names: Collection[str], digests: Collection[bytes], compile_key: CompileKey) -> None:
         self.rows: list[KeyRow] = []
         self.policies: list[VirtualKey] = []
@@ -71,7 +73,7 @@ class _KeyRows:
         self._compile_key = compile_key
         self._encode = msgspec.json.Encoder().encode
 
-    def take(self, number: int, line: bytes) -> None:
+    def read_line(self, number: int, line: bytes) -> None:
         try:
             fields = _LINE.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -84,26 +86,37 @@ class _KeyRows:
         if name is None or value is None or (previous is not None and older is None):
             self._problem(number, _form(name is None, "previous_value" if value is not None else "value"))
             return
-        text, digests = name[0][1:-1].decode(), [bytes.fromhex(one[1].decode()) for one in (older, value) if one]
+        text = name[0][1:-1].decode()
+        digests = {
+            field: bytes.fromhex(match[1].decode())
+            for field, match in (("previous_value", older), ("value", value))
+            if match is not None
+        }
         if text in self._names or text in self._taken_names:
             self._problem(number, f"name: {text!r} is already used {_where(self._names.get(text))}; choose another")
             return
-        for digest in digests:
+        if digests.get("previous_value") == digests["value"]:
+            self._problem(
+                number,
+                "previous_value: is the same as `value`; set `value` to the new key, or remove `previous_value`",
+            )
+            return
+        for field, digest in digests.items():
             if digest in self._digests or digest in self._taken_digests:
-                self._problem(number, f"value: already used {_where(self._digests.get(digest))}; create another key")
+                self._problem(number, f"{field}: already used {_where(self._digests.get(digest))}; create another key")
                 continue
             self._names[text] = self._digests[digest] = number
             policy = self._policy(number, text, digest, fields)
-            self.rows.append(KeyRow(digest, text, policy, digest is digests[-1]))
+            self.rows.append(KeyRow(digest, text, policy, field == "value"))
 
     def _policy(self, number: int, name: str, digest: bytes, fields: dict[str, Raw]) -> int:
-        said = self._encode(fields)
-        found = self._numbers.get(said)
+        encoded = self._encode(fields)
+        found = self._numbers.get(encoded)
         if found is None:
-            found = self._numbers[said] = len(self._numbers)
+            found = self._numbers[encoded] = len(self._numbers)
             findings = Findings(Source({}, {}))
             try:
-                data: dict[str, Any] = msgspec.json.decode(said)
+                data: dict[str, Any] = msgspec.json.decode(encoded)
                 settings = VirtualKeySettings.model_validate({**data, "value": f"sha256:{digest.hex()}"})
             except msgspec.DecodeError as error:
                 self._problem(number, f"must be one JSON object: {error}")

@@ -3,12 +3,12 @@
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from pointsman.config.limits_schema import BudgetSettings, HoursSettings, Per, RateLimitSettings
 from pointsman.config.problems import Findings, nearest
-from pointsman.config.schema import BudgetSettings, HoursSettings, Limited, Per, RateLimitSettings
+from pointsman.config.schema import Limited
 from pointsman.config.source import Location
+from pointsman.domain.dollars import NANO
 from pointsman.domain.limits import Level, Limit, Metric, Period
-
-NANO = 1_000_000_000
 
 
 def nano_dollars(usd: Decimal) -> int:
@@ -27,7 +27,7 @@ class LimitCompiler:
     def compile(self, level: Level, name: str, settings: Limited, place: Location) -> tuple[Limit, ...]:
         """Return the limits of one owner. The second of two for the same thing is an error."""
         owner = f"{level}:{name}"
-        stated: list[tuple[Metric, int, BudgetSettings | RateLimitSettings, Location]] = [
+        entries: list[tuple[Metric, int, BudgetSettings | RateLimitSettings, Location]] = [
             ("usd", nano_dollars(budget.limit_usd), budget, (*place, "budgets", index))
             for index, budget in enumerate(settings.budgets)
         ]
@@ -36,15 +36,27 @@ class LimitCompiler:
             if (rate.requests is None) == (rate.tokens is None):
                 self._findings.error(where, "set exactly one of `requests` and `tokens`")
             elif rate.requests is not None:
-                stated.append(("requests", rate.requests, rate, where))
+                entries.append(("requests", rate.requests, rate, where))
             elif rate.tokens is not None:
-                stated.append(("tokens", rate.tokens, rate, where))
+                entries.append(("tokens", rate.tokens, rate, where))
         found: dict[str, Limit] = {}
-        for metric, amount, one, where in stated:
+        for metric, amount, one, where in entries:
             period = self._period(one.per, one.zone, where)
             if period is None:
                 continue
-            limit = Limit(level=level, owner=owner, metric=metric, period=period, amount=amount, soft=one.soft)
+            then, paced = ((one.then or ""), one.paced) if isinstance(one, BudgetSettings) else ("", False)
+            if then and one.soft:
+                self._findings.error((*where, "then"), "has no effect in a soft budget; remove `then` or `soft`")
+            limit = Limit(
+                level=level,
+                owner=owner,
+                metric=metric,
+                period=period,
+                amount=amount,
+                soft=one.soft,
+                paced=paced,
+                then=then,
+            )
             if limit.counter in found:
                 message = f"duplicate limit of {metric} per {period.name}; remove one of the two"
                 self._findings.error((*where, "per"), message)

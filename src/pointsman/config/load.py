@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from pointsman.config.problems import Findings, Problem, in_order, listed, nearest
 from pointsman.config.schema import Document
 from pointsman.config.sections import Section
-from pointsman.config.source import Location, Source, SourceError, parse, stated
+from pointsman.config.source import Location, Source, SourceError, parse, written_place
 
 
 class Loaded(Struct, frozen=True):
@@ -41,17 +41,17 @@ def load(content: bytes) -> Loaded:
         nothing = Source({}, {})
         path, _ = nothing.place(error.location)
         return Loaded(None, nothing, (Problem(path, error.message, error.line),))
-    repeated = [Problem(source.place(one.location)[0], one.message, one.line) for one in source.repeated]
+    duplicates = [Problem(source.place(one.location)[0], one.message, one.line) for one in source.duplicates]
     try:
-        return Loaded(Document.model_validate(source.data), source, tuple(repeated), content=content)
+        return Loaded(Document.model_validate(source.data), source, tuple(duplicates), content=content)
     except ValidationError as error:
-        details = _to_the_point(error)
+        details = _relevant(error)
     findings = Findings(source)
     for item in details:
         location = location_of(item)
         findings.error(location, explain(location, item))
     document, lost = _without(source.data, details)
-    return Loaded(document, source, in_order((*repeated, *findings.in_order())), lost, content)
+    return Loaded(document, source, in_order((*duplicates, *findings.in_order())), lost, content)
 
 
 def location_of(details: ErrorDetails) -> Location:
@@ -60,7 +60,7 @@ def location_of(details: ErrorDetails) -> Location:
     return location[:-1] if location and location[-1] == "[key]" else location
 
 
-def _to_the_point(error: ValidationError) -> list[ErrorDetails]:
+def _relevant(error: ValidationError) -> list[ErrorDetails]:
     return [item for item in error.errors(include_url=False) if not _is_of_other_form(item)]
 
 
@@ -84,7 +84,7 @@ def _without(
         places: set[Location] = set()
         for item in details:
             location = location_of(item)
-            place, _ = stated(pruned, location)
+            place, _ = written_place(pruned, location)
             if not place:
                 return None, tuple(lost)
             places.add(place)
@@ -98,7 +98,7 @@ def _without(
         try:
             return Document.model_validate(pruned), tuple(lost)
         except ValidationError as error:
-            details = _to_the_point(error)
+            details = _relevant(error)
 
 
 def _behind_first(place: Location) -> tuple[int, list[tuple[int, str]]]:
@@ -137,7 +137,7 @@ def explain(location: Location, details: ErrorDetails) -> str:
             return _length(details)
     expected = _EXPECTED.get(details["type"])
     if expected is not None:
-        return f"must be {expected}, not {_kind_of(details['input'])}{_on_numbers(expected, details['input'])}"
+        return f"must be {expected}, not {_kind_of(details['input'])}{_number_hint(expected, details['input'])}"
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"must be {message}" if details["msg"].startswith("Input should be ") else message
 
@@ -177,7 +177,7 @@ _NAMING = {
 }
 
 
-def _on_numbers(expected: str, value: object) -> str:
+def _number_hint(expected: str, value: object) -> str:
     """Explain how to write a number with an exponent, which YAML knows in one form only."""
     if expected == "a whole number":
         is_meant = isinstance(value, float) or (isinstance(value, str) and _EXPONENT.fullmatch(value))

@@ -1,6 +1,6 @@
 """Settings from the command line or the environment; they replace those of the file.
 
-`pointsman serve --listen` sets the variable, so that every process of the gateway, and the next one at a hand-over,
+`pointsman serve --listen` sets the variable, so that every process of the gateway, and the next one at a handover,
 reads the same value. Containers and unit files can set the variables too.
 """
 
@@ -31,8 +31,8 @@ def overridden(document: Document, environ: Mapping[str, str], findings: Finding
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
     """Return the data folder of a gateway without a configuration file: the same for every working folder."""
-    if stated := environ.get(DATA_DIR):
-        return Path(stated).absolute()
+    if folder := environ.get(DATA_DIR):
+        return Path(folder).absolute()
     if state := environ.get("XDG_STATE_HOME"):
         return Path(state) / "pointsman"
     home = environ.get("HOME")
@@ -40,12 +40,12 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
 
 
 def _address(environ: Mapping[str, str], variable: str, findings: Findings) -> str | None:
-    stated = environ.get(variable)
-    if not stated:
+    text = environ.get(variable)
+    if not text:
         return None
     try:
-        parse_listen(stated)
+        parse_listen(text)
     except ValueError as error:
         findings.error((), f"{_OPTIONS[variable]} or {variable}: {error}")
         return None
-    return stated
+    return text

@@ -1,4 +1,4 @@
-"""The faults of a configuration, as values: all of them at once, each with its place in the file."""
+"""Problems of a configuration, each with its place in the file."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -13,8 +13,8 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Problem(Struct, frozen=True):
-    """`path` is in YAML terms, such as `models.chat.targets[0].model`, empty for the file as a whole. `line` counts
-    from 1. The message holds no secret."""
+    """One problem of a configuration. `path` is in YAML terms, such as `models.chat.targets[0].model`. It is empty for
+    the file as a whole. `line` counts from 1. The message contains no secret."""
 
     path: str
     message: str

@@ -83,13 +83,13 @@ def _listen(text: str, location: Location, findings: Findings) -> ListenAddress 
         return None
 
 
-def _store_url(stated: str | None, references: References, findings: Findings) -> Secret | None:
+def _store_url(text: str | None, references: References, findings: Findings) -> Secret | None:
     place: Location = ("store", "url")
-    if stated is None:
+    if text is None:
         return None
-    is_literal = "://" in stated and not stated.startswith("file:")
+    is_literal = "://" in text and not text.startswith("file:")
     try:
-        url = Secret(stated, LITERAL + stated) if is_literal else references.resolve(stated)
+        url = Secret(text, LITERAL + text) if is_literal else references.resolve(text)
     except BadReference as error:
         findings.error(place, str(error))
         return None
@@ -146,18 +146,16 @@ def compile_network(
     return network
 
 
-def _with_proxy(
-    network: Network, stated: str, location: Location, references: References, findings: Findings
-) -> Network:
-    if not stated:
+def _with_proxy(network: Network, text: str, location: Location, references: References, findings: Findings) -> Network:
+    if not text:
         return replace(network, proxy=None, proxy_authorization=None)
-    is_literal = "://" in stated and not stated.startswith("file:")
+    is_literal = "://" in text and not text.startswith("file:")
     if not is_literal and not references.reads_secrets:
         return network
     try:
-        origin, userinfo = parse_proxy(stated if is_literal else references.resolve(stated).reveal())
+        origin, userinfo = parse_proxy(text if is_literal else references.resolve(text).reveal())
     except BadReference as error:
-        hint = "" if stated.startswith(("env.", "file:")) else "; to set the address here, begin it with http://"
+        hint = "" if text.startswith(("env.", "file:")) else "; to set the address here, begin it with http://"
         findings.error(location, f"{error}{hint}")
         return network
     except ValueError as error:
@@ -167,5 +165,5 @@ def _with_proxy(
         return replace(network, proxy=origin, proxy_authorization=None)
     if is_literal:
         findings.error(location, "an address with a password must not be in this file; use env.NAME or file:PATH")
-    authorization = Secret(basic_credentials(userinfo), PROXY + stated)
+    authorization = Secret(basic_credentials(userinfo), PROXY + text)
     return replace(network, proxy=origin, proxy_authorization=authorization)

@@ -1,53 +1,87 @@
 """Compiles `models` into public models. The routing code resolves every name to the providers that serve it, once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from time import time
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from pointsman.config.canaries import compile_guards
+from pointsman.config.duplicates import compile_hedging
+from pointsman.config.failover_checks import check_failover
+from pointsman.config.limits import LimitCompiler
+from pointsman.config.mirrors import MirrorSettings, check_mirror
 from pointsman.config.problems import Findings, listed, nearest
-from pointsman.config.routing_schema import ModelSettings, RoutingSettings
+from pointsman.config.requirements import compile_require, compile_tags
+from pointsman.config.routing_schema import FailoverSettings, ModelSettings, RoutingSettings, RuleSettings
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
 from pointsman.config.strategies import compile_strategy
-from pointsman.domain.snapshots import Failover, HealthLimits, Names, PublicModel, Routing, Timeouts
-from pointsman.domain.targets import Candidate, Endpoint
+from pointsman.domain.requirements import Requirements
+from pointsman.domain.snapshots import Failover, HealthLimits, Mirror, Names, PublicModel, Routing, Timeouts
+from pointsman.domain.targets import Arm, Candidate, Endpoint, Strategy
 from pointsman.routing.names import find, siblings
 
 
 def compile_routing(settings: RoutingSettings, findings: Findings) -> Routing:
     """Return the defaults of every public name."""
-    return Routing(
+    routing = Routing(
         strategy=compile_strategy(settings.strategy, ("routing", "strategy"), findings) or Routing().strategy,
         max_attempts=settings.max_attempts,
         timeouts=Timeouts(**settings.timeouts.model_dump()),
         commit_buffer=settings.commit_buffer,
-        failover=Failover(frozenset(settings.failover.fallback_on), settings.failover.first_token_s),
+        failover=_failover(settings.failover),
+        hedging=compile_hedging(settings.duplicates),
         health=HealthLimits(**settings.health.model_dump()),
         event_bytes=settings.event_bytes,
         state_days=settings.state_days,
         unowned_state=settings.unowned_state,
     )
+    check_failover(routing, ("routing",), findings)
+    return routing
 
 
-def compile_models(document: Document, names: Names, routing: Routing, findings: Findings) -> dict[str, PublicModel]:
-    """Compile the public names. `routing` has the defaults, `names` the endpoints and the catalog."""
-    models = _ModelCompiler(document, names, routing, findings).compile_all()
-    _note_idle_keys(models, names.endpoints, findings)
+def _failover(settings: FailoverSettings) -> Failover:
+    return Failover(**{**settings.model_dump(), "fallback_on": frozenset(settings.fallback_on)})
+
+
+def compile_models(compiler: "ModelCompiler", findings: Findings) -> dict[str, PublicModel]:
+    """Compile the public names."""
+    models = compiler.compile_all()
+    _note_idle_keys(models, compiler.endpoints, findings)
     return models
 
 
-class _ModelCompiler:
-    """Compiles public names against the valid endpoints, which may be fewer than the configured ones. `names` has these
-    and the catalog."""
+def headers_read(strategies: Iterable[Strategy | None]) -> set[str]:
+    """Return the request headers that the settings of some strategies read, in lower case."""
+    settings = [strategy.settings for strategy in strategies if strategy is not None]
+    return {name for one in settings for name in getattr(one, "read_headers", ())}
+
+
+class _ForCauses(Struct):
+    """A fallback for certain causes."""
+
+    item: Candidate
+    causes: frozenset[str]
+
+    def as_fallback(self) -> Candidate:
+        return replace(self.item, provenance="fallback", after=self.causes)
+
+
+class ModelCompiler:
+    """Compiles public names and the targets of rules against the valid endpoints, which may be fewer than the
+    configured ones. `names` has these and the catalog, `routing` the defaults."""
 
     def __init__(self, document: Document, names: Names, routing: Routing, findings: Findings) -> None:
         self._document = document
-        self._endpoints = names.endpoints
-        self._names = names
+        self.endpoints = names.endpoints
+        self.names = names
         self._routing = routing
         self._findings = findings
         self._bare = replace(names, siblings=False)
+        self._limits = LimitCompiler(findings)
+        self._now_unix_s = time()
 
     def compile_all(self) -> dict[str, PublicModel]:
         self._note_siblings()
@@ -59,13 +93,38 @@ class _ModelCompiler:
         if slash and prefix in self._document.providers:
             message = f"hides a model of the provider {prefix!r}; choose a name that does not begin with `{prefix}/`"
             self._findings.error(location, message)
-        targets = self._targets(settings, location)
-        fallbacks = self._fallbacks(settings, location, {item.id for item in targets})
-        self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
-        others = (*fallbacks, *(siblings(targets, fallbacks, self._names) if settings.siblings else ()))
+        targets = self.targets(settings, location)
         routing = self._routing_of(settings, location)
+        general = self.fallbacks(settings.fallbacks, location, {item.id for item in targets})
+        fallback_on = (routing or self._routing).failover.fallback_on
+        after = self._causes(settings, location, {item.id: fallback_on for item in general})
+        targets = [replace(item, after=after.pop(item.id).causes) if item.id in after else item for item in targets]
+        ids = {item.id for item in general}
+        fallbacks = [one.as_fallback() for name, one in after.items() if name not in ids]
+        fallbacks += [after[item.id].as_fallback() if item.id in after else item for item in general]
+        self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
+        others = (*fallbacks, *(siblings(targets, fallbacks, self.names) if settings.siblings else ()))
         strategy = compile_strategy(settings.strategy, (*location, "strategy"), self._findings)
-        return PublicModel(name=name, targets=tuple(targets), fallbacks=others, strategy=strategy, routing=routing)
+        require = compile_require(settings.require, f"model {name}")
+        return PublicModel(
+            name=name,
+            targets=_requiring(targets, require),
+            fallbacks=_requiring(others, require),
+            strategy=strategy,
+            routing=routing,
+            require=require,
+            mirror=self._mirror(name, settings.mirror, location),
+        )
+
+    def _mirror(self, name: str, settings: MirrorSettings | None, location: Location) -> Mirror | None:
+        if settings is None:
+            return None
+        place: Location = (*location, "mirror")
+        if settings.to not in self._document.models and find(self.names, settings.to) is None:
+            guess = nearest(settings.to, self._document.models)
+            self._findings.error((*place, "to"), f"no configured provider serves {settings.to!r}{guess}")
+        check_mirror(name, settings, place, self._findings)
+        return Mirror(name, settings.to, settings.share, self._limits.compile("mirror", name, settings, place))
 
     def _routing_of(self, settings: ModelSettings, location: Location) -> Routing | None:
         """Merge the settings of a name into those of `routing`. Return `None` if it has none."""
@@ -74,12 +133,21 @@ class _ModelCompiler:
         own = settings.failover.model_dump(exclude_none=True)
         if "fallback_on" in own:
             own["fallback_on"] = frozenset(own["fallback_on"])
-            if not settings.fallbacks:
+            if not settings.fallbacks and not settings.fallbacks_for:
                 message = "applies only to the `fallbacks` of a request, because this public name has none"
                 self._findings.note((*location, "failover", "fallback_on"), message)
         failover = replace(base.failover, **own)
-        routing = replace(base, timeouts=timeouts, failover=failover, response_model=settings.response_model)
-        return routing if routing != base else None
+        hedging = base.hedging if settings.duplicates is None else compile_hedging(settings.duplicates)
+        routing = replace(
+            base, timeouts=timeouts, failover=failover, hedging=hedging, response_model=settings.response_model
+        )
+        if routing == base:
+            return None
+        check_failover(routing, location, self._findings, base)
+        if settings.duplicates is not None and hedging is not None and len(settings.targets) < 2:
+            message = "has no effect, since a rival needs a second target; fallbacks serve only after a failure"
+            self._findings.note((*location, "duplicates"), message)
+        return routing
 
     def _note_siblings(self) -> None:
         """Warn of a `routing.siblings` that no longer applies to public names."""
@@ -89,9 +157,13 @@ class _ModelCompiler:
         message = "applies only to bare names, which have siblings by default; set `siblings: true` in a public name"
         self._findings.warning(("routing", "siblings"), message)
 
-    def _targets(self, settings: ModelSettings, location: Location) -> list[Candidate]:
+    def targets(self, settings: ModelSettings | RuleSettings, location: Location) -> list[Candidate]:
         strategy = (settings.strategy or self._document.routing.strategy).name
+        if isinstance(settings, RuleSettings) and settings.strategy is None:
+            strategy = "weighted"  # the strategy of a rule whose targets have weights
         targets: list[Candidate] = []
+        guards = compile_guards(settings, location, self._findings)
+        name = f"rule {settings.name}" if isinstance(settings, RuleSettings) else str(location[-1])
         for index, target in enumerate(settings.targets):
             place = (*location, "targets", index)
             if target.weight == 0:
@@ -100,18 +172,22 @@ class _ModelCompiler:
                 message = "has no effect with the strategy `priority`; set `strategy: weighted`"
                 self._findings.warning((*place, "weight"), message)
             found = self._resolve(target.model, (*place, "model"))
+            tags = compile_tags(target.tags, (*place, "tags"), self._findings, self._now_unix_s)
             for item in found:
                 if any(item.id == other.id for other in targets):
                     self._findings.warning((*place, "model"), f"duplicate target {item.id}; remove one of the two")
                 # The providers of a bare name split its configured weight.
                 weight, times = target.weight / len(found), target.timeouts
+                arm = Arm(name, item.id, target.variant or "", weight, guards[index]) if guards else None
                 targets.append(
                     replace(
                         item,
+                        arm=arm,
                         weight=weight,
                         variant=target.variant,
                         response_s=times.response_s,
                         stream_head_s=times.stream_head_s,
+                        tags=tags,
                     )
                 )
         if all(target.weight == 0 for target in settings.targets):
@@ -120,19 +196,32 @@ class _ModelCompiler:
             )
         return targets
 
-    def _fallbacks(self, settings: ModelSettings, location: Location, taken: set[str]) -> list[Candidate]:
+    def fallbacks(self, names: Sequence[str], location: Location, tried: set[str]) -> list[Candidate]:
         fallbacks: list[Candidate] = []
-        for index, name in enumerate(settings.fallbacks):
+        for index, name in enumerate(names):
             place = (*location, "fallbacks", index)
             for item in self._resolve(name, place):
-                if item.id in taken:
+                if item.id in tried:
                     self._findings.warning(
                         place, f"{item.id} is already tried before this fallback; remove the fallback"
                     )
                 else:
-                    taken.add(item.id)
+                    tried.add(item.id)
                     fallbacks.append(replace(item, provenance="fallback"))
         return fallbacks
+
+    def _causes(
+        self, settings: ModelSettings, location: Location, general: Mapping[str, frozenset[str]]
+    ) -> dict[str, "_ForCauses"]:
+        """Return the candidates of `fallbacks_for` with their causes, by id. Those in `general` have these causes,
+        too."""
+        found: dict[str, _ForCauses] = {}
+        for cause, names in settings.fallbacks_for.items():
+            for index, name in enumerate(names):
+                for item in self._resolve(name, (*location, "fallbacks_for", cause, index)):
+                    one = found.setdefault(item.id, _ForCauses(item, general.get(item.id, frozenset())))
+                    one.causes |= {cause}
+        return found
 
     def _resolve(self, name: str, location: Location) -> Sequence[Candidate]:
         providers = self._document.providers
@@ -158,16 +247,16 @@ class _ModelCompiler:
         if slash:
             known = nearest(prefix, providers) or f"; the providers are {listed(providers)}"
             self._findings.error(location, f"unknown provider {prefix!r}{known}")
-        elif len(self._endpoints) == len(providers):
+        elif len(self.endpoints) == len(providers):
             message = f"no configured provider serves {name!r}; write provider/model with one of {listed(providers)}"
             self._findings.error(location, f"{message}{nearest(name, [*providers, *self._served()])}")
         return ()
 
     def _served(self) -> list[str]:
         """Return canonical names of the configured providers' models in the catalog."""
-        catalog = self._names.catalog
+        catalog = self.names.catalog
         found: dict[str, None] = {}
-        for endpoint in self._endpoints.values():
+        for endpoint in self.endpoints.values():
             for model in catalog.models(endpoint.catalog):
                 facts = catalog.find(endpoint.catalog, model)
                 if facts is not None:
@@ -176,7 +265,7 @@ class _ModelCompiler:
 
     def _check_known(self, item: Candidate, location: Location) -> None:
         """Report a model that the catalog does not have at a provider it knows well: it is most likely misspelt."""
-        endpoint, catalog = item.endpoint, self._names.catalog
+        endpoint, catalog = item.endpoint, self.names.catalog
         settings = self._document.providers.get(endpoint.name)
         if settings is None or settings.base_url is not None or settings.serves or not endpoint.catalog:
             return
@@ -196,12 +285,16 @@ class _ModelCompiler:
         """Warn if a public name hides a bare name that a provider serves."""
         hidden = [
             endpoint.name
-            for endpoint in self._endpoints.values()
+            for endpoint in self.endpoints.values()
             if endpoint.name not in used and any(fnmatchcase(name, pattern) for pattern in endpoint.serves)
         ]
         if hidden:
             message = f"hides the model with this name at {listed(hidden)}; only provider/model reaches that model"
             self._findings.warning(location, message)
+
+
+def _requiring(items: Iterable[Candidate], require: Requirements) -> tuple[Candidate, ...]:
+    return tuple([replace(item, require=require) for item in items]) if require else tuple(items)
 
 
 def _note_idle_keys(models: Mapping[str, PublicModel], endpoints: Mapping[str, Endpoint], findings: Findings) -> None:

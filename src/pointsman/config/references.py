@@ -1,4 +1,4 @@
-"""Secrets: the file holds only references to them, `env.NAME` or `file:PATH`. No message ever shows a value."""
+"""Resolves references to secrets, `env.NAME` and `file:PATH`. No message ever shows a value."""
 
 import re
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from pointsman.domain.origin import Secret
 
 MAX_SECRET_BYTES = 64 * 1024
 
-# Secrets made from a reference, or without one: an address without a password, and the authorization from the address
-# of a proxy.
+# Prefixes of references to derived secrets: an address without a password, which is stored as it is, and the
+# authorization from the address of a proxy.
 LITERAL = "literal:"
 PROXY = "proxy:"
 
@@ -21,6 +21,10 @@ _SHELL_STYLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?|os\.environ/([A-Za-
 
 class BadReference(Exception):  # noqa: N818 -- a finding about the file, not an error of the program
     """A reference that leads to no usable secret. The message names the reference, never the value."""
+
+
+class NotAReference(BadReference):
+    """A text that is not a reference: most likely the secret itself."""
 
 
 class References:
@@ -50,7 +54,7 @@ class References:
             return self._found(reference, self._from_file(reference))
         if match := _SHELL_STYLE.fullmatch(reference):
             raise BadReference(f"write env.{match[1] or match[2]} to use that environment variable")
-        raise BadReference("a secret must not be in this file; use env.NAME or file:PATH")
+        raise NotAReference("a secret must not be in this file; use env.NAME or file:PATH")
 
     def restore(self, reference: str) -> Secret:
         """Return the secret with the `reference` of another one. Raises `BadReference`."""

@@ -5,182 +5,137 @@ rejected with a message of their own, since a field without effect would mislead
 """
 
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
+from pointsman.config.compliance_schema import RequireField, TagsField
+from pointsman.config.limits_schema import BudgetSettings, Exact, RateLimitSettings
+from pointsman.config.mirrors import MirrorSettings
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
 from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
-from pointsman.config.strategies import StatedStrategy
+from pointsman.config.strategies import StrategyField
 from pointsman.domain.snapshots import KEY_HEADERS
 
-
-def _exact(value: object) -> object:
-    """Return a number as it was written: through text, never through the binary fraction that YAML read."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return value
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return value
-
-
-_Exact = Annotated[Decimal, BeforeValidator(_exact, json_schema_input_type=float | str)]
-Usd = Annotated[_Exact, Field(gt=0, le=1_000_000_000, decimal_places=9)]
-UsdPerUse = Annotated[_Exact, Field(ge=0, le=1_000_000, decimal_places=9)]
-UsdPerMillion = Annotated[_Exact, Field(ge=0, le=1_000_000, decimal_places=6)]
+UsdPerUse = Annotated[Exact, Field(ge=0, le=1_000_000, decimal_places=9)]
+UsdPerMillion = Annotated[Exact, Field(ge=0, le=1_000_000, decimal_places=6)]
 
 
 class TlsSettings(Section):
     """The gateway's own certificate."""
 
     cert_file: Text
-    """PEM file with the certificate and its chain. Relative paths start at the configuration file."""
+    """The PEM file of the certificate and its chain. A relative path starts at the configuration file."""
     key_file: Text
-    """PEM file with the private key."""
+    """The PEM file of the private key."""
 
 
 class LimitTimeouts(Section):
-    """How long a client may take, in seconds."""
+    """The longest times that a client may take, in seconds."""
 
     head_s: Seconds = 10.0
-    """For sending the head of a request."""
+    """The longest time to send the head of a request."""
     body_s: Seconds = 60.0
-    """Silence while a body is being read. After as long, a body must also come at 1,000 bytes a second on average."""
+    """The longest silence while a client sends a body. A body that takes longer than this must also arrive at 1,000
+    bytes per second on average."""
     idle_s: Seconds = 75.0
-    """Between two requests on a kept-alive connection."""
+    """The longest pause between two requests on a kept-alive connection."""
     write_s: Seconds = 60.0
-    """Without reading while output is waiting."""
+    """The longest time that a client may read nothing while output waits for it."""
 
 
 class LimitSettings(Section):
-    """Bounds for one client, and for all of them together."""
+    """Limits of size and time for clients."""
 
     body_bytes: Bytes = 50 * MIB
-    """The largest request body."""
+    """The largest request body, in bytes."""
     head_bytes: Annotated[int, Field(ge=1024, le=MIB)] = 64 * 1024
-    """The largest request head."""
+    """The largest request head, in bytes."""
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Client connections at the same time."""
+    """The largest number of simultaneous client connections."""
     body_memory_bytes: Bytes = 1024 * MIB
-    """Memory held in request bodies, over all connections."""
+    """The most memory for request bodies of all connections together, in bytes. It must not be less than
+    `body_bytes`."""
     timeouts: LimitTimeouts = LimitTimeouts()
-    """How long a client may take."""
+    """The longest times that a client may take."""
 
 
 class CorsSettings(Section):
     """Web pages that may call the gateway from a browser."""
 
     origins: Annotated[list[Text], Field(max_length=1000)] = []
-    """Their origins, such as `https://app.example.com`; `*` stands for all."""
+    """The origins of these pages, such as `https://app.example.com`. `*` allows all pages."""
 
 
 class ServerSettings(Section):
-    """The address clients use."""
+    """The address and the limits for clients."""
 
     listen: Text = "127.0.0.1:8080"
-    """`host:port`; `:8080` listens on every address, `[::1]:8080` on an IPv6 one."""
+    """The address for clients, as `host:port`. `:8080` listens on every address, `[::1]:8080` on an IPv6 address."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Worker processes. One serves several thousand requests a second; more take as many cores."""
+    """The number of worker processes. One worker serves several thousand requests per second and uses one core."""
     tls: TlsSettings | None = None
-    """Serve HTTPS. Plain HTTP without it."""
+    """The certificate for HTTPS. Default: plain HTTP."""
     limits: LimitSettings = LimitSettings()
-    """Bounds on what clients may send and hold."""
+    """Limits of size and time for clients."""
     drain_s: Seconds = 30.0
-    """How long requests in progress may go on after SIGTERM, in seconds."""
+    """The longest time that requests in progress may continue after SIGTERM, in seconds."""
     default_provider: Name | None = None
-    """The provider that gets requests which name neither a model nor anything that is known to be kept somewhere, such
-    as an upload to `/v1/files`. Absent: such a request names its provider in the header `x-pointsman-provider`, unless
-    only one provider can serve it."""
+    """The provider for requests that name neither a model nor a stored object, such as an upload to `/v1/files`.
+    Default: none, so such a request must name its provider in the header `x-pointsman-provider`, unless only one
+    provider can serve it."""
     trusted_proxies: Annotated[list[Text], Field(max_length=1000)] = []
-    """Addresses or networks of reverse proxies, such as `10.0.0.0/8`: the client's address is then the right-most in
-    `X-Forwarded-For` that is none of these. It is written to the log, and wrong keys are counted by it."""
+    """Addresses or networks of reverse proxies, such as `10.0.0.0/8`. The client's address is then the right-most one
+    in `X-Forwarded-For` that is not in this list. The log shows this address, and wrong keys are counted for it."""
     allowed_hosts: Annotated[list[Text], Field(max_length=1000)] = []
-    """Names by which the gateway may be called, beside `localhost` and the addresses of loopback. Without keys
-    (`governance.require_key: false`) no other name is served, so that no web page can use the gateway by a name of its
-    own; with keys any name is, unless some are listed here."""
+    """Host names that clients may use for the gateway, besides `localhost` and loopback addresses. Default: any name if
+    keys are required. With `governance.require_key: false`, the gateway rejects every other name. This stops web pages
+    that point a name of their own at the gateway."""
     limit_headers: bool = False
-    """Tell virtual keys with limits what is left of them: answers carry OpenAI's `x-ratelimit-*`, and
+    """If true, answers report the remaining limits of the virtual key, in OpenAI's headers `x-ratelimit-*` and in
     `x-pointsman-budget-remaining-usd`."""
     cors: CorsSettings = CorsSettings()
-    """Web pages that may call the gateway from a browser. Without keys no other page may."""
+    """Web pages that may call the gateway from a browser. If no key is required, all other pages are rejected."""
 
 
 class ConsoleSettings(Section):
-    """The operator's address, kept apart from the clients' one. Serves metrics."""
+    """The address for operators: console, admin API and metrics."""
 
     listen: Text = "127.0.0.1:8081"
-    """`host:port`."""
+    """The address of the console, as `host:port`."""
     allowed_hosts: Annotated[list[Text], Field(max_length=1000)] = []
-    """Names by which the console may be called, beside its own address and those of loopback: that of a reverse proxy
-    which passes on the client's `Host`."""
+    """Host names that browsers may use for the console, besides its own address and loopback addresses. Add the name of
+    a reverse proxy that forwards the client's `Host`."""
 
 
 class EgressSettings(Section):
-    """How providers are reached."""
+    """The network settings for calls to providers."""
 
     proxy: str | None = None
-    """A CONNECT proxy: `http://host:port`, or `env.NAME` or `file:PATH` where the address holds a password.
-    At a provider, `""` means none."""
+    """The address of a CONNECT proxy, `http://host:port`. If the address has a password, use `env.NAME` or `file:PATH`.
+    For a single provider, `""` means no proxy."""
     ca_file: Text | None = None
-    """PEM file with certificate authorities trusted in addition to the system's."""
+    """A PEM file of certificate authorities to trust in addition to the system's."""
     client_cert: Text | None = None
-    """PEM file with a client certificate."""
+    """A PEM file of a client certificate."""
     client_key: Text | None = None
-    """PEM file with its key, where it is not in the same file."""
+    """A PEM file of the client certificate's key. Default: the key is in `client_cert`."""
     connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Connections that each worker may have to one address of a provider. Requests beyond it use another candidate, or
-    wait. Absent: as many as there are open files for."""
-
-
-class HoursSettings(Section):
-    """A window of several hours, counted from 1970-01-01T00:00Z."""
-
-    hours: Annotated[int, Field(ge=1, le=8784)]
-    """How many."""
-
-
-Per = Literal["minute", "hour", "day", "week", "month", "quarter", "year"] | HoursSettings
-
-
-class BudgetSettings(Section):
-    """Money that may be spent in each window of time."""
-
-    limit_usd: Usd
-    """Dollars, exact to nine decimals."""
-    per: Per
-    """The window: a calendar unit, or `{hours: 6}`. Weeks begin on Monday."""
-    zone: Text | None = None
-    """The time zone, such as `Europe/Berlin`, whose midnight begins days and longer windows. Absent: UTC."""
-    soft: bool = False
-    """Only count and report, never refuse."""
-
-
-class RateLimitSettings(Section):
-    """Requests or tokens that may be used in each window of time: exactly one of the two."""
-
-    requests: Annotated[int, Field(ge=1, le=10**12)] | None = None
-    """Requests, however many attempts they take; attempts, where a provider is limited."""
-    tokens: Annotated[int, Field(ge=1, le=10**15)] | None = None
-    """Tokens, of prompt and answer together."""
-    per: Per
-    """The window: a calendar unit, or `{hours: 6}`."""
-    zone: Text | None = None
-    """The time zone whose midnight begins days and longer windows. Absent: UTC."""
-    soft: bool = False
-    """Only count and report, never refuse."""
+    """The largest number of connections from each worker to one address of a provider. If all are in use, a request
+    goes to another candidate or waits. Default: the number of open files is the only limit."""
 
 
 class KeySettings(Section):
-    """One API key of a provider."""
+    """An API key of a provider."""
 
     value: Annotated[str, Field(max_length=4096)]
-    """`env.NAME` or `file:PATH`; `""` for a provider that wants no key."""
+    """A reference to the key, `env.NAME` or `file:PATH`. `""` is for a provider that requires no key."""
     weight: Weight = 1.0
-    """Share of the requests, of any scale. 0 takes the key out of use."""
+    """The share of requests that use this key, relative to the weights of the other keys. 0 disables the key."""
     serves: list[Pattern] = []
-    """Shell-style patterns of the model names this key may be used for. All, when absent."""
+    """Shell-style patterns of the models that this key may be used for. Default: all."""
+    tags: TagsField = {}
+    """Properties of the key's account. A tag replaces the provider's tag of the same name."""
 
 
 def _expand_key(value: object) -> object:
@@ -188,42 +143,43 @@ def _expand_key(value: object) -> object:
 
 
 class ProviderSettings(Section):
-    """A provider. A name the gateway knows brings dialect, address and authentication."""
+    """A provider. A known name implies its dialect, address and authentication."""
 
     PLANNED: ClassVar[frozenset[str]] = frozenset({"pricing"})
 
     type: Name | None = None
-    """The provider record to use. Absent: that of the provider's own name."""
+    """The type of the provider. Default: the provider's own name."""
     base_url: Text | None = None
-    """The address up to the path of the API's version, such as `http://127.0.0.1:8000/v1`."""
+    """The address, including the path of the API's version, such as `http://127.0.0.1:8000/v1`. Default: that of the
+    type."""
     keys: dict[
         Name, Annotated[KeySettings, BeforeValidator(_expand_key, json_schema_input_type=str | KeySettings)]
     ] = {}
-    """API keys by name; `name: env.NAME` is short for `name: {value: env.NAME}`."""
+    """API keys by name. `name: env.NAME` is short for `name: {value: env.NAME}`."""
     serves: list[Pattern] = []
-    """Shell-style patterns of bare model names that may be resolved to this provider. Absent: what the catalog knows
-    it to serve."""
+    """Shell-style patterns of bare model names that this provider serves. Default: its models in the catalog."""
     catalog: Annotated[str, Field(max_length=64)] | None = None
-    """The catalog's provider whose models and prices it has; `""` for none. Absent: that at its address, else its
-    type."""
-    tags: dict[Name, Text | list[Text]] = {}
-    """Facts about the provider, such as `region: eu`."""
+    """The provider in the model catalog that models and prices are taken from. `""` means none. Default: the one with
+    the same address, else the one of the same type."""
+    tags: TagsField = {}
+    """Properties of the provider that requirements ask for, such as `region: eu` or `certifications: [hipaa, soc2]`. A
+    value may be a mapping with `value`, `evidence` and `expires`."""
     budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
-    """Money that may be spent at this provider."""
+    """Limits of the money spent at this provider."""
     rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
-    """Attempts and tokens that this provider may be asked for."""
+    """Limits of the attempts and tokens at this provider."""
     bills_unfinished: Literal["full", "prompt", "none"] | None = None
-    """The charge for an answer of which nothing arrived, because the client left, time ran out or the connection broke:
-    `full`, as if it had come to its end, so that limits hold all that was reserved; only the
-    `prompt`, where it stops working at once; or `none`. Absent: `prompt` for streams, `full` for everything else. What
-    arrived of a stream is charged in any case."""
+    """The amount that limits charge for an attempt without any received answer, after a disconnect, a timeout or a
+    broken connection. `full` charges the whole reservation, `prompt` the estimated prompt, and `none` nothing. Default:
+    `prompt` for streams, else `full`. Received parts of a stream are always charged."""
     output_bound: Literal["max_tokens", "max_completion_tokens"] | None = None
-    """The field this provider reads the most tokens of a chat's answer from: it is put in where a limit needs a bound
-    and the client states none. With `max_tokens`, what clients state as `max_completion_tokens` is sent in it too.
-    Absent: what is known of the type; for `openai-compatible`, `max_tokens` is put in, or `max_completion_tokens` where
-    `catalog` is `openai` or `azure`, and what clients state is sent as it is."""
+    """The field in which this provider reads the maximum tokens of a chat's answer. If a limit needs a maximum and the
+    client sets none, the gateway adds this field. With `max_tokens`, the gateway sends a client's
+    `max_completion_tokens` as `max_tokens` instead. Default: depends on the type. `openai-compatible` uses
+    `max_tokens`, or `max_completion_tokens` if `catalog` is `openai` or `azure`, and leaves a client's own field
+    unchanged."""
     egress: EgressSettings | None = None
-    """Overrides fields of the global `egress` for this provider."""
+    """Network settings for this provider. Each field replaces that of the global `egress`."""
 
 
 def _expand_provider(value: object) -> object:
@@ -236,15 +192,16 @@ class ProviderEntrySettings(Section):
     """The rights of a virtual key at one provider."""
 
     weight: Weight | None = None
-    """Share of the key's requests. Where an entry of a key has one, the key chooses between its providers by weight."""
+    """The share of the key's requests that go to this provider. If one entry of a key sets a weight, the key chooses
+    its providers by weight."""
     allow_models: list[Pattern] = []
-    """Shell-style patterns of the provider's model names. All, when absent."""
+    """Shell-style patterns of the provider's model names that the key may use. Default: all."""
     keys: Annotated[list[Name], Field(min_length=1, max_length=64)] | None = None
-    """The provider's keys that its requests may be sent with, by name. All, when absent."""
+    """The names of the provider's keys that requests of this virtual key may use. Default: all."""
     budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
-    """Money the key may spend at this provider."""
+    """Limits of the money that the key may spend at this provider."""
     rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
-    """Attempts and tokens the key may use at this provider."""
+    """Limits of the attempts and tokens of the key at this provider."""
 
 
 def _expand_entries(value: object) -> object:
@@ -267,65 +224,96 @@ NearLimit = Literal["refuse", "shorten"]
 
 
 class OwnerSettings(Section):
-    """Limits of a customer or a team."""
+    """The limits and labels of a customer, a team or a virtual key."""
 
     budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
-    """Money that all its keys may spend together."""
+    """Limits of the money that this owner may spend: a customer, a team or a virtual key."""
     rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
-    """Requests and tokens that all its keys may use together."""
+    """Limits of the requests and tokens that this owner may use: a customer, a team or a virtual key."""
     labels: Labels = {}
-    """Facts about it, for reports: they are in the records of its requests. A key has those of its customer and its
-    team too; of two with one name, the key's own holds, then the team's."""
+    """Labels for reports, such as `cost_center: a7`. Each request's record has the labels of its key, team and
+    customer. For equal names, the key's label comes first, then the team's."""
+    require: RequireField = {}
+    """Requirements for the requests of this owner, in addition to all others, as in the top-level `require`."""
 
 
 class CustomerSettings(OwnerSettings):
-    """Whom teams and keys belong to."""
+    """A customer, to which teams and virtual keys may belong."""
 
 
 class TeamSettings(OwnerSettings):
-    """A group of keys."""
+    """A team, to which virtual keys may belong."""
 
     customer: Name | None = None
-    """The customer it belongs to."""
+    """The customer that the team belongs to."""
 
 
 class VirtualKeySettings(OwnerSettings):
-    """A key that clients of the gateway present."""
-
-    PLANNED: ClassVar[frozenset[str]] = frozenset({"require"})
+    """A key that clients present to the gateway."""
 
     value: Annotated[str, Field(max_length=4096)]
-    """`env.NAME`, `file:PATH`, or `sha256:` and the digest of the key in hexadecimal."""
+    """The key, as `env.NAME`, `file:PATH`, or `sha256:` with its SHA-256 in hexadecimal."""
     previous_value: Annotated[str | None, Field(max_length=4096)] = None
-    """The value it had before, in the same form: accepted as well while clients move to the new one. Name, rights,
-    limits and what was spent are the same for both. Remove it when the old value must no longer work."""
+    """The previous value of the key, in the same form. It stays valid while clients change to the new value, with the
+    same name, rights, limits and spending. Remove it to reject the old value."""
     team: Name | None = None
-    """The team it belongs to."""
+    """The team that the key belongs to."""
     customer: Name | None = None
-    """The customer it belongs to, where it has no team."""
+    """The customer that the key belongs to. A key with a team belongs to the team's customer."""
     expires_at: Annotated[datetime | None, BeforeValidator(_read_moment, json_schema_input_type=str | None)] = None
-    """From when on it is refused, such as `2027-01-01T00:00:00Z`."""
+    """The time from which the key is rejected, with an offset from UTC, such as `2027-01-01T00:00:00Z`. Default:
+    never."""
     allow_models: list[Pattern] = []
-    """Shell-style patterns of the model names it may ask for, as `model` or in `fallbacks`. All, when absent."""
+    """Shell-style patterns of the model names that the key may request, in `model` and in `fallbacks`. Default: all."""
     providers: Annotated[
         dict[Name, ProviderEntrySettings],
         BeforeValidator(_expand_entries, json_schema_input_type=list[str] | dict[str, ProviderEntrySettings | None]),
     ] = {}
-    """The providers it may use: a list of names, or entries by name. All, when absent."""
-    strategy: StatedStrategy | None = None
-    """How its targets are chosen. Absent: as the public name or `routing` says."""
+    """The providers that the key may use: a list of names, or a mapping of names to rights. Default: all."""
+    strategy: StrategyField | None = None
+    """The strategy that chooses the key's targets. Default: that of the public name, else `routing.strategy`."""
+    provider_tools: Annotated[list[Text], Field(max_length=64)] | None = None
+    """The tools that a provider may run for requests of this key, such as `web_search`, `code_interpreter` or `mcp`.
+    `mcp:HOST` allows one MCP server. `remote_urls` allows addresses of images, files and other content that the
+    provider fetches, and `batches` allows batches, whose lines the gateway does not read. Default: all if no
+    requirement applies to the request, and otherwise none."""
     near_limit: NearLimit | None = None
-    """As in `governance`. Absent: what is said there."""
+    """The treatment of requests near a limit, as in `governance.near_limit`. Default: `governance.near_limit`."""
+    end_users: Literal["ignored", "trusted"] = "ignored"
+    """The treatment of the end users that clients of this key name. `trusted` counts requests in the limits of
+    `governance.defaults` for each end user. With `ignored` these limits do not apply, and the names have no effect."""
 
 
-Limited = ProviderSettings | ProviderEntrySettings | OwnerSettings
+class DefaultSettings(Section):
+    """Limits for each owner of a kind, without an entry for each."""
+
+    each: Literal["virtual_key", "team", "customer", "end_user"]
+    """The owners that each get these limits. An `end_user` is a user that an application with a virtual key names."""
+    team: Name | None = None
+    """Only virtual keys of this team, or their end users. Default: all."""
+    customer: Name | None = None
+    """Only virtual keys and teams of this customer, or their end users. Default: all."""
+    labels: Labels = {}
+    """Only owners with all of these labels, their own or inherited; for end users, those of the virtual key."""
+    end_user_from: Annotated[str, StringConstraints(pattern=r"^(user|header:[A-Za-z0-9-]{1,64})$")] = "user"
+    """The part of a request that names its end user. `user` is the field of the client's dialect: `user` or
+    `safety_identifier`, or `metadata.user_id` in Anthropic's. `header:NAME` is a header."""
+    at_most: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """The most end users with a limit of their own in a window, in each worker. All further ones share one."""
+    budgets: Annotated[list[BudgetSettings], Field(max_length=16)] = []
+    """Limits of the money that each of these owners may spend."""
+    rate_limits: Annotated[list[RateLimitSettings], Field(max_length=16)] = []
+    """Limits of the requests and tokens that each of these owners may use."""
+
+
+Limited = ProviderSettings | ProviderEntrySettings | OwnerSettings | DefaultSettings | MirrorSettings
 
 
 class GovernanceSettings(Section):
-    """The users of the gateway, and their limits."""
+    """Virtual keys, teams and customers, with their limits."""
 
     require_key: bool = True
-    """Require a virtual key of each request. `false` is allowed on a loopback address only."""
+    """If true, each request must present a virtual key. `false` requires a loopback address in `server.listen`."""
     customers: dict[Name, CustomerSettings] = {}
     """Customers by name."""
     teams: dict[Name, TeamSettings] = {}
@@ -334,120 +322,138 @@ class GovernanceSettings(Section):
         Name,
         Annotated[VirtualKeySettings, BeforeValidator(_expand_key, json_schema_input_type=str | VirtualKeySettings)],
     ] = {}
-    """Keys by name; `name: env.NAME` is short for `name: {value: env.NAME}`."""
+    """Virtual keys by name. `name: env.NAME` is short for `name: {value: env.NAME}`."""
     keys_file: Text | None = None
-    """A file of further keys, one JSON object a line: `{"name": …, "value": "sha256:…", …}` with the fields of
-    `virtual_keys`. For thousands of them: they are looked at when they are used."""
+    """A file of further virtual keys, for thousands of keys. Each line is a JSON object: `{"name": …, "value":
+    "sha256:…", …}`, with the fields of `virtual_keys`. The gateway looks up a key when it is used."""
+    defaults: Annotated[list[DefaultSettings], Field(max_length=1000)] = []
+    """Limits for each virtual key, team, customer or end user. An owner's own limit of the same metric and period
+    replaces a default one. If several entries set such a limit, the first one applies."""
     near_limit: NearLimit = "refuse"
-    """The fate of a request that fits into its budgets and token limits only with a shorter answer: `refuse`, or
-    `shorten` its `max_tokens` to what fits, down to 16, and say so in the header `x-pointsman-max-tokens`."""
+    """The treatment of a request whose budgets and token limits have room only for a shorter answer. `refuse` rejects
+    it. `shorten` lowers its `max_tokens` to the remaining room, at least 16, and reports the value in the header
+    `x-pointsman-max-tokens`."""
     key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = list(KEY_HEADERS)
-    """Request headers a virtual key is looked for in. `authorization` carries it behind `Bearer`."""
+    """The request headers that may contain a virtual key, in order of precedence. `authorization` contains it after
+    `Bearer`."""
     max_stale_s: Seconds = 900.0
-    """How long a worker that cannot reach the control process trusts the configuration it has."""
+    """The longest time that a worker uses its configuration while it cannot reach the control process, in seconds. It
+    then rejects requests."""
 
 
 class PriceSettings(Section):
-    """The price of a model that the catalog does not know, or knows wrongly."""
+    """The price of a model, if the catalog has none or a wrong one."""
 
     model: Pattern
-    """`provider/model`, or a shell-style pattern of it."""
+    """The model, as `provider/model` or as a shell-style pattern of it."""
     virtual_key: Name | None = None
-    """Only for this virtual key."""
+    """The virtual key that the price applies to. Default: all."""
     team: Name | None = None
-    """Only for this team."""
+    """The team that the price applies to. Default: all."""
     customer: Name | None = None
-    """Only for this customer."""
+    """The customer that the price applies to. Default: all."""
     input_usd_per_million: UsdPerMillion | None = None
-    """Dollars per million tokens of a prompt."""
+    """The price of a million tokens of prompt, in dollars."""
     output_usd_per_million: UsdPerMillion | None = None
-    """Dollars per million tokens of an answer."""
+    """The price of a million tokens of answer, in dollars."""
     cached_input_usd_per_million: UsdPerMillion | None = None
-    """Of a prompt's tokens read from the provider's cache. Absent: as the others."""
+    """The price of a million prompt tokens read from the provider's cache, in dollars. Default: the price of a
+    prompt."""
     cache_write_usd_per_million: UsdPerMillion | None = None
-    """Of a prompt's tokens written to the provider's cache."""
+    """The price of a million prompt tokens written to the provider's cache, in dollars. Default: the price of a
+    prompt."""
     audio_input_usd_per_million: UsdPerMillion | None = None
-    """Of audio in a prompt."""
+    """The price of a million tokens of audio in a prompt, in dollars. Default: the price of a prompt."""
     audio_output_usd_per_million: UsdPerMillion | None = None
-    """Of audio in an answer."""
+    """The price of a million tokens of audio in an answer, in dollars. Default: the price of an answer."""
     image_input_usd_per_million: UsdPerMillion | None = None
-    """Of images in a prompt."""
+    """The price of a million tokens of images in a prompt, in dollars. Default: the price of a prompt."""
     image_output_usd_per_million: UsdPerMillion | None = None
-    """Of images in an answer."""
+    """The price of a million tokens of images in an answer, in dollars. Default: the price of an answer."""
     reasoning_usd_per_million: UsdPerMillion | None = None
-    """Of reasoning in an answer."""
+    """The price of a million tokens of reasoning in an answer, in dollars. Default: the price of an answer."""
     per_request_usd: UsdPerUse | None = None
-    """For each request, on top. Where it is stated, a budget takes batches and the like at this price; 0 is free."""
+    """The price of each request in addition to its tokens, in dollars. If it is set, 0 included, budgets accept batches
+    and similar requests at this price."""
     max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    """The most tokens an answer can have: the bound put on requests that state none while a limit applies."""
+    """The most tokens of an answer. While a limit applies, this is the maximum for requests that set none."""
     context_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    """The most tokens the model can read: what is reserved for a request whose bytes do not bound that, such as one
-    that continues a stored conversation."""
+    """The size of the model's context window, in tokens. Requests whose size does not bound their prompt reserve all of
+    it, for example if they continue a stored conversation."""
     tools_usd: Annotated[dict[Annotated[str, Field(max_length=64)], UsdPerUse], Field(max_length=64)] = {}
-    """Dollars for each call of a tool that the provider runs itself, such as `web_search: 0.01`, by the tool's `type`
-    in a request, without the date of its version."""
+    """The price of each call of a tool that the provider runs, in dollars, such as `web_search: 0.01`. The name is the
+    tool's `type` in a request, without the date of its version."""
 
 
 class PricingSettings(Section):
-    """Prices."""
+    """The prices of models."""
 
     unknown: Literal["allow-and-flag", "deny"] = "allow-and-flag"
-    """Allow a model without a known price where no budget applies, or deny it. Under a budget it never may."""
+    """The treatment of models without a known price. `allow-and-flag` serves them if no budget applies and flags their
+    attempts. `deny` rejects them. A budget always rejects them."""
     overrides: list[PriceSettings] = []
-    """Prices that outrank the catalog's. The narrowest owner comes first, a name before a pattern."""
+    """Prices that replace those of the catalog. If several match, a price for a narrower owner comes first, then one
+    for an exact name before a pattern."""
 
 
 class CatalogSettings(Section):
-    """Facts about models."""
+    """Settings of the model catalog."""
 
     list_models_s: Annotated[float, Field(ge=60, le=7 * 86_400)] | None = None
-    """How often every provider is asked which models it has, in seconds, so that new ones are known without a new
-    catalog. Absent: never, and nothing is sent that no client asked for."""
+    """The interval at which the gateway requests each provider's list of models, in seconds. New models are then known
+    without a new catalog. Default: never."""
 
 
 class StoreSettings(Section):
-    """The database of spending."""
+    """The database of spending and requests."""
 
     url: Annotated[str, Field(max_length=4096)] | None = None
-    """`postgresql://…`, as `env.NAME` or `file:PATH` where it holds a password. Absent: SQLite in `data_dir`."""
+    """The address of the database, `postgresql://…`. If it has a password, use `env.NAME` or `file:PATH`. Default:
+    SQLite in `data_dir`."""
     keep_requests_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
-    """How long single requests are kept. What was spent is kept for ever."""
+    """The time that single requests are kept, in days. Spending is kept for ever."""
 
 
 class JournalSettings(Section):
-    """The records of attempts until the store has them."""
+    """The workers' records of attempts, until the store has them."""
 
     durability: Literal["process", "power"] = "process"
-    """`process`: nothing is lost when processes die. `power`: nor, but for the last tenth of a second, when the machine
-    does."""
+    """The kind of failure that loses no records. `process` protects them from a crash of the processes. `power` also
+    protects them from a loss of power, except those of the last tenth of a second."""
     max_bytes: Annotated[int, Field(ge=64 * MIB, le=1024 * 1024 * MIB)] = 8 * 1024 * MIB
-    """How much each worker may keep while the store is away. Beyond it, requests under a limit are refused."""
+    """The most journal that each worker keeps while the store is unavailable, in bytes. If it is full, requests under a
+    limit are rejected."""
 
 
 class LoggingSettings(Section):
-    """One JSON line for each request, and the gateway's own messages."""
+    """The log: one JSON line for each request, and the gateway's own messages."""
 
     file: Text | None = None
-    """The file that the lines go to. Absent: standard output."""
+    """The log file. Default: standard output."""
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe of the gateway's own messages that is written."""
+    """The lowest severity of the gateway's own messages that are logged."""
+    facts: list[Text] = []
+    """Facts that are stored with each request, such as `headers.x-tier` or `params.temperature`. They are those that
+    conditions of rules can read. `pointsman explain --rules` then knows how recent requests would go under new
+    rules."""
 
 
 class Document(Section):
     """A Pointsman configuration file."""
 
-    PLANNED: ClassVar[frozenset[str]] = frozenset({"require", "mcp", "cache", "guardrails"})
+    PLANNED: ClassVar[frozenset[str]] = frozenset({"mcp", "cache", "guardrails"})
 
     version: Literal[1] = 1
     """The version of this format."""
     server: ServerSettings = ServerSettings()
-    """The address clients use."""
+    """The address and the limits for clients."""
     console: ConsoleSettings = ConsoleSettings()
-    """The operator's address."""
+    """The address for operators."""
     data_dir: Text = "./data"
-    """The folder for all data that must survive the gateway."""
+    """The folder of the gateway's data: store, journal and snapshot. A relative path starts at the configuration file.
+    A gateway without a configuration file uses `~/.local/state/pointsman`."""
     egress: EgressSettings = EgressSettings()
-    """How providers are reached."""
+    """The network settings for calls to providers."""
     providers: Annotated[
         dict[
             Name,
@@ -458,7 +464,7 @@ class Document(Section):
         ],
         Field(min_length=1),
     ]
-    """Providers by name; `openai: env.OPENAI_API_KEY` is short for a known name with one key."""
+    """Providers by name. `openai: env.OPENAI_API_KEY` is short for a known provider with one key."""
     models: dict[
         ModelName,
         Annotated[
@@ -466,18 +472,22 @@ class Document(Section):
             BeforeValidator(expand_model, json_schema_input_type=str | list[str | TargetSettings] | ModelSettings),
         ],
     ] = {}
-    """Public model names; a list is short for targets in order of priority."""
+    """Public model names. A list is short for targets in order of priority."""
     routing: RoutingSettings = RoutingSettings()
-    """How requests are routed."""
+    """The routing defaults of all requests."""
+    require: RequireField = {}
+    """Requirements that hold for every request, by the name of a tag. A list allows each of its values, and a text is a
+    list of one: `{region: [eu]}`. `{certifications: {all: [hipaa, soc2]}}` requires all values. A provider key that
+    does not meet every requirement is never used."""
     governance: GovernanceSettings = GovernanceSettings()
-    """The users of the gateway, and their limits."""
+    """Virtual keys, teams and customers, with their limits."""
     pricing: PricingSettings = PricingSettings()
-    """Prices."""
+    """The prices of models."""
     catalog: CatalogSettings = CatalogSettings()
-    """Facts about models."""
+    """Settings of the model catalog."""
     store: StoreSettings = StoreSettings()
-    """The database of spending."""
+    """The database of spending and requests."""
     journal: JournalSettings = JournalSettings()
-    """The records of attempts until the store has them."""
+    """The workers' records of attempts, until the store has them."""
     logging: LoggingSettings = LoggingSettings()
-    """The log of requests."""
+    """The log."""

@@ -1,9 +1,9 @@
-"""The configuration in force on disk: the last one that control accepted, for workers to start from and to swap to.
+"""The snapshot file: the configuration that control accepted last. Workers start from it, and change to a new one.
 
-The file holds the compiled configuration as frozen structs, behind a checksum, and beside them the document they were
-compiled from. It has no secrets, only the references `env.NAME` and `file:PATH` of the document: each reader resolves
-them again. It has digests of virtual keys. A directory of further keys is a file of its own beside it, named by its
-digest, which all processes open.
+The file has a checksum, the compiled configuration as frozen structs, and the document they were compiled from. It has
+digests of virtual keys, but no secrets. It keeps the document's references, `env.NAME` and `file:PATH`, and each reader
+resolves them again. A directory of further keys is a separate file beside it. Its name contains its digest, and all
+processes open it.
 
 The compiled part is valid for the version that wrote it, with the same catalog and secrets. In any other case the
 document is compiled again, see `kept`.
@@ -29,7 +29,7 @@ from pointsman.config.whole_file import write_whole
 from pointsman.domain.origin import Secret
 from pointsman.domain.snapshots import Snapshot
 
-FORMAT = 2  # format 1 had the document alone
+FORMAT = 2  # format 1 had only the document
 _MAGIC = b"PMSNAP\r\n"
 
 

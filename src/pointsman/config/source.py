@@ -33,34 +33,34 @@ class SourceError(Exception):
 
 
 class Source:
-    """A parsed text: `data` is its content, and `place` finds positions in it. `repeated` are the duplicate keys, which
-    are omitted from the data."""
+    """A parsed text: `data` is its content, and `place` finds positions in it. `duplicates` are the errors of
+    duplicate keys, which are omitted from the data."""
 
     def __init__(
-        self, data: Mapping[str, object], lines: Mapping[Location, int], repeated: Sequence[SourceError] = ()
+        self, data: Mapping[str, object], lines: Mapping[Location, int], duplicates: Sequence[SourceError] = ()
     ) -> None:
         self.data = data
-        self.repeated = repeated
+        self.duplicates = duplicates
         self._lines = lines
 
     def place(self, location: Location) -> tuple[str, int | None]:
         """Return the path of `location` as the file has it, and its line.
 
-        A location names the full form of the document. If the file uses a shorthand, the path ends, or omits a level,
-        as the shorthand does.
+        A location refers to the full form of the document. If the file uses a short form, the path omits the levels
+        that the short form omits.
         """
-        found, absent = stated(self.data, location)
+        found, absent = written_place(self.data, location)
         return _render((*found, *absent)), self._lines.get(found)
 
 
-def stated(data: object, location: Location) -> tuple[Location, Location]:
+def written_place(data: object, location: Location) -> tuple[Location, Location]:
     """Return the place of the data as written, or the nearest place around it. Also return the rest of the location, if
     a mapping lacks that field."""
     node, found = data, list[str | int]()
     for index, part in enumerate(location):
         if isinstance(node, list):
             if not isinstance(part, int):
-                continue  # a list stands for a mapping that has it in one field
+                continue  # the list is short for a mapping with this field
             if part >= len(node):
                 break
             node = node[part]
@@ -103,7 +103,7 @@ def parse(content: bytes) -> Source:
         raise SourceError("the file must be a mapping of fields, such as `providers:`", root.start_mark.line + 1)
     builder = _Builder()
     data = builder.mapping(root, (), 0)
-    return Source(data, builder.lines, builder.repeated)
+    return Source(data, builder.lines, builder.duplicates)
 
 
 def _decode(content: bytes) -> str:
@@ -162,28 +162,28 @@ class _Builder:
 
     def __init__(self) -> None:
         self.lines: dict[Location, int] = {(): 1}
-        self.repeated: list[SourceError] = []
+        self.duplicates: list[SourceError] = []
         self._count = 0
         self._scalars = SafeConstructor()
 
     def mapping(self, node: yaml.MappingNode, location: Location, depth: int) -> dict[str, object]:
         self._bound(node, location, depth)
-        self._refuse_tag(node, location)
+        self._reject_tag(node, location)
         result: dict[str, object] = {}
         for source in _merged(node):
             result.update(self.mapping(source, location, depth + 1))
-        stated: set[str] = set()
+        seen: set[str] = set()
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 continue
             key = self._key(key_node, location)
             line = key_node.start_mark.line + 1
             place = (*location, key)
-            if key in stated:
+            if key in seen:
                 message = f"duplicate key; the first is on line {self.lines[place]}"
-                self.repeated.append(SourceError(message, line, place))
+                self.duplicates.append(SourceError(message, line, place))
                 continue
-            stated.add(key)
+            seen.add(key)
             self.lines[place] = line
             result[key] = self._value(value_node, place, depth + 1)
         return result
@@ -192,7 +192,11 @@ class _Builder:
         self._count += 1
         line = node.start_mark.line + 1
         if self._count > MAX_VALUES:
-            raise SourceError(f"more than {MAX_VALUES} values after expanding aliases", line, location)
+            raise SourceError(
+                f"the file has more than {MAX_VALUES} values, counting each alias in full; use fewer aliases",
+                line,
+                location,
+            )
         if depth > MAX_DEPTH:
             raise SourceError(f"nested deeper than {MAX_DEPTH} levels after expanding aliases", line, location)
 
@@ -210,7 +214,7 @@ class _Builder:
             return self.mapping(node, location, depth)
         self._bound(node, location, depth)
         if isinstance(node, yaml.SequenceNode):
-            self._refuse_tag(node, location)
+            self._reject_tag(node, location)
             items: list[object] = []
             for index, item in enumerate(node.value):
                 place = (*location, index)
@@ -219,7 +223,7 @@ class _Builder:
             return items
         return self._scalar(node, location)
 
-    def _refuse_tag(self, node: yaml.Node, location: Location) -> None:
+    def _reject_tag(self, node: yaml.Node, location: Location) -> None:
         if node.tag not in (_MAPPING, _SEQUENCE):
             raise SourceError("YAML tags are not supported; remove the tag", node.start_mark.line + 1, location)
 

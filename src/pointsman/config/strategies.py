@@ -1,10 +1,10 @@
-"""Strategies in the configuration: a name, or a mapping with the name and the settings of that strategy."""
+"""Strategies in the configuration: a name, or a mapping of the name to the settings of that strategy."""
 
 from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
-from pydantic import BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, Field
 
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.sections import Name, Section
@@ -14,43 +14,53 @@ from pointsman.routing.strategies import STRATEGIES, StrategyKind
 
 
 class StrategySettings(Section):
-    """A strategy by its name, and beside it the settings that this strategy has. Those of this version have none."""
+    """A strategy with its settings, as `{name: {setting: value}}`."""
 
-    model_config = ConfigDict(extra="allow")
-
-    name: Name
-    """The strategy."""
+    name: str
+    """The name of the strategy."""
+    settings: dict[str, object] = Field(default_factory=dict)
+    """Its settings, which only the strategy knows."""
 
 
 def _expand(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, settings),) = value.items()
+        if settings is None or isinstance(settings, dict):
+            return {"name": name, "settings": settings or {}}
+    if isinstance(value, StrategySettings):
+        return value
+    raise ValueError("must be the name of a strategy, or one name with its settings: {cheapest: {max_usd: 0.01}}")
 
 
-StatedStrategy = Annotated[StrategySettings, BeforeValidator(_expand, json_schema_input_type=Name | StrategySettings)]
+StrategyField = Annotated[StrategySettings, BeforeValidator(_expand, json_schema_input_type=Name | StrategySettings)]
 
 
 def compile_strategy(
-    stated: StrategySettings | None,
+    chosen: StrategySettings | None,
     location: Location,
     findings: Findings,
     kinds: Mapping[str, StrategyKind] = STRATEGIES,
 ) -> Strategy | None:
-    """Check a strategy and its settings by the strategy's own schema."""
-    if stated is None:
+    """Check a strategy and its settings against the schema of the strategy. Return `None` if none is set or it is
+    faulty."""
+    if chosen is None:
         return None
-    kind, settings = kinds.get(stated.name), stated.model_extra or {}
+    kind, settings = kinds.get(chosen.name), chosen.settings
     if kind is None:
-        guess = nearest(stated.name, kinds)
-        message = f"unknown strategy {stated.name!r}; use one of: {listed(kinds)}{guess}"
+        guess = nearest(chosen.name, kinds)
+        message = f"unknown strategy {chosen.name!r}; use one of: {listed(kinds)}{guess}"
         findings.error(location, message)
         return None
     allowed = kind.settings.__struct_fields__
     for name in settings.keys() - allowed:
         known = f"its settings are {listed(allowed)}" if allowed else "it has no settings"
-        findings.error((*location, name), f"unknown setting {name!r} of the strategy {stated.name!r}; {known}")
+        message = f"unknown setting {name!r} of the strategy {chosen.name!r}; {known}"
+        findings.error((*location, chosen.name, name), message)
         return None
     try:
-        return Strategy(stated.name, msgspec.convert(settings, kind.settings) if settings else None)
+        return Strategy(chosen.name, msgspec.convert(settings, kind.settings) if settings else None)
     except msgspec.ValidationError as error:
-        findings.error(location, f"invalid settings of the strategy {stated.name!r}: {error}")
+        findings.error((*location, chosen.name), f"invalid settings of the strategy {chosen.name!r}: {error}")
         return None

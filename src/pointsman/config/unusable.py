@@ -1,9 +1,11 @@
-"""Warn of models that budgets make unusable, before a request finds out."""
+"""Warns about models that budgets or requirements make unusable, before a request fails."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from time import time
 
 from pointsman.config.problems import Findings, listed
+from pointsman.config.requirements import warn_unmet
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import PublicModel, Snapshot
@@ -15,8 +17,8 @@ _LATER = ("batch", "other")
 
 
 def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings: Findings) -> None:
-    """Warn of models without a price under a budget, and of calls that are billed on completion. `keys` are those in
-    the document itself: a file of keys may have very many."""
+    """Warn of models without a price under a budget, of calls that are billed on completion, and of requirements that
+    nothing meets. `keys` are those in the document itself: a file of keys may have very many."""
     budgeted = [
         key
         for key in keys.values()
@@ -24,24 +26,25 @@ def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings
     ]
     for model in snapshot.models.values():
         for item in (*model.targets, *model.fallbacks):
-            who = _cannot_use(model, item, keys.values(), budgeted, snapshot)
-            if who is not None:
+            reason = _cannot_use(model, item, keys.values(), budgeted, snapshot)
+            if reason is not None:
                 message = (
-                    f"the price of {item.id} is unknown, so {who} (403 price_unknown); set its price in "
+                    f"the price of {item.id} is unknown, so {reason} (403 price_unknown); set its price in "
                     f"pricing.overrides, or 0 if it is free"
                 )
                 findings.warning(("models", model.name), message)
-    _warn_of_batches(snapshot, findings, is_held=bool(budgeted))
+    _warn_of_batches(snapshot, findings, has_budget=bool(budgeted))
+    warn_unmet(snapshot, keys.values(), findings, time())
 
 
-def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, is_held: bool) -> None:
-    """Warn once for all keys and providers: `is_held` is true if some key has a budget. A call that makes a batch names
-    no model. So a price for it is one of `provider/` or of a pattern that includes that."""
+def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, has_budget: bool) -> None:
+    """Warn once for all keys and providers. `has_budget` is true if some key has a budget. A call that makes a batch
+    names no model. So its price is one for `provider/`, or for a pattern that includes it."""
     priced = [one.model for one in snapshot.pricing.overrides if one.price is not None and one.price.is_by_request]
     names = [
         endpoint.name
         for endpoint in snapshot.endpoints.values()
-        if (is_held or _has_budget(endpoint.limits))
+        if (has_budget or _has_budget(endpoint.limits))
         and any(operation in PROVIDERS[endpoint.type].codecs for operation in _LATER)
         and not any(fnmatchcase(f"{endpoint.name}/", pattern) for pattern in priced)
     ]

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from pointsman.config.addresses import ListenAddress
+from pointsman.config.default_limits import DefaultLimits, Selected, check_not_alone
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, nearest
-from pointsman.config.references import BadReference, References
-from pointsman.config.schema import Document, GovernanceSettings, VirtualKeySettings
+from pointsman.config.references import BadReference, NotAReference, References
+from pointsman.config.requirements import compile_require
+from pointsman.config.schema import Document, GovernanceSettings, OwnerSettings, VirtualKeySettings
 from pointsman.config.source import Location
 from pointsman.config.strategies import compile_strategy
-from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.domain.identity import EndUserLimits, ProviderEntry, VirtualKey
 from pointsman.domain.limits import Limit
+from pointsman.domain.requirements import OWN, merged
 
 MIN_CHARACTERS = 20
 
@@ -24,7 +27,8 @@ _NOT_FOR_KEYS = frozenset(
 
 
 class KeyCompiler:
-    """Compiles virtual keys, their teams and customers. Limits of a team are the same objects in all its keys."""
+    """Compiles virtual keys, their teams and customers. Limits of a team are the same objects in all its keys.
+    `falling` are the compiled keys with a limit that falls to another model, each with its place."""
 
     def __init__(self, document: Document, references: References, findings: Findings) -> None:
         self._document = document
@@ -33,6 +37,8 @@ class KeyCompiler:
         self._references = references
         self._limits = LimitCompiler(findings)
         self._findings = findings
+        self._defaults = DefaultLimits(document.governance, findings)
+        self.falling: list[tuple[Location, VirtualKey]] = []
 
     def compile_all(self, now_unix_s: float) -> dict[bytes, VirtualKey]:
         """Return virtual keys by the SHA-256 of their value."""
@@ -48,6 +54,7 @@ class KeyCompiler:
                 self._add(keys, _digest(settings.previous_value, where, self._references, self._findings), key, where)
         if self._governance.keys_file is None:
             self._note_unused()
+            self._defaults.note_unused()
         return keys
 
     def _add(self, keys: dict[bytes, VirtualKey], digest: bytes | None, key: VirtualKey, place: Location) -> None:
@@ -65,8 +72,14 @@ class KeyCompiler:
     def compile_one(self, name: str, digest: bytes, settings: VirtualKeySettings, findings: Findings) -> VirtualKey:
         """Compile one key from outside the document. `compile_all` comes first."""
         other = KeyCompiler(self._document, self._references, findings)
-        other._of_customer, other._of_team = self._of_customer, self._of_team
-        return other._key(name, digest, settings, (), 0.0)
+        other._of_customer, other._of_team, other._defaults = self._of_customer, self._of_team, self._defaults
+        key = other._key(name, digest, settings, (), 0.0)
+        self.falling += [(("governance", "keys_file"), key) for _ in other.falling]
+        return key
+
+    def end_user_limits(self) -> tuple[EndUserLimits, ...]:
+        """The limits of end users, for all keys."""
+        return self._defaults.end_users
 
     def shared_limits(self) -> tuple[Limit, ...]:
         """The limits of teams and customers."""
@@ -74,12 +87,20 @@ class KeyCompiler:
 
     def _compile_owners(self) -> None:
         governance = self._governance
+        defaults = self._defaults
+        defaults.check_names()
         self._of_customer = {
-            name: self._limits.compile("customer", name, one, ("governance", "customers", name))
+            name: (
+                *(own := self._limits.compile("customer", name, one, ("governance", "customers", name))),
+                *defaults.of("customer", name, own, Selected(labels=one.labels)),
+            )
             for name, one in governance.customers.items()
         }
         self._of_team = {
-            name: self._limits.compile("team", name, one, ("governance", "teams", name))
+            name: (
+                *(own := self._limits.compile("team", name, one, ("governance", "teams", name))),
+                *defaults.of("team", name, own, Selected(None, one.customer, self._labels(one.customer, one))),
+            )
             for name, one in governance.teams.items()
         }
         for name, team in governance.teams.items():
@@ -97,14 +118,27 @@ class KeyCompiler:
         customer = settings.customer
         if team is not None and team in governance.teams:
             customer = governance.teams[team].customer
-        owners = (governance.customers.get(customer or ""), governance.teams.get(team or ""), settings)
-        labels = {label: text for owner in owners if owner is not None for label, text in owner.labels.items()}
+        labels = self._labels(customer, governance.teams.get(team or ""), settings)
+        selected = Selected(team, customer, labels)
         limits = self._limits.compile("virtual_key", name, settings, place)
+        limits += self._defaults.of("virtual_key", name, limits, selected)
         if team is not None:
             limits += self._of_team.get(team, ())
+        end_users: tuple[EndUserLimits, ...] = ()
+        if settings.end_users == "trusted":
+            end_users = self._defaults.of_end_users(selected)
+            check_not_alone(end_users, limits, place, findings)
         if customer is not None:
             limits += self._of_customer.get(customer, ())
-        return VirtualKey(
+        require = (
+            compile_require(settings.require, f"{OWN}{name}"),
+            compile_require(governance.teams[team].require, f"team {team}") if team in governance.teams else (),
+            compile_require(governance.customers[customer].require, f"customer {customer}")
+            if customer in governance.customers
+            else (),
+        )
+        tools = settings.provider_tools
+        key = VirtualKey(
             name=name,
             digest=digest,
             team=team,
@@ -116,7 +150,20 @@ class KeyCompiler:
             strategy=compile_strategy(settings.strategy, (*place, "strategy"), findings),
             limits=limits,
             near_limit=settings.near_limit,
+            require=merged(*require),
+            provider_tools=frozenset(tools) if tools is not None else None,
+            end_users=end_users,
         )
+        of_entries = [limit for entry in key.entries.values() for limit in entry.limits]
+        of_users = [limit for one in end_users for limit in one.limits]
+        if any(limit.then for limit in (*limits, *of_entries, *of_users)):
+            self.falling.append((place, key))
+        return key
+
+    def _labels(self, customer: str | None, *owners: OwnerSettings | None) -> dict[str, str]:
+        """Return the labels of a customer, overridden by those of each owner in turn."""
+        every = (self._governance.customers.get(customer or ""), *owners)
+        return {label: text for owner in every if owner is not None for label, text in owner.labels.items()}
 
     def _entries(self, name: str, settings: VirtualKeySettings, place: Location) -> dict[str, ProviderEntry]:
         entries: dict[str, ProviderEntry] = {}
@@ -182,8 +229,11 @@ def _digest(value: str, place: Location, references: References, findings: Findi
         return None
     try:
         secret = references.resolve(value).reveal()
+    except NotAReference as error:
+        findings.error(place, f"{error}, or `sha256:` and the key's SHA-256")
+        return None
     except BadReference as error:
-        findings.error(place, f"{error}, or sha256: and its digest" if "must not be in" in str(error) else str(error))
+        findings.error(place, str(error))
         return None
     if len(secret) < MIN_CHARACTERS:
         message = f"has fewer than {MIN_CHARACTERS} characters and can be guessed; use a longer random key"

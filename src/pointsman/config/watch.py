@@ -46,7 +46,7 @@ class ConfigWatcher:
         self._poll_s = poll_s
         self._secret_files = current.secret_files
         self._seen: bytes | None = None
-        self._is_refused = False  # true if the file was rejected at the last check
+        self._is_rejected = False  # true if the file was rejected at the last check
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
@@ -92,7 +92,7 @@ class ConfigWatcher:
     async def _reload_if_changed(self) -> None:
         async with self._one_at_a_time:
             checked = await self._compile_if_changed()
-            if checked is not None and (self._is_refused or not self._is_in_force(checked.compiled)):
+            if checked is not None and (self._is_rejected or not self._is_in_force(checked.compiled)):
                 self._report(checked)
 
     def _is_in_force(self, compiled: Compiled | None) -> bool:
@@ -115,7 +115,7 @@ class ConfigWatcher:
         return checked
 
     def _report(self, checked: Checked) -> None:
-        self._is_refused = checked.compiled is None
+        self._is_rejected = checked.compiled is None
         if checked.compiled is None:
             self._on_problems(checked.problems)
         else:

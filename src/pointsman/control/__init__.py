@@ -1,1 +1,1 @@
-"""The control plane: store, ingestion, leases, admin API and console. A process of its own."""
+"""The control process: the store, ingestion of journals, leases, and answers to the admin process."""

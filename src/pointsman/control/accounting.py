@@ -12,15 +12,18 @@ from msgspec import Struct
 from pointsman.control.store.reconcile import OPEN
 from pointsman.control.store.store import Batch, JournalState, RequestRow
 from pointsman.control.store.tables import HOUR_S, TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS, Row
+from pointsman.control.variants import Splits, SplitTally
+from pointsman.domain import failures
 from pointsman.domain.limits import Period
-from pointsman.domain.records import AttemptRecord, RequestRecord
+from pointsman.domain.records import AttemptRecord, Feedback, RequestRecord
 from pointsman.domain.state import Change, Record, owner_of
 from pointsman.journal.reader import Chunk, Position
-from pointsman.journal.records import ChargeScope, Intent, Kept, Outcome, RequestDone, attempt_id
+from pointsman.journal.records import ChargeScope, Intent, Outcome, RequestDone, StateRecord, attempt_id
 
 MAX_OPEN = 200_000
 MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nothing marks the end of old ones
 WORKER_DIED = "worker_died"
+NO_SPLITS: Splits = {}
 
 
 _RECORD_DECODER = msgspec.json.Decoder(RequestRecord)
@@ -142,9 +145,11 @@ class _Tally(Struct):
 
 
 class Accounting:
-    """Gathers one batch. `problem` describes a record that could not be used in full."""
+    """Gathers one batch. `splits` are the public names whose targets are counted. `problem` describes a record that
+    could not be used in full."""
 
-    def __init__(self) -> None:
+    def __init__(self, splits: Splits = NO_SPLITS) -> None:
+        self.splits = splits
         self.records = 0
         self.problem: str | None = None
         self.journals: dict[str, JournalState] = {}
@@ -154,6 +159,8 @@ class Accounting:
         self._requests: list[RequestRow] = []
         self._unsettled: list[Row] = []
         self._state: list[Change] = []
+        self._split_tally = SplitTally(splits)
+        self._feedback: dict[tuple[str, str], Row] = {}
 
     def add(self, epoch: int, chunk: Chunk, scopes: dict[int, ChargeScope], requests: OpenRequests) -> None:
         """Add records to the batch."""
@@ -176,7 +183,7 @@ class Accounting:
                     requests.done(self._write(record.record))
                 elif type(record) is ChargeScope:
                     scopes[record.number] = record
-                elif type(record) is Kept:
+                elif type(record) is StateRecord:
                     self._note_state(record, scopes.get(record.scope))
             except _UNUSABLE as error:
                 self._note(error)
@@ -217,6 +224,8 @@ class Accounting:
             requests=self._requests,
             unsettled=self._unsettled,
             state=self._state,
+            splits=self._split_tally.rows(),
+            feedback=list(self._feedback.values()),
         )
 
     def _counters(self) -> list[Row]:
@@ -256,14 +265,25 @@ class Accounting:
         tally.firsts += intent.ordinal == 1
         self._unsettled.append(_unsettled(intent, span, None))
 
-    def _note_state(self, kept: Kept, scope: ChargeScope | None) -> None:
+    def _note_feedback(self, given: Feedback, request: RequestRecord) -> None:
+        """Note a score. A later one for the same request replaces it."""
+        owner = owner_of(request.virtual_key, request.team)
+        before = self._feedback.get((given.request_id, owner))
+        if before is None or before["at"] <= request.time:
+            values = {"at": request.time, "score": given.score, "comment": given.comment}
+            self._feedback[given.request_id, owner] = {"request_id": given.request_id, "owner": owner, **values}
+
+    def _note_state(self, record: StateRecord, scope: ChargeScope | None) -> None:
         """Note changes of objects that a provider stores."""
         if scope is None:
             return
         owner = owner_of(scope.virtual_key, scope.team)
-        for how, kind, one in kept.told:
+        for how, kind, one in record.changes:
             self._state.append(
-                Change(how, Record(id=one, kind=kind, provider=scope.provider, key=kept.key, owner=owner, at=kept.at))
+                Change(
+                    how,
+                    Record(id=one, kind=kind, provider=scope.provider, key=record.key, owner=owner, at=record.at),
+                )
             )
 
     def _tally(self, epoch: int, span: WindowSpan) -> _Tally:
@@ -307,13 +327,19 @@ class Accounting:
                 sums[3] += request.cost_nano
                 sums[4] += request.estimated_nano
                 sums[5] += request.reserved_nano
+        self._split_tally.add(request)
+        if request.feedback is not None:
+            self._note_feedback(request.feedback, request)
         return request_id
+
+
+_ANSWERED = frozenset({"ok"} | {kind.code for kind in failures.REFUSALS})  # an answer, even if it is a refusal
 
 
 def _settle(tally: _Tally, outcome: Outcome) -> None:
     sums = tally.sums
     sums[0] += 1
-    if outcome.outcome != "ok":
+    if outcome.outcome not in _ANSWERED:
         sums[1] += 1
     sums[2] += outcome.tokens_in
     sums[3] += outcome.tokens_out

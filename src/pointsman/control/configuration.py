@@ -118,14 +118,14 @@ class Configuration:
         self.rejected, self.taken_at = None, time()
         self.reloads += 1
         self._on_new(compiled)
-        behind = await self._distribute(DISTRIBUTE_S)
-        if behind:
+        outdated = await self._distribute(DISTRIBUTE_S)
+        if outdated:
             _logger.error(
                 "configuration %s: %d worker(s) have not loaded it; their log lines say why",
                 self.digest[:12],
-                len(behind),
+                len(outdated),
             )
-            self._outcome = (False, [*messages, f"{len(behind)} worker(s) have not loaded it; the log says why"])
+            self._outcome = (False, [*messages, f"{len(outdated)} worker(s) have not loaded it; the log says why"])
         else:
             _logger.info("configuration %s is in force", self.digest[:12])
             self._outcome = (True, messages)

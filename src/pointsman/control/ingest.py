@@ -20,14 +20,15 @@ from pointsman.control.store.database import RejectedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
 from pointsman.control.store.store import JournalState, Store
 from pointsman.control.store.tables import Row
+from pointsman.control.variants import Splits
 from pointsman.domain.leases import LeaseUnavailable, Share
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover
 from pointsman.money.leases import LeaseTable
 from pointsman.money.leases import Row as Spending
 
-IDLE_S = 0.25  # between looks at unchanged journals
+IDLE_S = 0.25  # between checks of unchanged journals
 PAUSE_S = 0.5  # after a commit, so that the next has many records: each then costs far less
-MAX_RECORDS = 300  # read at one go, since it delays the answers to workers
+MAX_RECORDS = 300  # read without a pause, since reading delays the answers to workers
 MAX_BATCH = 6000  # records of one journal in one transaction
 RESTORED_AT_ONCE = 2000  # rows of counters, at the start, for the same reason
 CHECKPOINT_S = 5.0
@@ -90,12 +91,13 @@ class Ingest:
         self._journals: dict[str, _Journal] = {}
         self._states: dict[str, JournalState] = {}
         self.is_shared = False
+        self.splits: Splits = {}  # the public names whose targets are counted
         self._is_taken = False
         self._is_restored = False
-        self._is_owed = True  # a dead worker's journal is not fully read, and only it has the spending
+        self._has_unread_spending = True  # a dead worker's journal has spending that was not read yet
         self._must_rewind = True
         self._gathered = 0  # records in the last batch
-        self._careful_for = 0  # records to commit one by one, after the store rejected a batch of so many
+        self._single_commits = 0  # records to commit one by one, after the store rejected a batch of so many
         self._failures = 0
         self._beat_at = self._checkpoint_at = 0.0
         self._is_changed = False  # the store has commits that no checkpoint has made safe yet
@@ -104,7 +106,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Read until `finish`. Never cancel it: that could leave a transaction open and the store locked."""
-        slow = asyncio.get_running_loop().call_later(OPEN_S, self._opens_slowly)
+        slow = asyncio.get_running_loop().call_later(OPEN_S, self._store_is_slow)
         while not self._stopping.is_set():
             commits = self.state.commits
             is_end = await self.step()
@@ -145,8 +147,8 @@ class Ingest:
             is_end = await self._step(self.store)
             await self._clean_up(self.store)
         except RejectedError as error:
-            _logger.warning("the store rejected a batch; retrying it record by record: %s", error)
-            self._careful_for = self._gathered
+            _logger.warning("control retries a batch record by record, because the store rejected it: %s", error)
+            self._single_commits = self._gathered
             self._must_rewind = True
             return False
         except InUseError as error:
@@ -169,14 +171,14 @@ class Ingest:
                 _logger.warning("the store works again")
             self.state.problem = None
             self._failures = 0
-        if not self._is_owed:
+        if not self._has_unread_spending:
             self.is_ready.set()
             self.is_tried.set()
         elif not self.is_ready.is_set():
             self.is_tried.clear()
         return is_end
 
-    def _opens_slowly(self) -> None:
+    def _store_is_slow(self) -> None:
         if not self._is_restored:
             self.is_tried.set()
 
@@ -307,21 +309,21 @@ class Ingest:
 
     async def _step(self, store: Store) -> bool:
         self._discover()
-        accounting = RowByRow(self._quarantine) if self._careful_for else Accounting()
+        accounting = RowByRow(self._quarantine, self.splits) if self._single_commits else Accounting(self.splits)
         retired: list[_Journal] = []
-        is_end, is_owed = True, False
+        is_end, has_unread_spending = True, False
         progress: list[tuple[_Journal, Position]] = []
         for name, journal in self._journals.items():
             if journal.is_retired or journal.is_unreadable:
                 continue
             is_live = journal.reader.is_live()
-            end, is_read = await self._take_in(journal, accounting, is_live=is_live)
+            end, is_read = await self._read_on(journal, accounting, is_live=is_live)
             is_over = is_read and not is_live and not journal.is_unreadable
             if is_over:
                 accounting.abandon(journal.reader.epoch, journal.requests)
                 retired.append(journal)
             is_end &= is_read
-            is_owed |= not is_read and not is_live
+            has_unread_spending |= not is_read and not is_live
             if end != journal.position or is_over:
                 progress.append((journal, end))
                 accounting.read_to(name, JournalState(end, journal.requests.low(end), is_over))
@@ -337,7 +339,7 @@ class Ingest:
             for journal in retired:
                 journal.is_retired = True
                 self._on_retired(self._lease_table.retire(journal.reader.epoch, time()))
-        self._is_owed = is_owed
+        self._has_unread_spending = has_unread_spending
         if is_end:
             self.state.caught_up_at = time()
             self.has_read.set()
@@ -353,14 +355,14 @@ class Ingest:
             await store.commit(batch)
             return batch.counters
         counters = await accounting.write(store)
-        self._careful_for = max(0, self._careful_for - max(1, accounting.records))
+        self._single_commits = max(0, self._single_commits - max(1, accounting.records))
         self.state.rejected = quarantined(self._quarantine)
         return counters
 
-    async def _take_in(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
+    async def _read_on(self, journal: _Journal, accounting: Accounting, *, is_live: bool) -> tuple[Position, bool]:
         """Read a journal on, with pauses for other tasks. Return the new position, and whether that is the end."""
         position, epoch = journal.position, journal.reader.epoch
-        until = accounting.records + (MAX_RECORDS if self._careful_for else MAX_BATCH)
+        until = accounting.records + (MAX_RECORDS if self._single_commits else MAX_BATCH)
         while accounting.records < until:
             try:
                 chunk = journal.reader.read(position, MAX_RECORDS, is_live=is_live)
@@ -396,7 +398,7 @@ class Ingest:
         for name, (is_retired, low) in safe.items():
             journal = self._journals[name]
             if is_retired:
-                (journal.reader.set_aside if journal.is_damaged else journal.reader.remove)()
+                (journal.reader.quarantine if journal.is_damaged else journal.reader.remove)()
                 del self._journals[name]
             else:
                 journal.reader.remove_before(low.segment)

@@ -18,7 +18,7 @@ class BudgetInquiry(Struct, frozen=True, tag="budgets"):
 
 
 class LimitInquiry(Struct, frozen=True, tag="limits"):
-    """Answered by a `LimitState` for the present window of each limit in `limits_told`, up to `most`."""
+    """Answered by a `LimitState` for the present window of each limit in `limits_to_list`, up to `most`."""
 
     most: int
 
@@ -35,6 +35,12 @@ class NameInquiry(Struct, frozen=True, tag="names"):
     names: dict[str, str]
 
 
+class VariantInquiry(Struct, frozen=True, tag="variants"):
+    """Answered by a `TargetState` for each target of one public name or of all that the store counts by target."""
+
+    model: str | None
+
+
 class Reconcile(Struct, frozen=True, tag="reconcile"):
     """Answered by one `ReconcileOutcome`. Nano-dollars by `attempt_id`."""
 
@@ -45,7 +51,23 @@ class Reload(Struct, frozen=True, tag="reload"):
     """Answered by one `ReloadOutcome`."""
 
 
-AnyInquiry = StateInquiry | BudgetInquiry | LimitInquiry | PageInquiry | NameInquiry | Reconcile | Reload
+class ExplainInquiry(Struct, frozen=True, tag="explain"):
+    """Answered by one `Explained`. `question` is an `engine.questions.Question` in JSON."""
+
+    question: bytes
+
+
+AnyInquiry = (
+    StateInquiry
+    | BudgetInquiry
+    | LimitInquiry
+    | PageInquiry
+    | NameInquiry
+    | VariantInquiry
+    | Reconcile
+    | Reload
+    | ExplainInquiry
+)
 
 
 # Items of answers.
@@ -66,7 +88,8 @@ class ControlState(Struct, frozen=True, kw_only=True):
     `config_refused` lists the problems of the file on disk while an older one is in force. `store` is `ok`, or the
     reason why it is unusable. `backlog_bytes` are in journals but not in the store yet, in whole segments;
     `caught_up_s` is the time in seconds since there were none. `journal_damage` counts skipped places since the start,
-    `refused_records` the lines of the file `quarantine.jsonl`."""
+    `refused_records` the lines of the file `quarantine.jsonl`. `has_canaries` is true if some
+    target is a canary."""
 
     digest: str
     config_refused: list[str]
@@ -81,10 +104,11 @@ class ControlState(Struct, frozen=True, kw_only=True):
     taken_at: float
     reloads: int
     refusals: int
+    has_canaries: bool = False
 
 
 class LimitState(Struct, frozen=True, kw_only=True):
-    """One limit in one window. Amounts are nano-dollars, tokens or requests, as `metric` says. `posted` is known
+    """One limit in one window. Amounts are nano-dollars, tokens or requests, depending on `metric`. `posted` is known
     spending. `lent` is leased to workers: reserved, spent but not ingested yet, or idle. `limit` is absent if it is no
     longer configured; a `soft` one rejects nothing. Times are Unix seconds."""
 
@@ -97,6 +121,18 @@ class LimitState(Struct, frozen=True, kw_only=True):
     soft: bool
     posted: int
     lent: int
+
+
+class TargetState(Struct, frozen=True, kw_only=True):
+    """One target of a public name. `target` is `provider/model`. `share` is that of its weight. By priority the first
+    one has all; other strategies configure none. `sticky` is the value that the name's split is kept by, if any."""
+
+    model: str
+    target: str
+    variant: str
+    share: float | None
+    sticky: str | None
+    is_canary: bool
 
 
 class WorkerPage(Struct, frozen=True):
@@ -119,3 +155,11 @@ class ReloadOutcome(Struct, frozen=True):
     is_taken: bool
     messages: list[str]
     digest: str
+
+
+class Explained(Struct, frozen=True):
+    """A decision in JSON and as lines of text, or the reason why the question cannot be answered."""
+
+    decision: bytes
+    lines: list[str] = []
+    problem: str | None = None

@@ -16,6 +16,7 @@ import msgspec
 
 from pointsman.control.ingest import Ingest
 from pointsman.control.state_server import StateServer
+from pointsman.control.usage_server import UsageServer
 from pointsman.domain.leases import LeaseUnavailable, Share
 from pointsman.link.frames import (
     FROM_WORKER,
@@ -40,6 +41,7 @@ from pointsman.link.frames import (
     StateChanges,
     StateRequest,
     Welcome,
+    WorkerUsage,
     encode,
 )
 from pointsman.money.leases import LeaseTable
@@ -103,6 +105,9 @@ class LeaseServer:
         self._has_all = False  # every worker has connected since the start, or its journal is fully read
         self._tasks: set[asyncio.Task[None]] = set()
         self._state_server = StateServer(ingest)
+        self._usage_server = UsageServer(
+            lease_table, self._send, lambda: ingest.is_ready.is_set() and self._knows_all()
+        )
         self.on_inquiry: OnInquiry | None = None
 
     async def listen(self, listener: socket.socket) -> None:
@@ -114,6 +119,7 @@ class LeaseServer:
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+        self._usage_server.close()
         if self._server is not None:
             self._server.close()
         for connection in list(self._workers.values()):
@@ -139,6 +145,8 @@ class LeaseServer:
             self._start(self._look_up(connection, frame))
         elif isinstance(frame, StateChanges):
             self._state_server.note(frame.changes)
+        elif isinstance(frame, WorkerUsage):
+            self._usage_server.received(connection.hello.epoch, frame)
         elif isinstance(frame, GiveBack):
             self._lease_table.give_back(connection.hello.epoch, frame.returns)
             self._signal()
@@ -159,6 +167,7 @@ class LeaseServer:
         """Handle the end of a connection. The worker may be alive, so it keeps its leases."""
         if connection.hello is not None and self._workers.get(connection.hello.epoch) is connection:
             del self._workers[connection.hello.epoch]
+            self._usage_server.lost(connection.hello.epoch)
         self._signal()
 
     def reshare(self, shares: list[tuple[int, Share]]) -> None:
@@ -177,14 +186,14 @@ class LeaseServer:
                 connection.send(NewSnapshot(path, digest))
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + within_s
-        while behind := [
+        while outdated := [
             epoch
             for epoch, connection in self._workers.items()
             if connection.digest != digest and not connection.is_draining
         ]:
             if not await self._wait(ends_at - loop.time()):
                 break
-        return behind
+        return outdated
 
     async def metrics(self, within_s: float) -> dict[int, bytes]:
         """Return the encoded metrics of every worker that answers in time, by its epoch."""
@@ -222,7 +231,9 @@ class LeaseServer:
         connection.hello, connection.digest = hello, hello.digest
         self._workers[hello.epoch] = connection
         share = self._lease_table.hello(hello.epoch, hello.slot, hello.share, hello.holdings, time())
-        connection.send(Welcome(PROTOCOL, share))
+        connection.send(Welcome(PROTOCOL, share, shares_usage=True))
+        if hello.shares_usage:
+            self._usage_server.connected(hello.epoch)
         self._knows_all()
         path, digest = self._snapshot()
         if hello.digest != digest:
@@ -261,7 +272,9 @@ class LeaseServer:
             known.update({(grant.counter, grant.window): grant for grant in grants})
         # Others first: they too can serve once the asking worker has served, even if control dies.
         for other, ahead in self._lease_table.lease_ahead(epoch, known.values(), self._workers).items():
+            self._usage_server.send_amounts(other, (grant.counter for grant in ahead))
             self._workers[other].send(Granted(UNASKED, ahead))
+        self._usage_server.send_amounts(epoch, (grant.counter for grant in known.values() if grant.granted))
         connection.send(Granted(ask.number, list(known.values())))
 
     async def _look_up(self, connection: WorkerConnection, ask: StateRequest) -> None:
@@ -276,6 +289,11 @@ class LeaseServer:
             if self._has_all:
                 self.reshare(self._lease_table.know_all(time()))
         return self._has_all
+
+    def _send(self, epoch: int, frame: FromControl) -> None:
+        """Send a frame to a worker, if it is connected."""
+        if epoch in self._workers:
+            self._workers[epoch].send(frame)
 
     def _signal(self) -> None:
         self._changed.set()

@@ -7,13 +7,14 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from pointsman.control.accounting import Accounting, OpenRequests
+from pointsman.control.accounting import NO_SPLITS, Accounting, OpenRequests
 from pointsman.control.store.store import Batch, Store
 from pointsman.control.store.tables import Row
+from pointsman.control.variants import Splits
 from pointsman.journal.reader import Chunk
 from pointsman.journal.records import ChargeScope, Outcome
 
-PARTS = ("counters", "usage", "tags", "requests", "unsettled", "state")
+PARTS = ("counters", "usage", "tags", "requests", "unsettled", "state", "splits", "feedback")
 
 _logger = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ class Piece(NamedTuple):
 class RowByRow(Accounting):
     """Gathers a batch record by record. Rejected records go to the file `quarantine`, each at least once."""
 
-    def __init__(self, quarantine: Path) -> None:
-        super().__init__()
+    def __init__(self, quarantine: Path, splits: Splits = NO_SPLITS) -> None:
+        super().__init__(splits)
         self._quarantine = quarantine
         self._pieces: list[Piece] = []
         self._taken = Batch()
@@ -40,7 +41,7 @@ class RowByRow(Accounting):
     def add(self, epoch: int, chunk: Chunk, scopes: dict[int, ChargeScope], requests: OpenRequests) -> None:
         """Add records, a piece each."""
         for offset, record in zip(chunk.offsets, chunk.records, strict=True):
-            one = Accounting()
+            one = Accounting(self.splits)
             part = Chunk(segment=chunk.segment, offsets=[offset], records=[record], end=chunk.end, is_end=False)
             one.add(epoch, part, scopes, requests)
             origin = f"epoch {epoch}, segment {chunk.segment}, byte {offset}"
@@ -51,7 +52,7 @@ class RowByRow(Accounting):
     def abandon(self, epoch: int, requests: OpenRequests) -> None:
         """Charge the open requests of a dead worker, a piece each."""
         for request_id, attempts in requests.take_all():
-            one = Accounting()
+            one = Accounting(self.splits)
             one.abandon_one(epoch, requests, request_id, attempts)
             self._pieces.append(Piece(f"epoch {epoch}, {request_id}", attempts, one.batch(), one.problem))
 

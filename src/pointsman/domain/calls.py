@@ -4,6 +4,7 @@ from msgspec import Raw, Struct
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
+from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.state import Pin, Touched
 
@@ -30,8 +31,10 @@ class RequestHead(Struct, frozen=True, kw_only=True, eq=False):
     """The facts in the head of a request. One object is made for each distinct head and shared.
 
     `path` is the path and query below `/v1`, with its leading slash. `dialect` names the client's dialect, one of
-    `wire.dialects`. `content_type` is the client's own. `provider`, `timeout_s`, `session` and `tags` are the gateway's
-    own headers. `forwarded` are the headers that go upstream.
+    `wire.dialects`. `content_type` is the client's own. `provider`, `timeout_s`, `max_nano`, `session`, `tags` and
+    `require` are the gateway's own headers. `max_nano` bounds the expected cost of the request in nano-dollars. Headers
+    of coding agents set `session` too, and `agent` and `parent_agent`. `forwarded` are the headers that go upstream.
+    `headers` are those that the configuration reads, by their names in lower case.
     """
 
     method: str = "POST"
@@ -40,9 +43,14 @@ class RequestHead(Struct, frozen=True, kw_only=True, eq=False):
     content_type: str = ""
     provider: str | None = None
     timeout_s: float | None = None
+    max_nano: int | None = None
     session: str | None = None
+    agent: str | None = None
+    parent_agent: str | None = None
     tags: dict[str, str] = {}
     forwarded: tuple[tuple[str, str], ...] = ()
+    headers: dict[str, str] = {}
+    require: Requirements = NO_REQUIREMENTS
 
 
 class Call(Struct, frozen=True, kw_only=True, gc=False):
@@ -54,6 +62,8 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     the operation needs none. `size` is the length of the body. `max_tokens` bounds each answer in tokens, and
     `stated_tokens` is the bound set in its body. `choices` counts the answers to a prompt, and `answers` all that are
     charged. `state` lists the stored objects that the call uses, and `pin` is the place of those it names.
+    `dropped` are fields of the body that were left out when it was read. `text_tokens` bounds the tokens of its text if
+    they were counted; until then its bytes do.
 
     A call is made for every request and is part of no reference cycle, so the garbage collector need not track it
     (`gc=False`).
@@ -77,11 +87,16 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     media: Media = NO_MEDIA
     state: Touched | None = None
     pin: Pin | None = None
+    dropped: tuple[str, ...] = ()
+    text_tokens: int | None = None
 
 
 class Facts(Struct, frozen=True, gc=False):
-    """The facts of a request that strategies and policies may read. `virtual_key` is `None` in open mode without a
-    key."""
+    """The facts of a request that rules, policies and strategies may read. `virtual_key` is `None` in open mode without
+    a key. `unix_s` is the time of the decision in Unix seconds, and `client` the client's address, if a rule reads
+    it."""
 
     call: Call
     virtual_key: VirtualKey | None = None
+    unix_s: float = 0.0
+    client: str = ""

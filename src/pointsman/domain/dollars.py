@@ -1,4 +1,6 @@
-"""Money as text."""
+"""Money as text, and in nano-dollars."""
+
+NANO = 1_000_000_000  # nano-dollars in a dollar
 
 
 def dollars(nano: int, *, symbol: str = "$", decimals: int = 0, grouped: bool = False) -> str:
@@ -13,3 +15,8 @@ def dollars(nano: int, *, symbol: str = "$", decimals: int = 0, grouped: bool = 
     if len(fraction) < decimals:
         fraction = fraction.ljust(decimals, "0")
     return f"{symbol}{whole}.{fraction}" if fraction else symbol + whole
+
+
+def nano_of(usd: float) -> int:
+    """Return dollars as nano-dollars."""
+    return round(usd * NANO)

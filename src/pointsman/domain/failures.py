@@ -8,6 +8,10 @@ from enum import Enum
 
 from msgspec import Struct
 
+from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
+from pointsman.domain.rules import RuleTrace
+from pointsman.domain.verdicts import Verdict
+
 
 class Fault(Enum):
     """The party at fault for a failure."""
@@ -51,8 +55,12 @@ INVALID_REQUEST = _row("invalid_request", 400, _INVALID, Fault.REQUEST)
 INVALID_JSON = _row("invalid_json", 400, _INVALID, Fault.REQUEST)
 UNKNOWN_KEY = _row("invalid_api_key", 401, "authentication_error", Fault.REQUEST)
 BUDGET_EXCEEDED = _row("budget_exceeded", 402, "insufficient_quota", Fault.GATEWAY)
+MAX_COST_EXCEEDED = _row("max_cost_exceeded", 402, "insufficient_quota", Fault.GATEWAY)
 PRICE_UNKNOWN = _row("price_unknown", 403, "permission_error", Fault.GATEWAY)
 MODEL_NOT_ALLOWED = _row("model_not_allowed", 403, "permission_error", Fault.GATEWAY)
+NO_COMPLIANT_PROVIDER = _row("no_compliant_provider", 403, "permission_error", Fault.GATEWAY)
+PROVIDER_TOOL_NOT_ALLOWED = _row("provider_tool_not_allowed", 403, "permission_error", Fault.GATEWAY)
+REFUSED_BY_RULE = _row("refused_by_rule", 403, "permission_error", Fault.GATEWAY)
 MODEL_NOT_FOUND = _row("model_not_found", 404, _INVALID, Fault.REQUEST)
 UNKNOWN_PATH = _row("unknown_path", 404, _INVALID, Fault.REQUEST)
 STATE_NOT_FOUND = _row("state_not_found", 404, _INVALID, Fault.REQUEST)
@@ -74,6 +82,7 @@ BUDGET_UNAVAILABLE = _row("budget_unavailable", 503, _SERVER, Fault.GATEWAY)
 JOURNAL_UNAVAILABLE = _row("journal_unavailable", 503, _SERVER, Fault.GATEWAY)
 CONTROL_UNAVAILABLE = _row("control_unavailable", 503, _SERVER, Fault.GATEWAY)
 SNAPSHOT_STALE = _row("snapshot_stale", 503, _SERVER, Fault.GATEWAY)
+RULE_UNDECIDED = _row("rule_undecided", 503, _SERVER, Fault.GATEWAY)
 STATE_UNAVAILABLE = _row("state_unavailable", 503, _SERVER, Fault.GATEWAY)
 
 # One attempt at a provider failed.
@@ -103,6 +112,9 @@ CONTENT_FILTERED = _row("content_filter", 400, _INVALID, Fault.REQUEST)
 UPSTREAM_TOO_LARGE = _row("upstream_request_too_large", 413, _INVALID, Fault.REQUEST)
 UPSTREAM_MODEL_MISSING = _row("upstream_model_not_found", 404, _INVALID, Fault.REQUEST)
 UPSTREAM_UNSUPPORTED = _row("upstream_unsupported", 501, _INVALID, Fault.REQUEST)
+# The provider answered, and its model or its filter refused. A client sees the answer itself, never this failure.
+REFUSED = _row("refused", 422, _INVALID, Fault.REQUEST)
+FILTERED = _row("filtered", 422, _INVALID, Fault.REQUEST)
 CLIENT_GONE = _row("client_disconnected", 499, _INVALID, Fault.CLIENT)
 # Another attempt of the same request answered first. No client sees this.
 SUPERSEDED = _row("superseded", 499, _INVALID, Fault.CLIENT)
@@ -112,6 +124,7 @@ NO_TARGET = _row("no_target_available", 503, _SERVER, Fault.GATEWAY)
 ALL_ATTEMPTS_FAILED = _row("all_attempts_failed", 502, _SERVER, Fault.PROVIDER)
 DEADLINE_EXCEEDED = _row("deadline_exceeded", 504, _SERVER, Fault.PROVIDER)
 
+REFUSALS = frozenset({REFUSED, FILTERED})
 KINDS: dict[str, Kind] = {kind.code: kind for kind in list(globals().values()) if isinstance(kind, Kind)}
 
 
@@ -119,13 +132,14 @@ class Failure(Struct, frozen=True):
     """One failure.
 
     `message` is written for the operator and is stored. So it consists of the gateway's own words and of a provider's
-    status, code and type. `told` replaces it for the client if the two differ, since a message may name an address.
-    `said` is the provider's message about a request that it rejected. It may quote the prompt, so only the client
-    receives it, after the message. `scope` is the part to avoid after the failure. If absent, it is the key for a
-    rejected key and otherwise the model. `status` is the upstream's HTTP status if there was one. `retry_after_s` is
-    the wait that the provider requested. `param` names the field of the request at fault. `body` is the upstream's own
-    error body, already redacted. A rejection of the request (class `REQUEST`) is passed on with it unchanged. `allow`
-    are the methods of a path, if the request used another.
+    status, code and type. `client_message` replaces it for the client if the two differ, since a message may name an
+    address. `quote` is a provider's own message about the request that it rejected, or another text that may repeat the
+    prompt. Only the client receives it, after the message. `scope` is the part to avoid after the failure. If absent,
+    it is the key for a rejected key and otherwise the model. `status` is the upstream's HTTP status if there was one.
+    `retry_after_s` is the wait that the provider requested. `param` names the field of the request at fault. `body` is
+    the upstream's own error body, already redacted. If the provider rejected the request (`Fault.REQUEST`), the client
+    receives this body unchanged. `allow` lists the methods of a path, if the request used another. `rules`
+    is the evaluation of the rules, if there are any. `verdicts` and `require` are those of a decision without a plan.
     """
 
     kind: Kind
@@ -134,16 +148,19 @@ class Failure(Struct, frozen=True):
     retry_after_s: float | None = None
     param: str | None = None
     body: bytes | None = None
-    said: str | None = None
+    quote: str | None = None
     scope: Scope | None = None
-    told: str | None = None
+    client_message: str | None = None
     allow: str | None = None
+    rules: RuleTrace | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    require: Requirements = NO_REQUIREMENTS
 
     @property
     def for_client(self) -> str:
         """The message for the client: it has no address, and quotes a provider only about the request."""
-        message = self.told or self.message
-        return f"{message}: {self.said}" if self.said else message
+        message = self.client_message or self.message
+        return f"{message}: {self.quote}" if self.quote else message
 
 
 class Rejection(Exception):  # noqa: N818 -- not an error of the program: an answer to the client

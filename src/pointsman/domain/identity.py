@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pointsman.domain.limits import Limit
+from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
 from pointsman.domain.targets import Strategy
 
 
@@ -22,13 +23,28 @@ class ProviderEntry(Struct, frozen=True, eq=False):
     keys: frozenset[str] | None = None
 
 
+class EndUserLimits(Struct, frozen=True, kw_only=True, eq=False):
+    """The limits of each end user of some virtual keys. `selector` names these keys in the names of counters. `header`
+    is the header that names the user; if it is empty, that is a field of the dialect. The limits are templates: their
+    owner is the selector. In each window, at most `at_most` users have counters of their own."""
+
+    selector: str
+    header: str
+    at_most: int
+    limits: tuple[Limit, ...]
+
+
 class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
-    """A key of the gateway's own. `digest` is the SHA-256 of its value; the value itself is not stored.
+    """A credential that a client presents to the gateway, with its rights and limits. `digest` is the SHA-256 of its
+    value; the value itself is not stored.
 
     `entries` are the providers it may use, by name; empty means all. `allow_models` are shell-style patterns of the
     model names it may request; empty means all. `limits` are its own, then those of its team and of its customer.
     `labels` are the customer's, overridden by those of its team and then by its own. `expires_at` is in Unix seconds.
     `strategy` is `None` if the public name or `routing` decides, and `near_limit` is `None` if the snapshot decides.
+    `require` are its own requirements, and those of its team and of its customer. `provider_tools` are the tools that a
+    provider may run for it; `None` allows all if no requirement applies, and otherwise none.
+    `end_users` are the limits of its end users, if the key may name them.
     """
 
     name: str
@@ -42,6 +58,9 @@ class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
     strategy: Strategy | None = None
     limits: tuple[Limit, ...] = ()
     near_limit: str | None = None
+    require: Requirements = NO_REQUIREMENTS
+    provider_tools: frozenset[str] | None = None
+    end_users: tuple[EndUserLimits, ...] = ()
 
 
 class KeyTable(Mapping[bytes, VirtualKey]):

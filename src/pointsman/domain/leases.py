@@ -57,6 +57,25 @@ class Return(Struct, frozen=True, array_like=True):
     opened: int = 0
 
 
+class UsedHere(Struct, frozen=True, array_like=True):
+    """The amount that a worker has spent and reserved in a window of a counter. Both are 0 if it never used the
+    counter."""
+
+    counter: str
+    window: int
+    amount: int
+
+
+class UsedElsewhere(Struct, frozen=True, array_like=True):
+    """The amount used in a window of a counter by everybody except the worker that receives this. It is below 0 after a
+    correction. The worker itself has used `at_least` so much, as far as control knows better than the worker."""
+
+    counter: str
+    window: int
+    amount: int
+    at_least: int = 0
+
+
 class Share(Struct, frozen=True, array_like=True):
     """The part of a limit that new windows open with. A window that begins at `since` (Unix seconds) or later opens
     with `part` of `whole` granted. It opens with nothing if `part` is 0."""

@@ -57,14 +57,17 @@ def _calendar(unit: str, midnight: datetime) -> tuple[datetime, datetime]:
     return first, first.replace(year=first.year + years, month=month + 1)
 
 
-# The owners of limits. An `entry` is the use of one provider by a virtual key.
-Level = Literal["customer", "team", "virtual_key", "entry", "provider"]
+# The owners of limits. An `entry` is the use of one provider by a virtual key. An `end_user` is a user that an
+# application with a virtual key names. A `mirror` is the copies of the requests for a public name.
+Level = Literal["customer", "team", "virtual_key", "entry", "provider", "end_user", "mirror"]
 LEVELS: frozenset[str] = frozenset(get_args(Level))
 
 
 class Limit(Struct, frozen=True, kw_only=True, eq=False):
     """One budget or rate limit. `owner` is its level and name, such as `team:research`, or `entry:notebook/openai`.
-    `amount` is in units of its metric. A `soft` limit is counted and reported, but never rejects a request.
+    `amount` is in units of its metric. A `soft` limit is counted and reported, but never rejects a request. A `paced`
+    budget moves requests to cheaper candidates if it is being spent too fast. `then` names the model that requests
+    without room fall to, if any; attempts at it do not count in this limit.
 
     Limits of a provider, and of a key's use of one, count each attempt as a request. All others count a request once,
     regardless of its attempts."""
@@ -75,6 +78,8 @@ class Limit(Struct, frozen=True, kw_only=True, eq=False):
     period: Period
     amount: int
     soft: bool = False
+    paced: bool = False
+    then: str = ""
 
     @property
     def counter(self) -> str:
@@ -88,7 +93,7 @@ class Limit(Struct, frozen=True, kw_only=True, eq=False):
     def __str__(self) -> str:
         """Return the limit in words: `budget of $50 per day of virtual key notebook`."""
         kind, name = self.owner.split(":", 1)
-        of = {"virtual_key": "virtual key", "entry": "virtual key and provider"}.get(kind, kind)
+        of = {"virtual_key": "virtual key", "entry": "virtual key and provider", "end_user": "end user"}.get(kind, kind)
         per = f"per {self.period.name}" if self.period.unit != "hours" else f"per {self.period.count} hours"
         if self.metric == "usd":
             return f"budget of {dollars(self.amount)} {per} of {of} {name}"

@@ -9,7 +9,7 @@ class UpstreamRequest(Struct, frozen=True, gc=False):
     """A request to an origin. `headers` are whole header lines, each ended by CRLF. Host, Content-Length,
     Transfer-Encoding and Connection are left to the transport. `is_replayable` allows a second sending, as an attempt
     of its own, if a kept-alive connection fails before the first byte of an answer. `wants_fresh` sends that attempt on
-    a new connection.
+    a new connection. `dropped` are the fields of the client's request that the provider's dialect does not have.
     """
 
     method: bytes
@@ -18,3 +18,4 @@ class UpstreamRequest(Struct, frozen=True, gc=False):
     body: bytes
     is_replayable: bool = True
     wants_fresh: bool = False
+    dropped: tuple[str, ...] = ()

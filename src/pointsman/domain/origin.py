@@ -29,7 +29,7 @@ class Secret:
         return "Secret('…')"
 
     def __reduce__(self) -> str:
-        raise TypeError("a secret is not serialised")
+        raise TypeError("a secret cannot be serialized")
 
 
 # The means by which a provider knows its customer: so far an API key. A signing key, or a token that is refreshed, will

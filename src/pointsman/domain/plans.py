@@ -1,33 +1,22 @@
 """A decision as a value: the attempts in order, and the reason for every candidate left out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from pointsman.domain.failures import Failure
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import PastAttempt
-from pointsman.domain.snapshots import Routing
+from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
+from pointsman.domain.rules import RuleTrace
+from pointsman.domain.snapshots import Hedging, Mirror, Routing
 from pointsman.domain.targets import Candidate, ProviderKey
-
-
-class Reason(Struct, frozen=True):
-    """A policy's objection to a candidate. `is_last_resort` keeps the candidate at the end of the plan instead of
-    dropping it. It is for guesses about the future (a breaker is open), not for rules."""
-
-    code: str
-    message: str
-    is_last_resort: bool = False
-    until: float | None = None  # monotonic seconds, if the reason ends by itself
-
-
-class Verdict(Struct, frozen=True):
-    """One candidate and the objection of `policy` to it."""
-
-    candidate: str
-    policy: str
-    reason: Reason
+from pointsman.domain.verdicts import Verdict
 
 
 class Choice(Struct, frozen=True, gc=False):
@@ -37,14 +26,33 @@ class Choice(Struct, frozen=True, gc=False):
     keys: tuple[ProviderKey, ...]
 
 
+class HedgeTerms(Struct, frozen=True, gc=False):
+    """The hedging of one request: its settings, and the virtual key and the end user whose limits need headroom.
+    `ahead_s` is the Unix time minus the monotonic time, in seconds."""
+
+    settings: Hedging
+    virtual_key: VirtualKey | None
+    ahead_s: float
+    of_user: tuple[Limit, ...] = ()
+
+
 class Plan(Struct, frozen=True, gc=False):
     """The candidates of a request in their order, with the limits of its attempts. `made_at` and `deadline` are in
-    monotonic seconds. `source` names the origin of strategy and targets, and `notes` explain the order. `jitter`, in
-    [0, 1), spreads the waits before retries. A `pinned` call is not repeated once bytes were sent. `stream` says that a
-    stream was requested, by `operation`. `routing` holds for this request. `max_attempts` bounds first tries and
-    retries. After a rejected key, attempts with the candidate's other keys are counted separately, up to the same
-    number. `model` is the name that the client requested. With `hedge_after_s`, an attempt that has not committed
-    after that many seconds gets a rival: the next candidate is tried beside it."""
+    monotonic seconds. `source` names the origin of strategy and targets. `notes` explain the order, and are
+    rendered when they are read. `jitter`, in [0, 1), spreads the waits before retries. A `pinned` call is not
+    repeated once bytes were sent. `stream` says that a stream was requested, by `operation`. `routing` holds for
+    this request. `max_attempts` bounds first tries and retries. After a rejected key, attempts with the candidate's
+    other keys are counted separately, up to the same number. `model` is the name that the client requested.
+    `require` are the requirements that every choice meets. `kept_by` names the value of the request that always
+    gets this order. `call` is the call as rules changed it, if they did, and `rules` is their evaluation.
+    `declared` are the causes with fallbacks of their own, and `occurred` those that policies found before any
+    attempt. `instead` are the candidates that budgets fall to: they are tried if no other is left, and only if one
+    was left out by a budget that names them. If its settings need them, `answers` is the number of answers to the
+    request, and `most_tokens` its bound on all of them. `hedging` are the terms of a second attempt beside one that
+    takes long to commit, if the request may have one. `mirror` is set if the request is copied to another model. If
+    its strategy `learns`, its attempts are observed. `patience` has the longest waits for the first content of a
+    stream in seconds, by the ids of candidates. `probe` is the id of the candidate that the request tries only to
+    find out how it is now, if any."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
@@ -58,25 +66,45 @@ class Plan(Struct, frozen=True, gc=False):
     stream: bool = False
     routing: Routing = Routing()
     operation: Operation = "chat"
-    notes: tuple[str, ...] = ()
+    notes: Iterable[str] = ()
     model: str = ""
-    hedge_after_s: float | None = None
+    require: Requirements = NO_REQUIREMENTS
+    kept_by: str = ""
+    call: Call | None = None
+    rules: RuleTrace | None = None
+    declared: frozenset[str] = frozenset()
+    occurred: frozenset[str] = frozenset()
+    instead: tuple[Choice, ...] = ()
+    answers: int = 1
+    most_tokens: int | None = None
+    hedging: HedgeTerms | None = None
+    mirror: Mirror | None = None
+    learns: bool = False
+    patience: Mapping[str, float] = {}
+    probe: str = ""
 
 
-class LeftOut(Struct, frozen=True, gc=False):
+def without(plan: Plan, item: Candidate, verdict: Verdict) -> Plan:
+    """Return the plan without a candidate, which gets a verdict instead."""
+    choices = tuple(choice for choice in plan.choices if choice.candidate is not item)
+    return replace(plan, choices=choices, verdicts=(*plan.verdicts, verdict))
+
+
+class Exclusion(Struct, frozen=True, gc=False):
     """A candidate that gets no attempt in this round, because no limit has room for it. It `may_fit` once others have
-    settled, and `may_shorten` if its answer may be shorter than the request allows."""
+    settled. If `fits_if_shortened`, a shorter answer than requested would fit."""
 
     candidate: Candidate
     verdict: Verdict
     may_fit: bool = False
-    may_shorten: bool = False
+    fits_if_shortened: bool = False
 
 
 class Try(Struct, frozen=True, gc=False):
     """Make this attempt now. `timeout_s` bounds the time to its commit. For a stream, `head_s` bounds the time to its
     head and `content_s` that to its first content, if they are less. A repeat spends a token of the retry budgets.
-    `is_fresh` requires a new connection."""
+    `is_fresh` requires a new connection. The client gets no refusal of a kind in `held`, since another candidate is for
+    it. With `whole_by`, in monotonic seconds, it gets no part of a stream before all of it, by then."""
 
     choice: Choice
     key: ProviderKey
@@ -85,6 +113,8 @@ class Try(Struct, frozen=True, gc=False):
     content_s: float | None = None
     is_repeat: bool = False
     is_fresh: bool = False
+    held: frozenset[Kind] = frozenset()
+    whole_by: float | None = None
 
 
 class Hedge(Try, frozen=True, gc=False):
@@ -101,11 +131,11 @@ class Await(Struct, frozen=True):
 
 
 class NextRound(Struct, frozen=True):
-    """Consider every candidate again after `delay_s` seconds, since limits may have room by then. `shortens` accepts a
-    shorter answer."""
+    """Consider every candidate again after `delay_s` seconds, since limits may have room by then. If
+    `accepts_shorter`, an answer may be shortened to fit."""
 
     delay_s: float
-    shortens: bool
+    accepts_shorter: bool
 
 
 class GiveUp(Struct, frozen=True):
@@ -125,18 +155,18 @@ class Running(Protocol):
     started_at: float
 
     @property
-    def has_committed(self) -> bool: ...
+    def has_content(self) -> bool: ...
 
 
 class Progress(Struct):
     """The state of a plan that is being carried out. `history` has the attempts that failed, in order; `running` has
-    those in progress. `left_out` has the candidates without room in this round, and `shortens` accepts shorter answers
-    in it. `due` is the choice and key that the step before waited for."""
+    those in progress. `excluded` has the candidates without room in this round. If `accepts_shorter`, answers may be
+    shortened in it. `due` is the choice and key that the step before waited for."""
 
     history: tuple[PastAttempt, ...] = ()
     running: Sequence[Running] = ()
-    left_out: tuple[LeftOut, ...] = ()
-    shortens: bool = False
+    excluded: tuple[Exclusion, ...] = ()
+    accepts_shorter: bool = False
     due: tuple[Choice, ProviderKey] | None = None
 
 

@@ -16,8 +16,9 @@ from pointsman.domain.identity import VirtualKey
 class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     """One attempt. `outcome` is `ok` or the code of its failure. `start_us` and `first_byte_us` count from the arrival
     of the request. `usage_source` is a value of `UsageSource`. Limits hold `held_nano` in addition to `cost_nano` until
-    it is reconciled or their windows end. `max_tokens` is the bound of its answer if a limit had no room for more.
-    `events_left_out` counts unreadable events of a stream."""
+    it is reconciled or their windows end. `most_nano` and `most_tokens` were reserved for it; without a known price
+    `most_nano` is `None`. `max_tokens` is the bound of its answer if a limit had no room for more.
+    `events_left_out` counts unreadable events of a stream. A `hedge` ran beside an attempt that took long."""
 
     provider: str | None
     model: str | None
@@ -36,6 +37,36 @@ class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     max_tokens: int | None = None
     held_nano: int = 0
     events_left_out: int = 0
+    most_nano: int | None = None
+    most_tokens: int = 0
+    hedge: bool = False
+
+
+class Feedback(Struct, kw_only=True, omit_defaults=True, frozen=True, gc=False):
+    """The score that a client gives to an earlier request, from 0 to 1."""
+
+    request_id: str
+    score: float
+    comment: str = ""
+
+
+class Comparison(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """The answer to a request that the copy of this record was compared with. `provider` and `model` served it, for
+    `cost_nano` and in `duration_us`. `same` says that texts and calls of tools are equal, `same_tools` that the
+    names of the tools are, and `similarity` is the share of common words from 0 to 1. They are `None` if an answer
+    was too long or could not be read. `finish` and `mirror_finish` are the reasons for the ends of the two."""
+
+    provider: str
+    model: str
+    cost_nano: int = 0
+    duration_us: int = 0
+    tokens_out: int | None = None
+    ttft_us: int | None = None
+    same: bool | None = None
+    same_tools: bool | None = None
+    similarity: float | None = None
+    finish: str = ""
+    mirror_finish: str = ""
 
 
 class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event", tag="request"):
@@ -44,14 +75,26 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
     `reserved_nano` the reservations of attempts without an estimate.
 
     `client` is its source address, `client_retries` the earlier tries by its SDK. `session` and `agent` are the
-    client's ids for them. `dialect` is the client's API, and `flags` name the features that the request uses. `rule` is
-    the rule that decided on it, and `rule_facts` are the facts that this rule matched. `labels` are those of the
-    virtual key, its team and its customer. `bytes_in` is the length of the request's body, `bytes_out` that of the
-    provider's answer.
+    client's ids for them, and `parent_agent` is the agent that started this one. `dialect` is the client's API, and
+    `flags` name the features that the request uses; `refused` says that the model or a filter refused. `rules` are the
+    routing rules that were evaluated, in order, and `rule` are those that matched. `rule_facts` are the facts that they
+    read. `rule_problems` are those without a result. `labels` are those of the virtual key, its team and its customer.
+    `bytes_in` is the length of the request's body, `bytes_out` that of the provider's answer.
 
     `ttft_us` is the time from the arrival of the request to the first content of a stream. `token_gap_us` is the mean
     time between its events from there on. The classes of tokens are those of `Usage`; `tier` is the service tier of the
     answer.
+
+    `kept_by` names the value that the request always gets its target by, such as `session`. `verdict_codes` are the
+    codes of `verdicts`, in the same order. `pinned` is the provider that the client demanded. `feedback` is set
+    for a request that only gave a score to another one. `paced` is the note on the paced budget that decided on the
+    order.
+
+    `order` are the candidates of the plan as `provider/model`, in order, if there are several. `notes` are those of the
+    strategy. `verdict_policies` are the policies of `verdicts`, and `last_resorts` those candidates that came last
+    because of theirs. `require` are the requirements of the request, with their origins.
+
+    `mirror_of` is the id of the request that this one is a copy of, and `compared` the comparison of their answers.
 
     `left_out` counts the requests without a record that were not admitted, since the last one with a record."""
 
@@ -108,6 +151,21 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
     image_in: int = 0
     image_out: int = 0
     tier: str | None = None
+    parent_agent: str | None = None
+    kept_by: str = ""
+    verdict_codes: tuple[str, ...] = ()
+    pinned: str | None = None
+    feedback: Feedback | None = None
+    rules: tuple[str, ...] = ()
+    rule_problems: tuple[str, ...] = ()
+    paced: str = ""
+    order: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    verdict_policies: tuple[str, ...] = ()
+    last_resorts: tuple[str, ...] = ()
+    require: dict[str, str] = {}
+    mirror_of: str = ""
+    compared: Comparison | None = None
 
 
 def record_of(head: RequestHead, path: bytes, key: VirtualKey | None) -> RequestRecord:
@@ -115,7 +173,10 @@ def record_of(head: RequestHead, path: bytes, key: VirtualKey | None) -> Request
     record = RequestRecord(time=0.0, request_id="", method=head.method, path=logged_path(path), status=0)
     record.dialect = head.dialect
     record.session = head.session
+    if head.agent is not None or head.parent_agent is not None:
+        record.agent, record.parent_agent = head.agent, head.parent_agent
     record.tags = head.tags
+    record.pinned = head.provider
     if key is not None:
         record.virtual_key = key.name
         record.team = key.team

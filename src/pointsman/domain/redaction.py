@@ -21,22 +21,22 @@ def redact(failure: Failure, credential: Credential, origin: Origin | None = Non
     value = credential.reveal()
     found = _key_pattern(value) if len(value) >= MIN_LENGTH else None
     address = _address_pattern(origin) if origin is not None else None
-    said, param = _masked(failure.said, value, found, address), _masked(failure.param, value, found, address)
-    told = _masked(failure.told, value, found, address)
+    quote, param = _masked(failure.quote, value, found, address), _masked(failure.param, value, found, address)
+    client_message = _masked(failure.client_message, value, found, address)
     message = _masked(failure.message, value, found, None) or failure.message
     body = failure.body
     if body is not None:
         text = _masked(body.decode("utf-8", "surrogateescape"), value, found, address)
         body = text.encode("utf-8", "surrogateescape") if text is not None else None
-    if (message, said, told, param, body) == (
+    if (message, quote, client_message, param, body) == (
         failure.message,
-        failure.said,
-        failure.told,
+        failure.quote,
+        failure.client_message,
         failure.param,
         failure.body,
     ):
         return failure
-    return replace(failure, message=message, said=said, told=told, param=param, body=body)
+    return replace(failure, message=message, quote=quote, client_message=client_message, param=param, body=body)
 
 
 def _key_pattern(value: str) -> re.Pattern[str]:

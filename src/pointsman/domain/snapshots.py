@@ -2,21 +2,25 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
+from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.domain.access import Access
-from pointsman.domain.identity import KeyTable, VirtualKey
+from pointsman.domain.identity import EndUserLimits, KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.prices import Catalog, NoCatalog, Price, ToolPrice
+from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
+from pointsman.domain.rules import Rule
 from pointsman.domain.targets import Candidate, Endpoint, Strategy
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
     """Timeouts in seconds. `commit_s` bounds a request until its answer commits. `stall_s` bounds the silence inside a
-    committed stream, `stream_s` a committed stream as a whole, and `queue_s` the wait for quota. `stream_head_s` bounds
-    an attempt at a stream until its head, while another candidate is left. `response_s` bounds an attempt at an answer
-    that is not streamed."""
+    committed stream, `stream_s` a committed stream as a whole, and `queue_s` the wait for quota and for room in a
+    budget. `stream_head_s` bounds an attempt at a stream until its head, while another candidate is left. `response_s`
+    bounds an attempt at an answer that is not streamed."""
 
     connect_s: float = 5.0
     commit_s: float = 600.0
@@ -27,7 +31,7 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     response_s: float | None = None
 
 
-# The failures that a declared fallback can be for; `failover.cause_of` maps each failure to one of them.
+# The failures that a declared fallback can be for; `fallbacks.cause_of` maps each failure to one of them.
 FALLBACK_CAUSES = (
     "provider",
     "quota",
@@ -37,16 +41,36 @@ FALLBACK_CAUSES = (
     "content_filter",
     "refusal",
     "unsupported",
+    "rejection",
 )
+
+
+StreamRecovery = Literal["error", "buffer"]
 
 
 class Failover(Struct, frozen=True):
     """Settings of the change from one candidate to another. `fallback_on` are the failures that open declared
-    fallbacks. `first_token_s` bounds an attempt at a stream until its first content, while another candidate is
-    left."""
+    fallbacks for all purposes. `first_token_s` bounds an attempt until the first content of its answer, while another
+    candidate is left. `retry_after_wait_s` is the longest `Retry-After` that is waited for at the same key, and
+    `same_target_retries` the number of repeats at a target before the next candidate. `stream_recovery` is `error`, or
+    `buffer` to hold a stream back until it is complete."""
 
     fallback_on: frozenset[str] = frozenset(FALLBACK_CAUSES[:5])
     first_token_s: float | None = None
+    retry_after_wait_s: float = 0.0
+    same_target_retries: int = 0
+    stream_recovery: StreamRecovery = "error"
+
+
+class Hedging(Struct, frozen=True):
+    """The policy for a rival of a slow attempt, which is sent the same request. It starts after `after_s` seconds. If
+    that is `None`, it starts once the attempt takes longer than `percentile` percent of the candidate's recent answers,
+    and at least `at_least_s`. At most `share` of the requests get one."""
+
+    after_s: float | None = None
+    percentile: float = 95.0
+    at_least_s: float = 0.1
+    share: float = 0.05
 
 
 class HealthLimits(Struct, frozen=True):
@@ -70,6 +94,7 @@ class Routing(Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     commit_buffer: int = 8 * 1024 * 1024
     failover: Failover = Failover()
+    hedging: Hedging | None = None
     response_model: str = "served"
     health: HealthLimits = HealthLimits()
     event_bytes: int = 32 * 1024 * 1024
@@ -77,10 +102,21 @@ class Routing(Struct, frozen=True, kw_only=True):
     unowned_state: str | None = None
 
 
+class Mirror(Struct, frozen=True, eq=False):
+    """The copies of a `share` of the requests for a public name, which are sent to the model `to` for comparison, and
+    their own limits."""
+
+    name: str
+    to: str
+    share: float
+    limits: tuple[Limit, ...]
+
+
 class PublicModel(Struct, frozen=True, kw_only=True, eq=False):
     """A public name and its targets, in the order of the configuration. `strategy` is `None` if `routing` decides.
-    `fallbacks` are the declared ones, then other providers of the same models. `source` is the origin of a name that
-    the configuration does not list. `routing` is set if the name has settings of its own."""
+    `fallbacks` are those for certain causes, those for all purposes, and other providers of the same models. `source`
+    is the origin of a name that the configuration does not list. `routing` is set if the name has settings of its own.
+    `require` holds for requests that name it, and for its targets and fallbacks wherever they are used."""
 
     name: str
     targets: tuple[Candidate, ...]
@@ -88,6 +124,8 @@ class PublicModel(Struct, frozen=True, kw_only=True, eq=False):
     strategy: Strategy | None = None
     source: str = ""
     routing: Routing | None = None
+    require: Requirements = NO_REQUIREMENTS
+    mirror: Mirror | None = None
 
 
 class PriceOverride(Struct, frozen=True, kw_only=True, eq=False):
@@ -128,7 +166,10 @@ KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # its router is kept in its `__dict__`
     """The configuration of the data plane. `digest` identifies it in logs and in `/readyz`. `near_limit` decides on a
     request that fits only with a shorter answer: `refuse` or `shorten`. `default_provider` gets requests that name
-    neither a model nor a known stored object. `limit_headers` adds the remaining amounts of limits to answers."""
+    neither a model nor a known stored object. `limit_headers` adds the remaining amounts of limits to answers.
+    `read_headers` are the request headers that the configuration reads, in lower case. `require` holds for every
+    request. `rules` are those of routing. `logged_facts` are references to facts whose values are stored with each
+    request. `end_user_limits` are the limits of end users of all keys."""
 
     digest: str
     endpoints: dict[str, Endpoint]
@@ -144,6 +185,11 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     default_provider: str | None = None
     access: Access = Access()
     limit_headers: bool = False
+    read_headers: tuple[str, ...] = ()
+    require: Requirements = NO_REQUIREMENTS
+    rules: tuple[Rule, ...] = ()
+    logged_facts: tuple[str, ...] = ()
+    end_user_limits: tuple[EndUserLimits, ...] = ()
 
 
 NO_SNAPSHOT = Snapshot(digest="", endpoints={}, models={}, virtual_keys={})
@@ -168,45 +214,64 @@ def is_listed(snapshot: Snapshot, provider: str, model: str) -> bool:
 
 def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
     """Yield every limit of a configuration. Those of teams and customers come once for each of their keys."""
-    for endpoint in snapshot.endpoints.values():
-        yield from endpoint.limits
+    yield from _listed_limits(snapshot)
     for key in snapshot.virtual_keys.values():
         yield from key.limits
         for entry in key.entries.values():
             yield from entry.limits
 
 
-def limits_told(snapshot: Snapshot, most: int) -> list[Limit]:
+def has_canaries(snapshot: Snapshot) -> bool:
+    """Return whether some target of a public name or a rule is a canary."""
+    chosen = [*(one.targets for one in snapshot.models.values()), *(rule.targets for rule in snapshot.rules)]
+    return any(item.arm is not None and item.arm.guard is not None for targets in chosen for item in targets)
+
+
+def limits_to_list(snapshot: Snapshot, most: int) -> list[Limit]:
     """Return the limits to list one by one, each once: all of them, or `most`. If keys are made at their first use,
-    only those of providers, teams and customers are listed."""
+    only those of providers, mirrors, teams and customers are listed."""
     if isinstance(snapshot.virtual_keys, KeyTable):
-        limits = chain(
-            (one for endpoint in snapshot.endpoints.values() for one in endpoint.limits), snapshot.shared_limits
-        )
+        limits = chain(_listed_limits(snapshot), snapshot.shared_limits)
     else:
         limits = chain(limits_of(snapshot))
     return list(islice({limit.counter: limit for limit in limits}.values(), most))
 
 
+def _listed_limits(snapshot: Snapshot) -> list[Limit]:
+    """Return the limits of providers and mirrors, which are listed even if keys are made at their first use."""
+    of_mirrors = [one for model in snapshot.models.values() if model.mirror is not None for one in model.mirror.limits]
+    return [*(limit for endpoint in snapshot.endpoints.values() for limit in endpoint.limits), *of_mirrors]
+
+
 def counters_of(snapshot: Snapshot) -> Mapping[str, Limit]:
-    """Return every limit of a configuration by the name of its counter."""
+    """Return every limit of a configuration by the name of its counter. Those of end users are found by name only."""
     keys = snapshot.virtual_keys
     if not isinstance(keys, KeyTable):
-        return {limit.counter: limit for limit in limits_of(snapshot)}
-    known = [limit for endpoint in snapshot.endpoints.values() for limit in endpoint.limits]
+        limits = {limit.counter: limit for limit in limits_of(snapshot)}
+        return _Counters(limits, snapshot, None) if snapshot.end_user_limits else limits
+    known = _listed_limits(snapshot)
     return _Counters({limit.counter: limit for limit in (*known, *snapshot.shared_limits)}, snapshot, keys)
 
 
 class _Counters(Mapping[str, Limit]):
-    """Limits of a table of keys. Those of a key are looked up on demand."""
+    """Limits of a table of keys, or with limits of end users. Those of a key or an end user are looked up on demand."""
 
-    def __init__(self, known: dict[str, Limit], snapshot: Snapshot, keys: KeyTable) -> None:
+    def __init__(self, known: dict[str, Limit], snapshot: Snapshot, keys: KeyTable | None) -> None:
         self._known = known
         self._snapshot = snapshot
         self._keys = keys
+        self._templates = {limit.counter: limit for one in snapshot.end_user_limits for limit in one.limits}
 
     def get(self, counter: str, default: Limit | None = None) -> Limit | None:  # type: ignore[override]
-        return self._known.get(counter) or self._keys.limit(counter) or default
+        found = self._known.get(counter)
+        if found is None and self._templates:
+            owner, _, rest = counter.partition("|")
+            template = self._templates.get(f"{owner.partition('/')[0]}|{rest}")
+            if template is not None:
+                return replace(template, owner=owner)
+        if found is None and self._keys is not None:
+            found = self._keys.limit(counter)
+        return found or default
 
     def __getitem__(self, counter: str) -> Limit:
         found = self.get(counter)

@@ -11,29 +11,32 @@ from pointsman.domain.network import Network
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Credential, Origin
 from pointsman.domain.prices import ToolPrice
+from pointsman.domain.requirements import NO_REQUIREMENTS, NO_TAGS, Requirements, Tags
 
 
-class Envelopes(Struct, eq=False):
-    """Heads of requests with a key in them. They are freed with the key, hidden from `repr`, and written to no file."""
+class CachedHeads(Struct, eq=False):
+    """Encoded heads of requests that contain a provider key, for reuse. They are freed with the key, hidden from
+    `repr`, and written to no file."""
 
     known: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
 
     def __repr__(self) -> str:
-        return "Envelopes()"
+        return "CachedHeads()"
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        return Envelopes, ()
+        return CachedHeads, ()
 
 
 class ProviderKey(Struct, frozen=True, eq=False):
-    """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all. The codecs
-    that send the key keep its `envelopes`."""
+    """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all. Its `tags`
+    replace those of its provider that have the same name. The codecs that send the key keep its `cached_heads`."""
 
     name: str
     credential: Credential
     weight: float = 1.0
     serves: tuple[str, ...] = ()
-    envelopes: Envelopes = field(default_factory=Envelopes)
+    tags: Tags = NO_TAGS
+    cached_heads: CachedHeads = field(default_factory=CachedHeads)
 
     def serves_model(self, model: str) -> bool:
         return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)
@@ -47,9 +50,12 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     hold for everything that is sent to it. `catalog` is the catalog's provider with its models and prices, or empty.
     `listed` are its names for the models that it listed itself, by canonical name. `bills_unfinished` is its charge for
     an answer lost as a whole (`full`, `prompt` or `none`), if known. `quirks` are for its provider module alone, which
-    made them from the configuration. `default_output` is the longest answer, in tokens, to a request without a bound.
-    It covers operations with a default below the model's maximum. `tools` are the prices of the tools that it runs
-    itself. `tool_models` are patterns of models that use a tool by themselves, with the tool and its number of uses.
+    made them from the configuration. `dialects` are those of conversations that its server speaks; a call in another
+    one is translated. `needs_bound` says that its server rejects a conversation without a bound on the answer.
+    `keeps_responses` says that later requests can name its responses. `default_output` is the longest answer, in
+    tokens, to a request without a bound. It covers operations with a default below the model's maximum. `tools` are the
+    prices of the tools that it runs itself. `tool_models` are patterns of models that use a tool by themselves, with
+    the tool and its number of uses.
     """
 
     name: str
@@ -58,8 +64,11 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     base_path: str
     keys: tuple[ProviderKey, ...]
     operations: frozenset[Operation]
+    dialects: tuple[str, ...] = ("openai", "openai-responses")
+    needs_bound: bool = False
+    keeps_responses: bool = True
     serves: tuple[str, ...] = ()
-    tags: dict[str, str | tuple[str, ...]] = {}
+    tags: Tags = NO_TAGS
     network: Network = Network()
     limits: tuple[Limit, ...] = ()
     catalog: str = ""
@@ -79,15 +88,41 @@ class Strategy(Struct, frozen=True):
     settings: Struct | None = None
 
 
-# The origin of a candidate: a target, a fallback that the configuration or the request declares, or a sibling. A
-# sibling is another provider that serves the same model.
-Provenance = Literal["target", "fallback", "sibling"]
+# The origin of a candidate: a target, a fallback that the configuration or the request declares, a sibling, or the
+# `then` of a budget. A sibling is another provider that serves the same model.
+Provenance = Literal["target", "fallback", "sibling", "then"]
+
+
+class Guard(Struct, frozen=True):
+    """The bounds of a canary. It is aborted if its error rate exceeds the control's by more than the first, or if its
+    time to the first byte is more than the second times the control's. `None` bounds nothing. At least `min_requests`
+    attempts are compared. It is tried again after `resume_after_s` seconds, or once its settings change."""
+
+    error_rate_above_control: float | None = None
+    ttft_ratio_to_control: float | None = None
+    min_requests: int = 50
+    resume_after_s: float | None = None
+
+
+class Arm(Struct, frozen=True):
+    """The part of a target in the comparison of a public name's targets. Those without a `guard` are the control."""
+
+    model: str
+    target: str
+    variant: str
+    weight: float
+    guard: Guard | None = None
 
 
 class Candidate(Struct, frozen=True, kw_only=True, eq=False):
     """A provider and model that could serve the call, with the usable keys: they serve the model and are not drained.
     `id` is `provider/model`, the name for its health. `response_s` bounds an attempt at an answer that is not streamed.
-    `stream_head_s` bounds an attempt at a stream until its head. Both are set only if the target has its own value.
+    `stream_head_s` bounds an attempt at a stream until its head. Both are set only if the target has its own value. Its
+    `tags` replace those of its provider that have the same name. `require` are the requirements that its keys meet: at
+    first those of the public name that it is a target of, in a candidate set all that apply. `arm` is set if the public
+    name has a canary. `after` are the causes that it is a fallback for, beside its use as a target; for a fallback, its
+    only ones. A fallback without any serves after those of `failover.fallback_on`. `then` is the name by which budgets
+    fall to this candidate: its attempts do not count in those budgets.
     """
 
     id: str
@@ -99,6 +134,11 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
     provenance: Provenance = "target"
     response_s: float | None = None
     stream_head_s: float | None = None
+    tags: Tags = NO_TAGS
+    require: Requirements = NO_REQUIREMENTS
+    arm: Arm | None = None
+    after: frozenset[str] = frozenset()
+    then: str = ""
 
 
 def candidate(

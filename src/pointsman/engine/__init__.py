@@ -1,1 +1,1 @@
-"""The interpreter: the only place that waits for an upstream."""
+"""The engine carries out plans. It is the only package that waits for providers."""

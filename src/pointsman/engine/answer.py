@@ -1,5 +1,6 @@
-"""The single answer to a request, as its client receives it: from an attempt, or from the gateway itself."""
+"""The one answer that a request's client receives: an attempt's answer, or an error of the gateway."""
 
+from collections.abc import Callable
 from time import monotonic
 
 from msgspec import Struct
@@ -7,59 +8,72 @@ from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure
 from pointsman.domain.plans import GiveUp
-from pointsman.engine.attempt import Attempt, RequestLog
+from pointsman.engine.attempt import Attempt
 from pointsman.engine.engine import Engine
 from pointsman.engine.heads import AdmittedHead
 from pointsman.engine.passage import AnswerPassage
-from pointsman.engine.renaming import Renaming
-from pointsman.engine.responses import answer_lines, provider_lines
+from pointsman.engine.renaming import renaming_for
+from pointsman.engine.request_log import RequestLog
+from pointsman.engine.responses import answer_lines, provider_lines, timing_lines
 from pointsman.engine.sink import Sink
 from pointsman.transport.http_exchange import Exchange
-from pointsman.wire.callers import cors_lines
+from pointsman.wire.callers import client_address, cors_lines
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.errors import status_of
 
-BROKEN = Failure(failures.INTERNAL, "the gateway failed; see its log")
-GONE = Failure(failures.CLIENT_GONE, "the client disconnected")
-ENDING = Failure(failures.SHUTTING_DOWN, "the gateway is shutting down and could not wait for the end of the answer")
-ASK_AGAIN = replace(ENDING, retry_after_s=1.0)
-SUPERSEDED = Failure(failures.SUPERSEDED, "another attempt answered first")
+BROKEN = failures.Failure(failures.INTERNAL, "the gateway failed; see its log")
+GONE = failures.Failure(failures.CLIENT_GONE, "the client disconnected")
+ENDING = failures.Failure(
+    failures.SHUTTING_DOWN, "the gateway shut down before the answer was complete; retry the request"
+)
+RETRY_LATER = replace(ENDING, retry_after_s=1.0)
+SUPERSEDED = failures.Failure(failures.SUPERSEDED, "another attempt answered first")
 
 
 class ClientAnswer(Struct, eq=False):
-    """Answers one exchange, once. `lines` are header lines of every answer to it. `status` is the status of the answer,
-    0 before it."""
+    """The answer to one exchange, which is sent once. `lines` are header lines that every answer to it has. `status` is
+    0 until the answer begins."""
 
     engine: Engine
     exchange: Exchange
     call: Call
-    log: RequestLog
+    log: RequestLog[Attempt]
     lines: bytes
     status: int = 0
+    wrap: Callable[[Sink], Sink] | None = None  # it may copy the answer
 
     def claim(self, receiver: AnswerPassage, length: int | None) -> Sink:
-        """Begin the answer with one that an attempt streams, at its commit. Return the sink for its body."""
-        sink, lines = self._claim(next(one for one in self.log.running if one.receiver is receiver))
+        """Begin the client's answer when a streamed attempt commits. Return the sink for its body."""
+        attempt = next(one for one in self.log.running if one.receiver is receiver)
+        if attempt.tried is not None:
+            attempt.note_commit()
+        sink, lines = self._claim(attempt)
         self.exchange.on_drain = receiver.on_drain
         sink.start(self.status, lines, length)
         return sink
 
-    def finish(self, attempt: Attempt, failure: Failure | None) -> Failure | None:
-        """End the answer with an attempt that is over and settled. Return the failure if the answer is incomplete."""
+    def finish(self, attempt: Attempt, failure: failures.Failure | None) -> failures.Failure | None:
+        """End the client's answer after its attempt has ended and is settled. Return the failure if the answer is
+        incomplete."""
         receiver = attempt.receiver
         if failure is not None and self.exchange.is_started:
-            self._break_off(attempt, failure)
+            self._end_incomplete(attempt, failure)
         elif failure is not None:
-            self.refuse(GiveUp(failure))
+            self.reject(GiveUp(failure))
         elif receiver.body is not None:
             sink, lines = self._claim(attempt)
             sink.send(self.status, lines, receiver.body)
         return failure
 
-    def refuse(self, step: GiveUp) -> Failure:
-        """Send the client the failure of its request. Return the failure."""
+    def give_up(self, step: GiveUp) -> failures.Failure | None:
+        """Send the failure of the plan, or the last refusal that was held back for a better answer. Return the
+        failure."""
+        refused = self.log.refused
+        return self.reject(step) if refused is None else self.finish(refused, None)
+
+    def reject(self, step: GiveUp) -> failures.Failure:
+        """Send the failure of the request to its client. Return the failure."""
         failure = step.failure
         self.status = status_of(failure)
         should_retry = step.should_retry if self.log.records else None
@@ -68,28 +82,45 @@ class ClientAnswer(Struct, eq=False):
         self.exchange.send(self.status, lines, dialect.error_body(failure, self.log.request_id))
         return failure
 
-    def leave(self) -> Failure:
-        """End the answer of a request that its client or the gateway cancelled. Return the reason."""
+    def send_own(self) -> bool:
+        """Send the gateway's own answer to a call that no provider can express. Return whether there is one."""
+        own_answer = DIALECTS[self.call.head.dialect].own_answer
+        body = own_answer(self.call) if own_answer is not None else None
+        if body is None:
+            return False
+        self.status = 200
+        self.exchange.send(self.status, b"content-type: application/json\r\n" + self._lines(), body)
+        return True
+
+    def client_address(self) -> str:
+        """Return the address of the client, which may be behind trusted proxies."""
+        exchange = self.exchange
+        return client_address(exchange.peer, exchange.head.headers.get(b"x-forwarded-for"), self.call.snapshot.access)
+
+    def end_cancelled(self) -> failures.Failure:
+        """End the answer to a request that its client or the gateway cancelled. Return the reason."""
         plan, attempt = self.log.plan, self.log.served_by
         if self.exchange.is_closed:
             self.status = GONE.kind.status
             return GONE
         if self.exchange.is_started and attempt is not None:
-            self._break_off(attempt, ENDING)
+            self._end_incomplete(attempt, ENDING)
         else:
-            is_kept = plan is not None and plan.pinned and bool(self.log.records)
-            self.refuse(GiveUp(ASK_AGAIN, should_retry=not is_kept))  # an account may have stored its result already
+            may_be_stored = plan is not None and plan.pinned and bool(self.log.records)
+            self.reject(GiveUp(RETRY_LATER, should_retry=not may_be_stored))
         return ENDING
 
     def fail_with_internal_error(self) -> None:
-        """Handle an internal error: the client must neither wait for the answer nor take it for complete."""
+        """End the answer after an internal error. The client must neither wait for the answer nor take it for
+        complete."""
         if self.exchange.is_started:
             self.exchange.abort()
         else:
-            self.refuse(GiveUp(BROKEN))
+            self.reject(GiveUp(BROKEN))
 
     def _claim(self, attempt: Attempt) -> tuple[Sink, bytes]:
-        """Let one attempt answer, and cancel all others. Return the sink and the header lines for its answer."""
+        """Select the attempt that answers, and cancel all others. Return the sink and the header lines for its
+        answer."""
         log, plan, receiver = self.log, self.log.plan, attempt.receiver
         self.status = receiver.status or 200
         if log.served_by is not attempt:
@@ -98,13 +129,14 @@ class ClientAnswer(Struct, eq=False):
             if other is not attempt:
                 other.cancel(SUPERSEDED)
         lines = provider_lines(receiver.headers, is_stream=receiver.is_stream) + self._lines(attempt)
+        sink: Sink = self.exchange if self.wrap is None else self.wrap(self.exchange)
         if plan is not None and plan.routing.response_model != "served":
-            return Renaming(self.exchange, self.call.model, receiver.headers), lines
-        return self.exchange, lines
+            return renaming_for(self.call, sink, receiver.headers), lines
+        return sink, lines
 
-    def _break_off(self, attempt: Attempt, failure: Failure) -> None:
-        """Handle an answer that broke off after its commit: send an error in the client's dialect, or cut the
-        connection."""
+    def _end_incomplete(self, attempt: Attempt, failure: failures.Failure) -> None:
+        """End an answer that cannot be completed after its commit. Send an error event in the client's dialect, or
+        abort the connection if the answer is not a stream."""
         event = attempt.receiver.error_event(failure, self.log.request_id)
         if event is not None:
             self.exchange.write(event)
@@ -129,15 +161,26 @@ class ClientAnswer(Struct, eq=False):
         else:
             bound = attempt.shortened.call.max_tokens
             lines += answer_lines(log.request_id, candidate, count, own_s, cost_nano, max_tokens=bound)
+        if attempt is not None and attempt.dropped:
+            lines += b"x-pointsman-dropped: %b\r\n" % ", ".join(attempt.dropped).encode("ascii")
+        if log.hedges:
+            pairs = [(f"{one.provider}/{one.model}", one.duration_us / 1e6, one.hedge) for one in records]
+            pairs += [(one.step.choice.candidate.id, now - one.started_at, one.is_hedge) for one in running]
+            lines += timing_lines(pairs)
         if snapshot.limit_headers and log.key is not None:
-            lines += engine.remains.lines(engine.billing, snapshot, log.key, candidate)
+            lines += engine.limit_headers.lines(engine.billing, snapshot, log.key, candidate)
         return lines
 
 
 def answer_for(engine: Engine, exchange: Exchange, call: Call, entry: AdmittedHead, request_id: str) -> ClientAnswer:
     """Return the answer to an admitted request, with no attempt yet."""
-    key, record = entry.grant.virtual_key, entry.record
-    log = RequestLog(request_id=request_id, received_at=exchange.received_at, key=key, record=record)
+    key, record = entry.admission.virtual_key, entry.record
+    log: RequestLog[Attempt] = RequestLog(
+        request_id=request_id, received_at=exchange.received_at, key=key, record=record
+    )
     access = entry.snapshot.access
     lines = cors_lines(exchange.head.headers, access) if access.origins else b""
+    id_header = DIALECTS[call.head.dialect].id_header
+    if id_header:
+        lines += f"{id_header}: {request_id}\r\n".encode("ascii")
     return ClientAnswer(engine, exchange, call, log, lines)

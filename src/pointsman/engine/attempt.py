@@ -1,127 +1,140 @@
-"""The attempts of one request, each from its reservation to its settlement, and their common log.
+"""The attempts of one request, each from its reservation to its settlement.
 
-Several attempts may run at once. The first whose answer commits claims the client, and the others are cancelled at
-once. Each attempt is settled exactly once, whatever happens to it.
+Several attempts may run at once. The first attempt whose answer commits serves the client, and the others are cancelled
+at once. Each attempt is settled exactly once, even after an error.
 """
 
 from time import monotonic, time
 
-from msgspec import field
 from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.identity import VirtualKey
 from pointsman.domain.outcomes import PastAttempt
-from pointsman.domain.plans import Plan, Progress, Try, Verdict
-from pointsman.domain.records import AttemptRecord, RequestRecord
+from pointsman.domain.plans import Hedge, HedgeTerms, Try
+from pointsman.domain.records import AttemptRecord
 from pointsman.domain.redaction import redact
-from pointsman.engine.billing import NoRoom, ReservedAttempt
+from pointsman.engine.billing import NotReserved, ReservedAttempt, outcome_of
 from pointsman.engine.engine import Engine
 from pointsman.engine.passage import Claim
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.engine.tasks import Bell
+from pointsman.engine.request_log import RequestLog
 from pointsman.engine.uploads import UploadRelay
+from pointsman.money.charges import Charge
 from pointsman.money.fit import ShortenedCall
-from pointsman.providers import PROVIDERS
-
-
-class RequestLog(Progress, kw_only=True):
-    """The attempts of one request, as the pure core reads them, and the facts that its account needs. `served_by` is
-    the attempt that answers; until one does, the last that began. `waited_s` is the time with an attempt or a pause in
-    progress, up to `busy_since` if one still is. `verdicts` explain shortened answers. `record` is the part of the
-    request's record that its head determines."""
-
-    request_id: str
-    received_at: float
-    key: VirtualKey | None
-    record: RequestRecord
-    bell: Bell = field(default_factory=Bell)
-    plan: Plan | None = None
-    running: list["Attempt"] = field(default_factory=list)
-    records: tuple[AttemptRecord, ...] = ()
-    served_by: "Attempt | None" = None
-    verdicts: tuple[Verdict, ...] = ()
-    busy_since: float = 0.0
-    waited_s: float = 0.0
-
-    async def pause(self, delay_s: float) -> bool:
-        """Wait until an attempt has ended, or for `delay_s` seconds. Return whether one has ended."""
-        if self.running:
-            return await self.bell.within(delay_s)
-        began_at = monotonic()
-        try:
-            return await self.bell.within(delay_s)
-        finally:
-            self.waited_s += monotonic() - began_at
+from pointsman.providers import codec_of
 
 
 class Attempt:
-    """One attempt. `hold` is its reservation. `shortened` is the reserved call if its answer is shorter than the
-    client's call allows."""
+    """One attempt. `reserved` has its reservation. `shortened` is the call with its lower maximum, if the answer was
+    shortened to fit in a limit. `dropped` are the fields that its provider's dialect does not have."""
 
     __slots__ = (
         "_codec",
+        "billing_terms",
         "call",
+        "dropped",
         "engine",
-        "hold",
         "log",
+        "plan",
         "receiver",
+        "reserved",
         "shortened",
         "started_at",
         "step",
-        "tab",
+        "tried",
     )
 
-    def __init__(self, engine: Engine, log: RequestLog, call: Call, step: Try, claim: Claim) -> None:
+    def __init__(self, engine: Engine, log: "RequestLog[Attempt]", call: Call, step: Try, claim: Claim) -> None:
         plan, candidate = log.plan, step.choice.candidate
         assert plan is not None
         self.engine = engine
         self.log = log
         self.call = call
         self.step = step
-        self.hold: ReservedAttempt | None = None
+        self.reserved: ReservedAttempt | None = None
         self.shortened: ShortenedCall | None = None
         self.started_at = 0.0
-        self.tab = engine.billing.billing_terms.find(call.snapshot, log.key, candidate)
-        self._codec = PROVIDERS[candidate.endpoint.type].codecs[call.operation]
+        self.plan = plan
+        self.dropped: tuple[str, ...] = ()
+        self.billing_terms = engine.billing.terms_cache.find_for(call, log.key, candidate)
+        self._codec = codec_of(candidate.endpoint.type, call.operation, call.head.dialect)
         self.receiver = AnswerReceiver(call, self._codec, claim, log.bell, plan.routing)
+        if step.held:
+            self.receiver.held = step.held
 
     @property
     def has_committed(self) -> bool:
         return self.receiver.committed_at is not None
 
-    def reserve(self, call: Call, now: float) -> NoRoom | None:
-        """Reserve for `call`. Return the reason if that is impossible. Otherwise the attempt is in progress from here
-        on; no step between the two may fail."""
+    @property
+    def content_at(self) -> float | None:
+        """The time of the first content that arrived, though the client may not have it yet."""
+        return self.receiver.content_at or self.receiver.committed_at
+
+    @property
+    def has_content(self) -> bool:
+        return self.content_at is not None
+
+    @property
+    def is_hedge(self) -> bool:
+        return isinstance(self.step, Hedge)
+
+    def can_send(self, call: Call) -> bool:
+        """Return whether the provider's dialect can express `call`, which differs from the request in its bound."""
+        if self._codec.is_translating:
+            try:
+                self._codec.encode(call, self.step.choice.candidate, self.step.key)
+            except failures.Rejection:
+                return False
+        return True
+
+    def reserve(self, call: Call, now: float) -> NotReserved | None:
+        """Reserve for `call`. Return the reason if that fails. Otherwise the attempt is in progress from here on, so no
+        step between the two may fail."""
         log, step = self.log, self.step
-        hold = self.engine.billing.hold(self.tab, call, log.request_id, len(log.records) + len(log.running) + 1)
-        if not isinstance(hold, ReservedAttempt):
-            return hold
-        self.hold, self.started_at, log.served_by = hold, now, self
+        reserved = self.engine.billing.reserve(
+            self.billing_terms, call, log.request_id, len(log.records) + len(log.running) + 1
+        )
+        if not isinstance(reserved, ReservedAttempt):
+            return reserved
+        self.reserved, self.started_at, log.served_by = reserved, now, self
         if not log.running:
             log.busy_since = now
         log.running.append(self)
         self.engine.live.begin(
             step.choice.candidate, now, is_retry=step.is_repeat, key=step.key, operation=call.operation
         )
+        self.tried = None
+        if self.plan.learns:
+            item = step.choice.candidate
+            self.tried = self.engine.live.paces.started(self.plan, item, call, reserved.attempt_id, now)
+        hedging = self.plan.hedging
+        if hedging is not None and (self.is_hedge or reserved.ordinal == 1):
+            self.engine.live.hedges.count(hedging.settings, self.plan.model, is_rival=self.is_hedge)
+            log.hedges += self.is_hedge
         return None
 
     def start(self, upload: UploadRelay | None) -> None:
         """Send the request."""
-        engine, step, receiver, hold, now = self.engine, self.step, self.receiver, self.hold, self.started_at
-        assert hold is not None
+        engine, step, receiver, reserved, now = self.engine, self.step, self.receiver, self.reserved, self.started_at
+        assert reserved is not None
         candidate = step.choice.candidate
         endpoint = candidate.endpoint
-        if self.call.state is not None:
-            receiver.watch = engine.ownership.sent(self.call, self.tab.scope, hold.request_id, step.key.name)
-        request = self._codec.encode(hold.call, candidate, step.key, hold.attempt, time())
+        if self.call.state is not None and not self._codec.is_translating:
+            receiver.watch = engine.ownership.note_use(
+                self.call, self.billing_terms.scope, reserved.request_id, step.key.name
+            )
+        request = self._codec.encode(reserved.call, candidate, step.key, reserved.attempt_id, time())
+        self.dropped = self.call.dropped + request.dropped
         if step.is_fresh:
             request = replace(request, wants_fresh=True)
         client, deadline = engine.upstreams.client(endpoint), now + step.timeout_s
         if step.head_s is not None and step.content_s is not None:
             receiver.commit_by, receiver.content_by = deadline, now + step.content_s
             deadline = now + step.head_s
+        if step.whole_by is not None:
+            receiver.whole_by = step.whole_by
         if upload is None:
             receiver.leg = client.send(endpoint.origin, request, receiver, deadline)
         else:
@@ -130,7 +143,12 @@ class Attempt:
             receiver.leg = leg
             upload.pump(leg, candidate.model, step.timeout_s, receiver.abort)
         if self.call.head.timeout_s is not None:
-            receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # the client's hurry is not the provider's fault
+            receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # set by the client, so not the provider's fault
+
+    def note_commit(self) -> None:
+        """Note the first content of a stream, for strategies that learn."""
+        if self.tried is not None and self.call.stream:
+            self.engine.live.paces.content(self.tried, monotonic())
 
     def cancel(self, failure: failures.Failure) -> None:
         """End the attempt with this failure, unless it has failed already, and settle it."""
@@ -138,22 +156,25 @@ class Attempt:
         self.settle()
 
     def settle(self) -> failures.Failure | None:
-        """Charge an attempt that is over, learn from it, and log it. Return its failure."""
-        engine, log, step, receiver, hold = self.engine, self.log, self.step, self.receiver, self.hold
-        assert hold is not None
-        if self.call.state is not None and receiver.failure is None and receiver.body is not None:
-            engine.ownership.answered(self.call, self.tab.scope, log.request_id, step.key.name, receiver.body)
+        """Charge an attempt that has ended, update the state of its target and key, and log it. Return its failure."""
+        engine, log, step, receiver, reserved = self.engine, self.log, self.step, self.receiver, self.reserved
+        assert reserved is not None
+        if self.call.state is not None and not self._codec.is_translating and receiver.body is not None:
+            engine.ownership.learn_from_answer(
+                self.call, self.billing_terms.scope, log.request_id, step.key.name, receiver.body
+            )
         candidate, started_at, now, failure = step.choice.candidate, self.started_at, monotonic(), receiver.failure
         log.running.remove(self)
         if not log.running:
             log.waited_s += now - log.busy_since
         if failure is not None and failure.kind is failures.CONNECTION_STALE and step.is_fresh:
             failure = replace(failure, kind=failures.CONNECTION_LOST)  # it is retried only once
-        charge = engine.billing.settle(hold, receiver, failure)
-        outcome = "ok"
+        charge = engine.billing.settle(reserved, receiver, failure)
+        outcome = outcome_of(receiver, failure)
         if failure is not None:
             failure = receiver.failure = redact(failure, step.key.credential, candidate.endpoint.origin)
-            outcome = failure.kind.code
+            if failure.kind in failures.REFUSALS:
+                log.refused = self
             if failure.kind is not failures.CONNECTION_STALE:
                 past = PastAttempt(
                     candidate=candidate.id,
@@ -165,41 +186,71 @@ class Attempt:
                     failure=failure,
                 )
                 log.history += (past,)
-        first_byte_at, duration_s = receiver.first_byte_at, now - started_at
+        first_byte_at, duration_s, content_at = receiver.first_byte_at, now - started_at, self.content_at
+        fault = None if log.refused is self else failure  # after a refusal, the provider is healthy
         engine.live.finish(
             candidate,
             step.key,
-            failure,
+            fault,
             now,
             began_at=started_at,
             operation=self.call.operation,
             first_byte_at=first_byte_at,
             tokens_out=charge.usage.tokens_out,
+            content_at=content_at if receiver.is_stream else None,
         )
+        if self.tried is not None:
+            engine.live.paces.ended(self.tried, fault, now, tokens_out=charge.usage.tokens_out, content_at=content_at)
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         engine.request_metrics.attempt(candidate, outcome, duration_s, first_byte_s, charge)
+        record = self._record(outcome, charge, failure, now)
+        if self.plan.hedging is not None:
+            self._note_hedging(self.plan.hedging, record, failure)
+        if self.shortened is not None:
+            record.max_tokens = self.shortened.call.max_tokens
+            log.note_shortened(candidate.id, self.shortened.reason)
+        log.records += (record,)
+        return failure
+
+    def _note_hedging(self, terms: HedgeTerms, record: AttemptRecord, failure: failures.Failure | None) -> None:
+        """Note the attempt of a request that may have two at once."""
+        candidate, engine = self.step.choice.candidate, self.engine
+        is_superseded = failure is not None and failure.kind is failures.SUPERSEDED
+        if self.is_hedge:
+            record.hedge = True
+            engine.request_metrics.hedge(
+                candidate, "lost" if is_superseded else "won" if self.has_committed else "failed"
+            )
+        if terms.settings.after_s is None and (is_superseded or self.has_committed):
+            took_s = (self.content_at or monotonic()) - self.started_at
+            engine.live.hedges.note_commit(candidate, self.call.operation, took_s, stream=self.call.stream)
+
+    def _record(self, outcome: str, charge: Charge, failure: failures.Failure | None, ended_at: float) -> AttemptRecord:
+        """Return the record of the attempt for the log."""
+        log, step, receiver, reserved = self.log, self.step, self.receiver, self.reserved
+        candidate, started_at, first_byte_at = step.choice.candidate, self.started_at, receiver.first_byte_at
+        assert reserved is not None
         record = AttemptRecord(
             provider=candidate.endpoint.name,
             model=candidate.model,
             key=step.key.name,
             outcome=outcome,
             start_us=int((started_at - log.received_at) * 1e6),
-            duration_us=int(duration_s * 1e6),
+            duration_us=int((ended_at - started_at) * 1e6),
             status=receiver.status,
             first_byte_us=int((first_byte_at - log.received_at) * 1e6) if first_byte_at is not None else None,
             cost_nano=charge.nano,
             usage_source=charge.source,
             tokens_in=charge.usage.tokens_in,
             tokens_out=charge.usage.tokens_out,
-            held_nano=charge.held,
+            held_nano=charge.held_nano,
         )
+        record.most_tokens = reserved.bound.tokens
+        if reserved.billing_terms.terms.price is not None:
+            record.most_nano = reserved.bound.nano
         if failure is not None:
             record.message = failure.message
             record.retry_after_s = failure.retry_after_s
         if receiver.decoder is not None:
-            record.events_left_out = receiver.decoder.left_out
-        if self.shortened is not None:
-            record.max_tokens = self.shortened.call.max_tokens
-            log.verdicts += (Verdict(candidate.id, "billing", self.shortened.reason),)
-        log.records += (record,)
-        return failure
+            record.events_left_out = receiver.decoder.events_left_out
+        return record

@@ -1,8 +1,8 @@
-"""Runs long work for one request in a thread beside the loop, so that other requests are served meanwhile.
+"""Runs long work of a request in another thread, so that the event loop serves other requests meanwhile.
 
-The interpreter switches between the two every few milliseconds, and after each call into C. So the loop waits no longer
-than for the longest such call, which bounds on input keep short (`wire.bounds`). Small work stays in the loop: a round
-trip to the thread takes some 50 microseconds.
+The interpreter switches between the threads every few milliseconds, but only after the present call into C has
+returned. Bounds on input keep these calls short (`wire.bounds`). Small work stays in the event loop, since a round trip
+to the thread takes some 50 microseconds.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ A = TypeVarTuple("A")
 
 
 class BackgroundThread:
-    """One thread, which is started when it is first needed."""
+    """One thread, which starts at its first use."""
 
     def __init__(self) -> None:
         self._thread: ThreadPoolExecutor | None = None
@@ -26,15 +26,15 @@ class BackgroundThread:
     async def call(self, function: Callable[[Unpack[A]], T], *arguments: *A) -> T:
         """Return the result of `function`, or raise its exception."""
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "beside")
+            self._thread = ThreadPoolExecutor(1, "background")
         loop = asyncio.get_running_loop()
         done: Waiter[Future[T]] = Waiter()
 
-        def tell(future: Future[T]) -> None:
+        def notify(future: Future[T]) -> None:
             with suppress(RuntimeError):  # the loop has ended, so no request waits
                 loop.call_soon_threadsafe(done.set, future)
 
-        self._thread.submit(function, *arguments).add_done_callback(tell)
+        self._thread.submit(function, *arguments).add_done_callback(notify)
         return (await done).result()
 
     def close(self) -> None:

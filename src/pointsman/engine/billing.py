@@ -1,8 +1,8 @@
-"""The cost of attempts: reserved before bytes are sent, charged when an attempt is over, and recorded in the journal.
+"""The cost of attempts: reserved before bytes are sent, charged when an attempt has ended, and recorded in the journal.
 
 Each attempt that counts in a limit reserves an upper bound. If a limit applies to the answer and the request sets no
 maximum, the gateway sends one: the model's maximum, or the default of a completion. So the reservation is an upper
-bound. Near a limit, if configured, it sends a lower maximum: the longest answer that there is room for.
+bound. Near a limit, the gateway sends a lower maximum if the configuration allows that: the longest answer that fits.
 """
 
 import logging
@@ -10,42 +10,45 @@ from collections.abc import Sequence
 from time import monotonic, time
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.leases import Grant, LeaseRequest
-from pointsman.domain.plans import Reason
+from pointsman.domain.verdicts import Reason
 from pointsman.engine.billing_terms import BillingTerms, BillingTermsCache
 from pointsman.engine.lease_client import LeaseClient
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
-from pointsman.money.charges import FREE, Bound, Charge, Tariff, charge_estimated, charge_reported
+from pointsman.money.charges import FREE, Bound, Charge, Tariff, charge_begun, charge_estimated, charge_reported
 from pointsman.money.fit import DoesNotFit, KnownShortfall, ShortenedCall, fit
 from pointsman.money.ledger import Ledger, Shortfall
+from pointsman.wire.counted import is_countable, least_tokens
 
-MAX_TOLD = 20_000  # counters
-TOLD_S = 0.05  # how long control's answer about a limit stays valid
+MAX_GRANTS = 20_000  # counters whose last grant is kept
+GRANT_FRESH_S = 0.05  # how long the amounts of a grant count as exact
 _logger = logging.getLogger(__name__)
 
 
 class ReservedAttempt(Struct, frozen=True, gc=False):
     """An attempt that may be sent. `call` is the client's, with a maximum for its answer if it needs one."""
 
-    tab: BillingTerms
+    billing_terms: BillingTerms
     call: Call
     request_id: str
     ordinal: int
-    attempt: str
+    attempt_id: str
     bound: Bound
 
 
-NoRoom = Reason | list[Shortfall]  # the reason not to send an attempt, or the limits without room for it
+NotReserved = Reason | list[Shortfall]  # the reason not to send an attempt, or the limits without room for it
 
 
 class Billing:
-    """The ledger, the journal, and the terms they apply."""
+    """Reserves and charges attempts in the ledger, and records them in the journal."""
 
     def __init__(
         self, live: Live, ledger: Ledger, journal: JournalWriter | None, lease_client: LeaseClient | None
@@ -53,96 +56,145 @@ class Billing:
         self.ledger = ledger
         self.journal = journal
         self.lease_client = lease_client
-        self.unkept = 0  # attempts that were served although the journal could not store them
+        self.unrecorded = 0  # attempts that were served although the journal could not store them
         self._live = live
-        # Control's last answer about a counter, and the moment until which it is valid.
-        self._told: dict[str, tuple[Grant, float]] = {}
-        self.billing_terms = BillingTermsCache(ledger)
+        # Control's last grant of each counter, and the monotonic time until which it is fresh.
+        self._grants: dict[str, tuple[Grant, float]] = {}
+        self.terms_cache = BillingTermsCache(ledger, live.answers, live.end_users, self.clock)
         self._latest = 0.0  # Unix seconds
         self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind `_latest`
 
-    def hold(self, tab: BillingTerms, call: Call, request_id: str, ordinal: int) -> "ReservedAttempt | NoRoom":
-        """Reserve for an attempt and record the intent. Return a `Reason` not to send it, or the list of limits without
-        room for it."""
-        bounded = tab.bounded(call)
+    def reserve(
+        self, billing_terms: BillingTerms, call: Call, request_id: str, ordinal: int
+    ) -> "ReservedAttempt | NotReserved":
+        """Reserve for an attempt and record the intent. Return a `Reason` not to send it, or the list of limits that
+        have no room for it. The list is empty if the prompt must be counted first."""
+        if call.size > billing_terms.large_bytes and billing_terms.must_count(call):
+            return []
+        bounded = billing_terms.bounded(call)
         if isinstance(bounded, Reason):
             return bounded
         call, bound = bounded
-        attempt = f"{request_id}-{ordinal}"
+        attempt_id = f"{request_id}-{ordinal}"
         found = self.ledger.reserve(
-            tab.account, attempt, bound.nano, bound.tokens, ordinal=ordinal, now_unix_s=self.clock()
+            billing_terms.account, attempt_id, bound.nano, bound.tokens, ordinal=ordinal, now_unix_s=self.clock()
         )
         if isinstance(found, list):
             return found
         if self.journal is not None:
             try:
-                self.journal.intent(tab.scope, request_id, ordinal, found.at, nano=bound.nano, tokens=bound.tokens)
+                self.journal.intent(
+                    billing_terms.scope, request_id, ordinal, found.at, nano=bound.nano, tokens=bound.tokens
+                )
             except JournalUnavailable as error:
-                if tab.terms.limits:
-                    self.ledger.release(attempt)
+                if billing_terms.terms.limits:
+                    self.ledger.release(attempt_id)
                     return Reason("journal_unavailable", f"the journal cannot record the cost of this attempt: {error}")
-                self.unkept += 1
+                self.unrecorded += 1
             except Exception:  # after any error, the reservation must not stay
-                self.ledger.release(attempt)
+                self.ledger.release(attempt_id)
                 raise
-        return ReservedAttempt(tab, call, request_id, ordinal, attempt, bound=bound)
+        return ReservedAttempt(billing_terms, call, request_id, ordinal, attempt_id, bound=bound)
 
     def fit(
-        self, tab: BillingTerms, call: Call, shorts: Sequence[Shortfall], now: float, *, shortens: bool
+        self,
+        billing_terms: BillingTerms,
+        call: Call,
+        shortfalls: Sequence[Shortfall],
+        now: float,
+        *,
+        accepts_shorter: bool,
     ) -> ShortenedCall | DoesNotFit:
-        """Return a shorter call that these limits may have room for, if answers are being shortened. Else return the
-        reason why there is no room. A limit with nothing left anywhere is not asked for again for a moment."""
-        shortfalls, ahead_s = self._shortfalls(shorts, now), self.clock() - now
-        found = fit(tab.terms, call, shortfalls, may_shorten=tab.may_shorten, shortens=shortens, ahead_s=ahead_s)
+        """Return a call with a shorter answer that may fit in these limits, if `accepts_shorter`. Otherwise return the
+        reason why none fits. A limit with nothing left at any worker counts as exhausted for a moment."""
+        known, ahead_s = self._known(shortfalls, now), self.clock() - now
+        found = fit(
+            billing_terms.terms,
+            call,
+            known,
+            may_shorten=billing_terms.may_shorten,
+            accepts_shorter=accepts_shorter,
+            ahead_s=ahead_s,
+        )
         if isinstance(found, DoesNotFit):
-            for one in shortfalls:
-                if (one.last_grant is not None or self.lease_client is None) and not one.held and one.left <= 0:
-                    self._live.refused(one.shortfall.limit, max(one.shortfall.ends_at - ahead_s, now), now)
+            for one in known:
+                is_known = one.last_grant is not None or self.lease_client is None
+                limit, ends_at = one.shortfall.limit, one.shortfall.ends_at
+                if is_known and not one.returnable and one.left <= 0 and limit.level != "end_user":
+                    self._live.note_exhausted(limit, max(ends_at - ahead_s, now), now, ends_at)
         return found
 
-    def is_spent(self, shorts: Sequence[Shortfall], now: float) -> bool:
+    def may_fit_counted(
+        self, billing_terms: BillingTerms, call: Call, shortfalls: Sequence[Shortfall], now: float
+    ) -> bool:
+        """Return whether the bytes of a prompt certainly do not fit in these limits, but its tokens may. Nothing is
+        certain before control's first answer about a limit."""
+        if not is_countable(call) or any(one.limit.metric == "requests" for one in shortfalls):
+            return False
+        known = self._known(shortfalls, now)
+        is_asked = [one.last_grant is not None or self.lease_client is None for one in known]
+        if not any(asked and one.left < one.shortfall.amount for asked, one in zip(is_asked, known, strict=True)):
+            return False
+        least = replace(call, text_tokens=least_tokens(call))
+        bounded = billing_terms.bounded(least)
+        if isinstance(bounded, Reason) or not any(_amount(bounded[1], one) < one.amount for one in shortfalls):
+            return False  # a count would not lower the need, as where input is free
+        if billing_terms.may_shorten:
+            bounded = billing_terms.bounded(replace(least, max_tokens=1))
+        if isinstance(bounded, Reason):
+            return False
+        _, bound = bounded
+        return all(
+            _amount(bound, one.shortfall) <= one.left + one.returnable
+            for asked, one in zip(is_asked, known, strict=True)
+            if asked
+        )
+
+    def is_spent(self, shortfalls: Sequence[Shortfall], now: float) -> bool:
         """Return whether control answered a moment ago that one of these limits has too little left."""
-        return any(one.is_spent for one in self._shortfalls(shorts, now))
+        return any(one.is_spent for one in self._known(shortfalls, now))
 
-    def answered(self, grants: Sequence[Grant], now: float) -> None:
-        """Remember control's answers."""
+    def note_grants(self, grants: Sequence[Grant], now: float) -> None:
+        """Keep control's last grant of each counter."""
         for grant in grants:
-            if len(self._told) > MAX_TOLD:
-                self._told.clear()
-            self._told[grant.counter] = (grant, now + TOLD_S)
+            if len(self._grants) > MAX_GRANTS:
+                self._grants.clear()
+            self._grants[grant.counter] = (grant, now + GRANT_FRESH_S)
 
-    def told_of(self, counter: str, window: int) -> Grant | None:
-        """Return control's last answer about a window of a counter."""
-        grant, _ = self._told.get(counter, _NEVER_TOLD)
+    def last_grant(self, counter: str, window: int) -> Grant | None:
+        """Return control's last grant for a window of a counter."""
+        grant, _ = self._grants.get(counter, _NO_GRANT)
         return grant if grant is not None and grant.window == window else None
 
-    def _shortfalls(self, shorts: Sequence[Shortfall], now: float) -> list[KnownShortfall]:
-        told = [self.told_of(short.limit.counter, short.window) for short in shorts]
-        fresh = [now < self._told.get(short.limit.counter, _NEVER_TOLD)[1] for short in shorts]
-        return [KnownShortfall(*one) for one in zip(shorts, told, fresh, strict=True)]
+    def _known(self, shortfalls: Sequence[Shortfall], now: float) -> list[KnownShortfall]:
+        last = [self.last_grant(shortfall.limit.counter, shortfall.window) for shortfall in shortfalls]
+        fresh = [now < self._grants.get(shortfall.limit.counter, _NO_GRANT)[1] for shortfall in shortfalls]
+        return [KnownShortfall(*one) for one in zip(shortfalls, last, fresh, strict=True)]
 
-    def settle(self, hold: ReservedAttempt, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
+    def settle(self, reserved: ReservedAttempt, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
         """Charge the amount that an attempt used."""
-        tab = hold.tab
+        billing_terms = reserved.billing_terms
         try:
-            charge = charge_for(hold.call, tab.tariff, hold.bound, receiver, failure)
+            charge = charge_for(reserved.call, billing_terms.tariff, reserved.bound, receiver, failure)
         except Exception:  # after any error, the attempt is over and must not stay reserved
             _logger.exception("the cost of an attempt cannot be computed, so its reservation is charged")
-            charge = Charge(hold.bound.nano, hold.bound.tokens, "reserved", is_priced=tab.terms.price is not None)
-        usage, scope, held = charge.usage, tab.scope, charge.nano + charge.held
-        self.ledger.settle(hold.attempt, held, charge.tokens)
+            charge = Charge(
+                reserved.bound.nano, reserved.bound.tokens, "reserved", is_priced=billing_terms.terms.price is not None
+            )
+        usage, scope, held = charge.usage, billing_terms.scope, charge.nano + charge.held_nano
+        self.ledger.settle(reserved.attempt_id, held, charge.tokens)
         if self.journal is not None:
             outcome = Outcome(
                 scope.number,
-                hold.request_id,
-                hold.ordinal,
+                reserved.request_id,
+                reserved.ordinal,
                 time(),
                 held,
                 tokens_in=usage.tokens_in,
                 tokens_out=usage.tokens_out,
                 tokens_cached=usage.tokens_cached,
                 tokens_reasoning=usage.tokens_reasoning,
-                outcome=failure.kind.code if failure is not None else "ok",
+                outcome=outcome_of(receiver, failure),
                 source=charge.source,
                 is_priced=charge.is_priced,
                 tokens=charge.tokens,
@@ -166,18 +218,34 @@ class Billing:
 
 
 def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
-    """Return the charge for an attempt that is over."""
+    """Return the charge for an attempt that has ended."""
     if not bound.tokens:  # the call is free; an account may report usage that was charged before
         return FREE
+    if failure is not None and failure.kind in failures.REFUSALS:
+        failure = None  # the answer is whole
     usage = receiver.used()
+    if usage is not None and receiver.is_usage_partial:
+        return charge_begun(call, tariff, bound, usage, arrived=receiver.arrived(), failure=failure)
     if usage is not None:
-        return charge_reported(tariff, bound, usage, is_complete=failure is None)
+        return charge_reported(call, tariff, bound, usage, is_complete=failure is None)
     return charge_estimated(call, tariff, bound, receiver.arrived(), failure)
 
 
-_NEVER_TOLD: tuple[Grant | None, float] = (None, 0.0)
+def outcome_of(receiver: AnswerReceiver, failure: Failure | None) -> str:
+    """Return the outcome of an attempt for records: `ok`, the kind of a refusal, or the code of its failure."""
+    if failure is not None:
+        return failure.kind.code
+    return receiver.refused.code if receiver.refused is not None else "ok"
 
 
-def wants(shorts: Sequence[Shortfall]) -> list[LeaseRequest]:
-    """Return the wants to send to control."""
-    return [short.want() for short in shorts]
+_NO_GRANT: tuple[Grant | None, float] = (None, 0.0)
+
+
+def lease_requests(shortfalls: Sequence[Shortfall]) -> list[LeaseRequest]:
+    """Return the requests for leases to send to control."""
+    return [shortfall.lease_request() for shortfall in shortfalls]
+
+
+def _amount(bound: Bound, shortfall: Shortfall) -> int:
+    """Return the amount that a bound takes of a limit of money or tokens."""
+    return bound.nano if shortfall.limit.metric == "usd" else bound.tokens

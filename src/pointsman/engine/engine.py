@@ -5,11 +5,14 @@ from random import Random
 from msgspec import Struct, field
 
 from pointsman.engine.billing import Billing
+from pointsman.engine.counting import PromptCounter
+from pointsman.engine.limit_headers import LimitHeaders
 from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership
-from pointsman.engine.remains import Remains
 from pointsman.engine.request_metrics import RequestMetrics
+from pointsman.engine.tasks import EagerTask
 from pointsman.engine.upstreams import Upstreams
+from pointsman.money.usage import UsedAmounts
 
 
 class Engine(Struct, frozen=True, kw_only=True, eq=False):
@@ -21,4 +24,7 @@ class Engine(Struct, frozen=True, kw_only=True, eq=False):
     billing: Billing
     rng: Random
     ownership: Ownership = field(default_factory=Ownership)
-    remains: Remains = field(default_factory=Remains)
+    amounts: UsedAmounts | None = None  # absent: those of `live` are known at once
+    limit_headers: LimitHeaders = field(default_factory=LimitHeaders)
+    prompts: PromptCounter = field(default_factory=PromptCounter)
+    copies: set[EagerTask] = field(default_factory=set)  # of requests, for mirrors, in progress

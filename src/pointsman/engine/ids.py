@@ -7,7 +7,7 @@ _COUNTS = tuple(f"{count:03x}" for count in range(1 << _COUNTER_BITS))  # format
 
 
 class RequestIds:
-    """Makes ids. Within one millisecond they count up, so most of an id is made once a millisecond."""
+    """Makes ids. Ids of one millisecond differ only in a counter, so the rest is formatted once a millisecond."""
 
     __slots__ = ("_count", "_end", "_now_ms", "_rng", "_start")
 
@@ -31,6 +31,6 @@ class RequestIds:
 
     def _begin(self, now_ms: int) -> None:
         self._now_ms = now_ms
-        self._count = self._rng.getrandbits(_COUNTER_BITS - 1)  # room to count
+        self._count = self._rng.getrandbits(_COUNTER_BITS - 1)  # half of the range, so that the counter can grow
         self._start = f"{now_ms >> 16:08x}-{now_ms & 0xFFFF:04x}-7"
         self._end = f"-{0x8000 | self._rng.getrandbits(14):04x}-{self._rng.getrandbits(48):012x}"

@@ -1,4 +1,4 @@
-"""The engine's interface to control: requests for more room in limits."""
+"""The engine's interface to control for leases of limits."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ class LeaseClient(Protocol):
     """The connection to control."""
 
     def ask(
-        self, wants: Sequence[LeaseRequest], answered: Callable[[Sequence[Grant] | LeaseUnavailable], None]
+        self, requests: Sequence[LeaseRequest], on_answer: Callable[[Sequence[Grant] | LeaseUnavailable], None]
     ) -> None:
-        """Ask for more. `answered` is called once, after the ledger has the grants."""
+        """Request leases. `on_answer` is called once, after the ledger has the grants."""
         ...

@@ -18,9 +18,9 @@ from pointsman.engine.ownership import Ownership
 from pointsman.wire.json_object import UNREADABLE, encode_object
 
 MAX_PAGES = 50
-USUAL, MOST = 20, 100  # elements of a page: the default, and the number that every list accepts
+DEFAULT_ELEMENTS, MAX_ELEMENTS = 20, 100  # of a page: the default, and the maximum of every list
 _FILES = "/files"
-_USUAL_FILES = 10_000
+_MAX_FILES = 10_000  # of a page of files: the maximum, and the default
 
 
 class _Element(Struct):
@@ -46,8 +46,8 @@ class FilteredList:
         pairs = parse_qsl(query, keep_blank_values=True)
         self._query = [pair for pair in pairs if pair[0] not in ("limit", "after", "before")]
         self._cursors = dict(pairs)
-        limit, usual = self._cursors.get("limit", ""), _USUAL_FILES if path.startswith(_FILES) else USUAL
-        self._wanted = int(limit) if limit.isdigit() and 0 < int(limit) <= _USUAL_FILES else usual
+        limit, default = self._cursors.get("limit", ""), _MAX_FILES if path.startswith(_FILES) else DEFAULT_ELEMENTS
+        self._wanted = int(limit) if limit.isdigit() and 0 < int(limit) <= _MAX_FILES else default
         self._found: list[Raw] = []
         self._ids: list[str] = []
         self._pages = 0
@@ -55,14 +55,14 @@ class FilteredList:
     def first(self, call: Call) -> Call | Failure:
         """Return the call for the first page."""
         if "before" in self._cursors:
-            said = "'before' is not supported, since the list omits objects of other owners; use 'after' and 'order'"
-            return Failure(failures.INVALID_REQUEST, said, param="before")
+            message = "'before' is not supported, since the list omits objects of other owners; use 'after' and 'order'"
+            return Failure(failures.INVALID_REQUEST, message, param="before")
         return self._next(call, self._cursors.get("after"))
 
     async def take(
         self, call: Call, body: bytes, provider: str, ownership: Ownership, key: VirtualKey | None
     ) -> Call | Failure | None:
-        """Take a page. Return the call for the next page, if one is needed."""
+        """Take a page. Return the call for the next page, if one is needed, or the failure."""
         self._pages += 1
         try:
             page = _PAGE.decode(body)
@@ -70,10 +70,10 @@ class FilteredList:
             ids = [_ELEMENT.decode(one).id or "" for one in elements]
         except (*UNREADABLE, KeyError):
             return _NO_LIST
-        others = await ownership.others(ids, provider, key, call.snapshot)
-        if isinstance(others, Failure):
-            return others
-        own = [(name, one) for name, one in zip(ids, elements, strict=True) if name not in others]
+        hidden = await ownership.hidden_ids(ids, provider, key, call.snapshot)
+        if isinstance(hidden, Failure):
+            return hidden
+        own = [(name, one) for name, one in zip(ids, elements, strict=True) if name not in hidden]
         room = self._wanted - len(self._found)
         self._ids += [name for name, _ in own[:room]]
         self._found += [one for _, one in own[:room]]
@@ -83,15 +83,17 @@ class FilteredList:
             if self._pages < MAX_PAGES:
                 return self._next(call, ids[-1])
             if not self._found:
-                said = f"the first {MAX_PAGES} pages of the provider's list have no object of yours; request it by id"
-                return Failure(failures.STATE_UNAVAILABLE, said)
+                message = (
+                    f"the first {MAX_PAGES} pages of the provider's list contain none of your objects; request it by id"
+                )
+                return Failure(failures.STATE_UNAVAILABLE, message)
         self._finish(page, has_more=has_more or len(own) > room)
         return None
 
     def _next(self, call: Call, cursor: str | None) -> Call:
         query = list(self._query)
-        if self._wanted <= MOST:
-            query.append(("limit", str(MOST)))
+        if self._wanted <= MAX_ELEMENTS:
+            query.append(("limit", str(MAX_ELEMENTS)))
         elif "limit" in self._cursors:
             query.append(("limit", self._cursors["limit"]))
         if cursor is not None:

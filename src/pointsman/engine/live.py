@@ -1,72 +1,104 @@
-"""The mutable state of the data plane: one object, synchronous methods only.
+"""The mutable state of the data plane. It is one object that has only synchronous methods.
 
-Under asyncio a method without `await` is a transaction, so there are no locks. Values are frozen and replaced by the
-pure reducers of `routing`.
+Under asyncio a method without `await` is a transaction, so there are no locks. Values are immutable, and the pure
+functions of `routing` compute the values that replace them.
 """
 
-from collections.abc import Collection
+import logging
+from collections.abc import Mapping
 from copy import copy
+from math import inf
+from typing import Protocol
 
 from pointsman.domain.failures import Failure
 from pointsman.domain.limits import Limit
-from pointsman.domain.network import Network
 from pointsman.domain.operations import Operation
-from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
-from pointsman.domain.targets import Candidate, ProviderKey
-from pointsman.routing import health
-from pointsman.routing.health import Condition, KeyBlock, KeyName
+from pointsman.domain.targets import Arm, Candidate, ProviderKey
+from pointsman.money.charges import Answers
+from pointsman.money.end_users import EndUsers
+from pointsman.money.pacing import Pacer
+from pointsman.money.usage import UsedAmounts
+from pointsman.routing import canaries, health
+from pointsman.routing.hedges import Hedges
+from pointsman.routing.paces import Paces
 from pointsman.routing.readings import Reading, observe
 from pointsman.routing.retry_budget import RetryBudget
-from pointsman.routing.view import Exhausted
+from pointsman.routing.view import Exhausted, Saturated
 
 MAX_CONDITIONS = 10_000
 TIDY_S = 60.0
+MAX_PACERS = 10_000
 EXHAUSTED_S = 0.5  # how long an exhausted limit is assumed to stay exhausted
+
+_logger = logging.getLogger(__name__)
+
+
+class Amounts(Protocol):
+    """The used amounts of limits."""
+
+    def used(self, limit: Limit, unix_s: float) -> int | None:
+        """Return the amount used in the limit's window at `unix_s`, in units of its metric; `None` if unknown."""
+        ...
 
 
 class Live:
     """The present snapshot, and the state learned about providers and keys. Implements `routing.view.View`.
 
-    `is_cut_off` is true while control cannot be reached, `is_stale` once that has lasted longer than the snapshot may
-    be trusted.
+    `amounts` are the used amounts of limits; by default nothing was spent. `workers` is the number of those that share
+    them. `is_cut_off` is true while control cannot be reached, `is_stale` once that has lasted longer than the snapshot
+    may be trusted.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.version = object()
+        self.amounts: Amounts = UsedAmounts()
+        self.workers = 1
+        self.end_users = EndUsers()
         self.is_cut_off = False
         self.is_stale = False
-        self.conditions: dict[str, Condition] = {}
-        self.key_blocks: dict[KeyName, KeyBlock] = {}
+        self.conditions: dict[str, health.Condition] = {}
+        self.key_blocks: dict[health.KeyName, health.KeyBlock] = {}
         self.exhausted: dict[str, Exhausted] = {}
-        self.crowded: Collection[tuple[Network, Origin]] = frozenset()
+        self.saturated: Saturated = frozenset()
         self.in_progress: dict[str, int] = {}
         self.readings: dict[str, Reading] = {}
+        self.answers: dict[str, Answers] = {}
+        self.hedges = Hedges()
+        self.paces = Paces()
+        self.canaries = canaries.Canaries()
+        self.aborted: Mapping[Arm, canaries.Aborted] = {}
         self._served: dict[tuple[str, str], float] = {}  # when a key last served, while one is blocked
         self._tidied_at = 0.0
         self._budget = RetryBudget()
         self._budgets: dict[str, RetryBudget] = {}
+        self._pacers: dict[str, Pacer] = {}  # by counter
 
     def swap(self, snapshot: Snapshot) -> None:
-        """Put a new configuration in force. Learned state stays for targets and keys that remain."""
+        """Put a new configuration in force. Learned state is kept for targets and keys that still exist."""
         self.snapshot = snapshot
         keys = {(endpoint.name, key.name) for endpoint in snapshot.endpoints.values() for key in endpoint.keys}
         self.key_blocks = {name: block for name, block in self.key_blocks.items() if name[:2] in keys}
         names = snapshot.endpoints.keys()
+        self.hedges.keep(names)
+        self.paces.keep(names)
         self.conditions = {
             name: condition for name, condition in self.conditions.items() if name.partition("/")[0] in names
         }
         self.readings = {name: one for name, one in self.readings.items() if name.partition("/")[0] in names}
         self._budgets = {name: budget for name, budget in self._budgets.items() if name in names}
+        chosen = [*(one.targets for one in snapshot.models.values()), *(rule.targets for rule in snapshot.rules)]
+        self.canaries.keep(item for targets in chosen for item in targets)
+        self.aborted = self.canaries.aborted
         self.exhausted = {}  # a limit may have been raised
         self.change()
 
     def change(self) -> None:
-        """Note a change of faults: conclusions from the previous ones no longer hold."""
+        """Change the version, so that no decision that was derived from the previous state is reused."""
         self.version = object()
 
-    def under(self, snapshot: Snapshot) -> "Live":
+    def with_snapshot(self, snapshot: Snapshot) -> "Live":
         """Return the same state with the snapshot that a request was admitted under, for one decision."""
         if snapshot is self.snapshot:
             return self
@@ -74,14 +106,14 @@ class Live:
         view.snapshot = snapshot
         return view
 
-    def refused(self, limit: Limit, ends_at: float, now: float) -> None:
-        """Note that nothing is left of a limit whose window ends at `ends_at`. It is not asked for again for a
-        moment."""
-        self.exhausted[limit.counter] = Exhausted(limit, min(now + EXHAUSTED_S, ends_at), ends_at)
+    def note_exhausted(self, limit: Limit, ends_at: float, now: float, resets_at: int) -> None:
+        """Note that nothing is left of a limit whose window ends at `ends_at`, which is `resets_at` in Unix seconds.
+        Attempts that count in it are left out for `EXHAUSTED_S` seconds."""
+        self.exhausted[limit.counter] = Exhausted(limit, min(now + EXHAUSTED_S, ends_at), ends_at, resets_at)
         self.change()
 
     def forget_exhausted(self, now: float) -> None:
-        """Forget limits that may have something left by now."""
+        """Forget exhausted limits that may have room again."""
         left = {name: found for name, found in self.exhausted.items() if found.until > now}
         if len(left) < len(self.exhausted):
             self.exhausted = left
@@ -90,6 +122,17 @@ class Live:
     def may_retry(self, provider: str, now: float) -> bool:
         budget = self._budgets.get(provider)
         return self._budget.has_token(now) and (budget is None or budget.has_token(now))
+
+    def used(self, limit: Limit, unix_s: float) -> int | None:
+        return self.amounts.used(limit, unix_s)
+
+    def pacer(self, limit: Limit) -> Pacer:
+        pacer = self._pacers.get(limit.counter)
+        if pacer is None:
+            if len(self._pacers) >= MAX_PACERS:
+                del self._pacers[next(iter(self._pacers))]
+            pacer = self._pacers[limit.counter] = Pacer(self.workers)
+        return pacer
 
     def begin(
         self,
@@ -119,7 +162,7 @@ class Live:
             for block_name in _block_names(candidate, key):
                 block = self.key_blocks.get(block_name)
                 if block is not None:
-                    self._put_block(block_name, health.begin_on(block, now))
+                    self._put_block(block_name, health.block_after_start(block, now))
 
     def finish(  # noqa: PLR0913 -- the facts of one attempt
         self,
@@ -132,8 +175,9 @@ class Live:
         operation: Operation = "chat",
         first_byte_at: float | None = None,
         tokens_out: int = 0,
+        content_at: float | None = None,
     ) -> None:
-        """Note that an attempt that began at `began_at` (absent: just now) ended, well or with `failure`."""
+        """Note the end of an attempt. `failure` is absent if it succeeded, and `began_at` if it began just now."""
         name = candidate.id
         count = self.in_progress[name] - 1
         if count:
@@ -141,10 +185,14 @@ class Live:
         else:
             del self.in_progress[name]
         began_at = now if began_at is None else began_at
+        if candidate.arm is not None:
+            self._compare(candidate.arm, failure, first_byte_at - began_at if first_byte_at is not None else None, now)
         if operation != "chat":
             name = health.subject(candidate, operation)
         before = self.readings.get(name)
-        reading = observe(before, failure, began_at, first_byte_at, ended_at=now, tokens=tokens_out)
+        reading = observe(
+            before, failure, began_at, first_byte_at, ended_at=now, tokens=tokens_out, content_at=content_at
+        )
         if reading is not None and reading is not before:
             self.readings[name] = reading
             if before is None and len(self.readings) > MAX_CONDITIONS:
@@ -154,19 +202,29 @@ class Live:
         limits = self.snapshot.routing.health
         condition = health.observe(self.conditions.get(name), failure, now, now - began_at, limits)
         self._put_condition(name, condition)
-        if self.key_blocks or (failure is not None and health.is_refusal(failure)):
-            self._learn_of_key(candidate, key, failure, now, began_at)
-            if now >= self._tidied_at + TIDY_S:  # a model that is never used again must not be remembered
+        if self.key_blocks or (failure is not None and health.blocks_key(failure)):
+            self._learn_about_key(candidate, key, failure, now, began_at)
+            if now >= self._tidied_at + TIDY_S:  # forget the blocks of models that are never used again
                 self._tidied_at = now
                 for block_name, block in list(self.key_blocks.items()):
                     if health.is_forgotten(block, now):
                         self._put_block(block_name, None)
 
-    def _learn_of_key(
+    def _compare(self, arm: Arm, failure: Failure | None, first_byte_s: float | None, now: float) -> None:
+        """Note an attempt for the comparison of a canary with its control."""
+        found = self.canaries.observe(arm, failure, first_byte_s, now)
+        if found is not None:
+            after = f"for {found.until - now:g} s" if found.until < inf else "until its settings change"
+            _logger.warning("the canary %s of %s is aborted %s: %s", arm.target, arm.model, after, found.reason)
+        if self.aborted is not self.canaries.aborted:
+            self.aborted = self.canaries.aborted
+            self.change()
+
+    def _learn_about_key(
         self, candidate: Candidate, key: ProviderKey, failure: Failure | None, now: float, began_at: float
     ) -> None:
-        """Learn from an attempt about its key: for its model, for all models, or for all because several were
-        refused."""
+        """Update the blocks of an attempt's key, for its model or for all models. If several models reject the key, it
+        is blocked for all of them."""
         of_model, of_all = _block_names(candidate, key)
         of_key = (candidate.endpoint.name, key.name)
         if failure is None:
@@ -174,14 +232,14 @@ class Live:
             for name in (of_model, of_all):
                 self._put_block(name, health.block_key(self.key_blocks.get(name), None, now, began_at))
             return
-        name = of_all if health.is_of_key(failure) else of_model
+        name = of_all if health.covers_whole_key(failure) else of_model
         self._put_block(name, health.block_key(self.key_blocks.get(name), failure, now, began_at))
-        if name is of_model and health.is_refusal(failure):
-            wide = health.widened(self.key_blocks, *of_key, now, self._served.get(of_key, 0.0))
+        if name is of_model and health.blocks_key(failure):
+            wide = health.block_of_whole_key(self.key_blocks, *of_key, now, self._served.get(of_key, 0.0))
             if wide is not None:
                 self._put_block(of_all, wide)
 
-    def _put_condition(self, name: str, condition: Condition | None) -> None:
+    def _put_condition(self, name: str, condition: health.Condition | None) -> None:
         if condition is self.conditions.get(name):
             return
         self.change()
@@ -192,7 +250,7 @@ class Live:
             if len(self.conditions) > MAX_CONDITIONS:
                 del self.conditions[next(iter(self.conditions))]  # the oldest: names may come from clients
 
-    def _put_block(self, name: KeyName, block: KeyBlock | None) -> None:
+    def _put_block(self, name: health.KeyName, block: health.KeyBlock | None) -> None:
         if block is self.key_blocks.get(name):
             return
         self.change()
@@ -206,6 +264,6 @@ class Live:
             del self.key_blocks[next(iter(self.key_blocks))]
 
 
-def _block_names(candidate: Candidate, key: ProviderKey) -> tuple[KeyName, KeyName]:
+def _block_names(candidate: Candidate, key: ProviderKey) -> tuple[health.KeyName, health.KeyName]:
     provider = candidate.endpoint.name
     return (provider, key.name, candidate.model), (provider, key.name, None)

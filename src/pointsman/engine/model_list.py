@@ -1,11 +1,13 @@
-"""GET /v1/models and /v1/models/{id}, answered by the gateway itself: the names that a virtual key may request. The
-gateway's own field `pointsman` has their capabilities and prices.
+"""The gateway's own answers to GET /v1/models and /v1/models/{id}: the names that a virtual key may request. Their
+field `pointsman` has capabilities and prices. A client of Anthropic's dialect gets pages of another shape.
 
 The names are public names, models listed in `serves`, and the catalog's models of configured providers. The list is
-computed once for each snapshot; a key only leaves names out of it.
+computed once for each snapshot. The list of a virtual key omits the names that the key may not request, and those that
+no compliant provider serves.
 """
 
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from msgspec import Raw, Struct
 from msgspec.json import encode
@@ -13,14 +15,21 @@ from msgspec.json import encode
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements, merged
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
+from pointsman.engine.model_pages import PagedModel, entries_of, find, page_of
 from pointsman.money.terms import terms_of
-from pointsman.routing.policies import rights
+from pointsman.routing.compliance import compliant, first_expiry
+from pointsman.routing.policies import Asker, rights
 from pointsman.routing.router import router_of
+from pointsman.wire.public_names import own_name
 
+ANTHROPIC = "anthropic"  # the dialect whose lists have pages
 _USD = 1_000_000  # pico-dollars per token in a dollar per million tokens
 _MAX_BODIES = 256  # lists kept, one for each set of names that keys may use
+
+T = TypeVar("T")
 
 
 class _Served(Struct, kw_only=True, omit_defaults=True):
@@ -57,7 +66,23 @@ class _List(Struct):
 class _Row(Struct, frozen=True):
     name: str
     candidates: tuple[Candidate, ...]
+    fallbacks: tuple[Candidate, ...]
     body: Raw
+    entries: tuple[PagedModel, ...]  # in Anthropic's dialect
+
+
+class ModelsAsked(Struct, frozen=True):
+    """One request for the list. `path` is below `/v1`, `require` are the requirements of its header, and `unix_s` is
+    its time, in Unix seconds."""
+
+    key: VirtualKey | None
+    path: str
+    dialect: str = "openai"
+    require: Requirements = NO_REQUIREMENTS
+    unix_s: float = 0.0
+
+
+_Reader = tuple[VirtualKey | None, Requirements]
 
 
 class ModelList:
@@ -66,31 +91,55 @@ class ModelList:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._rows: list[_Row] | None = None
-        self._bodies: dict[VirtualKey | None, bytes] = {}
+        self._bodies: dict[_Reader, bytes] = {}
+        self._entries: dict[_Reader, list[PagedModel]] = {}
+        self._until = 0.0  # when a tag expires, in Unix seconds: what is kept does not hold longer
 
     def prepare(self) -> "ModelList":
-        """Compute the list now: it takes 0.1 s for a thousand models, too long for a request to wait."""
+        """Compute the list now. That takes 0.1 s for a thousand models, which is too long for a request to wait."""
         self._all_rows()
         return self
 
-    def answer(self, key: VirtualKey | None, path: str) -> bytes:
-        """Return the body for `path` below `/v1`. Raises `Rejection`: 404 for a name that this key cannot use."""
-        wanted = path.partition("?")[0].removeprefix("/models").strip("/")
+    def answer(self, asked: ModelsAsked) -> bytes:
+        """Return the body in the client's dialect. Raises `Rejection` with status 404 for a name that its key may not
+        request."""
+        plain, _, query = asked.path.partition("?")
+        wanted, is_anthropic = plain.removeprefix("/models").strip("/"), asked.dialect == ANTHROPIC
         if wanted:
-            for row in self._all_rows():
-                if row.name == wanted and _may_use(key, row, self.snapshot):
-                    return bytes(row.body)
-            raise Rejection(
-                Failure(failures.MODEL_NOT_FOUND, f"the model {wanted!r} does not exist here", param="model")
-            )
-        everything = key is None or not (key.allow_models or key.entries)
-        body = self._bodies.get(None if everything else key)
+            return self._one(asked, wanted, is_anthropic=is_anthropic)
+        if asked.unix_s >= self._until:
+            self._bodies, self._entries = {}, {}
+            self._until = first_expiry(self.snapshot, asked.unix_s)
+        key = asked.key
+        is_unrestricted = key is None or not (key.allow_models or key.entries or key.require)
+        shared = (None if is_unrestricted else key, asked.require)
+        if is_anthropic:
+            entries = self._entries.get(shared)
+            if entries is None:
+                entries = [one for row in self._usable_by(asked) for one in row.entries]
+                _keep(self._entries, shared, entries)
+            return page_of(entries, query)
+        body = self._bodies.get(shared)
         if body is None:
-            body = encode(_List("list", [row.body for row in self._all_rows() if _may_use(key, row, self.snapshot)]))
-            if len(self._bodies) >= _MAX_BODIES:
-                self._bodies.clear()
-            self._bodies[None if everything else key] = body
+            body = encode(_List("list", [row.body for row in self._usable_by(asked)]))
+            _keep(self._bodies, shared, body)
         return body
+
+    def _one(self, asked: ModelsAsked, wanted: str, *, is_anthropic: bool) -> bytes:
+        name = own_name(wanted, self.snapshot)
+        for row in self._all_rows():
+            shown = _shown_to(asked, row, self.snapshot) if row.name == name else None
+            found = None
+            if shown is not None:
+                found = find(shown.entries, wanted) if is_anthropic else bytes(shown.body)
+            if found is not None:
+                return found
+        message = f"the model {wanted!r} does not exist, or this key may not use it; GET /v1/models lists its models"
+        raise Rejection(Failure(failures.MODEL_NOT_FOUND, message, param="model"))
+
+    def _usable_by(self, asked: ModelsAsked) -> list[_Row]:
+        found = [_shown_to(asked, row, self.snapshot) for row in self._all_rows()]
+        return [row for row in found if row is not None]
 
     def _all_rows(self) -> list[_Row]:
         if self._rows is None:
@@ -99,9 +148,15 @@ class ModelList:
         return self._rows
 
 
+def _keep(known: dict[_Reader, T], key: _Reader, value: T) -> None:
+    if len(known) >= _MAX_BODIES:
+        known.clear()
+    known[key] = value
+
+
 def names_of(snapshot: Snapshot) -> list[str]:
-    """Return the public names; then the models behind them and those listed in `serves` by their exact names; then the
-    providers' models by the catalog and by their own lists."""
+    """Return the public names. After them come their targets and the exact names in `serves`, then the models of
+    providers in the catalog and in their own lists."""
     known = {target.id for model in snapshot.models.values() for target in (*model.targets, *model.fallbacks)}
     for endpoint in snapshot.endpoints.values():
         for pattern in endpoint.serves:
@@ -124,15 +179,21 @@ def _catalog_names(snapshot: Snapshot) -> list[str]:
 
 def _row(name: str, snapshot: Snapshot) -> _Row:
     public = snapshot.models.get(name) or router_of(snapshot).resolve(name) or PublicModel(name=name, targets=())
-    served = [_served(item, snapshot) for item in public.targets]
+    return _row_of(name, public.targets, public.fallbacks, snapshot)
+
+
+def _row_of(name: str, targets: tuple[Candidate, ...], fallbacks: tuple[Candidate, ...], snapshot: Snapshot) -> _Row:
+    served = [_served(item, snapshot) for item in targets]
     owners = ", ".join(dict.fromkeys(one.provider for one in served))
     context = max((one.context for one in served if one.context is not None), default=None)
     model = _ListedModel(name, "model", 0, owners, _Extension(context, served))
-    return _Row(name, public.targets, Raw(encode(model)))
+    output = max((one.max_output for one in served if one.max_output is not None), default=None)
+    entries = tuple(entries_of(name, context, output, is_public=name in snapshot.models))
+    return _Row(name, targets, fallbacks, Raw(encode(model)), entries)
 
 
 def _served(item: Candidate, snapshot: Snapshot) -> _Served:
-    """Describe a target at the prices that apply to everybody."""
+    """Describe a target with the prices that apply without a virtual key."""
     served = _Served(provider=item.endpoint.name, model=item.model)
     facts = snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
     if facts is not None:
@@ -147,11 +208,26 @@ def _served(item: Candidate, snapshot: Snapshot) -> _Served:
     return served
 
 
-def _may_use(key: VirtualKey | None, row: _Row, snapshot: Snapshot) -> bool:
-    """Return whether the key may request the name, and a candidate is left to serve it."""
-    if key is None:
-        return True
-    if key.allow_models and not any(fnmatchcase(row.name, pattern) for pattern in key.allow_models):
-        return False
-    candidates = row.candidates
-    return not key.entries or any(rights.static(item, "chat", key, snapshot) is None for item in candidates)
+def _shown_to(asked: ModelsAsked, row: _Row, snapshot: Snapshot) -> _Row | None:
+    """Return the row for a key, or `None` if the key may not request the name, or no candidate may serve it. If
+    requirements apply, the row has only targets that meet them, and fallbacks if no target does."""
+    key, candidates = asked.key, row.candidates
+    if key is not None and key.allow_models and not any(fnmatchcase(row.name, one) for one in key.allow_models):
+        return None
+    require = merged(snapshot.require, key.require if key is not None else (), asked.require)
+    if require or any(item.require for item in candidates):
+        targets, fallbacks = _complying(candidates, require, asked), _complying(row.fallbacks, require, asked)
+        if not (targets or fallbacks):
+            return None
+        if len(targets) < len(candidates):
+            row = _row_of(row.name, targets or fallbacks, fallbacks, snapshot)
+        candidates = (*targets, *fallbacks)
+    if key is None or not key.entries:
+        return row
+    asker = Asker("chat", key, snapshot)
+    return row if any(rights.static(item, asker) is None for item in candidates) else None
+
+
+def _complying(candidates: tuple[Candidate, ...], require: Requirements, asked: ModelsAsked) -> tuple[Candidate, ...]:
+    found = [compliant(item, require, asked.unix_s) for item in candidates]
+    return tuple([item for item in found if item.keys])

@@ -1,8 +1,8 @@
 """Ownership of objects stored at providers, as a worker knows it: checked before a request, updated from its answer.
 
-An object belongs to the team of the key that created it, or to the key if it has no team. New facts go into the journal
-and to control before the client receives them. Control is asked about ids that are unknown here. Another owner's
-objects do not exist for a client.
+An object belongs to the team of the key that created it, or to the key if it has no team. Changes are written to the
+journal and sent to control before the client receives the answer. Control is asked about ids that this worker does not
+know. A client gets the same answer for another owner's object as for one that does not exist.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,27 +19,27 @@ from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.snapshots import Snapshot, allows_unowned
 from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, Pin, Record, Touched, after, owner_of
 from pointsman.engine.tasks import Waiter
-from pointsman.journal.records import ChargeScope, Kept
+from pointsman.journal.records import ChargeScope, StateRecord
 from pointsman.journal.writer import JournalWriter
-from pointsman.wire.state import ID, id_of, told_in
+from pointsman.wire.state import ID, id_of, reported_in
 from pointsman.wire.state_streams import StateStream
 
 MAX_KNOWN = 50_000  # ids
 DAY_S = 86_400
 RENEWED_S = DAY_S  # objects in use are recorded again, at most this often
 SHOWN_CHARS = 100  # of an id that is very long
-_WITH_STORES = frozenset({"assistant", "thread", "run"})  # vector stores may be made with them
+_WITH_STORES = frozenset({"assistant", "thread", "run"})  # vector stores may be created with them
 _IF_STORED = frozenset({"response", "item"})  # an answer has an id even if it is not stored
 
 
 class StateClient(Protocol):
     """The connection to control."""
 
-    def look_up(self, ids: Sequence[str], answered: Callable[[Sequence[Record] | LeaseUnavailable], None]) -> None:
-        """Ask for the owners of these ids. `answered` is called once."""
+    def look_up(self, ids: Sequence[str], on_answer: Callable[[Sequence[Record] | LeaseUnavailable], None]) -> None:
+        """Ask for the owners of these ids. `on_answer` is called once."""
         ...
 
-    def tell(self, changes: Sequence[Change]) -> None:
+    def report(self, changes: Sequence[Change]) -> None:
         """Report changes that this worker learned."""
         ...
 
@@ -49,53 +49,58 @@ def _owner_of(key: VirtualKey | None) -> str:
 
 
 class Ownership:
-    """The records known here. Without a journal and a custodian there are no others."""
+    """The ownership records that this worker knows. Without a journal and a connection to control, they are all there
+    are."""
 
     def __init__(self, journal: JournalWriter | None = None) -> None:
-        self.custodian: StateClient | None = None
+        self.state_client: StateClient | None = None
         self._journal = journal
         self._known: dict[str, dict[str, Record]] = {}  # by id, then by provider
-        # Ids that only an answer here has named. Another worker's client may have created them, so control is asked
-        # first.
-        self._unsure: set[str] = set()
+        # Ids known only from an answer that named them. A client of another worker may have created the objects, so
+        # control is asked first.
+        self._unverified: set[str] = set()
 
-    async def placed(self, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> Call | Failure:
-        """Return the call, bound to the place of the objects that it names; or the refusal, if they are another
-        owner's."""
-        touched, routing, owner, asked_at = call.state, snapshot.routing, _owner_of(key), call.head.provider
+    async def pin_call(self, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> Call | Failure:
+        """Return the call, pinned to the provider key that stores the objects it names. Return a failure if they belong
+        to another owner, or if no single provider key stores all of them."""
+        touched, routing, owner, requested_provider = call.state, snapshot.routing, _owner_of(key), call.head.provider
         assert touched is not None
         if touched.lists is not None and call.head.method == "HEAD" and is_shared(snapshot):
             return Failure(failures.INVALID_REQUEST, "a list can only be requested with GET")
         if touched.reads_all is not None and is_shared(snapshot):
-            said = f"the field {touched.reads_all!r} would read the files of all owners; name a file instead"
-            return Failure(failures.INVALID_REQUEST, said, param=touched.reads_all)
+            message = f"the field {touched.reads_all!r} would read the files of all owners; name a file instead"
+            return Failure(failures.INVALID_REQUEST, message, param=touched.reads_all)
         if not touched.names:
             return call
-        odd = next((named for named in touched.names if not ID.fullmatch(named.id)), None)
-        if odd is not None and is_shared(snapshot):
-            return _not_found(odd)
-        found = await self._find([named.id for named in touched.names if named is not odd], routing.state_days)
+        invalid = next((named for named in touched.names if not ID.fullmatch(named.id)), None)
+        if invalid is not None and is_shared(snapshot):
+            return _not_found(invalid)
+        found = await self._find([named.id for named in touched.names if named is not invalid], routing.state_days)
         if isinstance(found, LeaseUnavailable):
             return _unable(found)
         places: dict[tuple[str, str], Named] | None = None
         for named in touched.names:
-            records = [one for one in found.get(named.id, ()) if asked_at in (None, one.provider)]
-            mine = [one for one in records if one.owner == owner]
-            if not mine:
+            records = [one for one in found.get(named.id, ()) if requested_provider in (None, one.provider)]
+            own = [one for one in records if one.owner == owner]
+            if not own:
                 elsewhere = [one.provider for one in found.get(named.id, ()) if one.owner == owner]
                 if elsewhere:
-                    said = f"the {named.kind} {named.id!r} is stored at provider {elsewhere[0]!r}, not at {asked_at!r}"
-                    return Failure(failures.INVALID_REQUEST, said, param=named.param)
-                if not allows_unowned(snapshot) or self._is_anothers(found.get(named.id, ()), asked_at, snapshot):
+                    stored = f"the {named.kind} {named.id!r} is stored at provider {elsewhere[0]!r}"
+                    message = f"{stored}, not at {requested_provider!r}"
+                    return Failure(failures.INVALID_REQUEST, message, param=named.param)
+                if not allows_unowned(snapshot) or self._is_owned(
+                    found.get(named.id, ()), requested_provider, snapshot
+                ):
                     return _not_found(named)
-                mine = records
-            if not mine:
+                own = records
+            if not own:
                 continue
-            here = {(one.provider, one.key): named for one in mine}
+            here = {(one.provider, one.key): named for one in own}
             if places is not None and places.keys().isdisjoint(here):
                 other = next(iter(places.values()))
-                said = f"the {other.kind} {other.id!r} and the {named.kind} {named.id!r} have no provider key in common"
-                return Failure(failures.INVALID_REQUEST, said, param=named.param)
+                both = f"the {other.kind} {other.id!r} and the {named.kind} {named.id!r}"
+                message = f"{both} have no provider key in common; use one at a time"
+                return Failure(failures.INVALID_REQUEST, message, param=named.param)
             places = here if places is None else {place: here[place] for place in places if place in here}
         if not places:
             if owner != EVERYBODY and touched.creates is None:  # objects below unowned ones are unowned too
@@ -103,29 +108,31 @@ class Ownership:
             return call
         (provider, name), named = next(iter(places.items()))
         if len(places) > 1:
-            said = f"several providers store a {named.kind} {named.id!r}; name one in the header x-pointsman-provider"
-            return Failure(failures.INVALID_REQUEST, said, param=named.param)
+            message = (
+                f"several providers store a {named.kind} {named.id!r}; name one in the header x-pointsman-provider"
+            )
+            return Failure(failures.INVALID_REQUEST, message, param=named.param)
         return replace(call, pin=Pin(provider, name, f"the {named.kind} {named.id!r}"))
 
     @staticmethod
-    def _is_anothers(records: Iterable[Record], provider: str | None, snapshot: Snapshot) -> bool:
-        """Return whether a record gives an owner to the object requested at `provider`. Two providers with the same
-        origin may share an account."""
+    def _is_owned(records: Iterable[Record], provider: str | None, snapshot: Snapshot) -> bool:
+        """Return whether the object requested at `provider` has an owner. Two providers with the same origin may share
+        an account."""
         endpoints = snapshot.endpoints
-        asked = endpoints.get(provider) if provider is not None else None
+        requested = endpoints.get(provider) if provider is not None else None
         for one in records:
-            kept_at = endpoints.get(one.provider)
+            endpoint = endpoints.get(one.provider)
             is_there = provider in (None, one.provider) or (
-                asked is not None and kept_at is not None and asked.origin == kept_at.origin
+                requested is not None and endpoint is not None and requested.origin == endpoint.origin
             )
             if is_there and one.owner != EVERYBODY:
                 return True
         return False
 
-    async def others(
+    async def hidden_ids(
         self, ids: Sequence[str], provider: str, key: VirtualKey | None, snapshot: Snapshot
     ) -> set[str] | Failure:
-        """Return the ids in a provider's list that the requester must not see."""
+        """Return those ids of a provider's list that belong to other owners."""
         routing, owner = snapshot.routing, _owner_of(key)
         found = await self._find(ids, routing.state_days)
         if isinstance(found, LeaseUnavailable):
@@ -135,7 +142,7 @@ class Ownership:
         unknown = {EVERYBODY}
         return {name for name in ids if visible.isdisjoint(owners.get(name) or unknown)}
 
-    def answered(self, call: Call, scope: ChargeScope, request_id: str, key: str, body: bytes) -> None:
+    def learn_from_answer(self, call: Call, scope: ChargeScope, request_id: str, key: str, body: bytes) -> None:
         """Learn from a complete answer with a status of 2xx."""
         touched = call.state
         assert touched is not None
@@ -145,18 +152,18 @@ class Ownership:
         if touched.creates is not None and (made := id_of(body)) is not None:
             found = [(MADE, touched.creates, made)]
         if touched.learns or (touched.has_items and call.head.method != "DELETE" and touched.lists is None):
-            told = told_in(
+            ids = reported_in(
                 body,
                 has_items=touched.has_items,
                 refers=touched.learns,
                 makes_stores=touched.creates in _WITH_STORES,
             )
-            found += _new(touched, told)
+            found += _new(touched, ids)
         self.learn(call, scope, request_id, key, found)
 
-    def sent(self, call: Call, scope: ChargeScope, request_id: str, key: str) -> "Watch | None":
-        """Note the use of a call's objects. Return a watch for an answer that is passed on as it arrives, if it may
-        hold ids."""
+    def note_use(self, call: Call, scope: ChargeScope, request_id: str, key: str) -> "Watch | None":
+        """Renew the old records of the objects that a call uses. Return a watch if the answer is passed on as it
+        arrives and may contain ids."""
         touched = call.state
         assert touched is not None
         used = [(SEEN, named.kind, named.id) for named in touched.names if self._is_old(named.id, scope)]
@@ -167,14 +174,15 @@ class Ownership:
         return Watch(self, call, scope, request_id, key)
 
     def _is_old(self, name: str, scope: ChargeScope) -> bool:
-        """Return whether an object of this owner was last recorded long ago."""
+        """Return whether an object of this owner was last recorded more than `RENEWED_S` seconds ago."""
         known = self._known.get(name, {}).get(scope.provider)
         return known is not None and known.owner == _owner(scope) and time() - known.at >= RENEWED_S
 
     def learn(
         self, call: Call, scope: ChargeScope, request_id: str, key: str, found: Iterable[tuple[str, str, str]]
     ) -> None:
-        """Record and report the new facts among these: how, kind and id of each."""
+        """Record the new facts among these, and report them to control. Each has the kind of change, the kind of
+        object, and its id."""
         touched = call.state
         assert touched is not None
         is_stored = touched.creates is not None or touched.has_items
@@ -188,41 +196,41 @@ class Ownership:
             if how == SEEN and known is not None and (known.owner != owner or now - known.at < RENEWED_S):
                 continue
             if how == MADE and known is not None and known.owner == owner and known.at > now - 1.0:
-                continue  # a stream that ended as one answer, for example
+                continue  # already learned, such as from the stream of this answer
             changes.append(Change(how, record))
             if how == SEEN and known is None:
-                self._unsure.add(one)
+                self._unverified.add(one)
             self._take(changes[-1])
         if not changes:
             return
         if self._journal is not None:
-            told = tuple((change.how, change.record.kind, change.record.id) for change in changes)
-            self._journal.store(scope, Kept(scope.number, request_id, now, key, told))
-        if self.custodian is not None:
-            self.custodian.tell(changes)
+            stored = tuple((change.how, change.record.kind, change.record.id) for change in changes)
+            self._journal.store(scope, StateRecord(scope.number, request_id, now, key, stored))
+        if self.state_client is not None:
+            self.state_client.report(changes)
 
     async def _find(self, ids: Sequence[str], days: float) -> dict[str, list[Record]] | LeaseUnavailable:
-        """Return the records of each id, from here or from control."""
+        """Return the records of each id, from this worker or from control."""
         now, known = time(), self._known
         wanted = dict.fromkeys(ids)
-        # Old records may have been renewed elsewhere since, and may not have expired.
-        unsure: set[str] = self._unsure if self.custodian is not None else set()
+        # Another worker may have renewed an old record since, so it may not have expired.
+        unverified: set[str] = self._unverified if self.state_client is not None else set()
         missing = [
             name
             for name in wanted
-            if name in unsure or all(one.at < now - RENEWED_S for one in known.get(name, {}).values())
+            if name in unverified or all(one.at < now - RENEWED_S for one in known.get(name, {}).values())
         ]
-        if missing and self.custodian is not None:
+        if missing and self.state_client is not None:
             waiter: Waiter[Sequence[Record] | LeaseUnavailable] = Waiter()
-            self.custodian.look_up(missing, waiter.set)
+            self.state_client.look_up(missing, waiter.set)
             answer = await waiter
             if not isinstance(answer, LeaseUnavailable):
-                for name in unsure & set(missing):
-                    self._unsure.discard(name)
+                for name in unverified & set(missing):
+                    self._unverified.discard(name)
                     known.pop(name, None)
                 for record in answer:
                     self._take(Change(SEEN, record))
-            elif not all(name in known and name not in unsure for name in missing):
+            elif not all(name in known and name not in unverified for name in missing):
                 return answer
         oldest = now - days * DAY_S
         return {name: [one for one in known.get(name, {}).values() if one.at >= oldest] for name in wanted}
@@ -236,15 +244,15 @@ class Ownership:
         else:
             places.pop(record.provider, None)
         if places:
-            known[record.id] = places  # at the end: the first are forgotten first
+            known[record.id] = places  # moved to the end, since the first are forgotten first
             if len(known) > MAX_KNOWN:
                 oldest = next(iter(known))
                 del known[oldest]
-                self._unsure.discard(oldest)
+                self._unverified.discard(oldest)
 
 
 class Watch:
-    """Learns ids from a stream while it passes."""
+    """Learns the ids in a stream while it is passed on."""
 
     def __init__(self, ownership: Ownership, call: Call, scope: ChargeScope, request_id: str, key: str) -> None:
         assert call.state is not None
@@ -258,8 +266,8 @@ class Watch:
         """Take the next piece, before the client gets it."""
         touched, stream = self._call.state, self._stream
         assert touched is not None
-        told = stream.feed(data)
-        found = _new(touched, told) if touched.learns else []
+        ids = stream.feed(data)
+        found = _new(touched, ids) if touched.learns else []
         if stream.made is not None and not self._is_made:
             self._is_made = True
             if touched.creates is not None:
@@ -270,7 +278,7 @@ class Watch:
 
 
 def is_filtered(call: Call, snapshot: Snapshot) -> bool:
-    """Return whether a call requests a list that may hold other owners' objects."""
+    """Return whether a call requests a list that may contain objects of other owners."""
     return call.state is not None and call.state.lists is not None and is_shared(snapshot)
 
 
@@ -279,10 +287,10 @@ def is_shared(snapshot: Snapshot) -> bool:
     return snapshot.require_key or bool(snapshot.virtual_keys)
 
 
-def _new(touched: Touched, told: Iterable[tuple[str, str]]) -> list[tuple[str, str, str]]:
+def _new(touched: Touched, ids: Iterable[tuple[str, str]]) -> list[tuple[str, str, str]]:
     """Return the ids in an answer, without those that the request named: naming an object does not create it."""
     named = {one.id for one in touched.names}
-    return [(SEEN, kind, one) for kind, one in told if one not in named]
+    return [(SEEN, kind, one) for kind, one in ids if one not in named]
 
 
 def _owner(scope: ChargeScope) -> str:
@@ -291,9 +299,12 @@ def _owner(scope: ChargeScope) -> str:
 
 def _not_found(named: Named) -> Failure:
     shown = named.id if len(named.id) <= SHOWN_CHARS else named.id[:SHOWN_CHARS] + "…"
-    return Failure(failures.STATE_NOT_FOUND, f"the {named.kind} {shown!r} does not exist", param=named.param or "id")
+    message = f"the {named.kind} {shown!r} does not exist"
+    if named.kind in _IF_STORED:
+        message += ", or its provider has not stored it; send the whole conversation in 'input' instead"
+    return Failure(failures.STATE_NOT_FOUND, message, param=named.param or "id")
 
 
 def _unable(why: LeaseUnavailable) -> Failure:
-    said = f"the owners of the objects in this request cannot be looked up now: {why.reason}"
-    return Failure(failures.STATE_UNAVAILABLE, said, retry_after_s=1.0)
+    message = f"the owners of the objects in this request cannot be looked up now: {why.reason}; retry the request"
+    return Failure(failures.STATE_UNAVAILABLE, message, retry_after_s=1.0)

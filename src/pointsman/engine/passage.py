@@ -1,26 +1,27 @@
-"""The path of an answer from its provider's connection to its client: at the client's pace, within the time limits."""
+"""Passes an answer from its provider's connection to its client, at the client's pace and within the time limits."""
 
 from collections.abc import Callable
 from time import monotonic
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure
+from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.snapshots import Routing
 from pointsman.engine.sink import Sink
 from pointsman.engine.tasks import Bell
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.leg import Leg
 
-AFTER_FINISH_S = 2.0  # after the finish: how long the provider may take to report its usage, or [DONE]
-AFTER_DONE_S = 2.0  # after [DONE]: how long the provider's connection may take to end the answer
+AFTER_FINISH_S = 2.0  # after the finish: the time for the provider to report its usage, or to send [DONE]
+AFTER_DONE_S = 2.0  # after [DONE]: the time for the provider's connection to end the answer
 
-# Begins the client's answer with that of a passage, and with its body's length if it is known.
+# Begins the client's answer with that of a passage. The number is the length of its body, if that is known.
 Claim = Callable[["AnswerPassage", int | None], Sink]
 
 
 class AnswerPassage:
-    """Claims a sink when the answer commits, and rings a bell when the answer `is_over`; `failure` then has the reason,
-    if it failed. `leg` is the provider's side. The receiver, a subclass, sets the fields that have no value here."""
+    """An answer on its way to the client. It claims a sink when it commits, and rings a bell when it `is_over`.
+    `failure` is the reason if it failed. `leg` is the provider's connection. The subclass sets the fields that have no
+    value here."""
 
     leg: Leg | None
     committed_at: float | None
@@ -33,9 +34,10 @@ class AnswerPassage:
     _ends_at = NEVER
     _stall_s = 0.0  # from the commit on
     _is_ending = False
+    content_at: float | None = None  # the time of the first content, if the stream committed later
 
     def cancel(self, failure: Failure) -> None:
-        """End the attempt without a ring. `failure` is the reason, unless it has failed already."""
+        """End the attempt without ringing the bell. `failure` is the reason, unless it has failed already."""
         if self.failure is None:
             self.failure = failure
         if not self.is_over:
@@ -88,8 +90,19 @@ class AnswerPassage:
             stalled_at = self._ends_at
         leg.deadline = stalled_at
 
+    def _expect_rest(self, whole_by: float, late: Kind) -> None:
+        """Wait for the next piece of a stream that is held back until it is complete. It is `late` after `whole_by`."""
+        now, leg = monotonic(), self.leg
+        if self.content_at is None:
+            self.content_at = now
+        if leg is not None:
+            stalled_at = now + self._routing.timeouts.stall_s
+            leg.timeout_kind = failures.STALLED if stalled_at < whole_by else late
+            leg.deadline = min(stalled_at, whole_by)
+            leg.watch()
+
     def _expect_end(self) -> None:
-        """Wait only for the end from here on, whatever keeps the connection alive."""
+        """Wait only for the end from here on. Data that keeps the connection alive does not extend the wait."""
         self._is_ending = True
         self._ends_at = monotonic() + AFTER_FINISH_S
         leg = self.leg
@@ -97,13 +110,19 @@ class AnswerPassage:
             leg.deadline = self._ends_at
             leg.watch()
 
+    def _read_rest(self) -> None:
+        """Give the provider's connection the time to end a stream whose last event has come."""
+        if self.leg is not None:
+            self.leg.deadline = monotonic() + AFTER_DONE_S
+            self.leg.watch()
+
     def _complete(self) -> None:
-        """Finish: the client has the whole answer."""
+        """Finish an answer that the client has received completely."""
         if self._sink is not None:
             self._sink.end()
         self._finish()
 
     def _finish(self) -> None:
         self.is_over = True
-        self._claim = None  # no claim follows, and no part of the request refers back to it
+        self._claim = None  # no claim follows, and the reference would form a cycle
         self._bell.ring()

@@ -1,12 +1,12 @@
-"""Answers to requests without a plan: refusals, and questions to the gateway itself."""
+"""Answers to requests without a plan: rejections, preflight requests, and the gateway's own answers."""
 
 from time import monotonic, time
 
 from pointsman.domain import failures
 from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure
-from pointsman.domain.records import RequestRecord, logged_path
-from pointsman.engine.heads import AdmittedHead
+from pointsman.domain.records import Feedback, RequestRecord, logged_path
+from pointsman.engine.heads import AdmittedHead, AdmittedHeads
 from pointsman.engine.live import Live
 from pointsman.engine.record import note_client
 from pointsman.engine.rejections import RejectionThrottle
@@ -14,6 +14,7 @@ from pointsman.engine.request_metrics import RequestMetrics
 from pointsman.engine.responses import id_lines
 from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address, cors_lines, preflight_lines
+from pointsman.wire.dialect import Dialect
 from pointsman.wire.dialects import COMMON, DIALECTS
 from pointsman.wire.errors import status_of
 
@@ -21,37 +22,47 @@ Answer = tuple[int, bytes, bytes]  # status, header lines, body
 
 
 class PlainAnswers:
-    """Writes such answers, and accounts for their requests."""
+    """Writes these answers, and records their requests."""
 
     def __init__(self, live: Live, request_metrics: RequestMetrics) -> None:
         self._live = live
         self._request_metrics = request_metrics
         self._rejections = RejectionThrottle()
 
-    def answer(self, head: Head, peer: str | None, request_id: str, body: bytes, *, received_at: float) -> Answer:
-        """Return the answer of the gateway itself, in JSON."""
+    def answer(
+        self,
+        head: Head,
+        peer: str | None,
+        request_id: str,
+        body: bytes,
+        *,
+        received_at: float,
+        feedback: Feedback | None = None,
+    ) -> Answer:
+        """Return the answer of the gateway itself, in JSON. `feedback` is the score that the request gave."""
         access = self._live.snapshot.access
-        self._record(head, self._client(head, peer, access), request_id, 200, None, received_at=received_at)
-        return 200, b"content-type: application/json\r\n" + _own_lines(head, request_id, access), body
+        client = self._client(head, peer, access)
+        self._record(head, client, request_id, 200, None, received_at=received_at, feedback=feedback)
+        lines = b"content-type: application/json\r\n" + _own_lines(head, request_id, access)
+        return 200, lines + _id_line(DIALECTS[AdmittedHeads.dialect(head)], request_id), body
 
-    def refuse(
+    def reject(
         self, failure: Failure, head: Head | None, peer: str | None, request_id: str, *, received_at: float
     ) -> Answer:
-        """Return the answer to a refused request, in the client's dialect. Without a `head` the bytes were not a
+        """Return the answer to a rejected request, in the client's dialect. `head` is absent if the bytes were not a
         request."""
         access = self._live.snapshot.access
         client = self._client(head, peer, access)
         if failure.kind is failures.UNKNOWN_KEY:
-            failure = self._rejections.wrong_key(client, failure, access)
+            failure = self._rejections.throttle(client, failure, access)
         status = status_of(failure)
         self._record(head, client, request_id, status, failure, received_at=received_at)
-        entry = head.derived if head is not None else None
-        dialect = DIALECTS[entry.asked.head.dialect] if isinstance(entry, AdmittedHead) else COMMON
+        dialect = DIALECTS[AdmittedHeads.dialect(head)] if head is not None else COMMON
         lines = dialect.error_headers(failure, None) + _own_lines(head, request_id, access)
-        return status, lines, dialect.error_body(failure, request_id)
+        return status, lines + _id_line(dialect, request_id), dialect.error_body(failure, request_id)
 
     def is_preflight(self, head: Head) -> bool:
-        """Return whether a browser asks if a web page may call, and the page may."""
+        """Return whether this is the preflight request of a web page that may call the gateway."""
         if head.method != b"OPTIONS" or b"access-control-request-method" not in head.headers:
             return False
         return bool(cors_lines(head.headers, self._live.snapshot.access))
@@ -61,7 +72,7 @@ class PlainAnswers:
         return 204, preflight_lines(head.headers, self._live.snapshot.access), b""
 
     def note_gone(self, head: Head, peer: str | None, request_id: str, failure: Failure, received_at: float) -> None:
-        """Account for a request whose client has disconnected."""
+        """Record a request whose client has disconnected."""
         client = self._client(head, peer, self._live.snapshot.access)
         self._record(head, client, request_id, failure.kind.status, failure, received_at=received_at)
 
@@ -78,13 +89,14 @@ class PlainAnswers:
         failure: Failure | None,
         *,
         received_at: float,
+        feedback: Feedback | None = None,
     ) -> None:
-        """Account for a request that never became a plan; without a head it has neither method nor path."""
+        """Record a request without a plan. Without a head it has neither method nor path."""
         duration_us = int((monotonic() - received_at) * 1e6)
-        key, is_let_in = None, False
+        key, is_admitted = None, False
         if head is not None and isinstance(head.derived, AdmittedHead) and head.derived.snapshot is self._live.snapshot:
-            key, is_let_in = head.derived.grant.virtual_key, True
-        is_kept = is_let_in or self._rejections.keeps()
+            key, is_admitted = head.derived.admission.virtual_key, True
+        is_kept = is_admitted or self._rejections.should_keep()
         record = RequestRecord(
             time=time(),
             request_id=request_id,
@@ -105,9 +117,14 @@ class PlainAnswers:
         if head is not None:
             note_client(record, head)
         record.client = client
-        if is_kept and not is_let_in:
-            record.left_out = self._rejections.left_out()
+        record.feedback = feedback
+        if is_kept and not is_admitted:
+            record.left_out = self._rejections.take_left_out()
         self._request_metrics.request(record, is_kept=is_kept)
+
+
+def _id_line(dialect: Dialect, request_id: str) -> bytes:
+    return f"{dialect.id_header}: {request_id}\r\n".encode("ascii") if dialect.id_header else b""
 
 
 def _own_lines(head: Head | None, request_id: str, access: Access) -> bytes:

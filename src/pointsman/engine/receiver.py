@@ -1,12 +1,13 @@
 """Receives the answer to one attempt: holds it back until it commits, then passes it on.
 
-The commit rule. A stream commits at its first content. Until then its events are held, so that a provider which dies
-after a role or a comment can be replaced unseen. A JSON answer is collected and commits when it is complete, or when it
-outgrows `commit_buffer`. Any other answer commits at its first byte. After the commit an answer can only be completed,
-or be ended by an explicit error.
+The commit rule. A stream commits at its first content. Until then its events are held, so that another provider can
+still take over if this one fails after a role or a comment. With `failover.stream_recovery: buffer` it commits when it
+is complete, or when it outgrows `commit_buffer`. A JSON answer is collected and commits when it is complete, or when
+it outgrows `commit_buffer`. Any other answer commits at its first byte. After the commit an answer can only be
+completed, or be ended by an explicit error.
 
-The `content-type` of an answer counts for little: where a stream is due, its first byte tells a stream from JSON and
-from a web page.
+The `content-type` of an answer is not reliable. If a stream is expected, its first byte distinguishes a stream from
+JSON and from a web page.
 """
 
 import logging
@@ -14,34 +15,38 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure
+from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
-from pointsman.engine.passage import AFTER_DONE_S, AnswerPassage, Claim
+from pointsman.engine.passage import AnswerPassage, Claim
 from pointsman.engine.tasks import Bell
 from pointsman.money.charges import Arrived
 from pointsman.providers.api import NO_STREAM, AnswerScan, Codec, StreamDecoder
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.wire.sse import BYTE_ORDER_MARK, are_events
+from pointsman.wire.tokens import CONTENT_BYTES_PER_TOKEN
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_BODY_S = 2.0  # how long to wait for the body of an error answer
 SCANNED_WHOLE_BYTES = 64 * 1024  # of an answer: a longer one is scanned for usage as it arrives
 
-# The mode of a receiver: its treatment of the bytes of its answer. HEAD: none came yet. BEGINNING: the first bytes of a
-# stream, or of an answer in its place.
+# The mode of a receiver decides how it treats the bytes of its answer. HEAD: none have arrived. BEGINNING: the first
+# bytes of an expected stream.
 HEAD, BEGINNING, COLLECT, ERROR, EVENTS, RELAY = range(6)
 _OK = 200
-_LONGEST_BLANK = 1024  # bytes without any text at the beginning of a stream
+_LONGEST_BLANK = 1024  # bytes of white space at the beginning of a stream
 _logger = logging.getLogger(__name__)
 
 
 class AnswerReceiver(AnswerPassage):
-    """A `ResponseHandler`. At its end `body` holds an answer that was collected whole and is still to be sent."""
+    """A `ResponseHandler` for one attempt. At the end, `body` has an answer that was collected and is still to be
+    sent."""
 
     is_whole = False  # the answer needs a rewrite for the client, so none of it is passed on
     status: int | None = None
@@ -49,7 +54,11 @@ class AnswerReceiver(AnswerPassage):
     body: bytes | None = None
     usage: Usage | None = None
     first_byte_at: float | None = None
-    content_by = NEVER  # when the first content of a stream is due
+    content_by = NEVER  # the deadline of the first content of a stream
+    whole_by: float | None = None  # set if a stream commits only when it is complete: the deadline for that
+
+    held: frozenset[Kind] = frozenset()  # the kinds of refusals that the client does not get yet
+    refused: Kind | None = None  # the model or a filter refused
 
     _held = 0  # bytes of a stream held until its first content
 
@@ -65,8 +74,8 @@ class AnswerReceiver(AnswerPassage):
         self.committed_at = None
         self.is_over = False
         self.is_stream = False  # the client's answer consists of events
-        self.watch: Callable[[bytes], None] | None = None  # gets a good answer as it arrives, before the client
-        # The time when an answer in one piece is due, if its head is due earlier.
+        self.watch: Callable[[bytes], None] | None = None  # gets each piece of a successful answer before the client
+        # The deadline of an answer that is not a stream, if that of its head is earlier.
         self.commit_by: float | None = None
         self.decoder: StreamDecoder | None = None
         self._scan: AnswerScan | None = None  # of relayed JSON: finds its usage and its end
@@ -82,7 +91,7 @@ class AnswerReceiver(AnswerPassage):
         self.first_byte_at = monotonic()
         if status != _OK and not self._codec.is_answer(status):
             self._mode = ERROR
-            if self.leg is not None:  # the failure is known: its text must not delay the next attempt
+            if self.leg is not None:  # the status is enough: reading the text must not delay the next attempt
                 self.leg.deadline = min(self.leg.deadline, self.first_byte_at + ERROR_BODY_S)
                 self.leg.watch()
             return
@@ -142,8 +151,8 @@ class AnswerReceiver(AnswerPassage):
             elif self._mode == EVENTS and self.decoder is not None and self.decoder.is_finished:
                 self._on_events_end()  # the answer is complete
             else:
-                told = _TOLD.get(failure.kind, _FAILED)
-                self._fail(Failure(failure.kind, failure.message, status=self.status, told=told))
+                message = _CLIENT_MESSAGES.get(failure.kind, _FAILED)
+                self._fail(Failure(failure.kind, failure.message, status=self.status, client_message=message))
         except Exception:  # as above
             _logger.exception("the end of an answer cannot be processed")
             self.failure = _BROKEN
@@ -165,7 +174,7 @@ class AnswerReceiver(AnswerPassage):
         """Return the facts of an answer whose provider reported no usage."""
         leg, status = self.leg, self.status
         return Arrived(
-            events=self.events,
+            events=_tokens_of(self.events, self.decoder),
             bytes_in=self.bytes_in,
             status=status,
             was_sent=leg is not None and leg.was_sent and not leg.is_uploading,
@@ -174,10 +183,17 @@ class AnswerReceiver(AnswerPassage):
         )
 
     def used(self) -> Usage | None:
-        """Return the usage that the provider has reported so far."""
-        if self.usage is None and self.decoder is not None:
-            return self.decoder.usage
-        return self.usage
+        """Return the usage that the provider has reported so far. If it lacks tokens of the answer, they are those that
+        arrived."""
+        usage = self.decoder.usage if self.usage is None and self.decoder is not None else self.usage
+        if usage is None or self.decoder is None or not self.decoder.is_usage_partial:
+            return usage
+        return replace(usage, tokens_out=max(usage.tokens_out, _tokens_of(self.events, self.decoder)))
+
+    @property
+    def is_usage_partial(self) -> bool:
+        """True if the provider has reported the tokens of the prompt only."""
+        return self.decoder is not None and self.decoder.is_usage_partial
 
     def abort(self, failure: Failure) -> None:
         """End the attempt with this failure, unless it has ended."""
@@ -212,7 +228,7 @@ class AnswerReceiver(AnswerPassage):
 
     def _on_whole(self, body: bytes) -> None:
         call, codec = self._call, self._codec
-        answer = codec.decode(call, body, as_stream=self.is_stream)
+        answer = codec.decode(call, body, as_stream=self.is_stream, now_unix_s=time() if codec.is_translating else 0.0)
         if isinstance(answer, Failure):
             self.usage = codec.usage_in(body) if self._scan is None else self._scan.read()
             self._fail(answer)
@@ -223,13 +239,21 @@ class AnswerReceiver(AnswerPassage):
             self.headers = {**self.headers, b"content-type": b"text/event-stream"}
         elif not _is_json(self.headers) and self.body:  # SDKs treat an answer as text unless its type is JSON
             self.headers = {**self.headers, b"content-type": b"application/json"}
+        self.refused = answer.refused
+        if answer.refused in self.held:
+            self._fail(_REFUSED[answer.refused])
+            return
         self.committed_at = monotonic()
         self._finish()
 
     def _on_outgrown(self) -> None:
-        """Handle an answer longer than the buffer: pass it on from here, unread, unless a stream was due."""
+        """Handle an answer longer than the buffer. Relay it from here on without decoding it, unless a stream was
+        expected."""
         if self.is_stream or not _begins_as_json(self._pieces[0]):
             self.abort(NO_STREAM if self.is_stream else Failure(failures.MALFORMED_ANSWER, _NO_JSON))
+            return
+        if self._codec.is_translating:
+            self.abort(Failure(failures.MALFORMED_ANSWER, _TOO_LONG_TO_TRANSLATE))
             return
         if self.is_whole:
             self.abort(Failure(failures.MALFORMED_ANSWER, _TOO_LONG))
@@ -243,8 +267,7 @@ class AnswerReceiver(AnswerPassage):
         self._pieces.clear()
 
     def _scan_along(self, data: bytes) -> None:
-        """Scan an answer that may outgrow the buffer for usage as it arrives: to scan all of it at once would take
-        long."""
+        """Scan a long answer for usage as it arrives. To scan all of it at once would block the event loop."""
         if self._scan is None:
             self._scan = self._codec.scan()
             data = _joined(self._pieces)
@@ -260,7 +283,8 @@ class AnswerReceiver(AnswerPassage):
             self._mode, self.bytes_in = EVENTS, self.bytes_in - len(data)
             if not _is_event_stream(self.headers):
                 self.headers = {**self.headers, b"content-type": b"text/event-stream"}
-            self.decoder = self._codec.decoder(self._call, self._routing.event_bytes)
+            now_unix_s = time() if self._codec.is_translating else 0.0
+            self.decoder = self._codec.decoder(self._call, self._routing.event_bytes, now_unix_s)
             self.on_data(data)
         else:
             self._mode, self.bytes_in = COLLECT, self.bytes_in - len(data)
@@ -279,7 +303,9 @@ class AnswerReceiver(AnswerPassage):
         if scan is not None:
             self.usage = scan.read()
             if not scan.is_whole:
-                self._fail(Failure(failures.TRUNCATED, "the provider's answer ended before it was complete"))
+                self._fail(
+                    Failure(failures.TRUNCATED, "the provider's answer ended before it was complete; retry the request")
+                )
                 return
         self._complete()
 
@@ -292,20 +318,38 @@ class AnswerReceiver(AnswerPassage):
             self._hold_back(decoder, out)
         elif out:
             self._write(out)
-        if decoder.is_finished and not self._is_ending and self.committed_at is not None:
+        if (
+            decoder.is_finished
+            and not self._is_ending
+            and (self.committed_at is not None or self.whole_by is not None or _is_held(decoder, self.held))
+        ):
             self._expect_end()
 
     def _hold_back(self, decoder: StreamDecoder, out: bytes) -> None:
-        """Hold output before the first content, and pass all of it on at that."""
+        """Hold the output until the first content, then pass all of it on. A refusal is held to its end, if it is not
+        too long and another candidate would follow."""
         if out:
             self._pieces.append(out)
             self._held += len(out)
-        if decoder.has_content:
+        is_held = _is_held(decoder, self.held)
+        if self.whole_by is not None and decoder.has_content and self._held <= self._routing.commit_buffer:
+            is_clients = self._call.head.timeout_s is not None
+            if not self._is_ending:
+                self._expect_rest(self.whole_by, failures.DEADLINE_EXCEEDED if is_clients else failures.COMMIT_TIMEOUT)
+        elif is_held and self._held <= self._routing.commit_buffer:
+            if self.commit_by is not None and self.leg is not None:
+                self.leg.deadline, self.commit_by = self.commit_by, None  # it has begun in time
+                self.leg.watch()
+        elif decoder.has_content:
             self._commit(None)
             self._write(b"".join(self._pieces))
             self._pieces.clear()
         elif self._held > self._routing.commit_buffer:
-            self.abort(Failure(failures.MALFORMED_ANSWER, "the provider's stream began without any content"))
+            self.abort(
+                Failure(
+                    failures.MALFORMED_ANSWER, "the provider's stream exceeded routing.commit_buffer before any content"
+                )
+            )
 
     def _on_events_end(self) -> None:
         decoder = self.decoder
@@ -313,10 +357,15 @@ class AnswerReceiver(AnswerPassage):
             self._end_events(decoder, decoder.close())
 
     def _end_events(self, decoder: StreamDecoder, out: bytes) -> None:
-        self.usage = decoder.usage
+        self.usage, self.refused = decoder.usage, decoder.refused
         failure = decoder.failure
         if failure is not None and self.committed_at is None:
             self._fail(failure)
+            return
+        if self.committed_at is None and decoder.refused is not None and _is_held(decoder, self.held):
+            self.body = b"".join(self._pieces) + out
+            self._read_rest()
+            self._fail(_REFUSED[decoder.refused])
             return
         if self.committed_at is None:
             self._commit(None)
@@ -326,9 +375,7 @@ class AnswerReceiver(AnswerPassage):
         if failure is not None:
             self._fail(failure)
             return
-        if self.leg is not None:
-            self.leg.deadline = monotonic() + AFTER_DONE_S
-            self.leg.watch()
+        self._read_rest()
         self._complete()
 
     def _fail(self, failure: Failure) -> None:
@@ -348,7 +395,7 @@ class AnswerReceiver(AnswerPassage):
 
 # The messages to clients for the transport's failures, whose own messages name addresses.
 _FAILED = "the request could not be sent to the provider"
-_TOLD = {
+_CLIENT_MESSAGES = {
     failures.CONNECT_FAILED: "no connection to the provider could be made",
     failures.CONNECT_TIMEOUT: "no connection to the provider could be made in time",
     failures.DNS_FAILED: "the provider's name could not be resolved",
@@ -362,10 +409,24 @@ _TOLD = {
     failures.INTERNAL: "the gateway failed; see its log",
     failures.OVERLOADED_GATEWAY: "the gateway has no free connection to the provider",
 }
-_BROKEN = Failure(failures.INTERNAL, "the answer cannot be processed", told=_TOLD[failures.INTERNAL])
+_BROKEN = Failure(
+    failures.INTERNAL, "the answer cannot be processed", client_message=_CLIENT_MESSAGES[failures.INTERNAL]
+)
+_REFUSED = {
+    failures.REFUSED: Failure(failures.REFUSED, "the model refused to answer"),
+    failures.FILTERED: Failure(failures.FILTERED, "a content filter of the provider ended the answer"),
+}
 _NOTHING_CAME = "the provider's answer is empty"
 _NO_JSON = "the provider's answer is not JSON"
 _TOO_LONG = "the provider's list is too long to be filtered by owner; request shorter pages with 'limit'"
+
+_TOO_LONG_TO_TRANSLATE = (
+    "the provider's answer is too long to be translated; raise routing.commit_buffer, or request a stream"
+)
+
+
+def _is_held(decoder: StreamDecoder, held: frozenset[Kind]) -> bool:
+    return decoder.refused is not None and decoder.refused in held
 
 
 def _joined(pieces: list[bytes]) -> bytes:
@@ -389,3 +450,9 @@ def _is_json(headers: Headers) -> bool:
 
 def _is_event_stream(headers: Headers) -> bool:
     return headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+
+
+def _tokens_of(events: int, decoder: StreamDecoder | None) -> int:
+    """Count the tokens of content that arrived: about those of its bytes if an event may hold several."""
+    by_size = -(-decoder.content_bytes // CONTENT_BYTES_PER_TOKEN) if decoder is not None else 0
+    return max(events, by_size)

@@ -1,23 +1,27 @@
 """The record of one request, for the log and the journal."""
 
+from collections.abc import Sequence
 from time import monotonic, time
 
 from msgspec.structs import replace
 
 from pointsman.domain.failures import Failure
+from pointsman.domain.plans import Plan
 from pointsman.domain.records import RequestRecord
+from pointsman.domain.rules import RuleTrace
+from pointsman.domain.verdicts import Verdict
 from pointsman.engine.answer import ClientAnswer
 from pointsman.engine.receiver import AnswerReceiver
+from pointsman.routing.pacing import PacingNotes
 from pointsman.transport.http_head import Head
-from pointsman.wire.callers import client_address
 
 
 def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
-    """Count and log a request that is over. Remove the references of its parts to each other."""
+    """Count and log a request that has ended. Remove the references between its parts."""
     exchange, call, log = answer.exchange, answer.call, answer.log
     plan, served_by, head = log.plan, log.served_by, exchange.head
     # Otherwise reference cycles between the parts would keep the garbage collector busy.
-    log.served_by = exchange.on_cancel = exchange.on_drain = None
+    log.served_by = log.refused = exchange.on_cancel = exchange.on_drain = None
     received_at, ended_at = exchange.received_at, monotonic()
     total_s = ended_at - received_at
     cost_nano = estimated_nano = reserved_nano = 0
@@ -42,18 +46,26 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
         attempts=log.records,
         cost_nano=cost_nano,
         bytes_in=call.size,
-        client=client_address(exchange.peer, head.headers.get(b"x-forwarded-for"), call.snapshot.access),
+        client=answer.client_address(),
     )
     if estimated_nano or reserved_nano:
         record.estimated_nano, record.reserved_nano = estimated_nano, reserved_nano
     if failure is not None:
         record.code = failure.kind.code
         record.message = failure.message
-    verdicts = plan.verdicts if plan is not None else ()
-    if log.left_out or log.verdicts:
-        verdicts = (*verdicts, *[one.verdict for one in log.left_out], *log.verdicts)
+        if failure.require:
+            record.require = {str(one): one.origin for one in failure.require}
+    verdicts: Sequence[Verdict] = failure.verdicts if failure is not None and plan is None else ()
+    if plan is not None:
+        verdicts = plan.verdicts
+        if len(plan.choices) > 1 or plan.notes or plan.require or plan.instead:
+            note_plan(record, plan)
+    if log.excluded or log.verdicts:
+        verdicts = (*verdicts, *[one.verdict for one in log.excluded], *log.verdicts)
     if verdicts:
-        record.verdicts = tuple([f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts])
+        note_verdicts(record, verdicts)
+    if plan is not None and plan.kept_by:
+        record.kept_by = plan.kept_by
     if served_by is not None:
         candidate = served_by.step.choice.candidate
         if candidate.variant is not None:
@@ -62,13 +74,40 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
         record.upstream_model = candidate.model
         record.key = served_by.step.key.name
         note_answer(record, served_by.receiver, received_at, ended_at)
+        if served_by.receiver.refused is not None:
+            record.flags = (*record.flags, "refused")
+    if log.rules is not None:
+        note_rules(record, log.rules)
+        answer.engine.request_metrics.rule_results(log.rules)
     note_client(record, head)
     answer.engine.request_metrics.request(record)
 
 
+def note_plan(record: RequestRecord, plan: Plan) -> None:
+    """Set the fields of the record that describe the order of the candidates."""
+    choices = (*plan.choices, *plan.instead) if plan.instead else plan.choices
+    record.order = tuple([choice.candidate.id for choice in choices])
+    if plan.notes:
+        record.notes = tuple(plan.notes)
+        if type(plan.notes) is PacingNotes:
+            record.paced = plan.notes.text
+    if plan.require:
+        record.require = {str(one): one.origin for one in plan.require}
+
+
+def note_verdicts(record: RequestRecord, verdicts: Sequence[Verdict]) -> None:
+    """Set the fields of the record that describe the verdicts on candidates."""
+    record.verdicts = tuple([f"{verdict.candidate}: {verdict.reason.message}" for verdict in verdicts])
+    record.verdict_codes = tuple([verdict.reason.code for verdict in verdicts])
+    record.verdict_policies = tuple([verdict.policy for verdict in verdicts])
+    last = tuple([verdict.candidate for verdict in verdicts if verdict.reason.is_last_resort])
+    if last:
+        record.last_resorts = last
+
+
 def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: float, ended_at: float) -> None:
-    """Note the facts of the answer. Times are monotonic seconds. Providers rarely report more than four classes of
-    tokens."""
+    """Set the fields of the record that describe the answer. Times are monotonic seconds. Rare classes of tokens are
+    set only if the provider reported some."""
     record.bytes_out = answer.bytes_in
     committed_at = answer.committed_at
     if committed_at is not None and answer.is_stream:
@@ -96,8 +135,18 @@ def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: floa
         record.image_out = usage.image_out
 
 
+def note_rules(record: RequestRecord, trace: RuleTrace) -> None:
+    """Set the fields of the record that describe the evaluation of the rules."""
+    if trace.matched:
+        record.rule = ", ".join(trace.matched)
+    record.rules = trace.evaluated
+    record.rule_facts = trace.texts
+    if trace.exceptions:
+        record.rule_problems = tuple([f"{step.rule}: {step.result}: {step.message}" for step in trace.exceptions])
+
+
 def note_client(record: RequestRecord, head: Head) -> None:
-    """Note the client's own request id, and the number of its earlier tries, which OpenAI's SDKs count."""
+    """Set the client's own request id, and the number of its retries, which OpenAI's SDKs send."""
     own_id, retries = head.headers.get(b"x-request-id"), head.headers.get(b"x-stainless-retry-count")
     if own_id:
         record.client_request_id = own_id[:128].decode("latin-1")

@@ -1,7 +1,7 @@
-"""Bounds the cost of requests that were not admitted: how many of their records are kept, and how often an address may
-present unknown keys.
+"""Limits the cost of requests that are not admitted: the records kept of them, and the unknown keys from one address.
 
-All such requests are counted. A few of their records are kept each second; the next one kept has the number left out.
+All such requests are counted. `RECORDS_PER_S` of their records are kept each second. The next record that is kept has
+the number of records left out.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ MAX_ADDRESSES = 10_000
 
 
 class RejectionThrottle:
-    """One for each worker. `clock` returns seconds that never decrease."""
+    """The counts of one worker. `clock` returns seconds that never decrease."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -29,28 +29,28 @@ class RejectionThrottle:
         self._left_out = 0
         self._failures: dict[str, tuple[float, int]] = {}  # by address: the start of its window, and the count
 
-    def wrong_key(self, address: str, failure: Failure, access: Access) -> Failure:
-        """Return the failure for an unknown key: `failure`, or after too many, one that requires a wait. A trusted
+    def throttle(self, address: str, failure: Failure, access: Access) -> Failure:
+        """Return the failure for an unknown key. After too many of them, it requires the address to wait. A trusted
         proxy is exempt, since it stands for many clients."""
         if not address or is_trusted(address, access):
             return failure
-        now, who = self._clock(), subscriber(address)
-        began_at, count = self._failures.pop(who, (now, 0))
+        now, client = self._clock(), subscriber(address)
+        began_at, count = self._failures.pop(client, (now, 0))
         if now - began_at >= WINDOW_S:
             began_at, count = now, 0
         if len(self._failures) >= MAX_ADDRESSES:
-            del self._failures[next(iter(self._failures))]  # the address that has been quiet for longest
-        self._failures[who] = (began_at, count + 1)
+            del self._failures[next(iter(self._failures))]  # the client whose last failure is the oldest
+        self._failures[client] = (began_at, count + 1)
         if count < FAILURES:
             return failure
         wait_s = max(WINDOW_S - (now - began_at), 1.0)
         message = (
-            f"more than {FAILURES} requests from {address} presented no valid key within {WINDOW_S:.0f} seconds; wait "
-            f"{ceil(wait_s)} seconds, or present a valid one"
+            f"more than {FAILURES} requests from {address} presented an unknown key within {WINDOW_S:.0f} seconds; "
+            f"wait {ceil(wait_s)} seconds, or present a valid key"
         )
         return Failure(failures.TOO_MANY_WRONG_KEYS, message, retry_after_s=wait_s)
 
-    def keeps(self) -> bool:
+    def should_keep(self) -> bool:
         """Return whether to keep the record of another request that was not admitted."""
         now = self._clock()
         if now - self._second >= 1.0:
@@ -61,7 +61,7 @@ class RejectionThrottle:
         self._kept += 1
         return True
 
-    def left_out(self) -> int:
-        """Return the number of records left out since the last call."""
+    def take_left_out(self) -> int:
+        """Return the number of records left out since the last call, and reset it."""
         count, self._left_out = self._left_out, 0
         return count

@@ -1,12 +1,15 @@
-"""Answers that name the requested model, whichever provider served it (`response_model: requested`)."""
+"""Puts the requested model's name into answers, whichever provider served them (`response_model: requested`)."""
 
+from pointsman.domain.calls import Call
 from pointsman.domain.messages import Headers
 from pointsman.engine.sink import Sink
 from pointsman.wire.answered_model import RenamedEvents, renamed
+from pointsman.wire.public_names import requested_name
 
 
 class Renaming:
-    """A sink in front of another. Events and JSON are renamed; all else passes unchanged."""
+    """A sink that replaces the model's name in events and in JSON, and writes to another sink. Other bodies pass
+    unchanged."""
 
     def __init__(self, sink: Sink, model: str, headers: Headers) -> None:
         """`headers` are those of the provider's answer."""
@@ -42,3 +45,8 @@ class Renaming:
 
     def abort(self) -> None:
         self._sink.abort()
+
+
+def renaming_for(call: Call, sink: Sink, headers: Headers) -> Renaming:
+    """Return the renaming to the name that the client of a call wrote."""
+    return Renaming(sink, requested_name(call), headers)

@@ -1,10 +1,13 @@
 """Counts and records finished requests and attempts."""
 
+import logging
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from pointsman.domain.dollars import NANO
 from pointsman.domain.records import RequestRecord
+from pointsman.domain.rules import RuleTrace
 from pointsman.domain.targets import Candidate
 from pointsman.journal.writer import JournalWriter
 from pointsman.money.charges import Charge
@@ -14,8 +17,14 @@ from pointsman.telemetry.metrics import MAX_SERIES, OTHER, Counter, CounterFamil
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 _OVERHEAD_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
-_NANO = 1_000_000_000
 MAX_SERVED = 1000  # unlisted models that a provider served: each has some forty series
+
+_logger = logging.getLogger(__name__)
+
+_LEASE_WAITS = "Seconds that an attempt waited for a lease; attempts without a wait are not counted."
+_HEDGES = "Second attempts beside slow ones: won (it answered first), lost, or failed."
+_MIRRORS = "Copies of requests, by the comparison of their answer: same, different, unread, failed or skipped."
+_RULES = "Rules that matched a request, and those without a result: a fact was unknown, or the condition failed."
 
 Knows = Callable[[str, str], bool]
 """Returns whether the configuration or the catalog knows a model of a provider."""
@@ -46,67 +55,74 @@ class _Requests(Struct):
 
 
 class RequestMetrics:
-    """Metrics and the request log, which the journal carries to control.
+    """The metrics of requests and attempts, and the request log, which the journal carries to control.
 
-    A model has its own series if the configuration or the catalog `knows` it, or after it was served. Clients invent
-    all other names, so these are counted as "other".
+    A model has its own series if the configuration or the catalog `knows` it, or after it was served. All other names
+    may be invented by clients, so they are counted as "other".
     """
 
     def __init__(self, log: LogWriter, journal: JournalWriter | None = None, knows: Knows | None = None) -> None:
         self._log = log
         self._journal = journal
-        self._knows = knows or _everything
+        self._knows = knows or _knows_all
         self._served: set[tuple[str, str]] = set()
+        self._reported: set[str] = set()  # rules whose condition failed
         target = ("provider", "model")
-        self.requests = CounterFamily(
-            "pointsman_requests_total", "Requests answered.", ("operation", "status", "virtual_key")
-        )
-        self.attempts = CounterFamily("pointsman_attempts_total", "Attempts at providers.", (*target, "outcome"))
-        self.tokens = CounterFamily("pointsman_tokens_total", "Tokens of attempts.", (*target, "direction"))
+        served = ("operation", "status", "virtual_key")
+        self.requests = CounterFamily("pointsman_requests_total", "Requests that have ended.", served)
+        ended, counted = (*target, "outcome"), (*target, "direction")
+        self.attempts = CounterFamily("pointsman_attempts_total", "Attempts that have ended, by outcome.", ended)
+        self.tokens = CounterFamily("pointsman_tokens_total", "Tokens of attempts, by direction.", counted)
         self.variants = CounterFamily(
             "pointsman_variant_requests_total",
             "Requests served by a labelled target of a public name.",
             ("public_model", "variant", "status"),
         )
         self.costs = CounterFamily(
-            "pointsman_cost_dollars_total", "Cost of attempts, by how it is known.", (*target, "source"), _NANO
+            "pointsman_cost_dollars_total",
+            "Cost of attempts in US dollars, by the source of the amount.",
+            (*target, "source"),
+            NANO,
         )
         self.held = CounterFamily(
-            "pointsman_held_dollars_total", "Held by limits beyond the cost of attempts.", target, _NANO
+            "pointsman_held_dollars_total",
+            "US dollars that limits hold beyond the known cost of attempts.",
+            target,
+            NANO,
         )
         self.unpriced = CounterFamily("pointsman_unpriced_attempts_total", "Attempts without a known price.", target)
         owner = ("virtual_key", "team")
         self.key_costs = CounterFamily(
-            "pointsman_key_cost_dollars_total", "Cost of the requests of virtual keys.", owner, _NANO
+            "pointsman_key_cost_dollars_total", "Cost of requests in US dollars, by virtual key and team.", owner, NANO
         )
         self.key_tokens = CounterFamily(
-            "pointsman_key_tokens_total", "Tokens of the requests of virtual keys.", (*owner, "direction")
+            "pointsman_key_tokens_total", "Tokens of requests, by virtual key and team.", (*owner, "direction")
         )
         self.durations = HistogramFamily(
             "pointsman_request_duration_seconds",
-            "From the head of a request to the end of its answer.",
+            "Seconds from the head of a request to the end of its answer.",
             ("operation", "stream"),
             _SECONDS,
         )
         self.overhead = HistogramFamily(
-            "pointsman_gateway_seconds", "Time of a request that no provider took.", (), _OVERHEAD_S
+            "pointsman_gateway_seconds", "Seconds of a request that the gateway itself took.", (), _OVERHEAD_S
         )
         self.attempt_durations = HistogramFamily(
-            "pointsman_attempt_duration_seconds", "From the start of an attempt to its end.", target, _SECONDS
+            "pointsman_attempt_duration_seconds", "Seconds from the start of an attempt to its end.", target, _SECONDS
         )
         self.first_bytes = HistogramFamily(
-            "pointsman_first_byte_seconds", "From the start of an attempt to the head of its answer.", target, _SECONDS
+            "pointsman_first_byte_seconds",
+            "Seconds from the start of an attempt to the head of its answer.",
+            target,
+            _SECONDS,
         )
-        self.lease_waits = HistogramFamily(
-            "pointsman_lease_wait_seconds", "Waits of attempts for room in a limit; most do not wait.", (), _WAIT_S
-        )
-        self.counters = (
-            self.requests, self.attempts, self.tokens, self.variants, self.costs, self.held, self.unpriced,
-            self.key_costs, self.key_tokens,
-        )  # fmt: skip
-        self.histograms = (
-            self.durations, self.overhead, self.attempt_durations, self.first_bytes, self.lease_waits,
-        )  # fmt: skip
+        self.lease_waits = HistogramFamily("pointsman_lease_wait_seconds", _LEASE_WAITS, (), _WAIT_S)
+        self.hedges = CounterFamily("pointsman_hedges_total", _HEDGES, (*target, "result"))
+        self.mirrors = CounterFamily("pointsman_mirrored_total", _MIRRORS, ("public_model", "result"))
+        self.rules = CounterFamily("pointsman_rule_results_total", _RULES, ("rule", "result"))
+        families = tuple(vars(self).values())
+        self.counters = tuple(one for one in families if isinstance(one, CounterFamily))
+        self.histograms = tuple(one for one in families if isinstance(one, HistogramFamily))
         self._overhead = self.overhead.series()
         self._lease_wait = self.lease_waits.series()
         self._targets: dict[str, _Target] = {}
@@ -145,15 +161,36 @@ class RequestMetrics:
         target.tokens_out.value += usage.tokens_out
         if charge.source == "provider":
             target.cost.value += charge.nano
-        elif charge.nano or charge.held:
+        elif charge.nano or charge.held_nano:
             self.costs.series(target.provider, target.model, charge.source).value += charge.nano
-            if charge.held:
-                self.held.series(target.provider, target.model).value += charge.held
+            if charge.held_nano:
+                self.held.series(target.provider, target.model).value += charge.held_nano
         if not charge.is_priced:
             target.unpriced.value += 1
 
+    def rule_results(self, trace: RuleTrace) -> None:
+        """Count the rules that matched, and those without a result. An error is logged once for each rule."""
+        for rule in trace.matched:
+            self.rules.series(rule, "matched").value += 1
+        for step in trace.exceptions:
+            self.rules.series(step.rule, step.result).value += 1
+            if step.result == "error" and step.rule not in self._reported:
+                self._reported.add(step.rule)
+                _logger.warning(
+                    "the condition of the routing rule %s fails, so it does not match: %s", step.rule, step.message
+                )
+
+    def hedge(self, candidate: Candidate, result: str) -> None:
+        """Count a second attempt beside a slow one."""
+        model = self.model_label(candidate.endpoint.name, candidate.model)
+        self.hedges.series(candidate.endpoint.name, model, result).value += 1
+
+    def mirrored(self, name: str, result: str) -> None:
+        """Count a copy of a request for a public name."""
+        self.mirrors.series(name, result).value += 1
+
     def lease_wait(self, waited_s: float) -> None:
-        """Observe the wait of an attempt that had to ask control for room."""
+        """Observe the wait of an attempt that had no room at first."""
         self._lease_wait.observe(waited_s)
 
     def request(self, record: RequestRecord, *, is_kept: bool = True) -> None:
@@ -210,5 +247,5 @@ class RequestMetrics:
         )
 
 
-def _everything(provider: str, model: str) -> bool:  # noqa: ARG001
+def _knows_all(provider: str, model: str) -> bool:  # noqa: ARG001
     return True

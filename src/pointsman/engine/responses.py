@@ -1,19 +1,20 @@
 """The header lines of an answer: the provider's headers that pass, and the gateway's own."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from pointsman.domain.dollars import dollars
 from pointsman.domain.messages import Headers
 from pointsman.domain.targets import Candidate
 
-# All other headers stay here: rate limits and ids of the gateway's own account, cookies, hop headers.
+# All other headers are dropped: rate limits and ids of the gateway's own account, cookies, hop headers.
 PASSED = frozenset(
     {b"content-type", b"content-disposition", b"content-language", b"cache-control", b"etag", b"last-modified"}
     | {b"accept-ranges", b"content-range", b"openai-processing-ms", b"openai-version"}
 )
 
 
-# Proxies must neither cache nor buffer a stream: nginx, for one, buffers it by default.
+# Proxies must neither cache nor buffer a stream: nginx, for example, buffers it by default.
 _STREAM_LINES = (
     b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 )
@@ -54,8 +55,24 @@ def answer_lines(
     return lines + b"x-pointsman-cost-usd: %b\r\n" % dollars(cost_nano, symbol="").encode() if cost_nano else lines
 
 
+def timing_lines(attempts: Sequence[tuple[str, float, bool]]) -> bytes:
+    """Return the `server-timing` line of an answer whose request was sent twice at once. An attempt is given by its
+    candidate, its time in seconds and whether it is the hedge."""
+    parts = [
+        f'{"hedge" if is_hedge else "attempt"};desc="{_quotable(name)}";dur={seconds * 1e3:.3f}'
+        for name, seconds, is_hedge in attempts
+    ]
+    return f"server-timing: {', '.join(parts)}\r\n".encode("ascii")
+
+
+def _quotable(name: str) -> str:
+    """Return a name that may come from a client without characters that a quoted string cannot hold."""
+    text = name if name.isascii() and name.isprintable() else ascii(name)
+    return text.replace("\\", "/").replace('"', "'")
+
+
 def id_lines(request_id: str) -> bytes:
-    """Return the lines with the request's id, in our own header and in the one that official SDKs show."""
+    """Return the lines with the request's id, in the gateway's own header and in the one that official SDKs show."""
     name = request_id.encode()
     return b"x-request-id: %b\r\nx-pointsman-request-id: %b\r\n" % (name, name)
 

@@ -10,10 +10,11 @@ from pointsman.transport.http_server import HttpServer
 
 EVERY_MODEL = "*"
 _READINGS = {
-    "duration_s": "Moving average of the time to the end of an answer, at the slowest worker; 0 while unknown.",
-    "first_byte_s": "The same of the time to its first byte.",
-    "token_s": "The same of the time for each of its tokens.",
-    "error_rate": "Moving average of the share of attempts that the provider failed, at the worker with the most.",
+    "duration_s": "Moving average of the seconds to the end of an answer, at the slowest worker; 0 if unknown.",
+    "content_s": "Moving average of the seconds to the first content of a stream, at the slowest worker; 0 if unknown.",
+    "first_byte_s": "Moving average of the seconds to the first byte, at the slowest worker; 0 if unknown.",
+    "token_s": "Moving average of the seconds for each output token, at the slowest worker; 0 if unknown.",
+    "error_rate": "Moving average of the share of attempts that the provider failed, at the worst worker.",
 }
 
 
@@ -27,34 +28,39 @@ def metrics_page(engine: Engine, public: HttpServer) -> MetricsPage:
 
 def _counters(engine: Engine) -> Iterator[CounterFamily]:
     billing = engine.billing
-    yield counter("pointsman_log_dropped_total", "Records the log lost.", engine.request_metrics.log_dropped)
+    yield counter("pointsman_log_dropped_total", "Log records dropped.", engine.request_metrics.log_dropped)
     yield counter(
-        "pointsman_overruns_total", "Attempts that used more than they had reserved.", billing.ledger.overruns
+        "pointsman_overruns_total", "Attempts that used more than their reservation.", billing.ledger.overruns
+    )
+    yield counter(
+        "pointsman_prompts_counted_total",
+        "Prompts counted because their bytes had no room in a limit.",
+        engine.prompts.counted,
     )
     yield counter(
         "pointsman_upstream_connections_refused_total",
-        "Attempts for whose connection there was no room.",
-        engine.upstreams.room.refused,
+        "Attempts rejected at the limit of connections to providers.",
+        engine.upstreams.room.rejected,
     )
     if billing.journal is not None:
         yield counter(
-            "pointsman_journal_dropped_total", "Records the journal had no room for.", billing.journal.dropped
+            "pointsman_journal_dropped_total", "Journal records dropped for lack of space.", billing.journal.dropped
         )
         yield counter(
             "pointsman_attempts_unkept_total",
-            "Attempts without a limit that were served though the journal could not take them.",
-            billing.unkept,
+            "Attempts without a limit that were served although the journal could not record them.",
+            billing.unrecorded,
         )
 
 
 def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
     live, billing, now = engine.live, engine.billing, monotonic()
-    yield gauge("pointsman_connections", "Client connections open.", public.connections)
-    yield gauge("pointsman_requests_in_progress", "Requests being served.", public.requests)
-    yield gauge("pointsman_body_bytes", "Memory held in request bodies.", public.body_memory)
+    yield gauge("pointsman_connections", "Open client connections.", public.connections)
+    yield gauge("pointsman_requests_in_progress", "Requests in progress.", public.requests)
+    yield gauge("pointsman_body_bytes", "Bytes of memory that request bodies occupy.", public.body_memory)
     yield gauge(
         "pointsman_attempts_in_progress",
-        "Attempts running.",
+        "Attempts in progress.",
         [(_target(engine, name), count) for name, count in live.in_progress.items()],
         ("provider", "model"),
     )
@@ -69,13 +75,23 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         ("provider", "model", "operation", "state"),
         is_maximum=True,
     )
+    yield gauge(
+        "pointsman_canary_aborted",
+        "Workers that have aborted this canary.",
+        [
+            ((arm.model, arm.variant, *_target(engine, arm.target)), 1)
+            for arm, one in live.aborted.items()
+            if one.until > now
+        ],
+        ("public_model", "variant", "provider", "model"),
+    )
     for name, description in _READINGS.items():
         values = [(_subject(engine, target), getattr(reading, name)) for target, reading in live.readings.items()]
         metric = f"pointsman_target_{name.removesuffix('_s')}{'_seconds' if name.endswith('_s') else ''}"
         yield gauge(metric, description, values, ("provider", "model", "operation"), is_maximum=True)
     yield gauge(
         "pointsman_key_blocked_seconds",
-        "How much longer a provider key is left alone, for a model or (*) for all.",
+        "Seconds until a blocked provider key is tried again, for a model or for all (*).",
         [
             (
                 (provider, key, _blocked_model(engine, provider, model), block.failure.kind.code),
@@ -88,14 +104,14 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         is_maximum=True,
     )
     yield from _upstream_gauges(engine.upstreams)
-    yield gauge("pointsman_reservations", "Attempts that hold a reservation.", billing.ledger.open_attempts)
+    yield gauge("pointsman_reservations", "Attempts with an open reservation.", billing.ledger.open_attempts)
     if billing.journal is not None:
-        trouble = billing.journal.trouble is not None
-        yield gauge("pointsman_journal_trouble", "Workers whose journal cannot grow.", int(trouble))
+        has_problem = billing.journal.problem is not None
+        yield gauge("pointsman_journal_trouble", "Workers whose journal cannot grow.", int(has_problem))
     yield gauge("pointsman_cut_off", "Workers that cannot reach control.", int(live.is_cut_off))
     yield gauge(
         "pointsman_config_info",
-        "The configurations in force with workers.",
+        "Configurations in force at workers, by digest.",
         [((live.snapshot.digest[:12],), 1)],
         ("digest",),
         is_maximum=True,
@@ -121,12 +137,12 @@ def _upstream_gauges(upstreams: Upstreams) -> Iterator[GaugeFamily]:
                 rows[origin, state] = rows.get((origin, state), 0) + count
     yield gauge(
         "pointsman_upstream_connections",
-        "Connections to providers: busy and idle ones, and requests waiting for one.",
+        "Busy and idle connections to providers, and requests waiting for a connection.",
         list(rows.items()),
         ("origin", "state"),
     )
     room = upstreams.room
-    yield gauge("pointsman_upstream_connections_limit", "Connections to providers there is room for.", room.limit)
+    yield gauge("pointsman_upstream_connections_limit", "Limit of open connections to providers.", room.limit)
 
 
 def _target(engine: Engine, name: str) -> tuple[str, str]:

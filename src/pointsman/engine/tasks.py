@@ -1,11 +1,11 @@
-"""Coroutines that start at once and go on inside the callback that wakes them.
+"""Coroutines that start at once and resume inside the callback that wakes them.
 
-An `asyncio.Task` starts one turn of the loop after it was made, and goes on one turn after its future was set. Every
-wait of every request would take two trips through the loop's queue. A request here waits only for its upstream, whose
-bytes arrive in a callback. So the callback runs the request on, then and there. Only `Waiter` and `Bell` may be awaited
-inside such a coroutine. Work that needs asyncio (resolving, connecting) happens in the transport.
+An `asyncio.Task` starts one turn of the event loop after its creation, and resumes one turn after its future is set. So
+each wait of a request would take two turns. A request waits only for its upstream, whose bytes arrive in a callback,
+and here that callback resumes the request directly. Only `Waiter` and `Bell` may be awaited inside such a coroutine.
+Work that needs asyncio (resolving, connecting) happens in the transport.
 
-Cancelling throws at once, where the coroutine waits. So a client's disconnect reaches its upstream without a detour.
+Cancelling throws an exception into the coroutine at once. So a client's disconnect reaches its upstream without delay.
 """
 
 import asyncio
@@ -19,8 +19,12 @@ _PENDING = object()
 _logger = logging.getLogger(__name__)
 
 
+class Cancelled(Exception):  # noqa: N818 -- not an error: it ends a waiting request
+    """The client disconnected, or the gateway shuts down and does not wait for the end of the answer."""
+
+
 class Suspension:
-    """The value that such a coroutine yields while it waits: it holds the task to resume."""
+    """The value that such a coroutine yields while it waits. It holds the task to resume."""
 
     task: "EagerTask | None" = None
 
@@ -31,7 +35,7 @@ class Waiter(Suspension, Generic[T]):
     _value: object = _PENDING
 
     def set(self, value: T) -> None:
-        """Set the value and run the coroutine on. Later values are ignored."""
+        """Set the value and resume the coroutine. Later values are ignored."""
         if self._value is not _PENDING:
             return
         self._value = value
@@ -47,12 +51,12 @@ class Waiter(Suspension, Generic[T]):
 
 
 class Bell(Suspension):
-    """Wakes one coroutine repeatedly. A ring during no wait is kept for the next wait."""
+    """Wakes one coroutine repeatedly. A ring while the coroutine does not wait is kept for its next wait."""
 
     _has_rung = False
 
     def ring(self) -> None:
-        """Run the coroutine on."""
+        """Resume the coroutine."""
         self._has_rung = True
         task = self.task
         if task is not None:
@@ -66,14 +70,14 @@ class Bell(Suspension):
             task.resume()
 
     def __await__(self) -> Generator[Suspension, None, bool]:
-        """Wait. Return whether it rang; if not, the time is over."""
+        """Wait. Return whether the bell rang. If not, the time of `within` is over."""
         if not self._has_rung:
             yield self
         has_rung, self._has_rung = self._has_rung, False
         return has_rung
 
     async def within(self, delay_s: float) -> bool:
-        """Wait for at most `delay_s` seconds. Return whether it rang."""
+        """Wait for at most `delay_s` seconds. Return whether the bell rang."""
         timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
         try:
             return await self
@@ -97,7 +101,7 @@ class EagerTask:
         return getcoroutinestate(self._coroutine) == CORO_CLOSED
 
     def resume(self) -> None:
-        """Run up to the first wait, or on to the next one."""
+        """Run to the first wait, or to the next one."""
         steps = self._steps
         try:
             waiter = None if self._is_cancelled else next(steps, None)  # `send` would end with a costly exception
@@ -115,7 +119,7 @@ class EagerTask:
             _logger.exception("a request ended with an internal error")
 
     def cancel(self) -> None:
-        """Throw into the coroutine where it waits; if it is running, at its next wait."""
+        """Throw the error into the coroutine at its present wait, or at its next one if it is running."""
         state = getcoroutinestate(self._coroutine)
         if state == CORO_CLOSED:
             return

@@ -1,7 +1,8 @@
 """A request body that is passed on as it arrives: a file, or a form with a file in it.
 
-The beginning is held until the request of the form is known and the provider's connection is made. So a provider that
-cannot be reached can still be replaced. After the first byte sent there is no second try.
+The beginning is held until the call of the form is known and the connection to the provider is made. So another
+provider can still take over if the first cannot be reached. After the first byte is sent, no second attempt is
+possible.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import UploadLeg
 from pointsman.wire.api.passthrough import form_call, form_reader
-from pointsman.wire.json_object import rejection
+from pointsman.wire.json_object import rejection as rejection_of
 from pointsman.wire.multipart import FormField
 from pointsman.wire.paths import ParsedHead
 from pointsman.wire.state import is_for_no_model
@@ -25,56 +26,57 @@ MAX_WAITING_BYTES = 256 * 1024  # of data that follows while a connection is mad
 
 
 class UploadRelay:
-    """Reads the client's body and writes it to the provider, each at the pace of the other. A form is parsed on the
-    way. It is passed on as far as it was understood, and aborted if it differs from the form decided on.
+    """Reads the client's body and writes it to the provider, at the pace of the slower one. A form is parsed on the
+    way. Only bytes that were parsed are passed on, and the upload is aborted if the form differs from the one decided
+    on.
 
-    A form is held until it has ended, or until `most_held` bytes of it are here; a longer one, until the fields that
-    the gateway acts on are known. No further byte is read before that decision, however many have arrived. So the same
-    form is always the same call.
+    A form is held until the fields that the gateway acts on are known, until it has ended, or until `most_held` bytes
+    have arrived. No further byte is parsed before that decision, even if more have arrived. So equal forms always
+    result in equal calls.
     """
 
-    def __init__(self, exchange: Exchange, asked: ParsedHead, most_held: int, *, finds_state: bool = False) -> None:
+    def __init__(self, exchange: Exchange, parsed: ParsedHead, most_held: int, *, finds_state: bool = False) -> None:
         self._exchange = exchange
-        self._asked = asked
+        self._parsed = parsed
         self._most_held = most_held
-        self._form = form_reader(asked, exchange.body_length, most_held, finds_state=finds_state)
+        self._form = form_reader(parsed, exchange.body_length, most_held, finds_state=finds_state)
         self._prefix = bytearray()
         self._taken = 0  # bytes of a form that were read before the decision
-        self._later: list[bytes] = []  # data that arrived behind them
+        self._later: list[bytes] = []  # data that arrived after them
         self._is_decided = self._form is None
         self._has_ended = False
         self._more: Waiter[None] | None = None
         self._leg: UploadLeg | None = None
         self._timeout_s = 0.0
         self._is_flowing = False  # the held data has been sent
-        self._refusal: Rejection | None = None
+        self._rejection: Rejection | None = None
         self._break_off: Callable[[Failure], None] | None = None
 
     async def find_call(self) -> Call:
-        """Return the call of the upload. It names no model in two cases: for a file to be stored, and if a header names
-        the provider and the form no model.
+        """Return the call of the upload. It names no model if the body is a file to be stored, or if a header names the
+        provider and the form names no model.
 
         Raises `Rejection`.
         """
         self._exchange.read_body(self._on_data, self._on_end)
-        form, asked = self._form, self._asked
+        form, parsed = self._form, self._parsed
         while form is not None and not form.is_settled() and not self._has_ended and self._taken < self._most_held:
-            if self._refusal is not None:
-                raise self._refusal
+            if self._rejection is not None:
+                raise self._rejection
             self._more = Waiter()
             await self._more
-        if self._refusal is not None:
-            raise self._refusal
+        if self._rejection is not None:
+            raise self._rejection
         if form is None:
-            return form_call(asked, self._exchange.body_length or 0)
+            return form_call(parsed, self._exchange.body_length or 0)
         self._exchange.pause_body()
-        if "model" not in form.fields and asked.head.provider is None and not is_for_no_model(asked.head.path):
+        if "model" not in form.fields and parsed.head.provider is None and not is_for_no_model(parsed.head.path):
             raise _no_model(self._most_held, is_whole=self._has_ended)
         form.decide()
         size = self._exchange.body_length
         values = {name: field.value for name, field in form.fields.items()}
         return form_call(
-            asked, self._taken if size is None else size, values, form.files, form.file_bytes, named=form.named
+            parsed, self._taken if size is None else size, values, form.files, form.file_bytes, named=form.named
         )
 
     def length_for(self, model: str) -> int | None:
@@ -89,7 +91,7 @@ class UploadRelay:
         return self._form.fields.get("model") if self._form is not None else None
 
     def _read_on(self) -> None:
-        """Read the data that arrived during the decision on the form."""
+        """Parse the data that arrived during the decision on the form."""
         self._is_decided = True
         form, later, self._later = self._form, self._later, []
         assert form is not None
@@ -98,20 +100,19 @@ class UploadRelay:
                 self._prefix += form.feed(data)
             if self._has_ended:
                 form.end()
-        except Rejection as refusal:
-            self._refuse(refusal)
+        except Rejection as rejection:
+            self._reject(rejection)
 
     def pump(self, leg: UploadLeg, model: str, timeout_s: float, abort: Callable[[Failure], None]) -> None:
-        """Send the body to `leg`, as soon as it takes bytes. `abort` is called if the body must not be sent after
-        all.
+        """Send the body to `leg` as soon as it accepts bytes. `abort` is called if the rest of the body is rejected.
 
-        The provider has `timeout_s` to connect, to take the bytes given to it, and to answer when it has all of them.
+        The provider has `timeout_s` to connect, to accept the bytes given to it, and to answer when it has all of them.
         Time spent waiting for the client does not count against the provider.
         """
         if not self._is_decided:
             self._read_on()
-        if self._refusal is not None:
-            abort(self._refusal.failure)
+        if self._rejection is not None:
+            abort(self._rejection.failure)
             return
         self._exchange.pause_body()
         self._leg = leg
@@ -123,10 +124,10 @@ class UploadRelay:
         def on_writable() -> None:
             if not self._is_flowing:
                 self._is_flowing = True
-                data, self._prefix = bytes(self._prefix), bytearray()  # there is no second try from here on
+                data, self._prefix = bytes(self._prefix), bytearray()  # no second attempt is possible from here on
                 if field is not None:
                     data = data[: field.start] + model.encode() + data[field.end :]
-                self._exchange.hold_body(0)
+                self._exchange.count_buffered(0)
                 if not leg.write_body(data):
                     return
             if self._has_ended:
@@ -143,8 +144,8 @@ class UploadRelay:
                 self._hold_back(data)
                 return
             understood = self._form.feed(data) if self._form is not None else data
-        except Rejection as refusal:
-            self._refuse(refusal)
+        except Rejection as rejection:
+            self._reject(rejection)
             return
         if self._leg is not None and self._is_flowing:
             if not self._leg.write_body(understood):
@@ -156,14 +157,15 @@ class UploadRelay:
             self._exchange.pause_body()
 
     def _hold_back(self, data: bytes) -> None:
-        """Read on in a form before the decision, up to the bytes that may be held of it. Raises `Rejection`."""
+        """Parse and hold a piece of a form before the decision, up to the bytes that may be held of it. Raises
+        `Rejection`."""
         form = self._form
         assert form is not None
         room = self._most_held - self._taken
         if form.is_settled() or not room:
             self._later.append(data)
             return
-        self._exchange.hold_body(self._taken + len(data))
+        self._exchange.count_buffered(self._taken + len(data))
         read = data[:room]
         self._taken += len(read)
         self._prefix += form.feed(read)
@@ -171,30 +173,30 @@ class UploadRelay:
             self._later.append(data[room:])
         if form.is_settled() or self._taken == self._most_held:
             self._exchange.pause_body()
-        self._go_on()
+        self._wake()
 
     def _on_end(self) -> None:
         self._has_ended = True
         form = self._form
         try:
-            # If a form was decided on before its end, the rest is read when it is passed on.
+            # The rest of a form that was decided on before its end is parsed when it is passed on.
             if form is not None and (self._is_decided or not (form.is_settled() or self._later)):
                 form.end()
-        except Rejection as refusal:
-            self._refuse(refusal)
+        except Rejection as rejection:
+            self._reject(rejection)
             return
         if self._leg is not None and self._is_flowing:
             self._end(self._leg)
-        self._go_on()
+        self._wake()
 
-    def _refuse(self, refusal: Rejection) -> None:
-        """Note a refusal: the provider has not received the end of the form, and will not."""
-        if self._refusal is None:
-            self._refusal = refusal
+    def _reject(self, rejection: Rejection) -> None:
+        """Note a rejection. The provider does not receive the end of the form."""
+        if self._rejection is None:
+            self._rejection = rejection
             self._exchange.pause_body()
             if self._break_off is not None:
-                self._break_off(refusal.failure)
-            self._go_on()
+                self._break_off(rejection.failure)
+            self._wake()
 
     def _end(self, leg: UploadLeg) -> None:
         self._wait_for(leg)
@@ -204,7 +206,7 @@ class UploadRelay:
         leg.deadline = monotonic() + self._timeout_s
         leg.watch()
 
-    def _go_on(self) -> None:
+    def _wake(self) -> None:
         more = self._more
         if more is not None:
             self._more = None
@@ -214,11 +216,11 @@ class UploadRelay:
 def relay_for(exchange: Exchange, entry: AdmittedHead) -> UploadRelay:
     """Return the relay of an admitted upload."""
     snapshot = entry.snapshot
-    return UploadRelay(exchange, entry.asked, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
+    return UploadRelay(exchange, entry.parsed, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
 
 
 def _no_model(most_held: int, *, is_whole: bool) -> Rejection:
     where = "the form names no model" if is_whole else f"the first {most_held} bytes of the form name no model"
     order = "" if is_whole else " before its file"
-    message = f"{where}: add a field 'model'{order}, or name the provider in the header x-pointsman-provider"
-    return rejection(message, "model")
+    message = f"{where}; add a field 'model'{order}, or name the provider in the header x-pointsman-provider"
+    return rejection_of(message, "model")

@@ -12,7 +12,7 @@ from pointsman.transport.room import Room
 
 
 class Upstreams:
-    """Clients outlive a reload if their settings are unchanged. They share the `room` for connections."""
+    """The clients. They outlive a reload if their settings are unchanged. `room` limits their connections in total."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines, room: Room | None = None) -> None:
         self.room = room or Room()
@@ -36,8 +36,8 @@ class Upstreams:
         return found
 
     def swap(self, snapshot: Snapshot) -> list[HttpClient]:
-        """Forget clients that the new snapshot does not use. Return the clients to be closed once they are idle:
-        requests that began before still run on them."""
+        """Forget clients that the new snapshot does not use. Return them, to be closed once they are idle: requests
+        that began before still use them."""
         self._of_endpoint.clear()
         used = {endpoint.network for endpoint in snapshot.endpoints.values()}
         retired = [client for network, client in self._clients.items() if network not in used]

@@ -1,1 +1,2 @@
-"""Intents and outcomes: reservations for attempts and their results, in files that survive every process."""
+"""The journal: files of intents and outcomes, which are reservations for attempts and their results. The files survive
+every process."""

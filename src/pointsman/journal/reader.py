@@ -1,8 +1,8 @@
-"""Control's end of the journal: reads records while their worker stores them, and after it has ended.
+"""The reader of journals, for control. It reads records while their worker writes them, and after the worker has ended.
 
-In a live journal, reading stops at an incomplete frame until it is complete. In a dead one, such a frame is a torn tail
-and is cut off: nothing after it can have been relied upon. Damage in the middle of a segment is reported, and reading
-resumes at the next complete frame.
+In a live journal, reading stops at an incomplete frame until it is complete. In a dead worker's journal, an incomplete
+last frame is erased: the worker died before anything relied on it. Damage in the middle of a segment is reported, and
+reading resumes at the next complete frame.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ from pointsman.journal.segments import (
     segment_path,
 )
 
-MAX_FRAME = 1 << 20  # of frames searched for behind damage
+MAX_FRAME = 1 << 20  # bytes of a frame that the search after damage accepts
 
 
 class Position(Struct, frozen=True, order=True, gc=False):
@@ -62,18 +62,18 @@ class Chunk(Struct, frozen=True, kw_only=True):
 
 
 class JournalReader:
-    """One journal. Raises `SegmentError` for files that are not a journal's, or that a newer version wrote."""
+    """A reader of one journal. Raises `SegmentError` for files that a newer version wrote."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         slot, _, epoch = folder.name.partition("-")
         self.slot, self.epoch = int(slot), int(epoch)
-        self.scopes: dict[int, ChargeScope] = {}  # of the segment being read
+        self.scopes: dict[int, ChargeScope] = {}  # by number, in the segment being read
         self._segment = -1
         self._data: mmap.mmap | None = None
 
     def is_live(self) -> bool:
-        """Return whether the writer is alive: the kernel frees a dead process's lock."""
+        """Return whether the writer is alive. The kernel releases the lock of a dead process."""
         try:
             fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
         except OSError:
@@ -99,22 +99,22 @@ class JournalReader:
             newer = [number for number in segment_numbers(self.folder) if number > segment]
             is_end = not newer or not (self.folder / "lock").exists()
             if not is_end:
-                damage.append(f"{segment_path(self.folder, segment)} is missing, with all that was in it")
+                damage.append(f"{segment_path(self.folder, segment)} is missing; its records are lost")
                 segment = newer[0]
                 end = Position(segment)
         while data is not None and len(records) < max_records:
-            offset = self._take(data, offset, max_records - len(records), offsets, records)
+            offset = self._read_frames(data, offset, max_records - len(records), offsets, records)
             end = Position(segment, offset)
             if len(records) >= max_records:
                 break
-            # No complete frame: the end of the segment, or the end for now, unless there is more behind it.
+            # No complete frame: the end of the segment, the end for now, or damage.
             length = LENGTH.unpack_from(data, offset)[0] if offset + FRAME_BYTES <= len(data) else END
             if length == END:
                 end = Position(segment + 1)
                 break
-            following = self._behind(data, end, length, damage, is_live=is_live)
+            following = self._after_incomplete(data, end, length, damage, is_live=is_live)
             if following is None:
-                continue  # the frame was written meanwhile
+                continue  # the writer has completed the frame
             if following == end:
                 is_end = True
                 break
@@ -124,20 +124,22 @@ class JournalReader:
             offset = end.offset
         return Chunk(segment=segment, offsets=offsets, records=records, end=end, is_end=is_end, damage=tuple(damage))
 
-    def _take(self, data: mmap.mmap | bytes, offset: int, count: int, offsets: list[int], records: list[Record]) -> int:
-        """Append up to `count` complete frames. Return the offset of the first frame not taken. This loop runs for
-        every record, so each line in it matters for speed."""
+    def _read_frames(
+        self, data: mmap.mmap | bytes, offset: int, count: int, offsets: list[int], records: list[Record]
+    ) -> int:
+        """Append up to `count` complete frames. Return the offset of the first frame not read. The loop runs for every
+        record, so each of its lines matters for speed."""
         unpack, decode, size = FRAME.unpack_from, DECODER.decode, len(data)
         last = size - FRAME_BYTES
         for _ in range(count):
             if offset > last:
                 break
             length, checksum = unpack(data, offset)
-            begin = offset + FRAME_BYTES
-            end = begin + length
+            start = offset + FRAME_BYTES
+            end = start + length
             if not length or end > size:
                 break
-            payload = data[begin:end]
+            payload = data[start:end]
             if crc32(payload) != checksum:
                 break
             try:
@@ -151,31 +153,31 @@ class JournalReader:
                 self.scopes[record.number] = record
         return offset
 
-    def _behind(
+    def _after_incomplete(
         self, data: mmap.mmap, at: Position, length: int, damage: list[str], *, is_live: bool
     ) -> Position | None:
         """Return the position where reading resumes when there is no complete frame at `at`, whose length field was
-        `length`. Return `at` if that is the end for now, and `None` if the frame was written meanwhile."""
+        `length`. Return `at` if that is the end for now, and `None` if the writer has completed the frame."""
         segment, offset = at.segment, at.offset
-        where = f"{segment_path(self.folder, segment)} at byte {offset}"
-        is_over = self._is_in_use(segment + 1)
+        place = f"{segment_path(self.folder, segment)} at byte {offset}"
+        is_complete = self._is_written(segment + 1)
         found, checksum = FRAME.unpack_from(data, offset)
         if found != length or (length and self._record(data, offset + FRAME_BYTES, length, checksum) is not None):
             return None
-        following = self._resume(data, offset) if length or is_over or not is_live else None
+        following = self._next_frame(data, offset) if length or is_complete or not is_live else None
         if following is not None:
-            damage.append(f"{where}: {following - offset} bytes are damaged and were passed over")
+            damage.append(f"{place}: {following - offset} bytes are damaged and were skipped")
             return Position(segment, following)
-        if is_over:
-            damage.append(f"{where}: the end of the segment is damaged")
+        if is_complete:
+            damage.append(f"{place}: the end of the segment is damaged")
             return Position(segment + 1)
         if length and not is_live:
-            damage.append(f"{where}: a torn end was cut off")
-            self._cut(segment, offset, damage)
+            damage.append(f"{place}: an incomplete last record was erased")
+            self._erase(segment, offset, damage)
         return at
 
     def backlog_bytes(self, position: Position) -> int:
-        """Return the bytes of journal to read from `position` on: whole segments, without the present one."""
+        """Return the bytes of journal to read from `position` on, in whole segments, without the current one."""
         return sum(
             segment_path(self.folder, number).stat().st_size
             for number in segment_numbers(self.folder)
@@ -183,29 +185,30 @@ class JournalReader:
         )
 
     def remove_before(self, segment: int) -> None:
-        """Delete segments whose records are safely stored."""
+        """Delete the segments before `segment`, whose records are safely stored."""
         for number in segment_numbers(self.folder):
             if number < segment:
                 segment_path(self.folder, number).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Delete the journal: all of it is safely stored, and its writer has ended."""
+        """Delete the journal, after all of it is safely stored and its writer has ended."""
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def set_aside(self) -> None:
+    def quarantine(self) -> None:
         """Quarantine a damaged journal for inspection, under a name that no reader opens."""
         self.close()
         self.folder.rename(self.folder.with_name(f"damaged-{self.folder.name}"))
 
     def close(self) -> None:
+        """Close the current segment."""
         if self._data is not None:
             self._data.close()
             self._data = None
         self._segment = -1
 
-    def _is_in_use(self, segment: int) -> bool:
-        """Return whether anything was written to a segment, so that all segments before it are complete."""
+    def _is_written(self, segment: int) -> bool:
+        """Return whether a segment has a frame. If it has, all segments before it are complete."""
         try:
             with segment_path(self.folder, segment).open("rb") as file:
                 file.seek(HEADER_BYTES)
@@ -214,8 +217,8 @@ class JournalReader:
             return False
 
     def _open(self, segment: int, offset: int, damage: list[str]) -> mmap.mmap | None:
-        """Map the segment into memory, and load the scopes defined in it before `offset`. Append faults of its header
-        to `damage`."""
+        """Map the segment into memory, and load the scopes defined in it before `offset`. Append damage to its
+        header to `damage`."""
         if self._segment == segment and self._data is not None:
             return self._data
         path = segment_path(self.folder, segment)
@@ -230,7 +233,7 @@ class JournalReader:
             data = mmap.mmap(fd, size, prot=mmap.PROT_READ)
         finally:
             os.close(fd)
-        if data[:4] == b"\0\0\0\0" and not self._is_in_use(segment):  # it is being made
+        if data[:4] == b"\0\0\0\0" and not self._is_written(segment):  # the writer is creating it
             data.close()
             return None
         try:
@@ -243,9 +246,9 @@ class JournalReader:
         self.close()
         self._segment, self._data = segment, data
         self.scopes = {}
-        read, at = data[:offset], HEADER_BYTES
-        while (at := self._take(read, at, offset, [], [])) < offset:
-            at = self._resume(data, at) or offset
+        before, at = data[:offset], HEADER_BYTES
+        while (at := self._read_frames(before, at, offset, [], [])) < offset:
+            at = self._next_frame(data, at) or offset
         return data
 
     @staticmethod
@@ -260,8 +263,8 @@ class JournalReader:
             return None
         return record
 
-    def _resume(self, data: mmap.mmap, offset: int) -> int | None:
-        """Return the offset of the next complete frame behind damage."""
+    def _next_frame(self, data: mmap.mmap, offset: int) -> int | None:
+        """Return the offset of the next complete frame after damage at `offset`, or `None` if there is none."""
         written = len(data[offset:].rstrip(b"\0"))
         for at in range(offset + 4, offset + written, 4):
             if at + FRAME_BYTES > len(data):
@@ -271,8 +274,8 @@ class JournalReader:
                 return at
         return None
 
-    def _cut(self, segment: int, offset: int, damage: list[str]) -> None:
-        """Overwrite the segment with zeros from `offset` on, as if nothing had been written there."""
+    def _erase(self, segment: int, offset: int, damage: list[str]) -> None:
+        """Overwrite the segment with zeros from `offset` on. Append a failure to `damage`."""
         self.close()
         try:
             with segment_path(self.folder, segment).open("r+b") as file:
@@ -280,11 +283,11 @@ class JournalReader:
                 file.truncate(offset)
                 file.truncate(size)
         except OSError as error:
-            damage.append(f"{segment_path(self.folder, segment)} cannot be mended: {error.strerror}")
+            damage.append(f"{segment_path(self.folder, segment)} cannot be repaired: {error.strerror}")
 
 
 def discover(journals: Path) -> list[JournalReader]:
-    """Return all journals in a folder, the oldest first."""
+    """Return readers of all journals in a folder, oldest first."""
     if not journals.is_dir():
         return []
     folders = [path for path in journals.iterdir() if path.is_dir() and path.name.replace("-", "").isdigit()]

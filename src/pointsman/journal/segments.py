@@ -1,12 +1,12 @@
 """Segment files: preallocated, mapped into memory, and written so that a reader never accepts half a frame.
 
     header   8 bytes magic, u32 format, u32 slot, u64 epoch, u32 number of the segment, u32 CRC-32 of all before
-    frame    u32 length, u32 CRC-32 of the payload, payload, padded to 4 bytes, which keeps the next length in one word
-    end      a length of 0xFFFFFFFF: the writer has gone on to the next segment
+    frame    u32 length, u32 CRC-32 of the payload, payload, padded to 4 bytes so that a length is never split
+    end      a length of 0xFFFFFFFF: the writer continues in the next segment
 
-All numbers are little-endian. A length of zero marks the writer's present place. Stores into a shared mapping outlive
-their process and cost no system call. The space is reserved when the file is made. So a full disk is noticed there, and
-not as a signal in the middle of a store.
+All numbers are little-endian. A length of zero marks the place where the writer continues. Writes to a shared mapping
+outlive their process and cost no system call. The space is reserved when the file is created. So a full disk is an
+error of the creation, and not a signal in the middle of a write.
 """
 
 import mmap
@@ -34,10 +34,11 @@ class SegmentError(Exception):
 
 
 class DamagedHeaderError(SegmentError):
-    """A header that cannot be used. The frames behind it have checksums of their own."""
+    """A damaged header. The frames after it have their own checksums and may be readable."""
 
 
 def segment_path(folder: Path, number: int) -> Path:
+    """Return the path of a segment."""
     return folder / f"{number:08d}{SUFFIX}"
 
 
@@ -47,7 +48,7 @@ def segment_numbers(folder: Path) -> list[int]:
 
 
 def create(folder: Path, number: int, slot: int, epoch: int, size: int) -> mmap.mmap:
-    """Make a segment with all its space, and map it. Raises `OSError`; then there is no such file."""
+    """Create a segment with all its space, and map it. Raises `OSError` and leaves no file if that fails."""
     path = segment_path(folder, number)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -60,12 +61,12 @@ def create(folder: Path, number: int, slot: int, epoch: int, size: int) -> mmap.
         os.close(fd)
     head = _HEADER.pack(MAGIC, FORMAT, slot, epoch, number)
     data[4:HEADER_BYTES] = head[4:] + _CRC.pack(crc32(head))
-    data[:4] = head[:4]  # last: while these bytes are zero, the segment is being made
+    data[:4] = head[:4]  # last: until then, the segment counts as incomplete
     return data
 
 
 def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
-    """Return slot, epoch and number. Raises `SegmentError`, or `DamagedHeaderError` if the frames behind the header may
+    """Return slot, epoch and number. Raises `SegmentError`, or `DamagedHeaderError` if the frames after the header may
     be complete."""
     if len(data) < HEADER_BYTES:
         raise DamagedHeaderError(f"{path} is too short to be a segment of a journal")
@@ -74,5 +75,5 @@ def read_header(data: bytes, path: Path) -> tuple[int, int, int]:
     if magic != MAGIC or checksum != crc32(data[: _HEADER.size]):
         raise DamagedHeaderError(f"the header of {path} is damaged")
     if version > FORMAT:
-        raise SegmentError(f"{path} has format {version}; this version reads up to {FORMAT}, so a newer one wrote it")
+        raise SegmentError(f"{path} has format {version}; this version reads up to {FORMAT}, so run a newer version")
     return slot, epoch, number

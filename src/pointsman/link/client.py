@@ -28,26 +28,29 @@ from pointsman.link.frames import (
     NewSnapshot,
     Recall,
     Reshare,
+    SharedUsage,
     StateAnswer,
     Welcome,
     encode,
 )
 from pointsman.link.state import ASK_S, AWAY, SILENT, StateConnection
+from pointsman.link.usage import UsageConnection
 from pointsman.money.ledger import Ledger
+from pointsman.money.usage import UsedAmounts
 
-SILENT_S = 3.0  # a connection that is silent for longer counts as none
+SILENT_S = 3.0  # after a longer silence the connection counts as lost
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
 
 _logger = logging.getLogger(__name__)
 
-Answered = Callable[[Sequence[Grant] | LeaseUnavailable], None]
+OnAnswer = Callable[[Sequence[Grant] | LeaseUnavailable], None]
 
 
 class _PendingAsk(Struct):
     """An ask that waits for its answer, with every callback that waits for it."""
 
     names: list[tuple[str, int]]
-    answered: list[Answered]
+    callbacks: list[OnAnswer]
     timer: asyncio.TimerHandle
 
 
@@ -56,7 +59,7 @@ class LinkClient(asyncio.Protocol):
 
     `hello` returns the worker's identity for each new connection. `on_snapshot` puts the snapshot in a file into force
     and returns its digest. `metrics` returns the worker's page. `on_connection` is called when the connection is made
-    and when it is lost.
+    and when it is lost. `amounts` are kept up to date while it is up.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class LinkClient(asyncio.Protocol):
         on_snapshot: Callable[[str], Awaitable[str]],
         metrics: Callable[[], bytes],
         on_connection: Callable[[bool], None],
+        amounts: UsedAmounts,
     ) -> None:
         self._path = path
         self._ledger = ledger
@@ -89,6 +93,8 @@ class LinkClient(asyncio.Protocol):
         self._heard_at = monotonic()
         self.share: Share | None = None
         self.state = StateConnection(self._send)
+        self._amounts = amounts
+        self._usage = UsageConnection(amounts, self._send)
 
     async def run(self) -> None:
         """Connect, and reconnect for ever."""
@@ -110,26 +116,27 @@ class LinkClient(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection. The caller of `run` has to cancel it."""
+        self._usage.close()
         if self._transport is not None:
             self._transport.close()
 
-    def ask(self, wants: Sequence[LeaseRequest], answered: Answered, within_s: float | None = None) -> None:
-        """Request leases. `answered` is called once, with the grants or the reason why there are none. The ledger has
+    def ask(self, requests: Sequence[LeaseRequest], on_answer: OnAnswer, within_s: float | None = None) -> None:
+        """Request leases. `on_answer` is called once, with the grants or the reason why there are none. The ledger has
         the grants by then. Asks for windows that are already being requested share one answer. An empty ask is answered
         as soon as control can grant leases. A request for nothing more returns the rest of its limit."""
         if not self.is_connected:
-            self._loop.call_soon(answered, AWAY)
+            self._loop.call_soon(on_answer, AWAY)
             return
-        names = [(one.counter, one.window) for one in wants if one.more]
+        names = [(one.counter, one.window) for one in requests if one.more]
         number = self._in_flight.get(names[0]) if names else None
         if number is not None and all(self._in_flight.get(name) == number for name in names):
-            self._pending[number].answered.append(answered)
+            self._pending[number].callbacks.append(on_answer)
             return
         self._number += 1
         number = self._number
-        self._send(Ask(number, list(wants)))  # first: no caller may wait for an ask that cannot be sent
+        self._send(Ask(number, list(requests)))  # first: no caller may wait for an ask that cannot be sent
         timer = self._loop.call_later(within_s or ASK_S, self._answer, number, SILENT)
-        self._pending[number] = _PendingAsk(names, [answered], timer)
+        self._pending[number] = _PendingAsk(names, [on_answer], timer)
         self._in_flight.update(dict.fromkeys(names, number))
 
     def drain(self) -> None:
@@ -141,6 +148,7 @@ class LinkClient(asyncio.Protocol):
     def give_back(self, returns: Sequence[Return]) -> None:
         """Return amounts that the ledger has taken from its leases. Without a connection, control learns of it from the
         next one."""
+        self._usage.send_changes()
         self._send(GiveBack(list(returns)))
 
     # Called by the event loop.
@@ -152,6 +160,7 @@ class LinkClient(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = monotonic()
+        self._amounts.heard()
         try:
             for body in self._reader.feed(data):
                 self._received(FROM_CONTROL.decode(body))
@@ -164,6 +173,7 @@ class LinkClient(asyncio.Protocol):
         self._transport = None
         self._lost.set()
         self.state.disconnected()
+        self._usage.disconnected()
         for number in list(self._pending):
             self._answer(number, AWAY)
         if self.is_connected:
@@ -183,7 +193,10 @@ class LinkClient(asyncio.Protocol):
         elif isinstance(frame, StateAnswer):
             self.state.received(frame)
         elif isinstance(frame, Recall):
+            self._usage.send_changes()
             self._send(GiveBack(self._ledger.recall(frame.counters)))
+        elif isinstance(frame, SharedUsage):
+            self._usage.received(frame)
         elif isinstance(frame, Welcome):
             if frame.protocol != PROTOCOL:
                 raise ValueError(
@@ -194,6 +207,8 @@ class LinkClient(asyncio.Protocol):
             if self._is_draining:
                 self._send(Draining())
             self.state.connected()
+            if frame.shares_usage:
+                self._usage.connected()
             self._on_connection(True)
         elif isinstance(frame, Reshare):
             self._reshare(frame.share)
@@ -228,8 +243,8 @@ class LinkClient(asyncio.Protocol):
         for name in pending.names:
             if self._in_flight.get(name) == number:
                 del self._in_flight[name]
-        for answered in pending.answered:
-            answered(answer)
+        for on_answer in pending.callbacks:
+            on_answer(answer)
 
     def _send(self, frame: FromWorker) -> None:
         if self._transport is not None and not self._transport.is_closing():

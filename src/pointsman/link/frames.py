@@ -6,7 +6,16 @@ Frames arrive in order, and a connection begins with `Hello` and `Welcome`. `dom
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.leases import Grant, Holding, LeaseRequest, LeaseUnavailable, Return, Share
+from pointsman.domain.leases import (
+    Grant,
+    Holding,
+    LeaseRequest,
+    LeaseUnavailable,
+    Return,
+    Share,
+    UsedElsewhere,
+    UsedHere,
+)
 from pointsman.domain.state import Change, Record
 
 PROTOCOL = 1
@@ -27,6 +36,7 @@ class Hello(Struct, frozen=True, kw_only=True, array_like=True, tag=1):
     digest: str  # of the snapshot in force
     share: Share | None
     holdings: list[Holding]
+    shares_usage: bool = False  # workers of older versions do not know `SharedUsage`
 
 
 class Ask(Struct, frozen=True, array_like=True, tag=2):
@@ -77,12 +87,22 @@ class Inquiry(Struct, frozen=True, array_like=True, tag=10):
     body: bytes
 
 
+class WorkerUsage(Struct, frozen=True, array_like=True, tag=11):
+    """Changes of the used amounts of limits. From now on this worker's decisions read the counters in `watch`, with
+    their present windows, and no longer those in `drop`, which comes first. `used` are its own amounts."""
+
+    watch: list[tuple[str, int]]
+    drop: list[str]
+    used: list[UsedHere]
+
+
 # From control.
 
 
 class Welcome(Struct, frozen=True, array_like=True, tag=17):
     protocol: int
     share: Share
+    shares_usage: bool = False  # control of older versions does not know `WorkerUsage`
 
 
 class Granted(Struct, frozen=True, array_like=True, tag=18):
@@ -140,9 +160,28 @@ class Reply(Struct, frozen=True, array_like=True, tag=26):
     failure: str | None = None
 
 
-FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics | StateRequest | StateChanges | Inquiry
+class SharedUsage(Struct, frozen=True, array_like=True, tag=27):
+    """Used amounts of limits, of the counters that this worker reads. From now on it should report its own amounts of
+    the counters in `wanted`, and no longer of those in `unwanted`, which comes first."""
+
+    wanted: list[str]
+    unwanted: list[str]
+    used: list[UsedElsewhere]
+
+
+FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics | StateRequest | StateChanges | Inquiry | WorkerUsage
 FromControl = (
-    Welcome | Granted | Recall | Reshare | NewSnapshot | MetricsRequest | Heartbeat | CannotLease | StateAnswer | Reply
+    Welcome
+    | Granted
+    | Recall
+    | Reshare
+    | NewSnapshot
+    | MetricsRequest
+    | Heartbeat
+    | CannotLease
+    | StateAnswer
+    | Reply
+    | SharedUsage
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -15,7 +15,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 
 class AwayError(Exception):
-    """Control did not answer. The message says why."""
+    """Control did not answer. The message has the reason."""
 
 
 class _Answer(Struct):

@@ -8,13 +8,14 @@ from pointsman.domain.leases import LeaseUnavailable
 from pointsman.domain.state import Change, Record
 from pointsman.link.frames import FromWorker, StateAnswer, StateChanges, StateRequest
 
-# Control counts as silent after this time. An answer takes 1 to 10 ms, or 30 ms more if other workers must return
-# leases (`lease_server.RECALL_S`). On a machine with all cores busy, one in a hundred takes over 50 ms: a shorter time
-# would reject requests that fit. Nothing waits while the connection is down, or after a silence of `client.SILENT_S`.
+# Control counts as silent after this time. An answer takes 1 to 10 ms. For a lease it takes up to 30 ms more, if other
+# workers must return theirs first (`RECALL_S` in `control/lease_server.py`). On a machine with all cores busy, one
+# answer in a hundred takes over 50 ms, so a shorter time would reject requests that fit. Nothing waits while the
+# connection is down, or after a silence of `client.SILENT_S`.
 ASK_S = 1.0
 RECENT = 2000  # changes that are resent on a new connection: control may not have read them yet
 
-Answered = Callable[[Sequence[Record] | LeaseUnavailable], None]
+OnAnswer = Callable[[Sequence[Record] | LeaseUnavailable], None]
 AWAY, SILENT = LeaseUnavailable("control is away"), LeaseUnavailable("control does not answer")
 
 
@@ -24,22 +25,22 @@ class StateConnection:
     def __init__(self, send: Callable[[FromWorker], None]) -> None:
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._pending: dict[int, tuple[Answered, asyncio.TimerHandle]] = {}
+        self._pending: dict[int, tuple[OnAnswer, asyncio.TimerHandle]] = {}
         self._recent: deque[Change] = deque(maxlen=RECENT)
         self._number = 0
         self.is_up = False
 
-    def look_up(self, ids: Sequence[str], answered: Answered) -> None:
-        """Ask control. `answered` is called once, later."""
+    def look_up(self, ids: Sequence[str], on_answer: OnAnswer) -> None:
+        """Ask control. `on_answer` is called once, later."""
         if not self.is_up:
-            self._loop.call_soon(answered, AWAY)
+            self._loop.call_soon(on_answer, AWAY)
             return
         self._number += 1
         number = self._number
         self._send(StateRequest(number, list(ids)))
-        self._pending[number] = (answered, self._loop.call_later(ASK_S, self._answer, number, SILENT))
+        self._pending[number] = (on_answer, self._loop.call_later(ASK_S, self._answer, number, SILENT))
 
-    def tell(self, changes: Sequence[Change]) -> None:
+    def report(self, changes: Sequence[Change]) -> None:
         """Report changes to control, now and again on each new connection."""
         self._recent.extend(changes)
         self._send(StateChanges(list(changes)))
@@ -61,8 +62,8 @@ class StateConnection:
         self._answer(frame.number, frame.unable if frame.unable is not None else frame.records)
 
     def _answer(self, number: int, answer: Sequence[Record] | LeaseUnavailable) -> None:
-        answered, timer = self._pending.pop(number, (None, None))
-        if answered is None or timer is None:
+        on_answer, timer = self._pending.pop(number, (None, None))
+        if on_answer is None or timer is None:
             return
         timer.cancel()
-        answered(answer)
+        on_answer(answer)

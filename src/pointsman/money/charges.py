@@ -46,7 +46,8 @@ _NOTHING, _PROMPT, _ARRIVED, _ALL = "none", "prompt", "arrived", "full"  # the p
 _TEXT = frozenset({"chat", "completion"})
 _UNSEEN = frozenset({"chat", "completion", "responses"})
 USUAL_ANSWER = 500  # tokens: the assumed length of an answer of a model that has given none yet
-_WEIGHT = 1 / 16  # of the newest answer in the mean
+MOST_SEEN = 16
+_WEIGHT = 1 / MOST_SEEN  # of the newest answer in the mean
 
 
 class Bound(Struct, frozen=True, gc=False):
@@ -59,29 +60,41 @@ class Bound(Struct, frozen=True, gc=False):
 
 
 class Charge(Struct, frozen=True, gc=False):
-    """The cost of an attempt: `nano` in nano-dollars. Budgets count `held` more, and limits of tokens count `tokens`,
-    until it is reconciled or their windows end."""
+    """The cost of an attempt: `nano` in nano-dollars. The attempt may have cost up to `held_nano` more. Budgets count
+    both amounts, and limits of tokens count `tokens`, until the attempt is reconciled or their windows end."""
 
     nano: int
     tokens: int
     source: UsageSource
     usage: Usage = _NO_USAGE
     is_priced: bool = True
-    held: int = 0
+    held_nano: int = 0
 
 
 class Answers:
-    """The usual length of a model's answers: a mean in which new ones count more."""
+    """The usual answers of a model, as their provider reported them: means in which new answers count more. `mean` is
+    the length of an answer in tokens, `None` before the first. `cached` and `written` are the shares of a prompt that
+    were read from the provider's cache and written to it. `count` is the number of requests in the means, at most
+    `MOST_SEEN`."""
 
-    __slots__ = ("mean",)
+    __slots__ = ("cached", "count", "mean", "written")
 
     def __init__(self) -> None:
-        self.mean: float | None = None  # tokens; `None` before the first answer
+        self.mean: float | None = None
+        self.count = 0
+        self.cached = self.written = 0.0
 
-    def add(self, tokens_out: int) -> None:
-        """Include an answer that is complete."""
-        mean = self.mean
-        self.mean = float(tokens_out) if mean is None else mean + (tokens_out - mean) * _WEIGHT
+    def add(self, usage: Usage, answers: int = 1) -> None:
+        """Include the usage of a request whose answers are complete."""
+        mean, each = self.mean, usage.tokens_out / answers if answers > 1 else usage.tokens_out
+        self.mean = float(each) if mean is None else mean + (each - mean) * _WEIGHT
+        if self.count < MOST_SEEN:
+            self.count += 1
+        written = usage.tokens_cache_write + usage.tokens_cache_write_1h
+        if usage.tokens_cached or written or self.cached or self.written:
+            total, weight = max(usage.tokens_in, 1), 1.0 if mean is None else _WEIGHT
+            self.cached += (min(usage.tokens_cached / total, 1.0) - self.cached) * weight
+            self.written += (min(written / total, 1.0) - self.written) * weight
 
     def expected(self, call: Call) -> int | None:
         """Return the expected tokens of the answers to this call; `None` if unknown."""
@@ -89,8 +102,8 @@ class Answers:
             return 0
         if self.mean is None and call.operation not in _UNSEEN:
             return None
-        tokens = USUAL_ANSWER * call.choices if self.mean is None else round(self.mean)
-        return tokens if call.max_tokens is None else min(tokens, call.max_tokens * call.choices)
+        tokens = round((USUAL_ANSWER if self.mean is None else self.mean) * call.answers)
+        return tokens if call.max_tokens is None else min(tokens, call.max_tokens * call.answers)
 
 
 class Tariff(Struct, frozen=True, eq=False):
@@ -118,15 +131,31 @@ class Arrived(Struct, frozen=True, kw_only=True, gc=False):
 FREE = Charge(0, 0, "none")
 
 
-def charge_reported(tariff: Tariff, bound: Bound, usage: Usage, *, is_complete: bool) -> Charge:
+def charge_reported(call: Call, tariff: Tariff, bound: Bound, usage: Usage, *, is_complete: bool) -> Charge:
     """Return the charge for an attempt whose provider reported its tokens."""
     terms = tariff.terms
     if is_complete:
-        tariff.answers.add(usage.tokens_out)
+        tariff.answers.add(usage, call.answers)
     charge = _charge(terms.price, usage, "provider")
     if bound.unbounded is not None and charge.is_priced:
         return replace(charge, nano=charge.nano + tools_nano(terms, bound.unbounded, usage))
     return charge
+
+
+def charge_begun(
+    call: Call, tariff: Tariff, bound: Bound, usage: Usage, *, arrived: Arrived, failure: Failure | None
+) -> Charge:
+    """Return the charge for an answer that broke off after its provider had reported the tokens of the prompt. `usage`
+    includes those of the answer that arrived."""
+    charge = charge_reported(call, tariff, bound, usage, is_complete=False)
+    if arrived.events:
+        charge = replace(charge, source="estimated")
+    if failure is None or _charged(call, tariff.unfinished, arrived, failure) is not _ALL:
+        return charge
+    expected = _expected(call, arrived, failure, tariff.answers) or 0
+    likely = _charge(tariff.terms.price, replace(usage, tokens_out=max(usage.tokens_out, expected)), "estimated")
+    nano = max(charge.nano, min(likely.nano, bound.nano))
+    return replace(likely, nano=nano, tokens=bound.tokens, held_nano=max(bound.nano - nano, 0))
 
 
 def charge_estimated(call: Call, tariff: Tariff, bound: Bound, arrived: Arrived, failure: Failure | None) -> Charge:
@@ -140,14 +169,14 @@ def charge_estimated(call: Call, tariff: Tariff, bound: Bound, arrived: Arrived,
         charge = _charge(price, counted_usage(call, arrived.events), "estimated")
         if bound.unbounded is None or price is None:
             return charge
-        return replace(charge, held=max(charge.held, bound.nano - charge.nano))
+        return replace(charge, held_nano=max(charge.held_nano, bound.nano - charge.nano))
     tokens_out = _expected(call, arrived, failure, tariff.answers)
     if tokens_out is None:
         return Charge(bound.nano, bound.tokens, "reserved", is_priced=price is not None)
     usage = counted_usage(call, tokens_out)
     nano = min(cost_nano(price, usage), bound.nano) if price is not None else 0
     held = bound.nano - nano
-    return Charge(nano, bound.tokens, "estimated", usage, is_priced=price is not None, held=held)
+    return Charge(nano, bound.tokens, "estimated", usage, is_priced=price is not None, held_nano=held)
 
 
 def _charge(price: Price | None, usage: Usage, source: UsageSource) -> Charge:
@@ -169,7 +198,7 @@ def _expected(call: Call, arrived: Arrived, failure: Failure | None, answers: An
 
 def _charged(call: Call, unfinished: str | None, arrived: Arrived, failure: Failure | None) -> str:
     """Return the part of an attempt that its provider may charge, if it reported no usage."""
-    goes_on = failure is not None and failure.kind in _GOES_ON and DIALECTS[call.head.dialect].runs_unread(call)
+    goes_on = failure is not None and failure.kind in _GOES_ON and DIALECTS[call.head.dialect].continues_unread(call)
     if arrived.events and not (goes_on and unfinished in (None, "full")):
         return _ARRIVED
     if failure is None:

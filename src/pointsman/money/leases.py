@@ -75,6 +75,10 @@ class _LeasedWindow:
         self.opened[epoch] = opened
 
 
+_NO_WINDOW = _LeasedWindow()
+_NO_REPORTS: Mapping[int, int] = {}
+
+
 class _Ending(Struct):
     """The windows that end at one moment."""
 
@@ -220,12 +224,12 @@ class LeaseTable:
         return share
 
     def know_all(self, now: float) -> list[tuple[int, Share]]:
-        """Note that every live worker has named its leases. Return the workers that get a share."""
+        """Record that every live worker has reported its leases. Return the workers that get a share."""
         self._knows_all = True
         return self._give_shares(now)
 
     def draining(self, epoch: int, now: float) -> list[tuple[int, Share]]:
-        """Note that a worker opens no more windows. Return the workers that get its share."""
+        """Record that a worker opens no more windows. Return the workers that get its share."""
         worker = self._workers.get(epoch)
         if worker is None or worker.until != NEVER:
             return []
@@ -245,7 +249,7 @@ class LeaseTable:
         return self._give_shares(now, worker.slot) if worker is not None else []
 
     def ask(self, epoch: int, requests: Iterable[LeaseRequest]) -> tuple[list[Grant], dict[int, list[tuple[str, int]]]]:
-        """Return the grants, and by other worker, the windows whose leases it should return."""
+        """Return the grants, and for each other worker the windows whose leases it should return."""
         grants: list[Grant] = []
         recalls: dict[int, list[tuple[str, int]]] = {}
         if epoch in self._retired or not (self._knows_all and self._is_restored):
@@ -261,7 +265,7 @@ class LeaseTable:
             held = self._held(name, window)
             free = limit.amount - window.posted - sum(held.values())
             elsewhere = sum(held.values()) - held.get(epoch, 0)
-            granted = self._amount_to_grant(request.more, free)
+            granted = _amount_to_grant(request.more, free, len(self._workers))
             if granted:
                 window.granted[epoch] += granted
             elif request.more:  # a request for 0 only asks for the remaining amount
@@ -314,12 +318,20 @@ class LeaseTable:
         if found is not None:
             found.add_spending(CORRECTIONS, amount - found.read.get(CORRECTIONS, 0))
 
+    def used_by(self, name: Name, reports: Mapping[int, int] = _NO_REPORTS) -> tuple[Mapping[int, int], dict[int, int]]:
+        """Return the known spending in a window, and the unspent leases, by worker. Corrections count as a worker.
+        There are no leases if all holders are in `reports`: their leases do not matter to the caller."""
+        window = self._windows.by_name.get(name, _NO_WINDOW)
+        if window.granted.keys() <= reports.keys() and self._workers.keys() <= reports.keys():
+            return window.read, {}
+        return window.read, self._held(name, window)
+
     def status(self) -> list[Spent]:
         """Return every window with spending or leases."""
         return list(self.spent())
 
     def spent(self) -> Iterator[Spent]:
-        """Yield the same, one by one: there may be very many."""
+        """Yield the same one at a time, because there may be very many."""
         return map(self.spent_in, self._windows.by_name)
 
     def names(self, owner: str | None = None) -> list[Name]:
@@ -351,14 +363,6 @@ class LeaseTable:
             self._ahead[epoch].pop((message.counter, message.window), None)
         return window
 
-    def _amount_to_grant(self, more: int, free: int) -> int:
-        """Return the amount to grant. A worker that is alone gets all; otherwise slices shrink as the limit nears. The
-        grant is 0 if it would not be enough, or if the worker only asks for the remaining amount."""
-        if free < more or not more:
-            return 0
-        alone = len(self._workers) <= 1
-        return free if alone else max(more, free // (2 * len(self._workers)))
-
     def _held(self, name: Name, window: _LeasedWindow) -> dict[int, int]:
         """Return the unspent lease of each worker in a window, if it has one."""
         granted = dict(window.granted)
@@ -373,7 +377,7 @@ class LeaseTable:
         return {epoch: all_ - read.get(epoch, 0) for epoch, all_ in granted.items() if all_ > read.get(epoch, 0)}
 
     def _named(self, counter: str, start: int) -> _LeasedWindow:
-        """Return a window that a worker names, and note its start."""
+        """Return a window that a worker names, and record its start."""
         self._latest = max(self._latest, start)
         return self._windows.get_or_make((counter, start))
 
@@ -399,3 +403,11 @@ class LeaseTable:
 def _owner(counter: str) -> str:
     """Return the owner of a counter: its name is owner, metric and period."""
     return counter.rsplit("|", 2)[0]
+
+
+def _amount_to_grant(more: int, free: int, workers: int) -> int:
+    """Return the amount to grant. A worker that is alone gets all; otherwise slices shrink as the limit nears. The
+    grant is 0 if it would not be enough, or if the worker only asks for the remaining amount."""
+    if free < more or not more:
+        return 0
+    return free if workers <= 1 else max(more, free // (2 * workers))

@@ -14,12 +14,13 @@ from msgspec import Struct
 
 from pointsman.domain.leases import ALONE, Grant, Holding, LeaseRequest, Return, Share
 from pointsman.domain.limits import Limit
+from pointsman.money.waived import WaivedWindows
 
 _KINDS = {"usd": 0, "tokens": 1, "requests": 2}
 _EACH_ATTEMPT = 3
 MAX_COUNTER_SETS = 50_000
-MAX_WAIVED = 50_000
 MAX_AHEAD = 50_000
+TIDY_FROM = 10_000  # counters of end users: past this number, those of ended windows are dropped
 
 
 class Window:
@@ -100,7 +101,7 @@ class Shortfall(Struct, frozen=True, kw_only=True):
     more: int
     opened: int = 0
 
-    def want(self) -> LeaseRequest:
+    def lease_request(self) -> LeaseRequest:
         """Return the request to send to control."""
         return LeaseRequest(self.limit.counter, self.window, self.more, self.opened)
 
@@ -112,14 +113,16 @@ class Ledger:
         self._share = share
         self._is_alone = share is ALONE
         self._counters: dict[str, LimitCounter] = {}
+        self.counters: Mapping[str, LimitCounter] = self._counters
         self._open: dict[str, Reservation] = {}
         self._past: dict[tuple[str, int], Window] = {}  # ended windows in which something is still reserved
         self._counter_sets: dict[tuple[int, ...], tuple[tuple[Limit, ...], CounterSet]] = {}
-        self._waived: dict[tuple[str, int], None] = {}  # windows that will open with nothing
+        self._waived = WaivedWindows()
         self._ahead: dict[tuple[str, int], int] = {}  # granted in windows that are not open yet
         self._limits: Mapping[str, Limit] = {}
-        self._shares_from = float("-inf")  # windows that began before open with nothing, too
         self._now = float("-inf")
+        self._of_users = 0  # counters of end users, which come and go
+        self._tidy_from = TIDY_FROM
         self._edition = 0  # counts the times that windows were replaced before their end
         self.overruns = 0
 
@@ -132,7 +135,7 @@ class Ledger:
     def share(self) -> Share:
         """Return the share with which later windows open, for control after a lost connection."""
         share = self._share
-        return Share(share.part, share.whole, max(share.since, self._shares_from))
+        return Share(share.part, share.whole, max(share.since, self._waived.since))
 
     def account(self, limits: tuple[Limit, ...]) -> CounterSet:
         """Return the counters of attempts that count in these limits."""
@@ -146,15 +149,15 @@ class Ledger:
         return found[1]
 
     def reserve(
-        self, counter_set: CounterSet, attempt: str, nano: int, tokens: int, ordinal: int, now_unix_s: float
+        self, counter_set: CounterSet, attempt_id: str, nano: int, tokens: int, ordinal: int, now_unix_s: float
     ) -> Reservation | list[Shortfall]:
         """Reserve for an attempt in every counter, or return the limits that have no room."""
         if now_unix_s > self._now:
             self._now = now_unix_s
         else:
             now_unix_s = self._now
-        if attempt in self._open:
-            return self._open[attempt]
+        if attempt_id in self._open:
+            return self._open[attempt_id]
         if now_unix_s >= counter_set.until or counter_set.edition != self._edition:
             self._find_windows(counter_set, now_unix_s)
         amounts = (nano, tokens, 1 if ordinal == 1 else 0, 1)
@@ -167,7 +170,7 @@ class Ledger:
                 return self._shortfalls(windows, amounts)
             window.free = free
             window.reserved += amount
-        reservation = self._open[attempt] = Reservation(windows, amounts, nano, tokens, now_unix_s)
+        reservation = self._open[attempt_id] = Reservation(windows, amounts, nano, tokens, now_unix_s)
         return reservation
 
     def present(self, counter_set: CounterSet, now_unix_s: float) -> tuple[Window, ...]:
@@ -177,10 +180,10 @@ class Ledger:
             self._find_windows(counter_set, self._now)
         return counter_set.windows
 
-    def settle(self, attempt: str, nano: int, tokens: int) -> Reservation | None:
+    def settle(self, attempt_id: str, nano: int, tokens: int) -> Reservation | None:
         """Charge the amount that an attempt used. Return `None` if the attempt is not open: nothing is charged
         twice."""
-        reservation = self._open.pop(attempt, None)
+        reservation = self._open.pop(attempt_id, None)
         if reservation is None:
             return None
         if nano > reservation.nano or tokens > reservation.tokens:
@@ -189,9 +192,9 @@ class Ledger:
         self._end_reservation(reservation, reservation.amounts, unused)
         return reservation
 
-    def release(self, attempt: str) -> None:
+    def release(self, attempt_id: str) -> None:
         """Cancel the reservation of an attempt that was never sent."""
-        reservation = self._open.pop(attempt, None)
+        reservation = self._open.pop(attempt_id, None)
         if reservation is not None:
             self._end_reservation(reservation, reservation.amounts, reservation.amounts)
 
@@ -219,9 +222,7 @@ class Ledger:
             if window is not None:
                 returned.append(_idle(window))
             elif counter is None or counter.window.start < start:
-                if len(self._waived) >= MAX_WAIVED:
-                    self._waive_shares()
-                self._waived[name, start] = None
+                self._waived.waive(name, start, self._now)
                 returned.append(Return(name, start, self._ahead.pop((name, start), 0)))
         return returned
 
@@ -250,7 +251,8 @@ class Ledger:
         self._now = max(self._now, now_unix_s)
         self._counter_sets.clear()
         if not self._is_alone:
-            self._waive_shares()
+            self._waived.waive_begun(self._now)
+            self._waived.forget(self._limits, self._now)
         returned = self._return_ahead(limits)
         self._limits = limits
         for name, counter in list(self._counters.items()):
@@ -274,6 +276,13 @@ class Ledger:
     def _counter(self, limit: Limit) -> LimitCounter:
         counter = self._counters.get(limit.counter)
         if counter is None:
+            if limit.level == "end_user":
+                self._of_users += 1
+                if self._of_users > self._tidy_from:
+                    ended, self._of_users = _drop_ended(self._counters, self._now)
+                    self._tidy_from = max(2 * self._of_users, TIDY_FROM)
+                    for window in ended:
+                        self._past_if_reserved(window)
             now = max(self._now, 0.0)
             counter = self._counters[limit.counter] = LimitCounter(limit, now, 0)
             window = counter.window
@@ -286,10 +295,7 @@ class Ledger:
         share = self._share
         if self._is_alone:
             return limit.amount
-        if self._waived and (limit.counter, start) in self._waived:
-            del self._waived[limit.counter, start]  # from here on the window itself records its lease
-            return 0
-        if start < share.since or start < self._shares_from or not share.part:
+        if self._waived.take(limit.counter, start) or start < share.since or not share.part:
             return 0
         return limit.amount * share.part // share.whole
 
@@ -303,6 +309,7 @@ class Ledger:
             before, limit = self._limits.get(name), limits.get(name)
             if before is None or limit is None or limit.amount < before.amount or limit.period != before.period:
                 del self._ahead[name, start]
+                self._waived.waive(name, start, self._now)
                 returned.append(Return(name, start, granted))
         return returned
 
@@ -318,7 +325,12 @@ class Ledger:
         """Bring the windows of a set of counters up to date."""
         for counter in counter_set.counters:
             if now_unix_s >= counter.window.end:
-                self._open_next(counter, now_unix_s)
+                if self._counters.get(counter.name) is counter:
+                    self._open_next(counter, now_unix_s)
+                else:  # it was dropped, and another one may have taken its place
+                    counter_set.counters = tuple([self._counter(one.limit) for one in counter_set.counters])
+                    self._find_windows(counter_set, now_unix_s)
+                    return
         counter_set.windows = tuple([counter.window for counter in counter_set.counters])
         counter_set.until = min([window.end for window in counter_set.windows], default=float("inf"))
         counter_set.edition = self._edition
@@ -337,11 +349,6 @@ class Ledger:
             for window in reservation.windows:
                 if not window.reserved:
                     self._past.pop((window.counter.name, window.start), None)
-
-    def _waive_shares(self) -> None:
-        """Let windows that have begun and are not open yet open with nothing."""
-        self._shares_from = max(self._shares_from, self._now)
-        self._waived.clear()
 
     def _find(self, name: str, start: int) -> Window | None:
         counter = self._counters.get(name)
@@ -366,6 +373,16 @@ class Ledger:
                 )
                 shortfalls.append(shortfall)
         return shortfalls
+
+
+def _drop_ended(counters: dict[str, LimitCounter], now_unix_s: float) -> tuple[list[Window], int]:
+    """Drop the counters of end users whose windows have ended. Return these windows, and the number of those that stay.
+    Sets that still have a dropped counter find another for it."""
+    of_users = [counter for counter in counters.values() if counter.limit.level == "end_user"]
+    ended = [counter for counter in of_users if counter.window.end <= now_unix_s]
+    for counter in ended:
+        del counters[counter.name]
+    return [counter.window for counter in ended], len(of_users) - len(ended)
 
 
 def _undo(windows: Sequence[Window], full: Window, amounts: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.tokens import most_in
 
 WITH_OUTPUT = frozenset({"chat", "completion", "responses", "image", "audio"})
+_LATER = frozenset({"batch", "other"})
 
 
 def cost_nano(price: Price, usage: Usage) -> int:
@@ -80,6 +81,12 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
     max_input_rate, max_output_rate = _max_rates(terms, call)
     pico = tokens_in * max_input_rate + tokens_out * max_output_rate
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
+
+
+def is_billed_later(call: Call, terms: Terms) -> bool:
+    """Return whether the cost of a call is unknown until it is complete, as for a batch or a fine-tuning job."""
+    price = terms.price
+    return call.operation in _LATER and not (price is not None and (price.request_nano or price.is_by_request))
 
 
 def _max_rates(terms: Terms, call: Call) -> tuple[int, int]:

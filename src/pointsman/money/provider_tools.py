@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from pointsman.domain.calls import Call, Media
 from pointsman.domain.outcomes import Usage
-from pointsman.domain.plans import Reason
 from pointsman.domain.prices import ToolPrice
+from pointsman.domain.verdicts import Reason
 from pointsman.money.pricing import upper_bound
 from pointsman.money.terms import Terms
 from pointsman.wire.dialects import DIALECTS

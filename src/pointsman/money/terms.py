@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from math import inf
 from typing import TypedDict
 
 from msgspec import Struct
@@ -17,7 +18,10 @@ from pointsman.wire.unbounded import Use
 
 # The names that providers have for their standard tier: OpenAI's, Anthropic's and Groq's. `auto` lets them choose.
 STANDARD_TIERS = ("default", "standard", "standard_only", "on_demand")
+MAX_TERMS = 20_000  # that are kept with a snapshot
 DEFAULT_OUTPUT = 32_768  # tokens: the bound on an answer if neither request nor catalog has one
+LARGE_PARTS = 16  # of a limit: a prompt whose bytes need more than one of them keeps others out
+Limits = tuple[Limit, ...]
 
 
 class Terms(Struct, frozen=True, kw_only=True, eq=False):
@@ -46,23 +50,42 @@ class Terms(Struct, frozen=True, kw_only=True, eq=False):
     model_uses: tuple[Use, ...] = ()
 
 
-def limits_for(key: VirtualKey | None, candidate: Candidate) -> tuple[Limit, ...]:
-    """Return the limits that an attempt counts in, from the narrowest owner to the widest."""
+def known_terms(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> Terms:
+    """Return the terms for attempts of `key` at a candidate, which are computed once and kept with the snapshot."""
+    memo: dict[str, dict[tuple[VirtualKey | None, Candidate], Terms]] = snapshot.__dict__
+    known = memo.get("terms")
+    if known is None:
+        known = memo["terms"] = {}
+    terms = known.get((key, candidate))
+    if terms is None:
+        if len(known) >= MAX_TERMS:  # names may come from clients
+            known.clear()
+        terms = known[key, candidate] = terms_of(key, candidate, snapshot)
+    return terms
+
+
+def limits_for(key: VirtualKey | None, candidate: Candidate, of_user: tuple[Limit, ...] = ()) -> tuple[Limit, ...]:
+    """Return the limits that an attempt counts in, from the narrowest owner to the widest. A candidate that budgets
+    fall to does not count in them. `of_user` are the limits of the end user."""
     limits = candidate.endpoint.limits
-    if key is None:
-        return limits
-    entry = key.entries.get(candidate.endpoint.name)
-    return (*(entry.limits if entry is not None else ()), *key.limits, *limits)
+    if key is not None:
+        entry = key.entries.get(candidate.endpoint.name)
+        limits = (*of_user, *(entry.limits if entry is not None else ()), *key.limits, *limits)
+    if candidate.then:
+        limits = tuple([limit for limit in limits if limit.then != candidate.then])
+    return limits
 
 
-def terms_of(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> Terms:
+def terms_of(
+    key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot, of_user: tuple[Limit, ...] = ()
+) -> Terms:
     """Return the terms for attempts of `key`, `None` in open mode, at a candidate.
 
     Price and bound come each from the best override, else from the catalog. An override for the key outranks one for
     its team, then one for its customer, then one for everybody. Within these, a name outranks a pattern, and an earlier
     entry a later one.
     """
-    limits = limits_for(key, candidate)
+    limits = limits_for(key, candidate, of_user)
     owners: tuple[str, ...] = ()
     if key is not None:
         named = (("virtual_key", key.name), ("team", key.team), ("customer", key.customer))
@@ -163,3 +186,16 @@ def _fitting(overrides: tuple[PriceOverride, ...], model: str, owners: tuple[str
         and (override.model == model or fnmatchcase(model, override.model))
     ]
     return sorted(applying, key=rank)
+
+
+def large_tokens(terms: Terms) -> float:
+    """Return the number of tokens of a prompt that take a large part of a limit; infinity without a limit."""
+    return min([_large_in(terms, limit) for limit in terms.limits], default=inf)
+
+
+def _large_in(terms: Terms, limit: Limit) -> float:
+    if limit.soft or limit.metric == "requests":
+        return inf
+    if limit.metric == "tokens":
+        return limit.amount / LARGE_PARTS
+    return limit.amount * 1000 / terms.max_input_rate / LARGE_PARTS if terms.max_input_rate else inf

@@ -1,9 +1,14 @@
-"""Upstream dialects, a file each: pure builders and readers of HTTP messages. They never send any."""
+"""The dialects of providers, one in each file. They build and read HTTP messages, without I/O."""
 
 from collections.abc import Mapping
 
-from pointsman.providers.api import Provider
+from pointsman.domain.calls import RequestHead
+from pointsman.domain.operations import Operation
+from pointsman.providers._translated import TranslatedCodec
+from pointsman.providers.api import Codec, Provider
 from pointsman.registry import members
+from pointsman.wire.dialect import Dialect
+from pointsman.wire.dialects import CONVERSATIONS
 
 
 def _discover() -> dict[str, Provider]:
@@ -16,3 +21,51 @@ def _discover() -> dict[str, Provider]:
 
 
 PROVIDERS: Mapping[str, Provider] = _discover()
+
+
+def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
+    """Return the codecs of a provider by operation and by the client's dialect. For each dialect of a conversation that
+    the provider does not speak, there is a translation to the first that it does."""
+    found: dict[tuple[Operation, str], Codec] = {}
+    for operation, codec in provider.codecs.items():
+        found[operation, codec.dialect] = codec
+    native = next((one for one in CONVERSATIONS if (one.operation, one.name) in found), None)
+    if native is None or native.halves is None:
+        return found
+    head = RequestHead(path=native.path, dialect=native.name, content_type="application/json")
+    for client in CONVERSATIONS:
+        if client.halves is not None and (client.operation, client.name) not in found:
+            found[client.operation, client.name] = TranslatedCodec(
+                native=found[native.operation, native.name],
+                ours=client.halves,
+                theirs=native.halves,
+                operation=native.operation,
+                head=head,
+                errors=provider.errors,
+                adapt=provider.adapt,
+            )
+    return found
+
+
+_CODECS = {name: _codecs(provider) for name, provider in PROVIDERS.items()}
+
+
+def codec_of(provider: str, operation: Operation, dialect: str) -> Codec:
+    """Return the codec of a type of provider for an operation that a client requests in `dialect`. Raises `KeyError` if
+    the provider does not support the operation."""
+    return _CODECS[provider][operation, dialect]
+
+
+def dialects_of(provider: Provider) -> tuple[str, ...]:
+    """Return the dialects of conversations that a provider speaks itself."""
+    return tuple(one.name for one in CONVERSATIONS if _speaks(provider, one))
+
+
+def _speaks(provider: Provider, dialect: Dialect) -> bool:
+    codec = provider.codecs.get(dialect.operation)
+    return codec is not None and codec.dialect == dialect.name
+
+
+def operations_of(provider: Provider) -> frozenset[Operation]:
+    """Return the operations that clients of any dialect may request of a provider."""
+    return frozenset(operation for operation, _ in _CODECS[provider.name])

@@ -1,10 +1,10 @@
-"""Error tables: the fault behind a provider's answer, and its scope.
+"""Error tables, which map a provider's answer to the fault and its scope.
 
 A table is a list of rules, read from the top; the first match decides. Each provider has its own, in its file, and the
 shared one follows it. The status alone is seldom enough. Providers send 403 for a key and for a prompt, 400 for a wrong
 key, and 429 for an empty account.
 
-A client can put words of its own into an error message, since many providers quote the request. Rules for a rejected
+A client can put its own words into an error message, since many providers quote the request. Rules for a rejected
 key or a wider scope affect other requests. So such a rule matches by the status, by a code, or by the first words of a
 message, which are the provider's. Only a rule that blames the request itself may search for words anywhere.
 """
@@ -20,7 +20,7 @@ from pointsman.domain.failures import Kind, Scope
 REFUSALS = (400, 403, 404, 409, 413, 422, 451)  # the statuses of rejected requests
 
 
-class Rule(Struct, frozen=True, kw_only=True, eq=False):
+class ErrorRule(Struct, frozen=True, kw_only=True, eq=False):
     """One row. It matches one of `statuses` (any, if there are none) and one of `codes` as the error's `code` or
     `type`. The message must begin with `starts` and contain `says`, if they are set. A `silent` rule matches an answer
     without a code, a type or a message."""
@@ -58,9 +58,9 @@ def rule(
     says: str = "",
     silent: bool = False,
     scope: Scope | None = None,
-) -> Rule:
+) -> ErrorRule:
     """Return a row of a table. `starts` and `says` are regular expressions that ignore case."""
-    return Rule(
+    return ErrorRule(
         kind=kind,
         scope=scope,
         statuses=frozenset(statuses),
@@ -71,7 +71,7 @@ def rule(
     )
 
 
-Rules = tuple[Rule, ...]
+Rules = tuple[ErrorRule, ...]
 
 
 def judge(

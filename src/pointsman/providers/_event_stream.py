@@ -1,7 +1,7 @@
 """The common parts of readers of streamed answers, regardless of the content of their events."""
 
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure
+from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._error_table import Rules
 from pointsman.wire.sse import HEARTBEAT, EventSplitter, event_data, is_comment, split_events
@@ -15,8 +15,8 @@ class EventStream:
     """A `StreamDecoder` without its `feed`. It reads each event by `_read_data`, and ends with `_end`."""
 
     __slots__ = (
-        "_choices", "_errors", "_splitter",
-        "events", "failure", "has_content", "is_done", "is_ending", "is_finished", "left_out", "usage",
+        "_choices", "_errors", "_splitter", "content_bytes", "events", "events_left_out", "failure", "has_content",
+        "is_done", "is_ending", "is_finished", "is_usage_partial", "refused", "usage",
     )  # fmt: skip
     _end = b""
 
@@ -25,10 +25,13 @@ class EventStream:
         self.is_finished = False
         self.is_done = False
         self.is_ending = False
-        self.left_out = 0
+        self.events_left_out = 0
         self.usage: Usage | None = None
+        self.is_usage_partial = False
         self.failure: Failure | None = None
         self.events = 0
+        self.content_bytes = 0
+        self.refused: Kind | None = None
         self._choices = choices
         self._errors = errors
         self._splitter = EventSplitter(max_event_bytes)
@@ -36,10 +39,12 @@ class EventStream:
     def close(self) -> bytes:
         if self._is_over():
             return b""
-        rest, left_out = self._splitter.rest(), self.left_out
+        rest, events_left_out = self._splitter.rest(), self.events_left_out
         out = self._read(rest.rstrip(b"\n") + b"\n\n") if rest.strip() else b""
-        if self.left_out > left_out or (self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER):
-            self.left_out, self.failure = left_out, None  # cut off in the middle of an event
+        if self.events_left_out > events_left_out or (
+            self.failure is not None and self.failure.kind is failures.MALFORMED_ANSWER
+        ):
+            self.events_left_out, self.failure = events_left_out, None  # cut off in the middle of an event
         if self._is_over():
             return out
         if not self.is_finished:
@@ -80,8 +85,8 @@ class EventStream:
 
     def _skip(self, error: Exception) -> bool:
         """Leave out an unreadable event. A second one is a failure."""
-        self.left_out += 1
-        if self.left_out > MAX_LEFT_OUT:
+        self.events_left_out += 1
+        if self.events_left_out > MAX_LEFT_OUT:
             self._fail(unreadable(error))
         return False
 
@@ -100,7 +105,7 @@ def too_long() -> Failure:
 
 def unreadable(error: Exception) -> Failure:
     """Return the failure of a second event that is not JSON."""
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream holds more than one invalid event: {error}")
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream has more than one invalid event: {error}")
 
 
 def truncated() -> Failure:

@@ -13,17 +13,19 @@ from msgspec import Meta, Raw, Struct
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure
+from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import Rules
 from pointsman.providers._event_stream import dense
 from pointsman.providers._openai_errors import classify_inside
-from pointsman.providers._openai_stream import OpenAIUsage, ended_in_error, has_content, is_empty, read_usage
+from pointsman.providers._openai_stream import ended_in_error, has_content
+from pointsman.providers._refusals import in_choice, in_response
 from pointsman.providers._usage_scan import usage_in
 from pointsman.providers.api import WholeAnswer
 from pointsman.wire.dialects.openai import is_response_creation
-from pointsman.wire.json_object import UNREADABLE, read_leniently
+from pointsman.wire.json_object import UNREADABLE, is_empty, read_leniently
 from pointsman.wire.sse import BYTE_ORDER_MARK
+from pointsman.wire.usage import OpenAIUsage, read_usage
 
 _NO_VALUE = Raw(b"")
 _ERROR = Raw(b'"error"')
@@ -37,7 +39,7 @@ class _Plain(Struct, gc=False, kw_only=True):
 
 
 class _AnswerMessage(Struct, gc=False):
-    pass
+    refusal: str | None = None
 
 
 class _PlainChatChoice(Struct, gc=False):
@@ -93,6 +95,7 @@ class _Passed(Struct, kw_only=True, gc=False):
     error: Raw = _NO_VALUE
     status: Raw = _NO_VALUE
     output: Raw = _NO_VALUE
+    incomplete_details: Raw = _NO_VALUE
     data: Raw = _NO_VALUE
     results: Raw = _NO_VALUE
 
@@ -105,7 +108,7 @@ _TIER = msgspec.json.Decoder(str | None)
 _FAILED = b'"failed"'
 _SHORT = 64  # bytes
 SCANNED_BYTES = 64 * 1024
-MAX_PARTS = 50_000  # objects of an answer: no honest one has so many, and reading more takes long
+MAX_PARTS = 50_000  # objects of an answer: valid answers have far fewer, and reading more takes long
 _LATER = frozenset({b'"queued"', b'"in_progress"'})
 
 
@@ -120,7 +123,14 @@ def judge(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
         plain = decoder.decode(body)
     except UNREADABLE:
         return _judge_unusual(call, body.removeprefix(BYTE_ORDER_MARK), errors)
-    return WholeAnswer(body, plain.usage.normalised(plain.service_tier))
+    refused: Kind | None = None
+    for choice in plain.choices:
+        refused = failures.FILTERED if choice.finish_reason == "content_filter" else None
+        if type(choice) is _PlainChatChoice and choice.message.refusal:
+            refused = failures.REFUSED
+        if refused is None:
+            break
+    return WholeAnswer(body, plain.usage.normalised(plain.service_tier), refused)
 
 
 def _judge_unusual(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failure:
@@ -134,6 +144,7 @@ def _judge_unusual(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Fail
         return classify_inside(body, errors)
     if not found.choices:
         return _incomplete("choices")
+    kinds = [in_choice(choice.message, choice.finish_reason) for choice in found.choices]
     for choice in found.choices:
         if choice.finish_reason == _ERROR:
             return ended_in_error()
@@ -144,7 +155,8 @@ def _judge_unusual(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Fail
             return _incomplete("text")
         if is_empty(choice.finish_reason) and is_empty(choice.text) and not has_content(choice.message):
             return Failure(failures.TRUNCATED, "the provider's answer has neither content nor a finish reason")
-    return WholeAnswer(body, read_usage(found.usage, _tier(found.service_tier)))
+    refused = kinds[0] if all(kind is not None for kind in kinds) else None
+    return WholeAnswer(body, read_usage(found.usage, _tier(found.service_tier)), refused)
 
 
 def _judge_vectors(body: bytes, errors: Rules) -> WholeAnswer | Failure:
@@ -178,7 +190,10 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failur
         return classify_inside(body, errors) if bytes(found.status) == _FAILED else _incomplete(missing)
     if len(body) < _SHORT and b"".join(body.split()) == b"{}":
         return _incomplete("fields")
-    return WholeAnswer(body, usage_in(body) if len(body) <= SCANNED_BYTES else None)  # else it is scanned on arrival
+    is_response = call.operation == "responses" and is_response_creation(call.head.method, call.head.path)
+    refused = in_response(body, found.output, found.incomplete_details) if is_response else None
+    usage = usage_in(body) if len(body) <= SCANNED_BYTES else None  # else it is scanned on arrival
+    return WholeAnswer(body, usage, refused)
 
 
 def _is_failed(call: Call, found: _Passed) -> bool:

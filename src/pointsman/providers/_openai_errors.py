@@ -105,7 +105,7 @@ def _failure(
     if kind in _KEY_MESSAGES:
         message = f"{message}: {_KEY_MESSAGES[kind]}"
     return Failure(
-        kind, message, status=status, retry_after_s=wait_s, param=error.param, body=body, said=quoted, scope=scope
+        kind, message, status=status, retry_after_s=wait_s, param=error.param, body=body, quote=quoted, scope=scope
     )
 
 

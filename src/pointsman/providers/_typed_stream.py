@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/responses-streaming, …/images-streaming,
 …/audio/transcript-text-done-event, …/audio/speech-audio-done-event, …/assistants-streaming
 
-An event of its own ends such a stream; it differs by path. Some servers send `[DONE]` behind it. On paths other than
+A special event ends such a stream; it differs by path. Some servers send `[DONE]` after it. On paths other than
 `/v1/responses`, some send `[DONE]` in its place.
 """
 
@@ -12,15 +12,17 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
+from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import Rules
 from pointsman.providers._event_stream import EventStream, too_long, truncated
 from pointsman.providers._openai_errors import classify_inside
-from pointsman.providers._openai_stream import is_empty
+from pointsman.providers._refusals import in_response
 from pointsman.providers._usage_scan import EventsScan
+from pointsman.wire.dialects.openai_responses.failed import NOT_BEGUN, begun, failed_event
 from pointsman.wire.errors import typed_error_event
-from pointsman.wire.json_object import UNREADABLE, encode_object, read_leniently
+from pointsman.wire.json_object import UNREADABLE, encode_object, is_empty, read_leniently
 from pointsman.wire.sse import MAX_EVENT_BYTES, EventTooLong
 
 _LAST: dict[Operation, frozenset[str]] = {
@@ -41,14 +43,26 @@ _NUMBER_BYTES = 512  # at either end of an event, where the number is searched f
 _NO_VALUE = Raw(b"")
 
 
-class _FailedResponse(Struct, gc=False):
+class _Response(Struct, gc=False):
     error: Raw = _NO_VALUE
+    output: Raw = _NO_VALUE
+    incomplete_details: Raw = _NO_VALUE
+
+
+class _DoneItem(Struct, gc=False):
+    type: str = ""
+    summary: Raw = _NO_VALUE
+    content: Raw = _NO_VALUE
+
+
+class _ItemDone(Struct, gc=False):
+    item: _DoneItem
 
 
 class _Event(Struct, gc=False):
     type: str = ""
     error: Raw = _NO_VALUE
-    response: _FailedResponse | None = None
+    response: _Response | None = None
 
 
 class _PlainEvent(Struct, gc=False):
@@ -58,6 +72,7 @@ class _PlainEvent(Struct, gc=False):
 
 
 _DECODER = msgspec.json.Decoder(_Event)
+_ITEM_DONE = msgspec.json.Decoder(_ItemDone)
 _PLAIN_DECODER = msgspec.json.Decoder(_PlainEvent)
 _LINES_BEHIND_OPENING = 2
 
@@ -65,7 +80,7 @@ _LINES_BEHIND_OPENING = 2
 class TypedStream(EventStream):
     """A `StreamDecoder`. A stream is whole when its last event has come, once for each of its `choices`."""
 
-    __slots__ = ("_ends", "_last", "_number", "_opening", "_operation", "_plain_type", "_scan")
+    __slots__ = ("_begun", "_ends", "_last", "_number", "_opening", "_operation", "_plain_type", "_scan")
 
     def __init__(
         self,
@@ -83,6 +98,7 @@ class TypedStream(EventStream):
         self._number = b""  # the event whose number is the latest
         self._opening = b""  # of an event with a piece of text, up to its data
         self._plain_type = ""
+        self._begun = NOT_BEGUN
 
     def feed(self, data: bytes) -> bytes:
         opening = self._opening
@@ -114,7 +130,10 @@ class TypedStream(EventStream):
     def error_event(self, failure: Failure, request_id: str) -> bytes:
         event = self._number
         found = _NUMBER.search(event[:_NUMBER_BYTES]) or _NUMBER.search(event[-_NUMBER_BYTES:])
-        return typed_error_event(failure, request_id, int(found[1]) + 1 if found is not None else 0)
+        number = int(found[1]) + 1 if found is not None else 0
+        if self._operation == "responses":
+            return failed_event(self._begun, failure, request_id, number)
+        return typed_error_event(failure, request_id, number)
 
     def _read(self, whole: bytes) -> bytes:
         self._scan.take(whole)
@@ -125,7 +144,7 @@ class TypedStream(EventStream):
 
     def _read_data(self, data: bytes, event: bytes) -> bool:
         if data.strip() == b"[DONE]":
-            if self.is_finished or (self.has_content and not self.left_out and self._operation not in _STRICT):
+            if self.is_finished or (self.has_content and not self.events_left_out and self._operation not in _STRICT):
                 self.is_done = self.is_ending = self.has_content = True
             else:
                 self._fail(truncated())
@@ -141,10 +160,16 @@ class TypedStream(EventStream):
         if kind.endswith(".delta"):
             self.events += 1
             self.has_content = True
+            if kind == "response.refusal.delta":
+                self.refused = failures.REFUSED
             if kind != self._plain_type:
                 self._opening, self._plain_type = event[: event.find(data)], kind
-        elif kind not in _PREAMBLE:
+        elif kind == "response.created":
+            self._begun = begun(data)
+        elif kind not in _PREAMBLE and (self.has_content or not _is_hidden_reasoning(kind, data)):
             self.has_content = True
+            if typed.response is not None and self.refused is None and kind in self._last:
+                self.refused = in_response(data, typed.response.output, typed.response.incomplete_details)
             if kind in self._last:
                 self._ends += 1
                 if self._ends >= self._choices:
@@ -162,6 +187,17 @@ class TypedStream(EventStream):
 
 
 _STRICT = frozenset({"responses", "image"})  # their official servers never send [DONE] in its place
+
+
+def _is_hidden_reasoning(kind: str, data: bytes) -> bool:
+    """Return whether an event ends an item of reasoning without any text."""
+    if kind != "response.output_item.done":
+        return False
+    try:
+        item = read_leniently(_ITEM_DONE, data).item
+    except UNREADABLE:
+        return False
+    return item.type == "reasoning" and is_empty(item.summary) and is_empty(item.content)
 
 
 def _name(event: bytes) -> str:

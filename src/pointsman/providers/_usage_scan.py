@@ -16,9 +16,9 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from pointsman.domain.outcomes import Usage
-from pointsman.providers._openai_stream import MAX_USAGE_BYTES, read_usage
 from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.sse import BYTE_ORDER_MARK, event_data, split_events
+from pointsman.wire.usage import MAX_USAGE_BYTES, read_usage
 
 MAX_BRACKETS = 10_000  # open ones in one piece: so many take tens of milliseconds, and no answer has them
 _FIELD_BYTES = 256  # a field of interest with the beginning of its value: the scan waits for this many bytes
@@ -117,7 +117,7 @@ class JsonScan:
         return False
 
     def _end_of_text(self, text: bytes, start: int) -> int:
-        """Return the end of the text that continues at `start`, behind its quotation mark; 0 if it does not end yet."""
+        """Return the end of the text that continues at `start`, after its quotation mark; 0 if it does not end yet."""
         at = text.find(b'"', start)
         if at <= start or text[at - 1] != _BACKSLASH:
             return at + 1

@@ -16,19 +16,22 @@ runs, and `close` is called when the provider has ended it.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from pointsman import __version__
 from pointsman.domain import failures
-from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure, Rejection
+from pointsman.domain.calls import Call, RequestHead
+from pointsman.domain.failures import Failure, Kind, Rejection
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Credential
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules
+from pointsman.wire.json_object import encode_object
 
 # The form of an answer: one JSON text, which is judged as a whole, events, or opaque bytes. Opaque bytes, such as those
 # of a file, do not show whether they are complete.
@@ -36,10 +39,12 @@ Form = Literal["whole", "events", "opaque"]
 
 
 class WholeAnswer(Struct, frozen=True, gc=False):
-    """A whole answer in the client's dialect."""
+    """A whole answer in the client's dialect. `refused` is set if the model or a filter refused. It is the kind of
+    failure that the answer is for a request with fallbacks for it."""
 
     body: bytes
     usage: Usage | None = None
+    refused: Kind | None = None
 
 
 class AnswerScan(Protocol):
@@ -57,20 +62,26 @@ class StreamDecoder(Protocol):
     `has_content` turns true at the first real content (text, tool call, reasoning, refusal, audio) or at a regular end
     without any. From then on no other candidate may be tried. `is_done` says that the answer is whole and over.
     `is_finished` says that it is whole, though the provider may still send its usage, or nothing at all. `is_ending`
-    says that one of these holds or `failure` is set. Until then only the decoder needs to read an event. `left_out`
-    counts unreadable events: the first is left out, a second one is a failure. `events` counts those with content,
-    which measure the length of an answer that breaks off before its usage. `failure` is set when the provider reported
-    an error inside the stream or sent unreadable data. Nothing more may be fed then.
+    says that one of these is true or `failure` is set. Until then only the decoder needs to read an event.
+    `events_left_out` counts unreadable events: the first is left out, a second one is a failure. `events` counts those
+    with content, which measure the length of an answer that breaks off before its usage. If an event may hold several
+    tokens, `content_bytes` counts the bytes of content too. With `is_usage_partial`, the provider has reported the
+    tokens of the prompt, but not yet those of the answer. `failure` is set when the provider reported an error inside
+    the stream or sent unreadable data. Nothing more may be fed then. `refused` is set as in `WholeAnswer`, at the
+    first piece of a refusal or at the end of the answer.
     """
 
     has_content: bool
     is_finished: bool
     is_done: bool
     is_ending: bool
-    left_out: int
+    events_left_out: int
     usage: Usage | None
+    is_usage_partial: bool
     failure: Failure | None
     events: int
+    content_bytes: int
+    refused: Kind | None
 
     def feed(self, data: bytes) -> bytes:
         """Return the part of the client's stream that `data` completes, possibly nothing."""
@@ -86,10 +97,15 @@ class StreamDecoder(Protocol):
 
 
 class Codec(Protocol):
-    """One operation of one provider. `dialect` names the dialect that it speaks to the provider."""
+    """One operation of one provider. `dialect` names the dialect that it speaks to the provider. If `is_translating`,
+    its client speaks another one, so none of an answer passes unread, and the provider keeps no object of the
+    client."""
 
     @property
     def dialect(self) -> str: ...
+
+    @property
+    def is_translating(self) -> bool: ...
 
     def encode(
         self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0
@@ -108,12 +124,14 @@ class Codec(Protocol):
         stream."""
         ...
 
-    def decode(self, call: Call, body: bytes, *, as_stream: bool = False) -> WholeAnswer | Failure:
+    def decode(
+        self, call: Call, body: bytes, *, as_stream: bool = False, now_unix_s: float = 0.0
+    ) -> WholeAnswer | Failure:
         """Read a whole answer that is no error. `as_stream` makes the requested stream from it, since some providers do
-        not stream."""
+        not stream. `now_unix_s` is the time for an answer in a dialect that shows it."""
         ...
 
-    def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
+    def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:
         """Return a decoder for one streamed answer, with a limit on the length of an event."""
         ...
 
@@ -136,6 +154,7 @@ class Codec(Protocol):
 
 NO_STREAM = Failure(failures.MALFORMED_ANSWER, "the provider did not return the requested stream")
 Auth = Callable[[Credential], bytes]
+Adapt = Callable[[dict[str, Raw], str], dict[str, Raw]]
 
 
 def bearer(credential: Credential) -> bytes:
@@ -144,6 +163,9 @@ def bearer(credential: Credential) -> bytes:
     return b"authorization: Bearer %b\r\n" % secret.encode() if secret else b""
 
 
+MAX_CACHED_HEADS = 1024  # of a key
+_USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
+_NO_HEADERS: Mapping[str, str] = {}
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_\-.~:@]+")
 
 
@@ -161,13 +183,48 @@ def safe_segment(model: str) -> str:
     return model
 
 
+@lru_cache(maxsize=4096)  # of names
+def model_field(model: str) -> Raw:
+    """Return a model's name as the value of a field."""
+    return Raw(encode_object(model))
+
+
+def cached_head(
+    base_path: str,
+    key: ProviderKey,
+    head: RequestHead,
+    content_type: str,
+    *,
+    auth: Auth,
+    defaults: Mapping[str, str] = _NO_HEADERS,
+) -> tuple[bytes, bytes]:
+    """Return the target and the header lines of a request, kept with the key that is in them. `defaults` are headers
+    that are sent if the client sends none of these names."""
+    known, at = key.cached_heads.known, (base_path, head, content_type)
+    found = known.get(at)
+    if found is None:
+        lines = _USER_AGENT
+        if content_type:
+            lines += f"content-type: {content_type}\r\n".encode("ascii")
+        lines += auth(key.credential)
+        forwarded = {**defaults, **dict(head.forwarded)}
+        lines += "".join(f"{name}: {value}\r\n" for name, value in forwarded.items()).encode("ascii")
+        if len(known) >= MAX_CACHED_HEADS:
+            known.clear()
+        found = known[at] = (base_path + head.path).encode("ascii"), lines
+    return found
+
+
 class Provider(Struct, frozen=True, kw_only=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file. `base_url` is `None` if the
     configuration must set it. `key_env` is the usual environment variable of its key. `auth` makes the header lines of
     a credential. `lister` requests its models; it is `None` if a provider lists none. `quirks` makes the settings of
     its codecs for an endpoint from the catalog's provider and the configuration's `output_bound`. `default_output` is
     the longest answer to a request without a bound. It covers operations with a default below the model's maximum.
-    `errors` are its own rules of faults, before the shared ones."""
+    `needs_bound` says
+    that it rejects a conversation without a bound on the answer. `adapt` changes the fields of a translated request for
+    a model that takes other ones. `keeps_responses` says that later requests can name its responses. `errors` are its
+    own rules of faults, before the shared ones."""
 
     name: str
     title: str
@@ -180,10 +237,14 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     docs: str = ""
     quirks: Callable[[str, str | None], object] | None = None
     default_output: Mapping[Operation, int] = {}
+    needs_bound: bool = False
+    adapt: Adapt | None = None
+    keeps_responses: bool = True
     errors: Rules = ()
 
     @property
     def operations(self) -> frozenset[Operation]:
+        """The operations that it has in its own dialect."""
         return frozenset(self.codecs)
 
     @property

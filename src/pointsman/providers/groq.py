@@ -27,6 +27,7 @@ PROVIDER = openai_compatible(
     embeddings=False,
     completions=False,
     also=("audio", "responses", "file", "batch"),
+    keeps_responses=False,  # https://console.groq.com/docs/responses-api
     errors=ERRORS,
     docs="https://console.groq.com/docs/openai",
 )

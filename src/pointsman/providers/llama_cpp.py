@@ -36,6 +36,7 @@ PROVIDER = openai_compatible(
     rename={"max_completion_tokens": "max_tokens"},
     takes_unlimited=True,
     also=("responses", "rerank"),
+    keeps_responses=False,  # https://github.com/ggml-org/llama.cpp/tree/master/tools/server
     errors=ERRORS,
     docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
 )

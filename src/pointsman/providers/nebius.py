@@ -4,7 +4,7 @@ from pointsman.domain import failures
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
-# https://docs.tokenfactory.nebius.com: the errors of vLLM behind its own for keys and balances.
+# https://docs.tokenfactory.nebius.com: its own errors for keys and balances, and the errors of vLLM.
 ERRORS = (
     rule(failures.BALANCE_EMPTY, 403, starts=r"(?:your )?(?:balance|account balance)\b"),
     rule(failures.UPSTREAM_MODEL_DENIED, 403, starts="(?:you (?:do not|don't) have )?access to (?:the )?model"),

@@ -31,6 +31,7 @@ PROVIDER = openai_compatible(
     needs_key=False,
     rename={"max_completion_tokens": "max_tokens"},
     also=("responses",),
+    keeps_responses=False,  # https://docs.ollama.com/api/openai-compatibility
     errors=ERRORS,
     docs="https://docs.ollama.com/api/openai-compatibility",
 )

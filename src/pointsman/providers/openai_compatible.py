@@ -6,7 +6,8 @@ report it. A bound set by the client is not changed, since the client may well k
 of any server that people run themselves.
 """
 
-from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, OLDER, PASSED_THROUGH, openai_compatible
+from pointsman.providers._openai_codecs import OLDER
+from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, PASSED_THROUGH, openai_compatible
 from pointsman.providers.llama_cpp import ERRORS as LLAMA_CPP
 from pointsman.providers.lm_studio import ERRORS as LM_STUDIO
 from pointsman.providers.ollama import ERRORS as OLLAMA

@@ -22,6 +22,7 @@ PROVIDER = openai_compatible(
     "https://openrouter.ai/api/v1",
     "OPENROUTER_API_KEY",
     also=("responses",),
+    keeps_responses=False,  # https://openrouter.ai/docs/api-reference/responses/overview
     errors=ERRORS,
     docs="https://openrouter.ai/docs/api-reference",
 )

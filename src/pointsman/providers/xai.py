@@ -5,7 +5,7 @@ from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
 
 # https://docs.x.ai/docs/key-information/debugging. A wrong key causes a 400. A 403 concerns a key's rights or a prompt,
-# under the same code: the words alone tell them apart.
+# under the same code: only the words distinguish them.
 ERRORS = (
     rule(failures.CREDENTIAL_REJECTED, 400, starts="incorrect api key provided"),
     rule(

@@ -17,7 +17,8 @@ class Admission(Struct, frozen=True):
 _OPEN = Admission()
 EXPIRED = Failure(failures.UNKNOWN_KEY, "the virtual key has expired; present another one")
 NO_VALID_KEY = Failure(
-    failures.UNKNOWN_KEY, "no valid virtual key was presented; send one as 'Authorization: Bearer <key>'"
+    failures.UNKNOWN_KEY,
+    "no valid virtual key was presented; send one as 'Authorization: Bearer <key>' or 'x-api-key: <key>'",
 )
 
 

@@ -9,19 +9,28 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import PublicModel, Snapshot
-from pointsman.domain.targets import Candidate, Strategy, candidate
+from pointsman.domain.targets import Candidate, Endpoint, Strategy, candidate
 
 Named = tuple[Sequence[Candidate], Strategy | None, str]  # candidates, strategy if their source names one, source
 Resolve = Callable[[str], PublicModel | None]
 
 
-def find_candidates(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named | Failure:
-    """Return every candidate for the call by its name. These are the public name's targets, else the provider it names,
-    else all that serve a bare name. The fallbacks of the request or of the public name come with them."""
+def find_candidates(
+    call: Call, snapshot: Snapshot, resolve: Resolve, directive: Directive | None = None
+) -> Named | Failure:
+    """Return every candidate for the call. These are the targets of a rule, else those of the public name, else the
+    provider it names, else all that serve a bare name. The fallbacks of the rule, of the request or of the public name
+    come with them. Rules do not route calls without a model, nor those for stored objects."""
     public = snapshot.models.get(call.model)
     configured = public
-    if public is None and call.head.provider is None:
+    if directive is not None and directive.targets and call.model and call.pin is None:
+        configured = public = PublicModel(
+            name=call.model, targets=directive.targets, source=f"rule {directive.routed_by}"
+        )
+        call = replace(call, fallbacks=())
+    elif public is None and call.head.provider is None:
         public = resolve(call.model)
     if public is not None:
         found: Named = (public.targets, public.strategy, public.source or f"model {public.name}")
@@ -31,11 +40,13 @@ def find_candidates(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named |
         if isinstance(named, Failure):
             return named
         found, declared = named, ()
-    if call.fallbacks:
+    if directive is not None and directive.fallbacks is not None:
+        declared = directive.fallbacks
+    elif call.fallbacks:
         resolved = _resolve_fallbacks(call.fallbacks, snapshot, resolve)
         if isinstance(resolved, Failure):
             return resolved
-        declared = resolved
+        declared = [*[item for item in declared if item.after], *resolved]
     candidates, strategy, source = found
     if declared:
         candidates = list(candidates)
@@ -68,7 +79,7 @@ def _named(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named | Failure:
         endpoint = endpoints.get(call.pin.provider)
         return [candidate(endpoint, "")] if endpoint is not None else [], None, ""
     if not call.model:
-        able = [endpoint for endpoint in endpoints.values() if call.operation in endpoint.operations]
+        able = [endpoint for endpoint in endpoints.values() if keeps_objects(endpoint, call)]
         if len(able) == 1:
             return [candidate(able[0], "")], None, "the only provider"
         for endpoint in able:
@@ -82,13 +93,20 @@ def _named(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named | Failure:
     return model_not_found(call.model, snapshot, "model")
 
 
+def keeps_objects(endpoint: Endpoint, call: Call) -> bool:
+    """Return whether a provider can store objects of a stateful call. One that a translation reaches stores none."""
+    if call.operation not in endpoint.operations:
+        return False
+    return call.operation != "responses" or (call.head.dialect in endpoint.dialects and endpoint.keeps_responses)
+
+
 def _resolve_fallbacks(names: Sequence[str], snapshot: Snapshot, resolve: Resolve) -> list[Candidate] | Failure:
     resolved: list[Candidate] = []
     for index, name in enumerate(names):
         public = snapshot.models.get(name) or resolve(name)
         if public is None:
             return model_not_found(name, snapshot, f"fallbacks[{index}]")
-        resolved += [replace(item, provenance="fallback") for item in public.targets]
+        resolved += [replace(item, provenance="fallback", after=frozenset()) for item in public.targets]
     return resolved
 
 
@@ -109,15 +127,29 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     return ", ".join(ordered[:limit]) + more
 
 
-def limited_by(key: VirtualKey, named: Named) -> Named:
-    """Return the candidates with the keys, the weights and the strategy of a virtual key that sets them."""
+def limited_by(key: VirtualKey, named: Named, directive: Directive | None = None) -> Named:
+    """Return the candidates with the keys, the weights and the strategy of a virtual key that sets them. Weights and
+    the strategy of a rule come first."""
     candidates, strategy, source = named
-    candidates = _with_keys_of(key, candidates)
+    candidates = with_keys_of(key, candidates)
+    if directive is not None and (directive.targets or directive.strategy is not None):
+        return candidates, strategy, f"virtual key {key.name}, {source}"
     strategy = key.strategy or strategy
     if any(entry.weight is not None for entry in key.entries.values()):
         candidates = _weighted_by(key, candidates)
         strategy = key.strategy or Strategy("weighted")
     return candidates, strategy, f"virtual key {key.name}, {source}"
+
+
+def directed_by(directive: Directive, named: Named) -> Named:
+    """Return the candidates with the strategy and the provider key of the rules that matched."""
+    candidates, strategy, source = named
+    if directive.provider_key is not None:
+        name = directive.provider_key
+        candidates = [replace(item, keys=tuple([key for key in item.keys if key.name == name])) for item in candidates]
+    if not directive.targets:
+        source = f"{source}, rule {directive.rules[-1]}"
+    return candidates, directive.strategy or strategy, source
 
 
 def _weighted_by(key: VirtualKey, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -137,7 +169,7 @@ def _weighted_by(key: VirtualKey, candidates: Sequence[Candidate]) -> list[Candi
     return weighted
 
 
-def _with_keys_of(key: VirtualKey, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+def with_keys_of(key: VirtualKey, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     """Return the candidates with only those keys of their providers that a virtual key may use. So no attempt can use
     another one."""
     if all(entry.keys is None for entry in key.entries.values()):

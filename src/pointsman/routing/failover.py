@@ -1,4 +1,4 @@
-"""The rule behind retries and failover: a pure function from a plan and its past attempts to the next step.
+"""The rules of retries and failover: a pure function from a plan and its past attempts to the next step.
 
 The commit rule: all of this happens before any part of an answer reached the client. Once an answer is committed, the
 engine does not call this module again.
@@ -8,9 +8,13 @@ By the class of the last failure:
     provider     another provider at once; else another model of the same; else retry after a pause
     quota        another key, else another provider, at once; wait when only quota blocks
     credential   another key, else another provider, at once
-    request      give up, unless a declared fallback covers the failure, or it does not concern other targets
+    request      give up, unless a declared fallback covers the failure, or it does not concern other targets. A refusal
+                 in a whole answer, or before the content of a stream, is such a failure if a fallback is for it
     gateway      another candidate: this gateway could not reach the one it tried
     client       give up
+
+With `failover.retry_after_wait_s` or `failover.same_target_retries`, the target that failed may be tried again before
+that (`same_target`).
 
 The first try at a candidate is always free, so every usable candidate is tried. Only a repeat spends a token of the
 retry budgets: an attempt at a candidate that has failed for this request already. `max_attempts` bounds first tries and
@@ -19,16 +23,45 @@ may be old by the time of its second attempt, so breakers and blocks are checked
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from math import inf
 
+from msgspec import structs
 from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind
+from pointsman.domain.operations import GENERATING
 from pointsman.domain.outcomes import PastAttempt
-from pointsman.domain.plans import Await, Choice, GiveUp, Hedge, NextRound, Plan, Progress, Step, Try
+from pointsman.domain.plans import (
+    Await,
+    Choice,
+    Exclusion,
+    GiveUp,
+    Hedge,
+    HedgeTerms,
+    NextRound,
+    Plan,
+    Progress,
+    Step,
+    Try,
+)
 from pointsman.domain.targets import ProviderKey
 from pointsman.routing.decide import nothing_left
-from pointsman.routing.health import block_on, subject
+from pointsman.routing.expectation import longest_answer_s
+from pointsman.routing.fallbacks import (
+    NOT_HELD,
+    cause_of,
+    causes_for,
+    held_back,
+    is_general,
+    none_is_open,
+    occurred_causes,
+    open_after_rejection,
+)
+from pointsman.routing.health import block_of, subject
+from pointsman.routing.hedging import delay_s, has_headroom
+from pointsman.routing.instead import opened
+from pointsman.routing.same_target import pause_s, repeat_here, was_at_work
 from pointsman.routing.view import View
 
 # A target's lack of a model or an operation does not concern the next target.
@@ -40,44 +73,16 @@ NEVER_SENT = frozenset(
     | {failures.OVERLOADED_GATEWAY}
 )
 
-# The provider was at work before these failures, so each may be charged, and a malformed answer is likely to recur. So
-# a candidate is retried once.
-REPEATED_ONCE = frozenset(
-    {failures.MALFORMED_ANSWER, failures.TRUNCATED, failures.COMMIT_TIMEOUT, failures.STALLED}
-    | {failures.STREAM_TOO_LONG}
-)
-
-FIRST_PAUSE_S = 0.25
-LONGEST_PAUSE_S = 4.0
-MAX_DOUBLINGS = 10  # past LONGEST_PAUSE_S, and far below an overflow of a float
-
-ROOM_S = 0.5  # the longest wait of a request for others to settle for less than they reserved
-ROOM_PAUSE_S = 0.05
+# The longest wait of a request for others to settle for less than they reserved, if a rate limit has no room. For a
+# budget it is `timeouts.queue_s`: SDKs retry a 429 themselves, and never a 402.
+ROOM_S = 0.5
+ROOM_PAUSE_S = 0.05  # at first; then an eighth of the time waited, since many requests may wait
 
 Pair = tuple[Choice, ProviderKey]
 
-_IN_PROGRESS = Await(float("inf"), "an attempt is in progress")
+_IN_PROGRESS = Await(inf, "an attempt is in progress")
 _TRANSIENT = frozenset({"provider", "quota", "credential"})
-_CAUSES = {
-    failures.CONTEXT_TOO_LONG: "context_length",
-    failures.UPSTREAM_TOO_LARGE: "context_length",
-    failures.UPSTREAM_MODEL_MISSING: "model_missing",
-    failures.CONTENT_FILTERED: "content_filter",
-    failures.UPSTREAM_UNSUPPORTED: "unsupported",
-}
-_CAUSES_BY_FAULT = {
-    Fault.PROVIDER: "provider",
-    Fault.GATEWAY: "provider",
-    Fault.QUOTA: "quota",
-    Fault.CREDENTIAL: "credential",
-    Fault.REQUEST: "refusal",
-}
 _FAILS_OVER = frozenset({Fault.PROVIDER, Fault.GATEWAY})
-
-
-def cause_of(kind: Kind) -> str | None:
-    """Return the name of a failure in `failover.fallback_on`; `None` if no fallback can be for it."""
-    return _CAUSES.get(kind) or _CAUSES_BY_FAULT.get(kind.fault)
 
 
 def next_step(plan: Plan, progress: Progress, view: View, now: float) -> Step:
@@ -85,15 +90,32 @@ def next_step(plan: Plan, progress: Progress, view: View, now: float) -> Step:
     now, regardless of other failures since.
 
     This always terminates. Each `Try` adds to the history, which `plan.max_attempts` bounds, and the waits lie within
-    the deadline. Rounds end after `ROOM_S`, except for one more with shorter answers.
+    the deadline. Rounds end after `ROOM_S`, or `timeouts.queue_s` for a budget, except for one more with shorter
+    answers.
     """
     if progress.running:
-        return _IN_PROGRESS if plan.hedge_after_s is None else _hedge(plan, progress, view, now)
-    if progress.left_out:
-        return _without_left_out(plan, progress, view, now)
-    if not progress.history:
+        return _IN_PROGRESS if plan.hedging is None else _hedge(plan, plan.hedging, progress, view, now)
+    if progress.excluded:
+        step = _without_excluded(plan, progress, view, now)
+    elif not progress.history:
         return _first(plan, view, now, progress.due)
-    return _after_failure(plan, progress, view, now)
+    else:
+        step = _after_failure(plan, progress, view, now)
+    if plan.instead and isinstance(step, GiveUp | NextRound | Await):
+        return _instead(plan, progress, view, now, step)
+    return step
+
+
+def _instead(plan: Plan, progress: Progress, view: View, now: float, step: Step) -> Step:
+    """Return the step that follows if budgets fall to other candidates, else `step`."""
+    last = progress.history[-1].failure if progress.history else None
+    if last is not None and _is_over(plan, last, now):
+        return step
+    choices = opened(plan.instead, (*plan.verdicts, *[one.verdict for one in progress.excluded]))
+    if isinstance(step, Await):  # before repeats
+        tried = {attempt.candidate for attempt in progress.history}
+        choices = tuple([choice for choice in choices if choice.candidate.id not in tried])
+    return next_step(replace(plan, choices=choices, instead=()), progress, view, now) if choices else step
 
 
 def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> Step:
@@ -105,6 +127,12 @@ def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> St
         return _give_up(history)
     choices = _open_choices(plan, history, view, now)
     counted, rotations = _counts(history)
+    again = repeat_here(plan, history, view, now) if counted < plan.max_attempts else None
+    if again is not None:
+        pair, at = again
+        if now < at and due != pair:
+            return Await(at - now, "the target that failed is tried again first", pair)
+        return _try(plan, history, pair, view, now)
     tried = {attempt.candidate for attempt in history}
     for choice, key in _untried(plan, choices, history, view, now):
         used = rotations if choice.candidate.id in tried else counted
@@ -117,47 +145,67 @@ def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> St
     return _repeat(plan, choices, history, view, now)
 
 
-def _without_left_out(plan: Plan, progress: Progress, view: View, now: float) -> Step:
+def _without_excluded(plan: Plan, progress: Progress, view: View, now: float) -> Step:
     """Return the next step of a round in which limits had no room for some candidates. If no other candidate is left,
     they are considered again. This lasts while others may settle for less than they reserved; then one more round
     accepts a shorter answer."""
-    left_out = progress.left_out
-    excluded = {one.candidate for one in left_out}
+    excluded = {one.candidate for one in progress.excluded}
     choices = tuple(choice for choice in plan.choices if choice.candidate not in excluded)
-    rest = replace(plan, choices=choices, verdicts=(*plan.verdicts, *[one.verdict for one in left_out]))
+    rest = replace(plan, choices=choices, verdicts=(*plan.verdicts, *[one.verdict for one in progress.excluded]))
     if progress.history:
         step = _after_failure(rest, progress, view, now)
-    elif choices:
+    elif not none_is_open([choice.candidate for choice in choices], plan.routing.failover, plan.occurred):
         step = _first(rest, view, now, progress.due)
-    elif now < plan.made_at + ROOM_S and any(one.may_fit for one in left_out):
-        return NextRound(ROOM_PAUSE_S, progress.shortens)
+    elif any(one.may_fit and now < plan.made_at + _longest_wait_s(plan, one) for one in progress.excluded):
+        return NextRound(max(ROOM_PAUSE_S, (now - plan.made_at) / 8), progress.accepts_shorter)
     else:
         step = GiveUp(nothing_left(plan.model, rest.verdicts, now))
-    if isinstance(step, GiveUp) and not progress.shortens and any(one.may_shorten for one in left_out):
-        return NextRound(0.0, shortens=True)
+    if (
+        isinstance(step, GiveUp)
+        and not progress.accepts_shorter
+        and any(one.fits_if_shortened for one in progress.excluded)
+    ):
+        return NextRound(0.0, accepts_shorter=True)
     return step
 
 
-def _hedge(plan: Plan, progress: Progress, view: View, now: float) -> Step:
-    """Return a second attempt beside a slow one, at the best candidate that was not tried yet. A pinned call has none:
-    it may act twice."""
+def _longest_wait_s(plan: Plan, excluded: Exclusion) -> float:
+    """Return the longest time that a request may wait for room for a candidate."""
+    is_refused = excluded.verdict.reason.code == "over_budget" and not excluded.fits_if_shortened
+    return max(plan.routing.timeouts.queue_s, ROOM_S) if is_refused else ROOM_S
+
+
+def _hedge(plan: Plan, terms: HedgeTerms, progress: Progress, view: View, now: float) -> Step:
+    """Return a rival of a slow attempt, at the best candidate that was not tried yet (`routing.hedging`)."""
     running, history = progress.running, progress.history
     first = running[0]
-    if plan.hedge_after_s is None or plan.pinned or len(running) > 1 or first.has_committed:
+    if plan.pinned or len(running) > 1 or first.has_content:
         return _IN_PROGRESS
     if _counts(history)[0] + 1 >= plan.max_attempts or now >= plan.deadline:
         return _IN_PROGRESS
-    tried = {first.step.choice.candidate.id, *[attempt.candidate for attempt in history]}
-    tried.update(one.candidate.id for one in progress.left_out)
-    for choice in _without_fallbacks(plan, plan.choices, history, view, now):
+    slow = first.step.choice.candidate
+    after_s = delay_s(terms, slow, plan.operation, view, stream=plan.stream)
+    if after_s is None or first.started_at + after_s >= plan.deadline:
+        return _IN_PROGRESS
+    this = PastAttempt(
+        slow.id, slow.endpoint.name, slow.model, first.step.key.name, started_at=first.started_at, ended_at=now
+    )
+    both = (*history, this)  # so that the rival does not take the slow attempt for a candidate that is left
+    tried = {attempt.candidate for attempt in both}
+    tried.update(one.candidate.id for one in progress.excluded)
+    for choice in _open_choices(plan, history, view, now):
         if choice.candidate.id not in tried and not _is_avoided(plan, choice, view, now):
             for key in choice.keys:
                 if _is_free(choice, key, view, now):
-                    delay_s = first.started_at + plan.hedge_after_s - now
-                    if delay_s > 0:
-                        return Await(delay_s, "the attempt in progress may still commit")
-                    found = _try(plan, history, (choice, key), view, now)
-                    return Hedge(choice, key, found.timeout_s, found.head_s, found.content_s)
+                    wait_s = first.started_at + after_s - now
+                    if wait_s > 0:
+                        return Await(wait_s, "the attempt in progress may still commit")
+                    if not has_headroom(terms, choice.candidate, plan.operation, view, now):
+                        break
+                    if not view.hedges.may_start(terms.settings, plan.model):
+                        return _IN_PROGRESS
+                    found = _try(plan, both, (choice, key), view, now)
+                    return Hedge(**structs.asdict(found))
     return _IN_PROGRESS
 
 
@@ -190,10 +238,15 @@ def _is_over(plan: Plan, last: Failure, now: float) -> bool:
     fault = kind.fault
     return (
         fault is Fault.CLIENT
-        or (fault is Fault.REQUEST and kind not in LACKING and cause_of(kind) not in plan.routing.failover.fallback_on)
+        or (fault is Fault.REQUEST and kind not in LACKING and not _has_fallback_for(kind, plan))
         or (plan.pinned and kind not in NEVER_SENT)
         or now >= plan.deadline
     )
+
+
+def _has_fallback_for(kind: Kind, plan: Plan) -> bool:
+    cause = cause_of(kind)
+    return cause in plan.routing.failover.fallback_on or cause in plan.declared
 
 
 def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
@@ -204,7 +257,7 @@ def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
         best = choices[0]
         if best.candidate.provenance != "fallback" and best.keys:
             return _try(plan, (), (best, best.keys[0]), view, now)  # the usual case
-    if not plan.routing.failover.fallback_on >= _TRANSIENT:
+    if plan.declared or not plan.routing.failover.fallback_on >= _TRANSIENT:
         choices = _without_fallbacks(plan, choices, (), view, now)
     for choice in choices:
         for key in choice.keys:
@@ -217,9 +270,9 @@ def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
 
 def _try(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, now: float) -> Try:
     """Return an attempt with its timeouts. It gets at most half of the remaining time while another candidate is left
-    to try. If the answer is not streamed, it gets no more than the limit for such answers. A stream that does not begin
-    in time is abandoned while another candidate is usable. A pinned call has no other candidate after a timeout, since
-    its bytes were sent by then."""
+    to try. If the answer is not streamed, it gets no more than the limit for such answers, or than the longest answer
+    would take. A stream that does not begin in time is abandoned while another candidate is usable. A pinned call
+    has no other candidate after a timeout, since its bytes were sent by then."""
     choice, key = chosen
     remaining_s = plan.deadline - now
     choices, item = plan.choices, choice.candidate
@@ -231,18 +284,35 @@ def _try(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, n
     timeout_s = remaining_s / 2 if has_other else remaining_s
     timeouts = plan.routing.timeouts
     again = bool(history) and is_repeat(item.id, history)
+    held = held_back(plan, history, item) if plan.declared else NOT_HELD
+    failover = plan.routing.failover
+    first_token_s = failover.first_token_s
     if not plan.stream:
         response_s = item.response_s or timeouts.response_s
         timeout_s = timeout_s if response_s is None else min(timeout_s, response_s)
-        return Try(choice, key, timeout_s, is_repeat=again)
-    if not has_other:
-        return Try(choice, key, timeout_s, is_repeat=again)
-    head_s, first_token_s = item.stream_head_s or timeouts.stream_head_s, plan.routing.failover.first_token_s
-    is_healthy = not (view.conditions or view.key_blocks or view.crowded)
-    if not is_healthy and not _has_other(plan, history, chosen, view, now + head_s):
-        return Try(choice, key, timeout_s, is_repeat=again)
+        if first_token_s is not None and has_other:
+            timeout_s = min(timeout_s, _expected_s(plan, history, chosen, view, now + first_token_s) - now)
+        return Try(choice, key, timeout_s, is_repeat=again, held=held)
+    whole_by = now + timeout_s if failover.stream_recovery == "buffer" else None
+    head_s = item.stream_head_s or timeouts.stream_head_s
+    is_healthy = not (view.conditions or view.key_blocks or view.saturated)
+    if not has_other or not (is_healthy or _has_other(plan, history, chosen, view, now + head_s)):
+        return Try(choice, key, timeout_s, is_repeat=again, held=held, whole_by=whole_by)
     content_s = timeout_s if first_token_s is None else min(timeout_s, first_token_s)
-    return Try(choice, key, timeout_s, min(head_s, content_s), content_s, is_repeat=again)
+    if plan.patience:
+        content_s = min(content_s, plan.patience.get(item.id, inf))
+    return Try(choice, key, timeout_s, min(head_s, content_s), content_s, is_repeat=again, held=held, whole_by=whole_by)
+
+
+def _expected_s(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, begins_by: float) -> float:
+    """Return the time by which an answer that is not streamed must have come if it begins by `begins_by`, in monotonic
+    seconds. It is infinite if nothing is known about such answers, or if no other candidate is usable."""
+    item, operation = chosen[0].candidate, plan.operation
+    if operation not in GENERATING or not _has_other(plan, history, chosen, view, begins_by):
+        return inf
+    reading, earlier = view.readings.get(subject(item, operation)), view.answers.get(item.id)
+    longest_s = longest_answer_s(reading, earlier, plan.answers, plan.most_tokens)
+    return inf if longest_s is None else begins_by + longest_s
 
 
 def _has_other(
@@ -269,8 +339,8 @@ def _has_other(
             and their.id not in tried
             and (
                 their.provenance != "fallback"
-                or item.provenance == "fallback"
-                or "provider" in plan.routing.failover.fallback_on
+                or (item.provenance == "fallback" and item.after == their.after)
+                or "provider" in causes_for(their, plan.routing.failover)
             )
             and (view is None or _is_usable(plan, other, view, at))
         ):
@@ -285,7 +355,7 @@ def _is_usable(plan: Plan, choice: Choice, view: View, at: float) -> bool:
 
 def _is_avoided(plan: Plan, choice: Choice, view: View, at: float) -> bool:
     """Return whether the breaker of a candidate is open at that time, or an attempt would wait for a connection."""
-    if view.crowded and _is_crowded(choice, view):
+    if view.saturated and _is_saturated(choice, view):
         return True
     if not view.conditions:
         return False
@@ -295,13 +365,14 @@ def _is_avoided(plan: Plan, choice: Choice, view: View, at: float) -> bool:
 
 def _open_choices(plan: Plan, history: Sequence[PastAttempt], view: View, now: float) -> Sequence[Choice]:
     """Return the choices of the plan that are still open. After a rejection of the request these are only the declared
-    fallbacks that did not reject it too. A provider's lack of the model or the operation does not concern the next."""
+    fallbacks for it that did not reject it too. A provider's lack of the model or the operation does not concern the
+    next."""
     rejections = {attempt.candidate: attempt.failure for attempt in history if _fault(attempt) is Fault.REQUEST}
     if rejections:
         rejecting = rejections.keys()
         choices = [choice for choice in plan.choices if choice.candidate.id not in rejecting]
         if any(failure is not None and failure.kind not in LACKING for failure in rejections.values()):
-            return [choice for choice in choices if choice.candidate.provenance == "fallback"]
+            return open_after_rejection(plan, choices, history, view.snapshot)
         return _without_fallbacks(plan, choices, history, view, now)
     return _without_fallbacks(plan, plan.choices, history, view, now)
 
@@ -310,25 +381,30 @@ def _without_fallbacks(
     plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
 ) -> Sequence[Choice]:
     """Return the choices, without the declared fallbacks unless one of their causes has occurred. The causes are each
-    failure in `fallback_on` of a target, in this request or before it, and targets that are left out."""
-    causes = plan.routing.failover.fallback_on
-    if any(attempt.failure is not None and cause_of(attempt.failure.kind) in causes for attempt in history):
+    failure of a target, in this request or before it. Fallbacks for all purposes also replace targets that are left
+    out."""
+    failover, occurred = plan.routing.failover, occurred_causes(plan, history)
+    if not plan.declared and not occurred.isdisjoint(failover.fallback_on):
         return choices
     targets = [choice for choice in plan.choices if choice.candidate.provenance != "fallback"]
-    if not targets or len(targets) == len(plan.choices):
+    if len(targets) == len(plan.choices):
         return choices
     tried = {attempt.candidate for attempt in history}
     for choice in targets:
         if choice.candidate.id in tried:
             continue
-        if "provider" in causes and _is_avoided(plan, choice, view, now):
-            return choices
-        blocks = [block_on(view.key_blocks, choice.candidate, key.name, now) for key in choice.keys]
-        if all(block is not None for block in blocks) and any(
-            block is not None and cause_of(block.failure.kind) in causes for block in blocks
-        ):
-            return choices
-    return [choice for choice in choices if choice.candidate.provenance != "fallback"]
+        if _is_avoided(plan, choice, view, now):
+            occurred.add("provider")
+        blocks = [block_of(view.key_blocks, choice.candidate, key.name, now) for key in choice.keys]
+        if all(block is not None for block in blocks):
+            occurred.update([cause for block in blocks if block and (cause := cause_of(block.failure.kind))])
+    return [
+        choice
+        for choice in choices
+        if (item := choice.candidate).provenance != "fallback"
+        or not occurred.isdisjoint(causes_for(item, failover))
+        or (not targets and is_general(item, failover))
+    ]
 
 
 def _untried(
@@ -374,9 +450,7 @@ def _repeat(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt
                 return _try(plan, history, (choice, key), view, now)
             if item.id in failed and fault is not Fault.CREDENTIAL:
                 repeats.append((choice, key))
-    doublings = min(len(history) - 1, MAX_DOUBLINGS)
-    pause_s = min(FIRST_PAUSE_S * 2**doublings, LONGEST_PAUSE_S) * (0.75 + 0.5 * plan.jitter)
-    due = history[-1].ended_at + pause_s
+    due = history[-1].ended_at + pause_s(len(history) - 1, plan.jitter)
     if not repeats or due >= plan.deadline:
         return _wait_for_quota(plan, choices, history, view, now)
     if now < due:
@@ -395,7 +469,7 @@ def _wait_for_quota(
         (block, choice, key)
         for choice in choices
         for key in choice.keys
-        if (block := block_on(view.key_blocks, choice.candidate, key.name, now)) is not None
+        if (block := block_of(view.key_blocks, choice.candidate, key.name, now)) is not None
     ]
     for block, choice, key in sorted(blocked, key=lambda item: item[0].retry_at):
         is_untried = (choice.candidate.id, key.name) not in tried
@@ -418,7 +492,7 @@ def _blocked(plan: Plan, view: View, now: float) -> Failure:
     until: list[float] = []
     for choice in plan.choices:
         for key in choice.keys:
-            block = block_on(view.key_blocks, choice.candidate, key.name, now)
+            block = block_of(view.key_blocks, choice.candidate, key.name, now)
             if block is not None:
                 reasons.append(
                     f"{choice.candidate.id} (key {key.name}): {block.failure.message} "
@@ -438,7 +512,7 @@ def _give_up(history: Sequence[PastAttempt]) -> GiveUp:
     """Return the failure of the plan as a whole: each provider tried, its answer and its time."""
     failed = [attempt.failure for attempt in history if attempt.failure is not None]
     if failed[-1].kind.fault in (Fault.REQUEST, Fault.CLIENT):
-        return GiveUp(failed[-1])  # in the provider's words: no other was a candidate
+        return GiveUp(failed[-1])  # with the provider's message, since no other candidate was left
     count = "the only attempt failed" if len(history) == 1 else f"all {len(history)} attempts failed"
     kinds = {failure.kind for failure in failed}
     retry_after = [failure.retry_after_s for failure in failed if failure.retry_after_s is not None]
@@ -453,7 +527,7 @@ def _give_up(history: Sequence[PastAttempt]) -> GiveUp:
         kind,
         f"{count}. {_summary(history, for_client=False)}",
         retry_after_s=min(retry_after) if retry_after and is_quota else None,
-        told=f"{count}. {_summary(history, for_client=True)}",
+        client_message=f"{count}. {_summary(history, for_client=True)}",
     )
     return GiveUp(failure, should_retry=is_quota)
 
@@ -476,22 +550,17 @@ def _may_repeat(choice: Choice, history: Sequence[PastAttempt], view: View, now:
     name = choice.candidate.id
     if not is_repeat(name, history):
         return True
-    worked = [item for item in history if item.candidate == name and item.failure and _was_at_work(item.failure)]
+    worked = [item for item in history if item.candidate == name and item.failure and was_at_work(item.failure)]
     return len(worked) < 2 and view.may_retry(choice.candidate.endpoint.name, now)
 
 
-def _was_at_work(failure: Failure) -> bool:
-    """Return whether the provider had begun to answer, so that each attempt may be charged."""
-    return failure.kind in REPEATED_ONCE or (failure.kind is failures.CONNECTION_LOST and failure.status is not None)
-
-
-def _is_crowded(choice: Choice, view: View) -> bool:
+def _is_saturated(choice: Choice, view: View) -> bool:
     endpoint = choice.candidate.endpoint
-    return (endpoint.network, endpoint.origin) in view.crowded
+    return (endpoint.network, endpoint.origin) in view.saturated
 
 
 def _is_free(choice: Choice, key: ProviderKey, view: View, now: float) -> bool:
-    return block_on(view.key_blocks, choice.candidate, key.name, now) is None
+    return block_of(view.key_blocks, choice.candidate, key.name, now) is None
 
 
 def _fault(attempt: PastAttempt) -> Fault | None:

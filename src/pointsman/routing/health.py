@@ -10,11 +10,13 @@ may well chat. A condition exists only during a fault, so that healthy traffic c
     trial fails                                    failed      blocked twice as long, up to a limit
 
 The limit is lower for a cheap failure (a refused connection, a 503 at once) than for a slow one. A failed candidate is
-never dropped from a plan, only moved behind the others. So something is tried even when everything looks dead.
+never dropped from a plan, only moved behind the others. So an attempt is made even if every candidate seems to have
+failed.
 
 **Blocks of keys** are kept for each key and model, since most providers limit by model. A block covers the whole key if
 the provider's words or several rejected models show that the key is at fault. A blocked key is avoided while another is
-usable. If no other is left, it is retried now and then (`retry_at`), so that a key which works again is found soon.
+usable. If no other is left, it is retried from time to time (`retry_at`), so that a key which works again is soon in
+use.
 """
 
 from collections.abc import Mapping
@@ -146,7 +148,7 @@ class KeyBlock(Struct, frozen=True, kw_only=True):
         return min(self.until, self.probe_at)
 
 
-def block_on(blocks: Mapping[KeyName, KeyBlock], item: Candidate, key: str, now: float) -> KeyBlock | None:
+def block_of(blocks: Mapping[KeyName, KeyBlock], item: Candidate, key: str, now: float) -> KeyBlock | None:
     """Return the block of a candidate's key: the longer one of that for this model and that for all. `None` means
     usable."""
     if not blocks:
@@ -160,7 +162,7 @@ def block_on(blocks: Mapping[KeyName, KeyBlock], item: Candidate, key: str, now:
     return found
 
 
-def begin_on(block: KeyBlock, now: float) -> KeyBlock:
+def block_after_start(block: KeyBlock, now: float) -> KeyBlock:
     """Return the block after the start of an attempt with a key that was rejected before. Others wait for the result. A
     limit that is over is over for all, so no request waits for the first."""
     if now < block.until:
@@ -183,7 +185,7 @@ def block_key(
     is_older = block is not None and began_at is not None and began_at < block.since
     if failure is None:
         return block if is_older else None
-    if not is_refusal(failure):
+    if not blocks_key(failure):
         return replace(block, trial_until=0.0) if block is not None and block.trial_until else block
     is_quota = failure.kind.fault is Fault.QUOTA
     first_s, longest_s = (
@@ -201,19 +203,19 @@ def block_key(
     return KeyBlock(until=until, failure=failure, count=count, since=now, probe_at=now + _probe_s(count))
 
 
-def is_refusal(failure: Failure) -> bool:
-    """Return whether a key is blocked after this failure."""
+def blocks_key(failure: Failure) -> bool:
+    """Return whether a key is blocked after this failure: the provider rejected it, or its quota is exhausted."""
     return failure.kind.fault in (Fault.QUOTA, Fault.CREDENTIAL) and failure.scope is not Scope.ATTEMPT
 
 
-def is_of_key(failure: Failure) -> bool:
+def covers_whole_key(failure: Failure) -> bool:
     """Return whether a rejection covers every model with this key."""
     if failure.scope is None:
         return failure.kind.fault is Fault.CREDENTIAL and failure.kind is not UPSTREAM_MODEL_DENIED
     return failure.scope is Scope.KEY
 
 
-def widened(
+def block_of_whole_key(
     blocks: Mapping[KeyName, KeyBlock], provider: str, key: str, now: float, served_at: float
 ) -> KeyBlock | None:
     """Return the block of a whole key, if its rejected models show that the key is at fault, else `None`. It lasts

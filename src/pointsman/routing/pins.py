@@ -37,8 +37,11 @@ def pinned(call: Call, pin: Pin, candidates: Sequence[Candidate], snapshot: Snap
         return key
     there = [item for item in candidates if item.endpoint.name == pin.provider]
     if not there:
+        named = call.head.provider
         conflict = (
-            f"the model {call.model!r} has no target there" if call.model else "the request names another provider"
+            f"the header x-pointsman-provider names {named!r}; remove the header"
+            if named is not None and named != pin.provider
+            else f"the model {call.model!r} has no target there"
         )
         return Failure(failures.INVALID_REQUEST, f"{pin.what} is stored at provider {pin.provider!r}, but {conflict}")
     found = [with_key(item, key) for item in there if not call.model or key in item.keys]

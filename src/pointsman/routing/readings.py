@@ -15,8 +15,8 @@ GAP_S = 0.01  # at least between two good attempts that are read: more would cos
 class Reading(Struct, frozen=True, gc=False):
     """Moving averages over the attempts at one operation of a candidate. The last attempt ended at `at` in monotonic
     seconds. `error_rate` is the share that failed by the provider's fault. The times cover the others. `duration_s` is
-    the time to the end of the answer, `first_byte_s` that to its first byte. `token_s` is the duration divided by the
-    output tokens. A time is 0 while it is unknown."""
+    the time to the end of the answer, `first_byte_s` that to its first byte. `content_s` is the time to the first
+    content of a stream. `token_s` is the duration divided by the output tokens. A time is 0 while it is unknown."""
 
     at: float
     samples: int = 0
@@ -24,6 +24,7 @@ class Reading(Struct, frozen=True, gc=False):
     duration_s: float = 0.0
     first_byte_s: float = 0.0
     token_s: float = 0.0
+    content_s: float = 0.0
 
 
 _NOTHING = Reading(0.0)
@@ -37,6 +38,7 @@ def observe(
     *,
     ended_at: float,
     tokens: int,
+    content_at: float | None = None,
 ) -> Reading | None:
     """Return the reading after an attempt. Of good attempts that end within `GAP_S` of each other, only the first is
     read, unless there is a failure to forget. A failure without the provider's fault does not change the reading."""
@@ -50,13 +52,18 @@ def observe(
     else:
         weight = WEIGHT
     rate, took_s, first_s, token_s = before.error_rate, before.duration_s, before.first_byte_s, before.token_s
+    content_s = before.content_s
     samples = before.samples + 1
     if failure is not None:
-        return Reading(ended_at, samples, rate + (1.0 - rate) * weight, took_s, first_s, token_s=token_s)
+        return Reading(
+            ended_at, samples, rate + (1.0 - rate) * weight, took_s, first_s, token_s=token_s, content_s=content_s
+        )
     now_s = ended_at - began_at
     took_s += (now_s - took_s) * (WEIGHT if took_s else 1.0)
     if first_byte_at is not None:
         first_s += (first_byte_at - began_at - first_s) * (WEIGHT if first_s else 1.0)
     if tokens:
         token_s += (now_s / tokens - token_s) * (WEIGHT if token_s else 1.0)
-    return Reading(ended_at, samples, rate - rate * WEIGHT, took_s, first_s, token_s=token_s)
+    if content_at is not None:
+        content_s += (content_at - began_at - content_s) * (WEIGHT if content_s else 1.0)
+    return Reading(ended_at, samples, rate - rate * WEIGHT, took_s, first_s, token_s=token_s, content_s=content_s)

@@ -12,18 +12,29 @@ CAPACITY = 20.0
 class RetryBudget:
     """A token bucket. `updated_at` is in monotonic seconds."""
 
-    __slots__ = ("tokens", "updated_at")
+    __slots__ = ("_capacity", "_floor_per_s", "_per_request", "tokens", "updated_at")
 
-    def __init__(self, tokens: float = 10.0, updated_at: float = 0.0) -> None:
+    def __init__(
+        self,
+        tokens: float = 10.0,
+        updated_at: float = 0.0,
+        *,
+        per_request: float = PER_REQUEST,
+        floor_per_s: float = FLOOR_PER_S,
+        capacity: float = CAPACITY,
+    ) -> None:
         self.tokens = tokens
         self.updated_at = updated_at
+        self._per_request = per_request
+        self._floor_per_s = floor_per_s
+        self._capacity = capacity
 
     def earn(self) -> None:
         """Add the tokens of a request that arrived."""
-        self.tokens += PER_REQUEST
+        self.tokens += self._per_request
 
     def has_token(self, now: float) -> bool:
-        self.tokens = min(self.tokens + (now - self.updated_at) * FLOOR_PER_S, CAPACITY)
+        self.tokens = min(self.tokens + (now - self.updated_at) * self._floor_per_s, self._capacity)
         self.updated_at = now
         return self.tokens >= 1.0
 

@@ -9,25 +9,38 @@ from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import Arm
+from pointsman.money.charges import Answers
+from pointsman.money.end_users import EndUsers
+from pointsman.money.pacing import Pacer
+from pointsman.routing.canaries import Aborted
 from pointsman.routing.health import Condition, KeyBlock, KeyName
+from pointsman.routing.hedges import Hedges
+from pointsman.routing.paces import Paces
 from pointsman.routing.readings import Reading
 
 
 class Exhausted(Struct, frozen=True):
     """A limit that had nothing left at the last attempt. `until` is the time for the next attempt, `ends_at` the end of
-    its window, both in monotonic seconds."""
+    its window, both in monotonic seconds. `resets_at` is that end in Unix seconds."""
 
     limit: Limit
     until: float
     ends_at: float
+    resets_at: int
 
 
-class Troubles(Protocol):
+Saturated = Collection[tuple[Network, Origin]]
+"""The paths to providers on which a request would wait for a connection."""
+
+
+class PresentFaults(Protocol):
     """All present faults. `version` is another object after each change to them, so that an opinion can be cached.
 
     `conditions` has the names of `health.subject` as keys and holds only unhealthy conditions. `key_blocks` holds only
     keys that were rejected. `exhausted` has the names of counters as keys and holds only limits with nothing left.
-    `crowded` are the paths to a provider on which a request would wait for a connection.
+    `saturated` are the paths to a provider on which a request would wait for a connection. `aborted` holds only
+    canaries that did worse than their control.
     """
 
     @property
@@ -39,13 +52,16 @@ class Troubles(Protocol):
     @property
     def exhausted(self) -> Mapping[str, Exhausted]: ...
     @property
-    def crowded(self) -> Collection[tuple[Network, Origin]]: ...
+    def saturated(self) -> Saturated: ...
+    @property
+    def aborted(self) -> Mapping[Arm, Aborted]: ...
 
 
-class View(Troubles, Protocol):
+class View(PresentFaults, Protocol):
     """The live state as a whole, and the snapshot in force. `readings` has the names of `health.subject` as keys.
-    `in_progress` counts the running attempts by the ids of candidates. These two change with every request, so only
-    strategies and policies that check each request can read them."""
+    `in_progress` counts the running attempts, and `answers` has the usual answers, by the ids of candidates.
+    `hedges` is the state of hedging, and `paces` that of adaptive strategies. These five change with every request,
+    so only strategies and policies that check each request can read them."""
 
     @property
     def snapshot(self) -> Snapshot: ...
@@ -53,12 +69,32 @@ class View(Troubles, Protocol):
     def readings(self) -> Mapping[str, Reading]: ...
     @property
     def in_progress(self) -> Mapping[str, int]: ...
+    @property
+    def hedges(self) -> Hedges: ...
+    @property
+    def paces(self) -> Paces: ...
+    @property
+    def answers(self) -> Mapping[str, Answers]: ...
     def may_retry(self, provider: str, now: float) -> bool:
         """Return whether the retry budgets, that of the provider and the global one, have a token left."""
         ...
 
+    def used(self, limit: Limit, unix_s: float) -> int | None:
+        """Return the amount of a limit that all workers have spent or reserved in its window at `unix_s`, in units of
+        its metric. Return `None` if it is unknown. The amounts of other workers are at most a second old."""
+        ...
 
-class Dice(Protocol):
+    @property
+    def end_users(self) -> EndUsers:
+        """The end users that have limits of their own."""
+        ...
+
+    def pacer(self, limit: Limit) -> Pacer:
+        """Return the pacer of a paced budget. It learns from each request."""
+        ...
+
+
+class RandomSource(Protocol):
     """A source of random numbers; `random.Random` is one."""
 
     def random(self) -> float:

@@ -1,14 +1,15 @@
-"""Weighted choice: one member drawn by weight, the rest behind it by descending weight.
+"""Weighted choice: one member drawn by weight, followed by the rest in descending order of weight.
 
-The draw decides which member serves. The order behind it is the fallback chain, which is the same after every draw of
+The draw decides which member serves. The order of the rest is the fallback chain, which is the same after every draw of
 that member. So the sequence after a failure is predictable. It also means that a set of members has only as many orders
 as members. They are computed once, and a draw reads a few numbers.
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import Generic, Protocol, TypeVar
 
-from pointsman.routing.view import Dice
+from pointsman.routing.view import RandomSource
 
 
 class Weighted(Protocol):
@@ -28,7 +29,12 @@ class Draw(Generic[W]):
         self._items = items
         self._orders = _orders(items) if len(items) > 1 else ()
 
-    def order(self, rng: Dice) -> tuple[W, ...]:
+    @property
+    def orders(self) -> tuple[tuple[W, ...], ...]:
+        """All orders that can be drawn."""
+        return tuple([order for _, order in self._orders]) or (self._items,) * bool(self._items)
+
+    def order(self, rng: RandomSource) -> tuple[W, ...]:
         """Return a permutation of the members."""
         order = self._items
         if self._orders:
@@ -56,3 +62,35 @@ def _orders(items: tuple[W, ...]) -> tuple[tuple[float, tuple[W, ...]], ...]:
             rest = sorted((*items[:index], *items[index + 1 :]), key=lambda other: -other.weight)
             orders.append((cumulated, (item, *rest)))
     return tuple(orders)
+
+
+def blended(weights: Sequence[float], costs: Sequence[int | None], exponent: float) -> list[float]:
+    """Return the weights multiplied by `(lowest cost / cost) ** exponent`. An unknown cost counts as the highest known
+    one. Beside a cost of zero, all others have the weight zero."""
+    known = [cost for cost in costs if cost is not None]
+    if not known:
+        return list(weights)
+    lowest, highest = min(known), max(known)
+    shares = [_share(lowest, highest if cost is None else cost, exponent) for cost in costs]
+    return [weight * share for weight, share in zip(weights, shares, strict=True)]
+
+
+def _share(lowest: int, cost: int, exponent: float) -> float:
+    return 1.0 if cost == lowest else (lowest / cost) ** exponent
+
+
+def draw(items: tuple[W, ...], weights: Sequence[float], rng: RandomSource) -> tuple[W, ...]:
+    """Return a permutation of the items: one drawn by these weights, and the rest by descending weight."""
+    highest = max(weights, default=0.0)
+    if highest <= 0 or len(items) < 2:
+        return items
+    scaled = [weight / highest for weight in weights]  # their sum is finite
+    point, drawn = rng.random() * sum(scaled), 0
+    for place, weight in enumerate(scaled):
+        if weight > 0:
+            drawn = place
+            if point < weight:
+                break
+            point -= weight
+    rest = sorted((place for place in range(len(items)) if place != drawn), key=lambda place: -scaled[place])
+    return (items[drawn], *[items[place] for place in rest])

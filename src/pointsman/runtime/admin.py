@@ -18,9 +18,16 @@ from pointsman.admin.services import Services
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.reports import Reports
 from pointsman.link.inquirer import Inquirer
-from pointsman.runtime.tasks import STORE_URL, ChildTask, log_to_stderr, notify_ready, settle_memory, stop_event
+from pointsman.runtime.tasks import (
+    STORE_URL,
+    ChildTask,
+    log_to_stderr,
+    notify_ready,
+    stop_event,
+    tune_garbage_collector,
+)
 
-NICE = 10  # reports can wait: requests and leases go first
+NICE = 10  # the priority of reports is below that of requests and leases
 
 _logger = logging.getLogger("pointsman")
 
@@ -35,7 +42,7 @@ async def work(task: ChildTask) -> int:
         metrics_token = given_token(METRICS_VARIABLE, os.environ)
         url = store_url(os.environ.get(STORE_URL), Path(task.data_dir))
     except (OSError, ValueError) as error:
-        _logger.error("cannot load the admin token: %s", error)  # noqa: TRY400 -- the trace would not help
+        _logger.error("cannot load the admin token: %s", error)  # noqa: TRY400 -- a traceback would not help
         return 1
     except StoreError as error:
         _logger.error("%s", error)  # noqa: TRY400
@@ -52,7 +59,7 @@ async def work(task: ChildTask) -> int:
         await asyncio.sleep(0.005)
     if token.made is not None:
         print(f"admin token, shown only once: {token.made}", file=sys.stderr, flush=True)  # noqa: T201 -- at any level
-    settle_memory()
+    tune_garbage_collector()
     notify_ready(task.ready_fd)
     await stopping.wait()
     server.should_exit = True

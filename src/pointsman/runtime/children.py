@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pointsman.config.settings import Settings
 from pointsman.runtime.safe_path import python
@@ -16,7 +16,7 @@ from pointsman.runtime.tasks import STORE_URL, ChildTask
 
 CONTROL, ADMIN = "control", "admin"  # the names of the children other than workers
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-PATIENCE_S = 15.0  # a new worker waits so long for control, which starts with it; no requests wait for the worker yet
+PATIENCE_S = 15.0  # a new worker waits up to this long for control; the two start together, and no requests wait yet
 # Prefixes of the variables that the admin process gets: no provider keys and no virtual keys.
 ADMIN_ENVIRONMENT = (
     "POINTSMAN_ADMIN_TOKEN", "POINTSMAN_METRICS_TOKEN", "PATH", "HOME", "LANG", "LC_", "TZ", "TMPDIR", "PYTHON", "PG",
@@ -26,7 +26,7 @@ ADMIN_ENVIRONMENT = (
 
 class Child(Struct, kw_only=True):
     """One process. `life` is the end of a pipe that closes with the supervisor. `ready` is the end of a pipe that the
-    child writes to when it is ready; it is `None` after that."""
+    child writes to when it is ready; it is `None` after that. A handover passes this to the next supervisor."""
 
     name: str
     slot: int | None
@@ -34,7 +34,7 @@ class Child(Struct, kw_only=True):
     life: int
     ready: int | None
     started_at: float
-    is_leaving: bool = False
+    is_stopping: bool = field(default=False, name="is_leaving")  # the name in the handover of older versions
     is_ready: bool = False
 
 
@@ -46,7 +46,7 @@ class Starter(Struct, frozen=True):
     config: Path | None
 
     def start(self, name: str, slot: int | None, sockets: Sockets, *, patience_s: float, is_first: bool) -> Child:
-        """Start a worker if there is a slot, else control or admin by its name."""
+        """Start the worker of a slot; without a slot, start control or admin by its name."""
         ready, their_ready = os.pipe()
         their_life, life = os.pipe()
         listening = sockets.listen[slot] if slot is not None else [sockets.link] if name == CONTROL else sockets.console
@@ -70,7 +70,7 @@ class Starter(Struct, frozen=True):
         )
         module = name if slot is None else "worker"
         arguments = [*python("pointsman.runtime"), module, msgspec.json.encode(task).decode()]
-        # In a separate session: Ctrl-C in a terminal goes to the supervisor, which then drains.
+        # In a separate session, so that Ctrl-C in a terminal reaches only the supervisor, which then drains.
         process = subprocess.Popen(  # noqa: S603 -- our own module
             arguments,
             pass_fds=[*listening, their_ready, their_life],

@@ -13,20 +13,21 @@ from time import time
 
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.configuration import Configuration
-from pointsman.control.desk import Desk
 from pointsman.control.ingest import Ingest
+from pointsman.control.inquiry_handler import InquiryHandler
 from pointsman.control.lease_server import LeaseServer
 from pointsman.control.listing import Listing
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
+from pointsman.control.variants import splits_of
 from pointsman.domain.snapshots import counters_of
 from pointsman.money.leases import LeaseTable
-from pointsman.runtime.tasks import ChildTask, log_to_stderr, notify_ready, settle_memory, stop_event
+from pointsman.runtime.tasks import ChildTask, log_to_stderr, notify_ready, stop_event, tune_garbage_collector
 
-FINISH_S = 10.0  # the shutdown waits so long until the journals are ingested
+FINISH_S = 10.0  # the shutdown waits up to this long until the journals are ingested
 PRUNE_S = 60.0
-STORE_S = 3.0  # the start waits so long for the store
+STORE_S = 3.0  # the start waits up to this long for the store
 
 _logger = logging.getLogger("pointsman")
 
@@ -48,39 +49,39 @@ class _Control:
         loop = asyncio.get_running_loop()
         task = self._task
         stopping = stop_event(task.life_fd)
-        desk = self._desk()
-        await desk.lease_server.listen(socket.socket(fileno=task.listen_fds[0]))
-        ingesting = loop.create_task(desk.ingest.run())
+        inquiry_handler = self._inquiry_handler()
+        await inquiry_handler.lease_server.listen(socket.socket(fileno=task.listen_fds[0]))
+        ingesting = loop.create_task(inquiry_handler.ingest.run())
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 
         def on_hangup() -> None:
-            reload = loop.create_task(desk.configuration.reload())
+            reload = loop.create_task(inquiry_handler.configuration.reload())
             reloads.add(reload)
             reload.add_done_callback(reloads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
-        if not await self._find_store(desk.ingest, stopping):
-            desk.lease_server.close()
-            await desk.ingest.finish(0.0)
+        if not await self._wait_for_store(inquiry_handler.ingest, stopping):
+            inquiry_handler.lease_server.close()
+            await inquiry_handler.ingest.finish(0.0)
             await ingesting
             return 1
-        settle_memory()
+        tune_garbage_collector()
         notify_ready(task.ready_fd)
-        # Only now: to compile a large configuration again would delay the start.
-        tasks = [loop.create_task(desk.configuration.run()), loop.create_task(self._prune(desk))]
-        if (listing := self._listing(desk)) is not None:
+        # Not earlier, because compiling a large configuration again would delay the start.
+        tasks = [loop.create_task(inquiry_handler.configuration.run()), loop.create_task(self._prune(inquiry_handler))]
+        if (listing := self._listing(inquiry_handler)) is not None:
             tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
         for running in tasks:
             running.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await desk.ingest.finish(FINISH_S)
+        await inquiry_handler.ingest.finish(FINISH_S)
         await ingesting
-        desk.lease_server.close()
+        inquiry_handler.lease_server.close()
         return 0
 
-    async def _find_store(self, ingest: Ingest, stopping: asyncio.Event) -> bool:
-        """Wait briefly for the store. If another gateway owns it, wait longer to find out if that gateway is alive.
+    async def _wait_for_store(self, ingest: Ingest, stopping: asyncio.Event) -> bool:
+        """Wait briefly for the store. If another gateway owns it, wait until it is clear whether that gateway is alive.
         Return true if control should start."""
         loop = asyncio.get_running_loop()
         began_at = loop.time()
@@ -95,14 +96,17 @@ class _Control:
                     return False
                 break
             if in_use is None and waited_s > STORE_S:
-                _logger.warning("the store or the journals are not read yet; until then control grants no leases")
+                _logger.warning(
+                    "control grants no leases until it has read the store and the journals; "
+                    "if this lasts, check that the store responds"
+                )
                 break
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await ingest.is_ready.wait()
         return True
 
-    def _desk(self) -> Desk:
+    def _inquiry_handler(self) -> InquiryHandler:
         task = self._task
 
         async def open_store() -> Store:
@@ -123,6 +127,7 @@ class _Control:
 
         def on_new(compiled: Compiled) -> None:
             leases.configure(counters_of(compiled.snapshot))
+            ingest.splits = splits_of(compiled.snapshot)
 
         configuration: Configuration
         settings_path = Path(task.snapshot)
@@ -145,9 +150,10 @@ class _Control:
         ingest.is_shared = self._settings.store_url is not None
         leases.size = self._settings.workers
         leases.configure(counters_of(configuration.current.snapshot))
-        desk = Desk(leases, ingest, lease_server, configuration)
-        lease_server.on_inquiry = desk.answer
-        return desk
+        ingest.splits = splits_of(configuration.current.snapshot)
+        inquiry_handler = InquiryHandler(leases, ingest, lease_server, configuration)
+        lease_server.on_inquiry = inquiry_handler.answer
+        return inquiry_handler
 
     def _lock_journals(self) -> None:
         """Lock the journals, so that no other process ingests them and counts them twice. The control process of a
@@ -162,9 +168,9 @@ class _Control:
             raise StoreError(f"another control process still uses {self._data_dir}; waiting for it to end") from error
         self._lock = fd
 
-    def _listing(self, desk: Desk) -> Listing | None:
+    def _listing(self, inquiry_handler: InquiryHandler) -> Listing | None:
         """Return the task that lists the models of providers, if the configuration sets a period for it."""
-        period_s, configuration = self._settings.list_models_s, desk.configuration
+        period_s, configuration = self._settings.list_models_s, inquiry_handler.configuration
         if period_s is None:
             return None
         return Listing(
@@ -175,21 +181,21 @@ class _Control:
             SystemRandom().random,
         )
 
-    async def _prune(self, desk: Desk) -> None:
+    async def _prune(self, inquiry_handler: InquiryHandler) -> None:
         """Delete old records of requests, a few at a time. Settle attempts without an outcome, and forget unused
         objects of providers."""
         while True:
             await asyncio.sleep(PRUNE_S)
-            store = desk.ingest.store
+            store = inquiry_handler.ingest.store
             if store is None:
                 continue
             try:
-                await desk.ingest.lapse()
+                await inquiry_handler.ingest.lapse()
                 while await store.prune(  # noqa: ASYNC110 -- a pause between batches
                     time() - self._settings.keep_requests_days * 86_400
                 ):
                     await asyncio.sleep(0.1)
-                state_days = desk.configuration.current.snapshot.routing.state_days
+                state_days = inquiry_handler.configuration.current.snapshot.routing.state_days
                 while await store.prune_state(time() - state_days * 86_400):  # noqa: ASYNC110 -- the same
                     await asyncio.sleep(0.1)
             except StoreError as error:

@@ -1,4 +1,4 @@
-"""The composition of the data plane: the parts of a worker, made and connected."""
+"""The composition root of the data plane: it creates and connects the parts of a worker."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from pointsman.engine.ownership import Ownership
 from pointsman.engine.request_metrics import RequestMetrics
 from pointsman.engine.upstreams import Upstreams
 from pointsman.journal.writer import JournalWriter
-from pointsman.money.ledger import Ledger
+from pointsman.money.usage import UsedAmounts
 from pointsman.telemetry.log import LogWriter
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_server import HttpServer
@@ -27,8 +27,8 @@ _logger = logging.getLogger(__name__)
 
 
 class DataPlane:
-    """One data plane in one event loop. `log_fd` is the descriptor of the request log. Without a journal no spending
-    is recorded."""
+    """One data plane in one event loop. `log_fd` is the descriptor of the request log. Without a journal,
+    spending is not recorded."""
 
     def __init__(
         self, snapshot: Snapshot, settings: Settings, log_fd: int, journal: JournalWriter | None = None
@@ -37,13 +37,15 @@ class DataPlane:
         self.settings = settings
         self.journal = journal
         reopen = (lambda: open_log(settings)) if settings.log_file is not None else None
-        self.log = LogWriter(log_fd, on_error=_log_failed, reopened=reopen)
+        self.log = LogWriter(log_fd, on_error=_log_failed, open_file=reopen)
         self.deadlines = Deadlines(loop)
         connections = share(raise_limit())
         self.upstreams = Upstreams(loop, self.deadlines, Room(connections))
         self.live = live = Live(snapshot)
-        live.crowded, self.upstreams.room.on_crowd = self.upstreams.room.crowded, live.change
-        self.ledger = Ledger()
+        live.saturated, self.upstreams.room.on_saturation = self.upstreams.room.saturated, live.change
+        live.amounts = self.amounts = UsedAmounts()
+        self.ledger = self.amounts.ledger
+        live.workers = settings.workers
         request_metrics = RequestMetrics(
             self.log, journal, lambda provider, model: is_listed(live.snapshot, provider, model)
         )
@@ -57,6 +59,7 @@ class DataPlane:
             billing=self.billing,
             rng=rng,
             ownership=self.ownership,
+            amounts=self.amounts,
         )
         self.api = PublicApi(self.engine)
         limits = replace(settings.limits, max_connections=min(settings.limits.max_connections, connections))
@@ -71,4 +74,4 @@ def open_log(settings: Settings) -> int:
 
 
 def _log_failed(error: OSError) -> None:
-    _logger.error("the request log cannot be written; its lines are dropped until it can: %s", error)
+    _logger.error("the request log cannot be written, and its lines are dropped until it can be: %s", error)

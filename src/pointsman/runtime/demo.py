@@ -1,4 +1,6 @@
-"""The demonstration of `make run`: two simulated providers, one of them flaky, behind a gateway in open mode."""
+"""The demonstration of `make run`: a gateway in open mode in front of three simulated providers.
+
+One is flaky, and one speaks Anthropic's Messages."""
 
 import os
 import subprocess
@@ -24,8 +26,10 @@ data_dir: "{data_dir}"
 providers:
   flaky: {{type: openai-compatible, base_url: "{flaky}", keys: {{only: ""}}, serves: ["sim-*"]}}
   steady: {{type: openai-compatible, base_url: "{steady}", keys: {{only: ""}}, serves: ["sim-*"]}}
+  courier: {{type: anthropic, base_url: "{courier}", keys: {{only: ""}}, serves: [sim-3]}}
 models:
   chat: [flaky/sim-1, steady/sim-1]
+  mixed: [flaky/sim-1, courier/sim-3]
   balanced:
     strategy: weighted
     targets:
@@ -48,13 +52,16 @@ governance:
 """
 
 _WELCOME = """
-Pointsman is running with two simulated providers: 'flaky' fails its first request and half of the others.
+Pointsman is running with three simulated providers: 'flaky' fails its first request and half of the others.
 
   curl -i http://127.0.0.1:{port}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{{"model": "chat", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
 The header x-pointsman-attempts shows a failover: 'flaky' failed, and 'steady' served the request.
-Add "stream": true for a stream. Models: chat, balanced, embed.
+Add "stream": true for a stream. Models: chat, balanced, embed, and mixed, whose second provider speaks Messages:
+
+  curl -i http://127.0.0.1:{port}/v1/messages -H 'content-type: application/json' \\
+    -d '{{"model": "mixed", "max_tokens": 100, "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
 The virtual key 'notebook' may spend one cent a day. A few requests with -H 'authorization: Bearer {key}' use that up.
 
@@ -72,24 +79,25 @@ def run(port: int, console_port: int, folder: str | None = None) -> int:
     first, gap = Lognormal(150.0, 0.5), Lognormal(15.0, 0.5)
     length = Lognormal(40.0, 0.5)
     # The first request always fails, so that a new user sees a failover at once.
-    half = (
+    faults = (
         ScheduledFault(fault="status=500", to_request=1),
         ScheduledFault(fault="status=500", from_request=1, probability=0.5),
     )
     steady = Settings(
         name="steady", models=_MODELS, price=_PRICE, output_tokens=length, first_token_ms=first, token_gap_ms=gap
     )
-    flaky = msgspec.structs.replace(steady, name="flaky", schedule=half)
-    providers = [_start(settings) for settings in (flaky, steady)]
+    flaky = msgspec.structs.replace(steady, name="flaky", schedule=faults)
+    courier = msgspec.structs.replace(steady, name="courier", models=("sim-3",))
+    providers = [_start(settings) for settings in (flaky, steady, courier)]
     try:
         addresses = [_address(process) for process in providers]
         with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="pointsman-") as data:
             file = Path(data) / "demo.yaml"
-            urls = dict(zip(("flaky", "steady"), addresses, strict=True))
+            urls = dict(zip(("flaky", "steady", "courier"), addresses, strict=True))
             ports = {"port": port, "console_port": console_port}
             digest = sha256(KEY.encode()).hexdigest()
             file.write_text(_CONFIG.format(data_dir=Path(data) / "data", digest=digest, **ports, **urls))
-            for name in (LISTEN, CONSOLE_LISTEN, DATA_DIR):  # the demonstration has its own addresses and folder
+            for name in (LISTEN, CONSOLE_LISTEN, DATA_DIR):  # the demonstration sets its own addresses and folder
                 os.environ.pop(name, None)
             start = start_or_exit(file, os.environ)
             return serve(start, file, _WELCOME.format(key=KEY, **ports))

@@ -13,30 +13,30 @@ def listen(host: str, port: int, *, is_shared: bool) -> list[int]:
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     fds: list[int] = []
     for family, _, _, _, address in dict.fromkeys(found):
-        full = (address[0], port or (port_of(fds[0]) if fds else 0), *address[2:])
-        _add(fds, family, full, is_shared=is_shared, is_open=True)
+        with_port = (address[0], port or (port_of(fds[0]) if fds else 0), *address[2:])
+        _add(fds, family, with_port, is_shared=is_shared, is_listening=True)
     return fds
 
 
-def bind_beside(others: Sequence[int]) -> list[int]:
-    """Return sockets that share the addresses of `others`. They get no connections until `open_to_all`, since their
-    worker may fail to start."""
+def bind_same_address(others: Sequence[int]) -> list[int]:
+    """Return sockets that share the addresses of `others`. They get no connections until `start_listening`, because
+    their worker may fail to start."""
     fds: list[int] = []
     for other in others:
         with socket.socket(fileno=os.dup(other)) as sock:
             family, address = sock.family, sock.getsockname()
-        _add(fds, family, address, is_shared=True, is_open=False)
+        _add(fds, family, address, is_shared=True, is_listening=False)
     return fds
 
 
-def open_to_all(fds: Sequence[int]) -> None:
-    """Let the sockets get connections."""
+def start_listening(fds: Sequence[int]) -> None:
+    """Accept connections on sockets from `bind_same_address`. Listening sockets do not change."""
     for fd in fds:
         with socket.socket(fileno=os.dup(fd)) as sock:
             sock.listen(BACKLOG)
 
 
-def _add(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bool, is_open: bool) -> None:
+def _add(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bool, is_listening: bool) -> None:
     """Append a socket at an address to `fds`. If that fails, close all of `fds`. Raises `OSError`."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -46,7 +46,7 @@ def _add(fds: list[int], family: int, address: tuple[Any, ...], *, is_shared: bo
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
-        if is_open:
+        if is_listening:
             sock.listen(BACKLOG)
     except OSError:
         sock.close()

@@ -18,7 +18,7 @@ class SupervisorError(Exception):
 
 
 class Sockets(Struct):
-    """The descriptors that outlive every child. `listen` has a list for each worker."""
+    """The descriptors that outlive every child. `listen` has one list of sockets for each worker."""
 
     listen: list[list[int]]
     console: list[int]
@@ -56,7 +56,7 @@ def open_sockets(settings: Settings) -> Sockets:
     lock = lock_data_dir(settings.data_dir)
     field, address = "server.listen", settings.listen
     try:
-        if address.port:  # workers share the address, so another gateway could share it too
+        if address.port:  # otherwise another gateway could share it, as workers do
             for fd in listen(address.host, address.port, is_shared=False):
                 os.close(fd)
         shared = [listen(address.host, address.port, is_shared=True)]
@@ -73,7 +73,7 @@ def open_sockets(settings: Settings) -> Sockets:
                 "(the demonstration: make run PORT=8090 CONSOLE_PORT=8091)"
             ) from None
         raise SupervisorError(f"{field}: cannot listen on {address}: {error.strerror or error}") from None
-    # Not in the data folder: the path of such a socket is limited to about a hundred characters.
+    # Not in the data folder, because the path of a Unix socket is limited to about a hundred characters.
     path = Path(tempfile.mkdtemp(prefix="pointsman-")) / "link"
     link = socket.socket(socket.AF_UNIX)
     link.bind(str(path))

@@ -30,9 +30,9 @@ def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
     if config is not None:
         checked = compile_file(config, environ)
     elif HANDOVER in environ or REHEARSAL in environ:
-        checked = _kept(environ)
+        checked = _running_configuration(environ)
     else:
-        checked = _generated(Path.cwd(), environ)
+        checked = _generated_configuration(Path.cwd(), environ)
     for problem in checked.problems:
         line = f"{config}:{problem.line or 1}: " if config is not None else ""
         print(f"{line}{problem.severity}: {problem}", file=sys.stderr)  # noqa: T201
@@ -41,8 +41,8 @@ def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
     return checked.compiled
 
 
-def _kept(environ: Mapping[str, str]) -> Checked:
-    """Compile the configuration that the old gateway generated. Its key was shown once, so it must stay valid."""
+def _running_configuration(environ: Mapping[str, str]) -> Checked:
+    """Compile the configuration that the running gateway generated. Its key was printed once, so it must stay valid."""
     path = default_data_dir(environ) / SNAPSHOT
     try:
         return Checked(compile_again(path, environ), ())
@@ -52,7 +52,7 @@ def _kept(environ: Mapping[str, str]) -> Checked:
         return Checked(None, (Problem("", str(error)),))
 
 
-def _generated(folder: Path, environ: Mapping[str, str]) -> Checked:
+def _generated_configuration(folder: Path, environ: Mapping[str, str]) -> Checked:
     """Generate a configuration from the environment alone. Its virtual key remains valid after restarts."""
     key_file = default_data_dir(environ) / VIRTUAL_KEY
     try:
@@ -67,7 +67,7 @@ def _generated(folder: Path, environ: Mapping[str, str]) -> Checked:
         return Checked(None, (Problem("", message),))
     except ValueError as error:
         return Checked(None, (Problem("", str(error)),))
-    _introduce(default, key_file)
+    _print_setup(default, key_file)
     return compile_default(default, environ, folder)
 
 
@@ -83,7 +83,7 @@ def _digest_in(key_file: Path) -> str | None:
     return text
 
 
-def _introduce(default: Default, key_file: Path) -> None:
+def _print_setup(default: Default, key_file: Path) -> None:
     """Print the providers found and their use to standard error, because the request log uses standard output."""
     names = list(default.document.providers)
     key = (
@@ -101,7 +101,7 @@ def _introduce(default: Default, key_file: Path) -> None:
 def serve(start: Compiled, config: Path | None, welcome: str = "") -> int:
     """Serve until a signal ends it. `welcome` is printed once the gateway listens. Return the exit code.
 
-    In the rehearsal of a hand-over, do only the steps that can fail before the old gateway is replaced.
+    In the rehearsal of a handover, run only the steps that can fail, and return.
     """
     settings = start.settings
     log_to_stderr(settings.log_level)
@@ -111,7 +111,8 @@ def serve(start: Compiled, config: Path | None, welcome: str = "") -> int:
         if REHEARSAL in os.environ:
             check_handover(os.environ[REHEARSAL], settings)
         elif HANDOVER not in os.environ:
-            os.close(lock_data_dir(settings.data_dir))  # fails before anything is written into another gateway's folder
+            # Before any write: a second gateway must not overwrite the files of the first.
+            os.close(lock_data_dir(settings.data_dir))
         if settings.log_file is not None:
             os.close(os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         if REHEARSAL in os.environ:
@@ -120,7 +121,7 @@ def serve(start: Compiled, config: Path | None, welcome: str = "") -> int:
             return 0
         write_snapshot(path, start)
     except SupervisorError as error:
-        logger.error("%s", error)  # noqa: TRY400 -- the trace would not help
+        logger.error("%s", error)  # noqa: TRY400 -- a traceback would not help
         return 1
     except OSError as error:
         logger.error("%s cannot be written: %s", error.filename or path, error.strerror)  # noqa: TRY400

@@ -1,11 +1,11 @@
-"""Supervises the processes of a gateway: workers serve requests, control does the accounting, and admin
-serves the console and the admin API.
+"""Supervises the processes of a gateway: workers serve requests, control does the accounting, and admin serves the
+console and the admin API.
 
-The supervisor is plain and synchronous, so that little can go wrong in it. It holds the listening sockets,
-one for each worker, so that replacing a worker loses no connection. It also holds the lock of the data folder.
+The supervisor is simple and synchronous, so that little can fail in it. It holds the listening sockets, one for each
+worker, so that replacing a worker loses no connection. It also holds the lock of the data folder.
 
-SIGTERM and SIGINT drain, and a second one ends the drain early. SIGHUP reloads the configuration and reopens the log.
-SIGUSR2 replaces all processes, this one included, by the installed version, without losing a connection.
+SIGTERM and SIGINT drain, and a second signal ends the drain early. SIGHUP reloads the configuration and reopens the
+log. SIGUSR2 replaces all processes, this one included, by the installed version, without losing a connection.
 """
 
 import logging
@@ -26,18 +26,18 @@ from msgspec import Struct
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot
 from pointsman.runtime.children import ADMIN, CONTROL, PATIENCE_S, Child, Starter
-from pointsman.runtime.listeners import bind_beside, open_to_all, port_of
+from pointsman.runtime.listeners import bind_same_address, port_of, start_listening
 from pointsman.runtime.sockets import Sockets, SupervisorError, open_sockets
 from pointsman.transport.room import raise_limit
 
 START_S = 60.0  # the longest time until a child is ready
 PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before each restart of a dead child
 STABLE_S = 10.0  # a child that has lived this long has recovered
-FAILED_STARTS = 2  # after so many failed starts of a worker, no connections wait for it
+FAILED_STARTS = 2  # after this many failed starts, a worker's sockets are closed so that no connections wait
 CONTROL_DRAIN_S = 15.0
-RESTART_PATIENCE_S = 3.0  # shorter, since the dead worker's connections wait
+RESTART_PATIENCE_S = 3.0  # shorter than `PATIENCE_S`, because the dead worker's connections wait
 HANDOVER = "POINTSMAN_HANDOVER"
-REHEARSAL = "POINTSMAN_REHEARSAL"  # the value of HANDOVER, for a process that only checks whether it could take over
+REHEARSAL = "POINTSMAN_REHEARSAL"  # has the value of HANDOVER, for a process that only checks whether it can take over
 
 _logger = logging.getLogger("pointsman")
 
@@ -50,7 +50,7 @@ class Handover(Struct):
 
 
 class Supervisor:
-    """The supervisor. `command` starts its successor at a hand-over."""
+    """The supervisor. `command` starts its successor at a handover."""
 
     def __init__(
         self, settings: Settings, snapshot: Snapshot, snapshot_path: Path, config: Path | None, command: Sequence[str]
@@ -60,8 +60,8 @@ class Supervisor:
         self._starter = Starter(settings, snapshot_path, config)
         self._command = command
         self._children: dict[int, Child] = {}  # by pid
-        self._restarts: dict[str, tuple[float, int]] = {}  # by name: next start, number of restarts
-        self._failed: dict[int, int] = {}  # by slot: consecutive workers that ended before they served
+        self._restarts: dict[str, tuple[float, int]] = {}  # by name: time of the next start or 0, number of restarts
+        self._failed: dict[int, int] = {}  # by slot: number of consecutive failed starts
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._sockets = Sockets([], [], -1, "", -1)
@@ -83,14 +83,14 @@ class Supervisor:
             self._announce(welcome)
             return self._watch()
         except SupervisorError as error:
-            _logger.error("%s", error)  # noqa: TRY400 -- the trace would not help
-            self._end(list(self._children.values()), 5.0)
+            _logger.error("%s", error)  # noqa: TRY400 -- a traceback would not help
+            self._stop(list(self._children.values()), 5.0)
             return 1
         finally:
             shutil.rmtree(Path(self._sockets.link_path).parent, ignore_errors=True)
             os.close(self._sockets.lock)
 
-    # Starting.
+    # Start.
 
     def _start_all(self) -> None:
         for slot in range(self._settings.workers):
@@ -121,7 +121,7 @@ class Supervisor:
             if time.monotonic() > ends_at:
                 raise SupervisorError(f"{waiting[0].name} was not ready within {START_S:.0f} s; see its log above")
 
-    # Living.
+    # Supervision.
 
     def _watch(self) -> int:
         while True:
@@ -130,7 +130,7 @@ class Supervisor:
             if signal.SIGTERM in signals or signal.SIGINT in signals:
                 return self._drain()
             if signal.SIGHUP in signals:
-                self._hang_up()
+                self._reload()
             if signal.SIGUSR2 in signals:
                 self._hand_over()
             self._restart_due()
@@ -142,7 +142,7 @@ class Supervisor:
             if child is None:
                 os.read(key.fd, 512)  # the wake-up of a signal
             else:
-                if os.read(key.fd, 1):  # else it has died, and SIGCHLD may report that a moment later
+                if os.read(key.fd, 1):  # at the end of the pipe the child has died, and SIGCHLD follows
                     self._on_ready(child)
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
@@ -155,7 +155,8 @@ class Supervisor:
         if child.slot is not None and self._failed.pop(child.slot, 0) >= FAILED_STARTS:
             _logger.warning("%s is serving again", child.name)
         if child.slot is not None and child.slot < len(self._sockets.listen):
-            open_to_all(self._sockets.listen[child.slot])  # its socket may replace a closed one
+            # After failed starts, its sockets are bound but do not listen.
+            start_listening(self._sockets.listen[child.slot])
 
     def _reap(self) -> None:
         while self._children:
@@ -172,33 +173,33 @@ class Supervisor:
             if child.ready is not None:
                 self._selector.unregister(child.ready)
                 os.close(child.ready)
-            if not child.is_leaving:
+            if not child.is_stopping:
                 self._plan_restart(child, status)
                 self._close_if_failing(child)
 
     def _plan_restart(self, child: Child, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
-        end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         count = self._restarts.get(child.name, (0.0, 0))[1]
         if time.monotonic() - child.started_at > STABLE_S:
             count = 0
         pause_s = PAUSES_S[min(count, len(PAUSES_S) - 1)]
-        _logger.error("%s (pid %d) %s; restarting it in %g s", child.name, child.pid, end, pause_s)
+        _logger.error("%s (pid %d) %s; restarting it in %g s", child.name, child.pid, cause, pause_s)
         self._restarts[child.name] = (time.monotonic() + pause_s, count + 1)
 
     def _close_if_failing(self, child: Child) -> None:
-        """Close the sockets of a worker that cannot start, since connections would wait there. Until it can start, the
-        kernel passes its connections to other workers, or rejects them if there are none."""
+        """Close the sockets of a worker that cannot start, because connections would wait there. Until it can start,
+        the kernel passes its connections to other workers, or refuses them if there are none."""
         slot = child.slot
         if slot is None or child.is_ready or slot >= len(self._sockets.listen):
             return
         failed = self._failed[slot] = self._failed.get(slot, 0) + 1
-        serving = any(other.slot == slot and other.is_ready for other in self._children.values())
-        if failed != FAILED_STARTS or serving:  # at a hand-over the old worker still serves
+        is_served = any(other.slot == slot and other.is_ready for other in self._children.values())
+        if failed != FAILED_STARTS or is_served:  # at a handover the old worker still serves
             return
         fds = self._sockets.listen[slot]
         try:
-            self._sockets.listen[slot] = bind_beside(fds)
+            self._sockets.listen[slot] = bind_same_address(fds)
         except OSError as error:
             _logger.error(  # noqa: TRY400
                 "%s cannot start, and its socket cannot be replaced, so connections wait for it: %s",
@@ -208,41 +209,46 @@ class Supervisor:
             return
         for fd in fds:
             os.close(fd)
-        _logger.error("%s failed to start %d times; it gets no connections until it starts", child.name, failed)
+        _logger.error(
+            "%s failed to start %d times and gets no connections until it starts; correct the errors logged above",
+            child.name,
+            failed,
+        )
 
     def _until_restart(self) -> float | None:
-        due = [when for when, _ in self._restarts.values() if when]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        """Return the seconds until the next restart, or `None` if none is pending."""
+        pending = [due_at for due_at, _ in self._restarts.values() if due_at]
+        return max(0.0, min(pending) - time.monotonic()) if pending else None
 
     def _restart_due(self, names: Collection[str] | None = None) -> None:
         """Restart the children whose restart is due: those in `names`, or all."""
-        for name, (when, count) in list(self._restarts.items()):
-            if when and time.monotonic() >= when and (names is None or name in names):
+        for name, (due_at, count) in list(self._restarts.items()):
+            if due_at and time.monotonic() >= due_at and (names is None or name in names):
                 self._restarts[name] = (0.0, count)
                 self._start(name, RESTART_PATIENCE_S)
 
-    def _hang_up(self) -> None:
+    def _reload(self) -> None:
         """Notify control to reload the configuration, and workers to reopen the log."""
         for child in self._children.values():
-            # A starting worker would die of the signal, and opens the new file anyway. A draining one may be of a
-            # version that does not know the signal.
-            if child.name == CONTROL or (child.slot is not None and child.is_ready and not child.is_leaving):
+            # The signal would kill a starting worker, which opens the new file anyway. A draining worker may be of a
+            # version that does not handle the signal.
+            if child.name == CONTROL or (child.slot is not None and child.is_ready and not child.is_stopping):
                 os.kill(child.pid, signal.SIGHUP)
 
-    # Ending.
+    # Shutdown.
 
     def _drain(self) -> int:
         _logger.info("draining: requests in progress have up to %g s to finish", self._settings.drain_s)
         workers = [child for child in self._children.values() if child.slot is not None]
-        self._end(workers, self._settings.drain_s + 10)
-        self._end(list(self._children.values()), CONTROL_DRAIN_S)
+        self._stop(workers, self._settings.drain_s + 10)
+        self._stop(list(self._children.values()), CONTROL_DRAIN_S)
         _logger.info("stopped")
         return 0
 
-    def _end(self, children: Sequence[Child], within_s: float) -> None:
+    def _stop(self, children: Sequence[Child], within_s: float) -> None:
         """Send SIGTERM, and once more for every stop signal that arrives meanwhile. Send SIGKILL after `within_s`."""
         for child in children:
-            child.is_leaving = True
+            child.is_stopping = True
             if child.pid in self._children:  # else it has died and been reaped
                 os.kill(child.pid, signal.SIGTERM)
         ends_at = time.monotonic() + within_s
@@ -263,7 +269,7 @@ class Supervisor:
         """Return the number of SIGTERM and SIGINT since signals were last handled."""
         return sum(number in (signal.SIGTERM, signal.SIGINT) for number in self._signals)
 
-    # Handing over.
+    # Handover.
 
     def _hand_over(self) -> None:
         """Replace this process by the installed version. Returns only on failure."""
@@ -294,7 +300,7 @@ class Supervisor:
     def _rehearse(self, state: str) -> str | None:
         """Let the installed version check whether it can take over `state`. Return the reason if it cannot. Raises
         `OSError` and `TimeoutExpired`."""
-        result = subprocess.run(  # noqa: S603 -- the same command as the hand-over
+        result = subprocess.run(  # noqa: S603 -- the same command as the handover
             self._command,
             executable=sys.executable,
             env={**os.environ, REHEARSAL: state},
@@ -320,17 +326,17 @@ class Supervisor:
                 self._selector.register(child.ready, selectors.EVENT_READ, child)
 
     def _replace_all(self) -> None:
-        """Replace control first, since only one may do the accounting; the old workers continue with their leases.
-        Replace admin next. Then start new workers on the sockets of the old ones, which return their leases and drain.
+        """Replace control first, because only one may do the accounting; the old workers continue with their leases.
+        Replace admin next. Then start new workers on the sockets of the old ones, and drain those.
         If a new process cannot start, the old ones continue."""
-        old = sorted((child for child in self._children.values() if not child.is_leaving), key=_order)
-        if not any(child.name == CONTROL for child in old):  # it had died and was waiting for its restart
+        old = sorted((child for child in self._children.values() if not child.is_stopping), key=_start_order)
+        if not any(child.name == CONTROL for child in old):  # it has died and its restart is due later
             self._restarts[CONTROL] = (time.monotonic(), 0)
         for child in old:
             if child.name == CONTROL:
-                self._end([child], CONTROL_DRAIN_S)
+                self._stop([child], CONTROL_DRAIN_S)
             if child.slot is None or child.slot < self._settings.workers:
-                self._restarts.pop(child.name, None)  # it may have died meanwhile; it is started here
+                self._restarts.pop(child.name, None)  # if it has died meanwhile, the next line replaces it
                 new = self._start(child.name)
                 try:
                     self._wait_until_ready([new])
@@ -338,20 +344,20 @@ class Supervisor:
                     _logger.error("%s; processes not replaced yet continue as before", error)  # noqa: TRY400
                     if new.name != CONTROL:
                         self._restarts.pop(new.name, None)
-                        self._end([new] if new.pid in self._children else [], 5.0)
+                        self._stop([new] if new.pid in self._children else [], 5.0)
                     if new.name == ADMIN:  # workers do not need it
                         continue
                     return
             if child.name != CONTROL and child.pid in self._children:
-                child.is_leaving = True
+                child.is_stopping = True
                 os.kill(child.pid, signal.SIGTERM)
         self._resize()
         self._start_missing()
 
     def _start_missing(self) -> None:
-        """Start dead children whose restart was pending at the hand-over, children that the previous version lacked,
+        """Start dead children whose restart was pending at the handover, children that the previous version lacked,
         and additional workers."""
-        present = {child.name for child in self._children.values() if not child.is_leaving}
+        present = {child.name for child in self._children.values() if not child.is_stopping}
         slots = range(min(len(self._sockets.listen), self._settings.workers))
         for name in (CONTROL, ADMIN, *map(_worker, slots)):
             if name not in present:
@@ -360,14 +366,14 @@ class Supervisor:
     def _resize(self) -> None:
         """Adapt the sockets to the configured number of workers."""
         listen, count = self._sockets.listen, self._settings.workers
-        for fd in (fd for fds in listen[count:] for fd in fds):  # else the kernel would still choose them
+        for fd in (fd for fds in listen[count:] for fd in fds):  # otherwise the kernel would still choose them
             os.close(fd)
         del listen[count:]
-        kept = {CONTROL, ADMIN, *map(_worker, range(count))}
-        self._restarts = {name: when for name, when in self._restarts.items() if name in kept}
+        names = {CONTROL, ADMIN, *map(_worker, range(count))}
+        self._restarts = {name: restart for name, restart in self._restarts.items() if name in names}
         while len(listen) < count:
             try:
-                listen.append(bind_beside(listen[0]))
+                listen.append(bind_same_address(listen[0]))
             except OSError as error:
                 _logger.error(  # noqa: TRY400
                     "cannot open a socket for worker %d of %d; continuing with fewer workers: %s",
@@ -377,7 +383,7 @@ class Supervisor:
                 )
                 return
 
-    # The rest.
+    # Signals, and the first log line.
 
     def _catch_signals(self) -> None:
         reading, writing = socket.socketpair()
@@ -403,13 +409,16 @@ class Supervisor:
             self._snapshot.digest[:12],
         )
         if not self._snapshot.require_key:
-            _logger.warning("open mode: anyone who reaches this address can use every provider key")
+            _logger.warning(
+                "open mode: anyone who reaches server.listen can use every provider key; "
+                "to require virtual keys, set governance.require_key to true"
+            )
         if welcome:
             console = f"http://127.0.0.1:{port_of(sockets.console[0])}"
             print(welcome.replace("{console}", console), flush=True)  # noqa: T201
 
 
-def _order(child: Child) -> int:
+def _start_order(child: Child) -> int:
     """Sort control first, then admin, then the workers."""
     return child.slot if child.slot is not None else -2 if child.name == CONTROL else -1
 

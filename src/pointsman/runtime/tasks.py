@@ -1,5 +1,4 @@
-"""The task that a supervisor gives to a child, as one argument of JSON, and functions that all children use. Children
-inherit all descriptors."""
+"""The task that a supervisor passes to a child as one JSON argument, and functions that all children use."""
 
 import asyncio
 import gc
@@ -14,13 +13,15 @@ import msgspec
 from msgspec import Struct
 
 STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable with the address of the store for the admin process
-GC_THRESHOLD = 20_000  # objects allocated and not freed
+GC_THRESHOLD = 20_000  # objects allocated and not yet freed before a collection
 _VERBOSE = ("aiosqlite", "alembic", "asyncio", "watchfiles")  # aiosqlite logs every value of every statement
 
 
 class ChildTask(Struct, frozen=True, kw_only=True):
-    """The task of any child, which writes a byte to `ready_fd` when it is ready. `life_fd` ends with the supervisor.
-    `listen_fds` are a worker's sockets, control's socket at the path `link`, or the console's.
+    """The task of any child. The child inherits the descriptors in it.
+
+    The child writes a byte to `ready_fd` when it is ready. `life_fd` is readable when the supervisor has ended.
+    `listen_fds` are a worker's sockets, control's socket at the path `link`, or the console's sockets.
 
     A worker waits up to `patience_s` for control, then serves without it. `config` is the configuration file, if there
     is one. If `must_own`, a control process does not start while another gateway owns the store.
@@ -54,12 +55,12 @@ def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str
 
 def stop_event(life_fd: int, shut_down_now: Callable[[], object] | None = None) -> asyncio.Event:
     """Return an event that is set at SIGTERM and when the supervisor ends. The supervisor handles SIGINT.
-    A second SIGTERM calls `shut_down_now`, even if nothing waits for the event yet."""
+    A second SIGTERM calls `shut_down_now`."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
     def on_orphaned() -> None:
-        loop.remove_reader(life_fd)  # it stays readable
+        loop.remove_reader(life_fd)  # otherwise it would be called again and again
         stopping.set()
 
     def on_sigterm() -> None:
@@ -74,7 +75,8 @@ def stop_event(life_fd: int, shut_down_now: Callable[[], object] | None = None) 
 
 
 def log_to_stderr(level: str = "warning", process: str = "") -> None:
-    """Write messages of this level and above to standard error. `process` begins each, and ends with a space."""
+    """Write messages of this level and above to standard error. Each message begins with `process`,
+    which ends with a space."""
     logging.basicConfig(
         level=level.upper(), format=f"%(asctime)s %(levelname)s {process}%(message)s", stream=sys.stderr
     )
@@ -83,15 +85,16 @@ def log_to_stderr(level: str = "warning", process: str = "") -> None:
 
 
 def notify_ready(ready_fd: int) -> None:
-    """Notify the supervisor that the child is ready. If the supervisor is gone, `life_fd` notifies the child."""
+    """Notify the supervisor that the child is ready. If the supervisor has died, do nothing: `life_fd` notifies the
+    child."""
     with suppress(BrokenPipeError):
         os.write(ready_fd, b"1")
     os.close(ready_fd)
 
 
-def settle_memory() -> None:
-    """Exclude present objects from garbage collection, and collect less often: requests leave no reference cycles. The
-    collector may be off until this call."""
+def tune_garbage_collector() -> None:
+    """Exclude present objects from garbage collection, and collect less often, because requests leave no reference
+    cycles. Turn the collector on if it was off."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 50)

@@ -18,9 +18,10 @@ from pointsman.domain.snapshots import Snapshot, counters_of
 from pointsman.engine.model_list import ModelList
 from pointsman.engine.status import metrics_page
 from pointsman.journal.writer import JournalWriter
-from pointsman.runtime.control_line import ControlLine, OnSnapshot
+from pointsman.routing.router import router_of
+from pointsman.runtime.control_connection import ControlConnection, OnSnapshot
 from pointsman.runtime.data_plane import DataPlane, open_log
-from pointsman.runtime.tasks import ChildTask, log_to_stderr, notify_ready, settle_memory, stop_event
+from pointsman.runtime.tasks import ChildTask, log_to_stderr, notify_ready, stop_event, tune_garbage_collector
 from pointsman.telemetry.metrics import MetricsPage, encode_page
 from pointsman.transport.http_client import HttpClient
 
@@ -30,15 +31,15 @@ _logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """A data plane, `plane`, that can be started, reconfigured and stopped. `settings` never change after that. Without
-    a connection to control (`connect`), the worker does not share its limits."""
+    """A data plane, `plane`, that can be started, reconfigured and stopped. `settings` never change. Without a
+    connection to control (`connect`), the worker does not share its limits."""
 
     def __init__(
         self, snapshot: Snapshot, settings: Settings, log_fd: int, journal: JournalWriter | None = None
     ) -> None:
         self.plane = DataPlane(snapshot, settings, log_fd, journal)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
-        self._line: ControlLine | None = None
+        self._control: ControlConnection | None = None
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen on these sockets, or on the configured address if there are none. Raise `OSError` if the address
@@ -53,13 +54,13 @@ class Worker:
             await server.listen(sock=sock, ssl=context)
         if not sockets:
             await server.listen(listen.host or None, listen.port, ssl=context)
-        settle_memory()
+        tune_garbage_collector()
 
     async def connect(self, slot: int, epoch: int, path: str, on_snapshot: OnSnapshot, patience_s: float) -> None:
-        """Open a connection to control, and keep it open. From now on limits are shared with other workers. Return when
-        control can grant leases, at the latest after `patience_s`."""
-        self._line = ControlLine(self.plane, lambda: encode_page(self.metrics()))
-        await self._line.open(slot, epoch, path, on_snapshot, patience_s)
+        """Open a connection to control, and keep it open. From then on limits are shared with other workers. Return
+        when control can grant leases, or after `patience_s`."""
+        self._control = ControlConnection(self.plane, lambda: encode_page(self.metrics()))
+        await self._control.open(slot, epoch, path, on_snapshot, patience_s)
 
     def metrics(self) -> MetricsPage:
         """Return the counters and gauges of the data plane."""
@@ -68,35 +69,37 @@ class Worker:
     def swap(
         self, snapshot: Snapshot, models: ModelList | None = None, limits: Mapping[str, Limit] | None = None
     ) -> None:
-        """Put a new configuration in force. Requests in progress keep the one they began with. `models` is its list of
-        models and `limits` are its limits by counter, if the caller has built them already."""
+        """Put a new configuration in force. Requests in progress keep theirs. `models` is its list of models and
+        `limits` are its limits by counter, if the caller has built them already."""
         plane = self.plane
         plane.api.take_models(models or ModelList(snapshot))
         plane.server.forget_derived()
         plane.live.swap(snapshot)
+        plane.amounts.forget_limits()
         returned = plane.ledger.reconfigure(counters_of(snapshot) if limits is None else limits, time())
-        if self._line is not None and returned:
-            self._line.link.give_back(returned)
-        settle_memory()
+        if self._control is not None and returned:
+            self._control.link.give_back(returned)
+        tune_garbage_collector()
         for client in plane.upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))
             self._retiring[task] = client
             task.add_done_callback(self._retired)
 
     async def stop(self) -> int:
-        """Let requests in progress finish, for at most `drain_s`. Return the number of connections cut."""
-        plane, line = self.plane, self._line
+        """Let requests in progress finish, for at most `drain_s`. Then close all connections, and return the number of
+        requests cut off."""
+        plane, control = self.plane, self._control
         plane.api.is_draining = True
-        if line is not None:
-            line.link.drain()
+        if control is not None:
+            control.link.drain()
         cut = await plane.server.drain(plane.settings.drain_s)
         plane.api.close()
         for task, client in list(self._retiring.items()):
             task.cancel()
             await client.close()
         await plane.upstreams.close()
-        if line is not None:
-            line.close()
+        if control is not None:
+            control.close()
         plane.deadlines.close()
         plane.log.close()
         if plane.journal is not None:
@@ -122,7 +125,7 @@ async def work(task: ChildTask) -> int:
         compiled = read_or_compile(path, os.environ)
     except (OSError, SnapshotError) as error:
         log_to_stderr(process=f"worker {task.slot}: ")
-        _logger.error("cannot start: %s", error)  # noqa: TRY400 -- the trace would not help
+        _logger.error("cannot start: %s", error)  # noqa: TRY400 -- a traceback would not help
         return 1
     settings = compiled.settings
     log_to_stderr(settings.log_level, f"worker {task.slot}: ")
@@ -134,11 +137,14 @@ async def work(task: ChildTask) -> int:
             task.slot,
             task.epoch,
             max_bytes=settings.journal_bytes,
-            on_trouble=_report_journal,
+            on_problem=_report_journal,
             is_synced=settings.durability == "power",
         )
     except OSError as error:
-        _logger.error("cannot open the log or the journal: %s", error)  # noqa: TRY400 -- the trace would not help
+        _logger.error(  # noqa: TRY400 -- a traceback would not help
+            "cannot open the request log or the journal: %s; check logging.file and data_dir",
+            error,
+        )
         return 1
     worker = Worker(compiled.snapshot, settings, log_fd, journal)
 
@@ -147,6 +153,7 @@ async def work(task: ChildTask) -> int:
         worker.swap(snapshot, models, limits)
         return snapshot.digest
 
+    router_of(compiled.snapshot)  # it compiles the rules before requests come
     worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
     del compiled  # so that an old snapshot is freed when its last request ends
     stopping = stop_event(task.life_fd, worker.plane.server.shut_down_now)
@@ -155,7 +162,7 @@ async def work(task: ChildTask) -> int:
     stop = loop.create_task(stopping.wait())
     await asyncio.wait((connecting, stop), return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
-    if stopping.is_set():  # before the worker served
+    if stopping.is_set():  # the worker does not serve yet
         connecting.cancel()
         await asyncio.wait((connecting,))
         await worker.stop()
@@ -173,11 +180,12 @@ async def work(task: ChildTask) -> int:
 def _read(path: Path) -> tuple[Snapshot, ModelList, Mapping[str, Limit]]:
     """Read a new configuration and build its tables. Runs in a thread, so that the loop is not blocked."""
     snapshot = read_or_compile(path, os.environ).snapshot
+    router_of(snapshot)  # it compiles the rules
     return snapshot, ModelList(snapshot).prepare(), counters_of(snapshot)
 
 
 def _report_journal(problem: str | None) -> None:
     if problem is None:
-        _logger.warning("the journal can be written again")
+        _logger.warning("the journal works again")
     else:
-        _logger.error("%s. Requests under a limit are rejected when the current segment is full", problem)
+        _logger.error("%s", problem)

@@ -1,4 +1,4 @@
-"""`python -m pointsman.simulate`: runs a simulated provider as a process, and prints its base URL."""
+"""`python -m pointsman.simulate`: run a simulated provider as a process, and print its base URL."""
 
 import argparse
 import asyncio
@@ -16,10 +16,10 @@ from pointsman.simulate.settings import Settings
 def main() -> None:
     """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m pointsman.simulate", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 chooses a free one")
-    parser.add_argument("--settings", default="{}", help="JSON object of settings")
-    parser.add_argument("--tls-cert", help="certificate chain; with it the provider speaks TLS")
-    parser.add_argument("--tls-key", help="private key of the certificate")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 chooses a free port")
+    parser.add_argument("--settings", default="{}", help="settings of the provider, as a JSON object")
+    parser.add_argument("--tls-cert", help="path of the certificate chain (PEM); enables TLS")
+    parser.add_argument("--tls-key", help="path of the private key of the certificate (PEM)")
     parser.add_argument("--until-eof", action="store_true", help="exit when standard input closes")
     arguments = parser.parse_args()
     try:

@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -16,13 +16,18 @@ SSE = "text/event-stream; charset=utf-8"
 
 T = TypeVar("T")
 
+Dialect = Literal["openai", "responses", "anthropic"]
+"""The format of errors in a stream, and of the heads of answers."""
+
 
 class Event(Struct):
-    """One server-sent event as bytes. `tokens` counts the tokens it carries; only content events carry any."""
+    """One server-sent event as bytes. `tokens` counts the tokens it carries; only content events carry any. `is_end`
+    marks the event without which a stream is not whole."""
 
     data: bytes
     tokens: int = 0
     is_content: bool = False
+    is_end: bool = False
 
 
 class Answer(Struct, kw_only=True):
@@ -35,12 +40,14 @@ class Answer(Struct, kw_only=True):
     headers: list[tuple[str, str]] = []
     tokens_in: int = 0
     tokens_cached: int = 0
+    tokens_cache_write: int = 0
     tokens_out: int = 0
     fees_nano: int = 0
+    dialect: Dialect = "openai"
 
 
 class Rejected(Exception):  # noqa: N818 -- an answer, not an error of the program
-    """Ends an endpoint with an error answer."""
+    """Raised by an endpoint that answers with an error."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.body.decode())
@@ -62,9 +69,10 @@ class Request(Struct, kw_only=True):
         return self.target.partition("?")[0]
 
 
-class Ask(Struct, kw_only=True):
-    """Input of an endpoint. `fields` is the top level of a JSON body and empty for other bodies; `rng` is seeded for
-    this request; `created` is wall time in seconds."""
+class RequestContext(Struct, kw_only=True):
+    """The input of an endpoint. `fields` is the top level of a JSON body, and empty for other bodies. `rng` is seeded
+    for this request. `created` is wall time in seconds. With `refuses` the model refuses. After `filter_at`
+    tokens of text, a content filter ends the answer."""
 
     request: Request
     index: int
@@ -73,6 +81,8 @@ class Ask(Struct, kw_only=True):
     settings: Settings
     rng: random.Random
     created: int
+    refuses: bool = False
+    filter_at: int | None = None
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}{self.settings.name}{self.index:08d}"
@@ -109,7 +119,7 @@ class Ask(Struct, kw_only=True):
 
 
 def names(text: str) -> frozenset[str]:
-    """Split a text into a set of field names."""
+    """Split a text at white space into a set of field names."""
     return frozenset(text.split())
 
 
@@ -138,19 +148,19 @@ def json_answer(value: object, **tokens: int) -> Answer:
     return Answer(body=msgspec.json.encode(value), **tokens)  # type: ignore[arg-type]  # ints go to int fields only
 
 
-def page(ask: Ask, records: Sequence[dict[str, Any]]) -> Answer:
-    """Return a page of a list, by `limit` and `after`."""
-    query = parse_qs(ask.request.target.partition("?")[2])
+def page(context: RequestContext, records: Sequence[dict[str, Any]]) -> Answer:
+    """Return the page of a list that the query parameters `limit` and `after` select."""
+    query = parse_qs(context.request.target.partition("?")[2])
     limit, after = int(query.get("limit", ["20"])[0]), query.get("after", [""])[0]
-    names = [record["id"] for record in records]
-    start = names.index(after) + 1 if after in names else 0
+    ids = [record["id"] for record in records]
+    start = ids.index(after) + 1 if after in ids else 0
     found = list(records[start : start + limit])
     ends = {"first_id": found[0]["id"], "last_id": found[-1]["id"]} if found else {"first_id": None, "last_id": None}
     return json_answer({"object": "list", "data": found, **ends, "has_more": start + limit < len(records)})
 
 
-class Kept(Struct):
-    """A thing that a provider stores, and the API key it belongs to. `record` is its description in the API."""
+class StoredObject(Struct):
+    """An object that a provider stores, and the API key that owns it. `record` is its description in the API."""
 
     key: str
     kind: str
@@ -158,68 +168,75 @@ class Kept(Struct):
     data: bytes = b""
 
 
-class Shelf:
-    """The things that a provider stores. As at real providers, another key finds none of them."""
+class ObjectStore:
+    """The objects that a provider stores. As at real providers, a key finds only its own objects."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Kept] = {}
+        self._objects: dict[str, StoredObject] = {}
 
     def clear(self) -> None:
-        """Delete everything."""
-        self._kept.clear()
+        """Delete all objects."""
+        self._objects.clear()
 
-    def keep(self, ask: Ask, kind: str, record: dict[str, Any], data: bytes = b"") -> Answer:
-        """Store a thing. Return its description."""
-        self._kept[record["id"]] = Kept(ask.key, kind, record, data)
+    def store(self, context: RequestContext, kind: str, record: dict[str, Any], data: bytes = b"") -> Answer:
+        """Store an object. Return its description."""
+        self._objects[record["id"]] = StoredObject(context.key, kind, record, data)
         return json_answer(record)
 
-    def of(self, ask: Ask, kind: str) -> Answer:
-        """List the things of this kind that the key owns."""
-        return page(ask, [one.record for one in self._kept.values() if (one.key, one.kind) == (ask.key, kind)])
+    def list_owned(self, context: RequestContext, kind: str) -> Answer:
+        """List the objects of this kind that the key owns."""
+        return page(
+            context,
+            [stored.record for stored in self._objects.values() if (stored.key, stored.kind) == (context.key, kind)],
+        )
 
-    def find(self, ask: Ask, kind: str, name: str) -> Kept:
-        """Return a thing that the key owns. Raise `Rejected` if there is none."""
-        kept = self._kept.get(name)
-        if kept is None or (kept.key, kept.kind) != (ask.key, kind):
+    def find(self, context: RequestContext, kind: str, name: str) -> StoredObject:
+        """Return an object that the key owns. Raise `Rejected` if there is none."""
+        stored = self._objects.get(name)
+        if stored is None or (stored.key, stored.kind) != (context.key, kind):
             raise Rejected(error(404, f"No {kind} found with id '{name}'.", param="id"))
-        return kept
+        return stored
 
-    def delete(self, ask: Ask, kind: str, name: str, told: str) -> Answer:
-        """Delete a thing. `told` is the value of `object` in the answer."""
-        self.find(ask, kind, name)
-        del self._kept[name]
-        return json_answer({"id": name, "object": told, "deleted": True})
+    def delete(self, context: RequestContext, kind: str, name: str, type_: str) -> Answer:
+        """Delete an object that the key owns. `type_` is the value of `object` in the answer."""
+        self.find(context, kind, name)
+        del self._objects[name]
+        return json_answer({"id": name, "object": type_, "deleted": True})
 
 
 def _invalid(message: str) -> Answer:
-    """Translate a decoder's error message into the words of the API."""
+    """Translate a decoder's error message into an error of the API."""
     missing = re.search(r"missing required field `(.+?)`", message)
     if missing:
         name = missing[1]
         return error(400, f"Missing required parameter: '{name}'.", code="missing_required_parameter", param=name)
-    at = re.search(r"at `\$\.(.+?)`", message)
-    param = at[1] if at else None
+    path = re.search(r"at `\$\.(.+?)`", message)
+    param = path[1] if path else None
     return error(400, f"Invalid value for '{param}': {message}.", code="invalid_type", param=param)
 
 
-def sse(value: object, name: str | None = None, tokens: int = 0) -> Event:
+def sse(value: object, name: str | None = None, tokens: int = 0, *, is_end: bool = False) -> Event:
     """Encode an event of JSON data, with a name if the API names events."""
     data = b"data: " + msgspec.json.encode(value) + b"\n\n"
     if name is not None:
         data = b"event: " + name.encode() + b"\n" + data
-    return Event(data, tokens, is_content=tokens > 0)
+    return Event(data, tokens, is_content=tokens > 0, is_end=is_end)
 
 
-DONE = Event(b"data: [DONE]\n\n")
+DONE = Event(b"data: [DONE]\n\n", is_end=True)
 
 
-def usage(tokens_in: int, tokens_cached: int, tokens_out: int) -> dict[str, Any]:
+def usage(tokens_in: int, tokens_cached: int, tokens_out: int, tokens_cache_write: int = 0) -> dict[str, Any]:
     """Build the usage object of chats and completions."""
     return {
         "prompt_tokens": tokens_in,
         "completion_tokens": tokens_out,
         "total_tokens": tokens_in + tokens_out,
-        "prompt_tokens_details": {"cached_tokens": tokens_cached, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": tokens_cached,
+            **({"cache_write_tokens": tokens_cache_write} if tokens_cache_write else {}),
+            "audio_tokens": 0,
+        },
         "completion_tokens_details": {
             "reasoning_tokens": 0,
             "audio_tokens": 0,

@@ -1,5 +1,5 @@
-"""The provider's own record of requests, work and charges: the oracle for tests of money and cancellation. It does not
-depend on anything that the gateway reports."""
+"""The provider's own record of requests, work and charges: tests of money and cancellation compare the gateway with
+it. It does not depend on anything that the gateway reports."""
 
 from collections import Counter
 from typing import Literal
@@ -34,6 +34,7 @@ class Entry(Struct, kw_only=True):
     status: int | None = None
     tokens_in: int = 0
     tokens_cached: int = 0
+    tokens_cache_write: int = 0
     tokens_out: int = 0
     tokens_sent: int = 0
     fees_nano: int = 0
@@ -56,10 +57,13 @@ class Totals(Struct, kw_only=True):
     charged_nano: int = 0
 
 
-def charge_nano(price: Price, tokens_in: int, tokens_cached: int, tokens_out: int) -> int:
-    """Return the nano-dollars for one call, rounded up once. `tokens_cached` are included in `tokens_in`."""
+def charge_nano(price: Price, tokens_in: int, tokens_cached: int, tokens_out: int, tokens_cache_write: int = 0) -> int:
+    """Return the nano-dollars for one call, rounded up once. `tokens_cached` and `tokens_cache_write` are included in
+    `tokens_in`."""
+    write_pico = price.input_pico if price.cache_write_pico is None else price.cache_write_pico
     pico = (
-        (tokens_in - tokens_cached) * price.input_pico
+        (tokens_in - tokens_cached - tokens_cache_write) * price.input_pico
+        + tokens_cache_write * write_pico
         + tokens_cached * price.cached_pico
         + tokens_out * price.output_pico
     )
@@ -83,11 +87,13 @@ class Bill:
             entry.tokens_out = entry.tokens_sent
             if billing == "none":
                 return
-        tokens_nano = charge_nano(price, entry.tokens_in, entry.tokens_cached, entry.tokens_out)
+        tokens_nano = charge_nano(
+            price, entry.tokens_in, entry.tokens_cached, entry.tokens_out, entry.tokens_cache_write
+        )
         entry.charged_nano = tokens_nano + entry.fees_nano
 
     def clear(self) -> None:
-        """Delete all entries. Requests in progress are not entered again."""
+        """Delete all entries. Requests in progress stay off the bill."""
         self.entries = []
 
     def totals(self) -> Totals:

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from pointsman.simulate.answers import DONE, SSE, Answer, Ask, Event, json_answer, names, sse, usage
-from pointsman.simulate.chat import Positive, StreamOptions, answer_length
+from pointsman.simulate.answers import DONE, SSE, Answer, Event, RequestContext, json_answer, names, sse, usage
+from pointsman.simulate.chat import Positive, StreamOptions
+from pointsman.simulate.model import answer_length
 from pointsman.simulate.text import count_tokens, words
 
 _KNOWN = names(
@@ -30,25 +31,25 @@ class CompletionRequest(Struct, kw_only=True):
     max_tokens: Positive | None = None
 
 
-def completions(ask: Ask) -> Answer:
+def completions(context: RequestContext) -> Answer:
     """Answer a completion request: `n` choices for every prompt."""
-    request = ask.decode(CompletionRequest, _KNOWN)
+    request = context.decode(CompletionRequest, _KNOWN)
     prompts = input_token_counts(request.prompt)
     limit = request.max_tokens or 16
     choices = []
     for _ in range(len(prompts) * (request.n or 1)):
-        length = answer_length(ask, limit)
-        tokens = words(min(length, limit), ask.settings.text, ask.rng)
+        length = answer_length(context, limit)
+        tokens = words(min(length, limit), context.settings.text, context.rng)
         choices.append((tokens, "stop" if length < limit else "length"))
     tokens_in = sum(prompts)
-    cached = int(tokens_in * ask.settings.cached_share)
+    cached = int(tokens_in * context.settings.cached_share)
     tokens_out = sum(len(tokens) for tokens, _ in choices)
     base = {
-        "id": ask.new_id("cmpl-"),
+        "id": context.new_id("cmpl-"),
         "object": "text_completion",
-        "created": ask.created,
+        "created": context.created,
         "model": request.model,
-        "system_fingerprint": f"fp_{ask.settings.name}",
+        "system_fingerprint": f"fp_{context.settings.name}",
     }
     counts = usage(tokens_in, cached, tokens_out)
     if request.stream:

@@ -1,4 +1,4 @@
-"""One connection of a simulated provider: parses requests, plays scripts, and notices disconnects."""
+"""One connection of a simulated provider: it parses requests, writes scripts, and detects disconnects."""
 
 import asyncio
 import socket
@@ -10,8 +10,8 @@ import httptools
 
 from pointsman.simulate.answers import Request
 from pointsman.simulate.bill import Entry, Phase
+from pointsman.simulate.content_faults import Ending
 from pointsman.simulate.script import Script
-from pointsman.simulate.spoil import Ending
 
 _RST_ON_CLOSE = struct.pack("ii", 1, 0)
 _WRITE_AT_ONCE = 64 * 1024
@@ -35,8 +35,8 @@ class Service(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """Answers requests one at a time; pipelined requests wait. Reading never pauses, so that FIN and RST are noticed at
-    once. Writing pauses with the peer."""
+    """A connection that answers one request at a time; pipelined requests wait. Reading never pauses, so that FIN and
+    RST are detected at once. Writing pauses while the peer reads slowly."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -65,12 +65,12 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio sets the name
         self._service.connections.discard(self)
-        self._peer_gone()
+        self._on_disconnect()
         self._waiting.clear()
 
     def eof_received(self) -> None:
         # FIN counts as a disconnect, as for the providers' front ends. Unwritten data is dropped.
-        self._peer_gone()
+        self._on_disconnect()
         self._transport.abort()
 
     def pause_writing(self) -> None:
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._end_exchange(is_good=False)
         self._reset()
 
-    def _peer_gone(self) -> None:
+    def _on_disconnect(self) -> None:
         if self._script is not None:
             self._end_exchange(is_good=False, peer_closed_at=monotonic())
 
@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError:
-            raise  # a fault of the simulator itself, which must be visible
+            raise  # a defect of the simulator itself must be visible
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._transport.write(_BAD_REQUEST)
             self._transport.close()
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _play(self) -> None:
-        """Write the due step and the following ones without delay. End the exchange after the last."""
+        """Write the due step and the following steps that have no delay. End the exchange after the last step."""
         self._timer = None
         script = self._script
         assert script is not None
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
                 return
 
     def _take(self, script: Script) -> bytes:
-        """Return the bytes of the due step, and of the following steps without delay, up to a limit."""
+        """Return the bytes of the due step and of the following steps that have no delay, up to a limit."""
         pieces: list[bytes] = []
         size = 0
         steps = script.steps
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
         self._service.settle(entry, is_good=is_good, peer_closed_at=peer_closed_at)
 
     def _reset_when_written(self) -> None:
-        """Send RST after the bytes already written, not in their place."""
+        """Send RST after the bytes that are already written, so that they still arrive."""
         if self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size():

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from pointsman.simulate.answers import Answer, Ask, json_answer
+from pointsman.simulate.answers import Answer, RequestContext, json_answer
 from pointsman.simulate.completions import Prompt, input_token_counts
 
 _EMBEDDING_FIELDS = frozenset({"dimensions", "encoding_format", "input", "model", "user"})
@@ -30,13 +30,13 @@ class ModerationRequest(Struct):
     model: str | None = None
 
 
-def embeddings(ask: Ask) -> Answer:
-    """Return unit vectors that depend on the seed and the index of the request, not on the input."""
-    request = ask.decode(EmbeddingRequest, _EMBEDDING_FIELDS)
+def embeddings(context: RequestContext) -> Answer:
+    """Return unit vectors that depend on the seed and the index of the request, but not on the input."""
+    request = context.decode(EmbeddingRequest, _EMBEDDING_FIELDS)
     counts = input_token_counts(request.input)
     data = []
     for index in range(len(counts)):
-        vector: list[float] | str = _unit_vector(ask, request.dimensions or 16)
+        vector: list[float] | str = _unit_vector(context, request.dimensions or 16)
         if request.encoding_format == "base64":
             vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
         data.append({"object": "embedding", "index": index, "embedding": vector})
@@ -52,15 +52,15 @@ def embeddings(ask: Ask) -> Answer:
     )
 
 
-def _unit_vector(ask: Ask, dimensions: int) -> list[float]:
-    values = [ask.rng.gauss(0.0, 1.0) for _ in range(dimensions)]
+def _unit_vector(context: RequestContext, dimensions: int) -> list[float]:
+    values = [context.rng.gauss(0.0, 1.0) for _ in range(dimensions)]
     norm = sum(value * value for value in values) ** 0.5
     return [value / norm for value in values]
 
 
-def moderations(ask: Ask) -> Answer:
+def moderations(context: RequestContext) -> Answer:
     """Flag every input that contains the word `violence`."""
-    request = ask.decode(ModerationRequest, _MODERATION_FIELDS)
+    request = context.decode(ModerationRequest, _MODERATION_FIELDS)
     inputs = [request.input] if isinstance(request.input, str) else request.input
     results = []
     for item in inputs:
@@ -74,4 +74,4 @@ def moderations(ask: Ask) -> Answer:
             }
         )
     model = request.model or "omni-moderation-latest"
-    return json_answer({"id": ask.new_id("modr-"), "model": model, "results": results})
+    return json_answer({"id": context.new_id("modr-"), "model": model, "results": results})

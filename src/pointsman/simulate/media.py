@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from pointsman.simulate.answers import Answer, Ask, Rejected, error, json_answer, names
+from pointsman.simulate.answers import Answer, Rejected, RequestContext, error, json_answer, names
 from pointsman.simulate.text import count_tokens
 
 _IMAGE_FIELDS = names(
@@ -36,14 +36,14 @@ class SpeechRequest(Struct):
     voice: str
 
 
-def images(ask: Ask) -> Answer:
+def images(context: RequestContext) -> Answer:
     """Return `n` images of one pixel."""
-    request = ask.decode(ImageRequest, _IMAGE_FIELDS)
+    request = context.decode(ImageRequest, _IMAGE_FIELDS)
     tokens_in, count = count_tokens(request.prompt), request.n or 1
     tokens_out = count * _IMAGE_TOKENS
     return json_answer(
         {
-            "created": ask.created,
+            "created": context.created,
             "data": [{"b64_json": _PIXEL}] * count,
             "usage": {
                 "input_tokens": tokens_in,
@@ -57,18 +57,18 @@ def images(ask: Ask) -> Answer:
     )
 
 
-def speech(ask: Ask) -> Answer:
-    """Return random bytes, a fixed number per character of the input. Long answers hold every byte value."""
-    request = ask.decode(SpeechRequest, _SPEECH_FIELDS)
-    audio = ask.rng.randbytes(len(request.input) * _SPEECH_BYTES_PER_CHARACTER)
+def speech(context: RequestContext) -> Answer:
+    """Return random bytes, a fixed number per character of the input. A long answer contains every byte value."""
+    request = context.decode(SpeechRequest, _SPEECH_FIELDS)
+    audio = context.rng.randbytes(len(request.input) * _SPEECH_BYTES_PER_CHARACTER)
     return Answer(content_type="audio/mpeg", body=audio, tokens_in=count_tokens(request.input))
 
 
-def transcriptions(ask: Ask) -> Answer:
+def transcriptions(context: RequestContext) -> Answer:
     """Return the number of audio bytes received. Whisper is not billed by tokens."""
-    form = read_form(ask)
+    form = read_form(context)
     model = form.text("model")
-    ask.require_model(model)
+    context.require_model(model)
     size = len(form.file("file").data)
     text = f"{size} bytes of audio."
     if model.startswith("whisper"):
@@ -92,7 +92,7 @@ class Part(Struct):
 
 
 class Form(Struct):
-    """A multipart form by field name. Raises `Rejected` for a missing field."""
+    """A multipart form by field name. Its methods raise `Rejected` for a missing field."""
 
     parts: dict[str, Part]
 
@@ -106,13 +106,13 @@ class Form(Struct):
         return self.parts[name]
 
 
-def read_form(ask: Ask) -> Form:
-    """Parse a multipart body. Raises `Rejected` for anything else."""
-    content_type = ask.request.headers.get("content-type", "")
+def read_form(context: RequestContext) -> Form:
+    """Parse a multipart body. Raise `Rejected` for anything else."""
+    content_type = context.request.headers.get("content-type", "")
     if not content_type.startswith("multipart/form-data"):
         raise Rejected(error(400, "The request body must be multipart/form-data."))
     head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1")
-    message = BytesParser(policy=HTTP).parsebytes(head + ask.request.body)
+    message = BytesParser(policy=HTTP).parsebytes(head + context.request.body)
     parts = {}
     for part in message.iter_parts() if message.is_multipart() else ():
         name = part.get_param("name", header="content-disposition")

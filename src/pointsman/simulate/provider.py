@@ -6,7 +6,6 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -15,27 +14,20 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.simulate import faults as fault_names
-from pointsman.simulate.answers import NOT_JSON, Answer, Ask, Rejected, Request, error, json_answer
+from pointsman.simulate.answers import NOT_JSON, Answer, Dialect, Rejected, Request, RequestContext, error, json_answer
+from pointsman.simulate.anthropic_errors import anthropic_error, named
 from pointsman.simulate.bill import Bill, Entry
-from pointsman.simulate.chat import chat
-from pointsman.simulate.completions import completions
 from pointsman.simulate.connection import Connection
-from pointsman.simulate.embeddings import embeddings, moderations
+from pointsman.simulate.content_faults import replacement_error
+from pointsman.simulate.endpoints import Endpoints, dialect_of, key_of
 from pointsman.simulate.faults import Faults, Schedule, combine, parse
-from pointsman.simulate.files import FileStore
-from pointsman.simulate.media import images, speech, transcriptions
-from pointsman.simulate.resources import ResourceStore
-from pointsman.simulate.responses import ResponseStore
 from pointsman.simulate.script import Script, compose
 from pointsman.simulate.settings import ScheduledFault, Settings
-from pointsman.simulate.spoil import error_instead
 
-Endpoint = Callable[[Ask], Answer]
 _CONTROL = "/_simulate/"
 _BACKLOG = 4096
 _REQUEST_ID_HEADERS = ("x-request-id", "x-pointsman-request-id")
 _ATTEMPT_ID_HEADERS = ("x-client-request-id", "x-pointsman-attempt-id", "idempotency-key")
-_UNKNOWN_KEY = error(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
 class Counters(Struct):
@@ -46,15 +38,15 @@ class Counters(Struct):
     requests_in_progress: int = 0
 
 
-class FaultOrder(Struct, forbid_unknown_fields=True):
-    """Body of `POST /_simulate/faults`. `schedule` replaces the schedule and restarts its count of requests."""
+class FaultUpdate(Struct, forbid_unknown_fields=True):
+    """The body of `POST /_simulate/faults`. `schedule` replaces the schedule and restarts its count of requests."""
 
     fault: str | None = None
     schedule: tuple[ScheduledFault, ...] | None = None
 
 
 class SimulatedProvider:
-    """A server on 127.0.0.1 with OpenAI's API.
+    """A server on 127.0.0.1 with the APIs of OpenAI and Anthropic.
 
     ``async with SimulatedProvider(settings) as provider`` serves on the running loop; ``provider.base_url`` ends in
     ``/v1``. With `ssl_context` it uses TLS. `requests` holds the latest requests, oldest first.
@@ -81,22 +73,7 @@ class SimulatedProvider:
         self._listener: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._attaching: asyncio.Task[None] | None = None
-        self._files = FileStore()
-        self._responses = ResponseStore()
-        self._resources = ResourceStore(self._files)
-        self._endpoints: dict[tuple[str, str], Endpoint] = {
-            ("POST", "/v1/chat/completions"): chat,
-            ("POST", "/v1/completions"): completions,
-            ("POST", "/v1/embeddings"): embeddings,
-            ("POST", "/v1/moderations"): moderations,
-            ("POST", "/v1/images/generations"): images,
-            ("POST", "/v1/audio/speech"): speech,
-            ("POST", "/v1/audio/transcriptions"): transcriptions,
-            ("POST", "/v1/responses"): self._responses.create,
-            ("POST", "/v1/files"): self._files.upload,
-            ("GET", "/v1/files"): self._files.list,
-            ("GET", "/v1/models"): _list_models,
-        }
+        self._endpoints = Endpoints()
 
     @property
     def address(self) -> str:
@@ -105,7 +82,7 @@ class SimulatedProvider:
 
     @property
     def base_url(self) -> str:
-        """The base URL for an OpenAI client."""
+        """The base URL for an OpenAI client. One for Anthropic's has no `/v1`."""
         return self.address + "/v1"
 
     async def __aenter__(self) -> Self:
@@ -120,7 +97,7 @@ class SimulatedProvider:
     async def start(self) -> None:
         """Bind the port and listen."""
         # A bound socket that does not listen keeps the port while it refuses connections.
-        self._placeholder = _bound(self.port)
+        self._placeholder = _bind(self.port)
         self.port = self._placeholder.getsockname()[1]
         self._first_index = self.counters.requests_received
         self._listen_or_refuse()
@@ -136,7 +113,7 @@ class SimulatedProvider:
         if self._placeholder is not None:
             self._placeholder.close()
             self._placeholder = None
-        await asyncio.sleep(0)  # lets the transports report their end
+        await asyncio.sleep(0)  # the transports report their end in this turn of the loop
 
     def kill_connections(self) -> None:
         """Reset every connection at once, as if the process had died."""
@@ -144,13 +121,13 @@ class SimulatedProvider:
             connection.abort()
 
     def set_fault(self, text: str | None) -> None:
-        """Activate faults for all requests until changed; `None` ends them. When this returns, the provider already
-        refuses connections, or accepts them again. Raise `ValueError` for an unknown fault."""
+        """Activate faults for all requests until the next call; `None` ends them. When this method returns, the
+        provider already refuses connections, or accepts them again. Raise `ValueError` for an unknown fault."""
         self._fault = parse(text or "")
         self._listen_or_refuse()
 
     def set_schedule(self, schedule: tuple[ScheduledFault, ...]) -> None:
-        """Replace the schedule; its request numbers count from now. Raise `ValueError` like `parse`."""
+        """Replace the schedule; its request numbers count from now. Raise `ValueError` for an unknown fault."""
         self._schedule = Schedule(schedule)
         self._first_index = self.counters.requests_received
 
@@ -159,9 +136,7 @@ class SimulatedProvider:
         settings and the fault of `set_fault`."""
         self.bill.clear()
         self.requests.clear()
-        self._files.clear()
-        self._responses.clear()
-        self._resources.clear()
+        self._endpoints.clear()
         self.counters = Counters(requests_in_progress=self.counters.requests_in_progress)
         self._first_index = 0
 
@@ -183,13 +158,14 @@ class SimulatedProvider:
         self.counters.requests_in_progress += 1
         self.requests.append(request)
         rng.seed(self.settings.seed * 1_000_003 + index)
-        entry = self._enter(request, index)
+        entry = self._open_entry(request, index)
         answer, faults = self._answer(request, entry, rng)
         entry.faults = dict(faults)
         entry.status = answer.status
         entry.stream = answer.events is not None
         entry.tokens_in = answer.tokens_in
         entry.tokens_cached = answer.tokens_cached
+        entry.tokens_cache_write = answer.tokens_cache_write
         entry.tokens_out = answer.tokens_out
         entry.fees_nano = answer.fees_nano
         return compose(answer, faults, self.settings, rng, closes=not request.keep_alive), entry
@@ -212,33 +188,35 @@ class SimulatedProvider:
 
     # Requests.
 
-    def _enter(self, request: Request, index: int) -> Entry:
+    def _open_entry(self, request: Request, index: int) -> Entry:
         headers = request.headers
         entry = Entry(
             index=index,
             method=request.method,
             path=request.target,
-            key=headers.get("authorization", "").removeprefix("Bearer ").strip(),
+            key=key_of(request),
             received_at=monotonic(),
-            request_id=_first(headers, _REQUEST_ID_HEADERS),
-            attempt_id=_first(headers, _ATTEMPT_ID_HEADERS),
+            request_id=_first_header(headers, _REQUEST_ID_HEADERS),
+            attempt_id=_first_header(headers, _ATTEMPT_ID_HEADERS),
         )
         self.bill.open(entry)
         return entry
 
     def _answer(self, request: Request, entry: Entry, rng: random.Random) -> tuple[Answer, Faults]:
-        """Return the faults, and the answer before faults in its form are applied."""
+        """Return the answer, without faults in its content and transmission, and the faults."""
         fields, is_json = _fields(request)
         faults = Faults()
+        dialect = dialect_of(request.path)
         try:
             faults = self._faults_for(request, entry, fields, rng)
-            answer = error_instead(faults) if self._knows(entry.key) else _UNKNOWN_KEY
+            accepts = self._accepts_key(entry.key)
+            answer = replacement_error(faults, dialect) if accepts else _unknown_key(entry.key, dialect)
             if answer is None and not is_json:
                 answer = NOT_JSON
             if answer is None:
                 if "ignore_stream" in faults:
-                    request, fields = _unstreamed(request, fields)
-                ask = Ask(
+                    request, fields = _without_streaming(request, fields)
+                context = RequestContext(
                     request=request,
                     index=entry.index,
                     key=entry.key,
@@ -246,47 +224,38 @@ class SimulatedProvider:
                     settings=self.settings,
                     rng=rng,
                     created=int(time.time()),
+                    refuses="refused" in faults,
+                    filter_at=faults.count("filtered") if "filtered" in faults else None,
                 )
-                answer = self._endpoint(request)(ask)
+                answer = self._endpoints.find(request.method, request.path)(context)
         except Rejected as rejected:
             answer = rejected.answer
-        own_id = ("x-request-id", f"req_{self.settings.name}{entry.index:08d}")
-        return msgspec.structs.replace(answer, headers=[*answer.headers, own_id]), faults
+        own_id = f"req_{self.settings.name}{entry.index:08d}"
+        if dialect != "anthropic":
+            return msgspec.structs.replace(answer, headers=[*answer.headers, ("x-request-id", own_id)]), faults
+        if answer.status >= 400:
+            answer = named(answer, own_id)
+        return msgspec.structs.replace(answer, headers=[*answer.headers, ("request-id", own_id)]), faults
 
-    def _knows(self, key: str) -> bool:
+    def _accepts_key(self, key: str) -> bool:
         return not self.settings.keys or key in self.settings.keys
 
     def _faults_for(self, request: Request, entry: Entry, fields: dict[str, Raw], rng: random.Random) -> Faults:
+        entry.model = _text(fields.get("model"))
         try:
             return combine(
                 [
                     self._schedule.at(entry.index - self._first_index, rng),
                     self._fault,
                     self._path_faults.get(request.path, Faults()),
-                    self._model_faults.get(_text(fields.get("model")), Faults()),
+                    self._model_faults.get(entry.model, Faults()),
                     self._key_faults.get(entry.key, Faults()),
-                    parse(_marker(entry, fields)),
+                    parse(_faults_in_body(fields)),
                     parse(request.headers.get(fault_names.HEADER, "")),
                 ]
             )
         except ValueError as problem:
             raise Rejected(error(400, str(problem), code="unknown_fault")) from None
-
-    def _endpoint(self, request: Request) -> Endpoint:
-        path, method = request.path, request.method
-        endpoint = self._endpoints.get((method, path))
-        if endpoint is None:
-            for prefix, find in (
-                ("/v1/models/", _find_model),
-                ("/v1/files/", self._files.endpoint),
-                ("/v1/responses/", self._responses.endpoint),
-                ("/v1/", self._resources.endpoint),
-            ):
-                if endpoint is None and path.startswith(prefix):
-                    endpoint = find(method, path.removeprefix(prefix))
-        if endpoint is None:
-            raise Rejected(error(404, f"Invalid URL ({method} {path})"))
-        return endpoint
 
     # Control paths.
 
@@ -305,21 +274,21 @@ class SimulatedProvider:
                 self.reset()
                 return json_answer({"ok": True})
             case "POST", "faults":
-                return self._order(request.body)
+                return self._update_faults(request.body)
             case _:
                 return error(404, f"Invalid URL ({request.method} {request.path})")
 
-    def _order(self, body: bytes) -> Answer:
+    def _update_faults(self, body: bytes) -> Answer:
         try:
-            order = msgspec.json.decode(body, type=FaultOrder)
-            parse(order.fault or "")
-            if order.schedule is not None:
-                self.set_schedule(order.schedule)
+            update = msgspec.json.decode(body, type=FaultUpdate)
+            parse(update.fault or "")
+            if update.schedule is not None:
+                self.set_schedule(update.schedule)
         except (ValueError, msgspec.MsgspecError) as problem:
             return error(400, str(problem))
-        if order.schedule is None or order.fault is not None:
-            # This runs after the answer is sent, because the order may be to refuse connections, including this one.
-            asyncio.get_running_loop().call_soon(self.set_fault, order.fault)
+        if update.schedule is None or update.fault is not None:
+            # This runs after the answer is sent, because the fault `refuse` also closes this connection.
+            asyncio.get_running_loop().call_soon(self.set_fault, update.fault)
         return json_answer({"ok": True})
 
     # Listening and refusing.
@@ -330,8 +299,8 @@ class SimulatedProvider:
             for connection in list(self.connections):
                 connection.close_when_idle()
         elif self._listener is None:
-            # The socket listens at once, so that the kernel accepts connections; the loop follows as soon as it runs.
-            self._listener = _bound(self.port)
+            # The socket listens at once, so that the kernel accepts connections. The loop serves them in its next turn.
+            self._listener = _bind(self.port)
             self._listener.listen(_BACKLOG)
             self._attaching = asyncio.get_running_loop().create_task(self._attach(self._listener))
 
@@ -348,7 +317,7 @@ class SimulatedProvider:
     def _unlisten(self) -> None:
         if self._listener is None:
             return
-        # The kernel applies this before the call returns; closing may wait for the loop.
+        # A shutdown takes effect before the call returns. A close may wait for the loop.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener = None
         if self._server is not None:
@@ -356,7 +325,13 @@ class SimulatedProvider:
             self._server = None
 
 
-def _bound(port: int) -> socket.socket:
+def _unknown_key(key: str, dialect: Dialect) -> Answer:
+    if dialect == "anthropic":
+        return anthropic_error(401, None if key else "x-api-key header is required")
+    return error(401, "Incorrect API key provided.", code="invalid_api_key")
+
+
+def _bind(port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setblocking(False)
@@ -365,7 +340,7 @@ def _bound(port: int) -> socket.socket:
 
 
 def _fields(request: Request) -> tuple[dict[str, Raw], bool]:
-    """Return the top level of a JSON body, and whether the body is valid (or not required)."""
+    """Return the top level of a JSON body, and true if the body is valid or not required."""
     if not request.body or request.headers.get("content-type", "").startswith("multipart/"):
         return {}, request.method != "POST" or bool(request.body)
     try:
@@ -374,15 +349,14 @@ def _fields(request: Request) -> tuple[dict[str, Raw], bool]:
         return {}, False
 
 
-def _unstreamed(request: Request, fields: dict[str, Raw]) -> tuple[Request, dict[str, Raw]]:
-    """Return the request as a server without streaming reads it."""
+def _without_streaming(request: Request, fields: dict[str, Raw]) -> tuple[Request, dict[str, Raw]]:
+    """Return the request and its fields as a server that does not support streaming reads them."""
     read = {name: value for name, value in fields.items() if name not in ("stream", "stream_options")}
     return msgspec.structs.replace(request, body=msgspec.json.encode(read)), read
 
 
-def _marker(entry: Entry, fields: dict[str, Raw]) -> str:
-    """Return the faults named in the body, and record the model."""
-    entry.model = _text(fields.get("model"))
+def _faults_in_body(fields: dict[str, Raw]) -> str:
+    """Return the text that names faults in the body, or an empty string."""
     user = _text(fields.get("user"))
     if user.startswith(fault_names.BODY_PREFIX):
         return user.removeprefix(fault_names.BODY_PREFIX)
@@ -392,6 +366,9 @@ def _marker(entry: Entry, fields: dict[str, Raw]) -> str:
         except msgspec.DecodeError:
             return ""
         if isinstance(metadata, dict):
+            owner = str(metadata.get("user_id", ""))  # Anthropic's only field
+            if owner.startswith(fault_names.BODY_PREFIX):
+                return owner.removeprefix(fault_names.BODY_PREFIX)
             return str(metadata.get("fault", ""))
     return ""
 
@@ -405,21 +382,5 @@ def _text(value: Raw | None) -> str:
         return ""
 
 
-def _first(headers: dict[str, str], names: tuple[str, ...]) -> str | None:
+def _first_header(headers: dict[str, str], names: tuple[str, ...]) -> str | None:
     return next((headers[name] for name in names if name in headers), None)
-
-
-def _list_models(ask: Ask) -> Answer:
-    return json_answer({"object": "list", "data": [_model(ask, name) for name in ask.settings.models]})
-
-
-def _find_model(method: str, name: str) -> Endpoint | None:
-    def find(ask: Ask) -> Answer:
-        ask.require_model(name)
-        return json_answer(_model(ask, name))
-
-    return find if method == "GET" else None
-
-
-def _model(ask: Ask, name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": ask.settings.name}

@@ -1,4 +1,4 @@
-"""Turns an answer and its faults into timed bytes for the wire."""
+"""Scripts: the timed bytes that an answer with its faults puts on the wire."""
 
 import random
 import zlib
@@ -9,12 +9,25 @@ from http.client import responses
 from msgspec import Struct
 
 from pointsman.simulate.answers import Answer, Event
+from pointsman.simulate.content_faults import Delivery, Ending, apply_content_faults
 from pointsman.simulate.faults import Faults
 from pointsman.simulate.settings import Settings, sample
-from pointsman.simulate.spoil import Ending, Spoiled, spoil
 
 GARBAGE = b"\x00garbage after the end\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
+_OF_OPENAI = (
+    b"openai-version: 2020-10-01",
+    b"openai-organization: simulated",
+    b"openai-processing-ms: 1",
+    b"x-ratelimit-limit-tokens: 150000000",
+    b"x-ratelimit-remaining-tokens: 149999967",
+)
+# https://platform.claude.com/docs/en/api/rate-limits#response-headers
+_OF_ANTHROPIC = (
+    b"anthropic-organization-id: simulated",
+    b"anthropic-ratelimit-input-tokens-limit: 2000000",
+    b"anthropic-ratelimit-input-tokens-remaining: 1999000",
+)
 
 
 class Step(Struct):
@@ -26,7 +39,7 @@ class Step(Struct):
 
 
 class Script(Struct):
-    """The bytes to write, and the end of the connection. `is_good` is that of `Spoiled`."""
+    """The bytes to write, and the end of the connection. `is_good` is copied from `Delivery`."""
 
     steps: list[Step]
     ending: Ending = Ending.KEEP
@@ -34,7 +47,8 @@ class Script(Struct):
 
 
 class Pace(Struct, kw_only=True):
-    """Times of tokens: `first_s` after the request, in a stream `start_s` after its head, then one by one."""
+    """Delays of tokens. The answer begins `first_s` after the request. In a stream, the first token follows the head
+    after `start_s`, and each further token follows after a gap."""
 
     first_s: float
     settings: Settings
@@ -44,40 +58,40 @@ class Pace(Struct, kw_only=True):
     start_s: float = 0.0
 
     def gap_s(self) -> float:
-        """Return the pause before the next token."""
+        """Return the delay before the next token."""
         if self.is_at_once:
             return 0.0
         return self.slow_s if self.slow_s is not None else sample(self.settings.token_gap_ms, self.rng) / 1000
 
     def gaps_s(self, count: int) -> float:
-        """Return the sum of `count` pauses."""
+        """Return the sum of `count` delays."""
         if count <= 0 or (self.settings.token_gap_ms == 0 and not self.slow_s):
             return 0.0
         return sum(self.gap_s() for _ in range(count))
 
 
 def compose(answer: Answer, faults: Faults, settings: Settings, rng: random.Random, *, closes: bool) -> Script:
-    """Build the script of an answer under faults. `closes` announces that the connection ends with this answer."""
+    """Build the script of an answer with faults. With `closes`, the connection ends after this answer."""
     if "reset" in faults:
         return Script([], Ending.RESET, is_good=False)
     if "hang" in faults:
         return Script([], Ending.SILENCE, is_good=False)
-    spoiled = spoil(answer, faults)
+    delivery = apply_content_faults(answer, faults)
     pace = _pace(faults, settings, rng)
-    framing = _Framing(spoiled, faults, settings, closes=closes)
+    framing = _Framing(delivery, faults, settings, closes=closes)
     if "hang_after_head" in faults:
         return Script([Step(framing.head, pace.first_s)], Ending.SILENCE, is_good=False)
-    steps = _whole(spoiled, framing, pace) if answer.events is None else _streamed(spoiled, framing, pace)
-    if "linger" in faults and not spoiled.is_good:
+    steps = _whole(delivery, framing, pace) if answer.events is None else _streamed(delivery, framing, pace)
+    if "linger" in faults and not delivery.is_good:
         steps.append(Step(b"", faults["linger"]))
     if "trailing_garbage" in faults:
         steps[-1].data += GARBAGE
-    ending = spoiled.ending
+    ending = delivery.ending
     if ending is Ending.KEEP and closes:
         ending = Ending.CLOSE
     elif ending is Ending.KEEP and "early_close_keepalive" in faults:
         ending = Ending.CLOSE_ON_NEXT
-    script = Script(steps, ending, spoiled.is_good)
+    script = Script(steps, ending, delivery.is_good)
     if faults.get("bad_content_length", 0) > 0:
         script.ending, script.is_good = Ending.CLOSE, False
     _cut(script, faults)
@@ -93,23 +107,19 @@ def _pace(faults: Faults, settings: Settings, rng: random.Random) -> Pace:
 
 
 class _Framing:
-    """Head and body framing: Content-Length for whole bodies, chunks for streams and the fault `chunked`."""
+    """Head and framing of an answer: Content-Length for complete bodies, chunks for streams and the fault `chunked`."""
 
-    def __init__(self, spoiled: Spoiled, faults: Faults, settings: Settings, *, closes: bool) -> None:
-        answer = spoiled.answer
+    def __init__(self, delivery: Delivery, faults: Faults, settings: Settings, *, closes: bool) -> None:
+        answer = delivery.answer
         self._compress = zlib.compressobj(wbits=31) if "gzip" in faults else None
-        self._misstated = faults.count("bad_content_length") if "bad_content_length" in faults else 0
+        self._size_error = faults.count("bad_content_length") if "bad_content_length" in faults else 0
         self.chunk_size = faults.count("chunked") if "chunked" in faults else 0
         self.body = self._encoded(answer.body, ends=True)
         lines = [
             b"HTTP/1.1 %d %b" % (answer.status, responses.get(answer.status, "Status").encode()),
             b"date: " + formatdate(usegmt=True).encode(),
             b"content-type: " + answer.content_type.encode(),
-            b"openai-version: 2020-10-01",
-            b"openai-organization: simulated",
-            b"openai-processing-ms: 1",
-            b"x-ratelimit-limit-tokens: 150000000",
-            b"x-ratelimit-remaining-tokens: 149999967",
+            *(_OF_ANTHROPIC if answer.dialect == "anthropic" else _OF_OPENAI),
             b"set-cookie: __cf_bm=simulated; path=/; HttpOnly; Secure",
             b"server: simulated-" + settings.name.encode(),
         ]
@@ -119,7 +129,7 @@ class _Framing:
         if answer.events is not None or self.chunk_size:
             lines.append(b"transfer-encoding: chunked")
         else:
-            lines.append(b"content-length: %d" % (len(self.body) + self._misstated))
+            lines.append(b"content-length: %d" % (len(self.body) + self._size_error))
         if closes:
             lines.append(b"connection: close")
         self.head = b"\r\n".join(lines) + b"\r\n\r\n"
@@ -136,12 +146,12 @@ class _Framing:
 
     def sized(self, data: bytes, *, is_last: bool) -> bytes:
         """Frame a chunk of encoded bytes."""
-        size = len(data) + (self._misstated if is_last else 0)
+        size = len(data) + (self._size_error if is_last else 0)
         return b"%x\r\n%b\r\n" % (max(1, size), data)
 
 
-def _streamed(spoiled: Spoiled, framing: _Framing, pace: Pace) -> list[Step]:
-    events: list[Event] = spoiled.answer.events or []
+def _streamed(delivery: Delivery, framing: _Framing, pace: Pace) -> list[Step]:
+    events: list[Event] = delivery.answer.events or []
     steps = [Step(framing.head, pace.first_s)]
     has_begun = False
     for position, event in enumerate(events):
@@ -156,29 +166,29 @@ def _streamed(spoiled: Spoiled, framing: _Framing, pace: Pace) -> list[Step]:
             steps[0].tokens = step.tokens
         else:
             steps.append(step)
-    if spoiled.is_whole:
+    if delivery.is_whole:
         steps[-1].data += _LAST_CHUNK
     return steps
 
 
-def _whole(spoiled: Spoiled, framing: _Framing, pace: Pace) -> list[Step]:
+def _whole(delivery: Delivery, framing: _Framing, pace: Pace) -> list[Step]:
     body = framing.body
     if framing.chunk_size:
         body = b"".join(_chunks(framing)) + _LAST_CHUNK
-    if not spoiled.is_whole:
+    if not delivery.is_whole:
         body = body[: len(body) // 2]
-    tokens = spoiled.answer.tokens_out
+    tokens = delivery.answer.tokens_out
     return [Step(framing.head + body, pace.first_s + pace.gaps_s(tokens - 1), tokens)]
 
 
 def _chunks(framing: _Framing) -> Iterator[bytes]:
-    for at in range(0, len(framing.body), framing.chunk_size):
-        is_last = at + framing.chunk_size >= len(framing.body)
-        yield framing.sized(framing.body[at : at + framing.chunk_size], is_last=is_last)
+    for start in range(0, len(framing.body), framing.chunk_size):
+        end = start + framing.chunk_size
+        yield framing.sized(framing.body[start:end], is_last=end >= len(framing.body))
 
 
 def _cut(script: Script, faults: Faults) -> None:
-    """End the script after K bytes if a fault requests it."""
+    """End the script after the number of bytes that a fault gives, if there is such a fault."""
     for name, ending in (("close_at", Ending.CLOSE), ("reset_at", Ending.RESET)):
         if name not in faults:
             continue

@@ -26,11 +26,11 @@ class Lognormal(Struct, frozen=True, tag="lognormal", forbid_unknown_fields=True
 
 
 Distribution = float | Lognormal
-"""A plain number is a constant."""
+"""A number, which is a constant, or a random distribution."""
 
 
 def sample(distribution: Distribution, rng: random.Random) -> float:
-    """Draw one value; never negative."""
+    """Draw one value. A negative value becomes 0."""
     if isinstance(distribution, Lognormal):
         value = distribution.median * rng.lognormvariate(0.0, distribution.sigma)
         if distribution.maximum is not None:
@@ -41,17 +41,18 @@ def sample(distribution: Distribution, rng: random.Random) -> float:
 
 
 class Price(Struct, frozen=True, forbid_unknown_fields=True):
-    """Pico-dollars per token; 150,000 are $0.15 per million tokens. `cached_pico` is the price of cached input
-    tokens."""
+    """Prices in pico-dollars per token: 150,000 is $0.15 per million tokens. `cached_pico` is the price of input tokens
+    read from a cache, and `cache_write_pico` of those written to one (`None`: that of other input)."""
 
     input_pico: int
     output_pico: int
     cached_pico: int
+    cache_write_pico: int | None = None
 
 
 class ScheduledFault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault that is active for requests [from_request, to_request), counted from 0. Without `to_request` it does not
-    end. `probability` is per request. `faults.parse` reads `fault`."""
+    end. `probability` is per request. `fault` has the format of `faults.parse`."""
 
     fault: str
     from_request: int = 0
@@ -60,22 +61,25 @@ class ScheduledFault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 Billing = Literal["none", "sent", "full"]
-"""Charge of an incomplete call: nothing, the prompt and the sent tokens, or the whole call."""
+"""The charge for an incomplete call: nothing, the prompt and the sent tokens, or the whole call."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one simulated provider.
 
     `keys` maps an accepted API key to the faults of all its requests (empty: none). Without keys, any key or none is
-    accepted. `first_token_ms` is the delay of the first token, `token_gap_ms` the delay between two tokens; a complete
+    accepted. `first_token_ms` is the delay of the first token, `token_gap_ms` the delay between two tokens. A complete
     answer takes as long as its stream. `output_tokens` is the length of an answer, drawn per choice and cut at the
-    request's limit; `max_tokens` always uses the whole limit. `numbered` text is ` 0 1 2 …`, which reveals losses and
-    reordering. `cached_share` is the share of each prompt reported as cached. `seed` and the index of a request
-    determine all random parts of its answer. `kept_requests` is the number of latest requests that are stored whole. A
-    tool that the provider runs itself is used `tool_uses` times, if the request allows it, at `tool_fees` nano-dollars
-    each. Each use, and each stored resource that a request names, adds `added_tokens` to the prompt. `more_fields` are
-    further fields of chats. With `usage_first` a response reports its usage before its instructions, tools and output.
-    `model_faults` and `path_faults` apply to all requests for a model, or for a path such as `/v1/embeddings`.
+    request's limit; `max_tokens` stands for the limit itself. `numbered` text is ` 0 1 2 …`, which reveals losses and
+    reordering. `cached_share` is the share of each prompt reported as cached, and `cache_write_share` the share written
+    to a cache; in Anthropic's API, only if the request marks a part for its cache. A model that reasons does so for
+    `reasoning_tokens`, which chats contain with `shows_reasoning`. It calls `parallel_calls` functions at once if the
+    request allows it. `seed` and the index of a request determine all random parts of its answer. `kept_requests` is
+    the number of latest requests that are stored whole. A tool that the provider runs itself is used `tool_uses` times,
+    if the request allows it, at `tool_fees` nano-dollars each. Each use, and each stored resource that a request names,
+    adds `added_tokens` to the prompt. `more_fields` are further fields of chats. With `usage_first` a response reports
+    its usage before its instructions, tools and output. `model_faults` and `path_faults` apply to all requests for a
+    model, or for a path such as `/v1/embeddings`.
     """
 
     name: str = "simulated"
@@ -89,6 +93,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price: Price = Price(input_pico=150_000, output_pico=600_000, cached_pico=75_000)
     prices: dict[str, Price] = {}
     cached_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    cache_write_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    reasoning_tokens: Distribution = 8.0
+    shows_reasoning: bool = False
+    parallel_calls: Annotated[int, Meta(ge=1)] = 1
     bill_cancelled: Billing = "sent"
     bill_failed: Billing = "none"
     schedule: tuple[ScheduledFault, ...] = ()

@@ -10,7 +10,7 @@ _WORDS = """
     crossing yard depot tender engine driver guard whistle lamp route branch main local express freight goods
     timetable clear caution danger arrive depart couple brake steam diesel electric wire bridge tunnel cutting
     summit valley
-""".split()  # noqa: SIM905 -- as a list it fills a screen
+""".split()  # noqa: SIM905 -- a list would take one line per word
 
 _MESSAGE_TOKENS = 3  # tokens of a message besides its text
 _MEDIA_TOKENS = 85  # tokens of an image or another part that is not text
@@ -33,7 +33,7 @@ def content_tokens(content: str | list[dict[str, Any]] | None) -> int:
 
 
 def words(count: int, style: Literal["words", "numbered"], rng: random.Random) -> list[str]:
-    """Return `count` tokens that join to a text."""
+    """Return `count` tokens, which form a text when they are joined."""
     if style == "numbered":
         return [f" {number}" for number in range(count)]
     chosen = rng.choices(_WORDS, k=count)
@@ -47,7 +47,8 @@ def json_tokens(value: object) -> list[str]:
 
 
 def minimal(schema: Any, depth: int = 0) -> Any:
-    """Return the smallest value that fits a JSON schema of the usual keywords; `$ref` and the like are not followed."""
+    """Return the smallest value that fits a JSON schema. Keywords that refer to other schemas, such as `$ref`, are
+    ignored."""
     if not isinstance(schema, dict) or depth > 32:
         return None
     for keyword in ("const", "default"):
@@ -64,8 +65,8 @@ def minimal(schema: Any, depth: int = 0) -> Any:
     match kind:
         case "object":
             properties = schema.get("properties", {})
-            wanted: list[str] = schema.get("required") or list(properties)
-            return {name: minimal(properties.get(name), depth + 1) for name in wanted}
+            names: list[str] = schema.get("required") or list(properties)
+            return {name: minimal(properties.get(name), depth + 1) for name in names}
         case "array":
             return [minimal(schema.get("items"), depth + 1)] * int(schema.get("minItems", 0))
         case "string":

@@ -1,1 +1,1 @@
-"""Metrics and logs. Nothing here may delay a request."""
+"""Metrics and logs, which never delay a request."""

@@ -18,14 +18,14 @@ INTERVAL_S = 0.1
 
 
 # Characters that a terminal interprets and JSON leaves alone: controls, direction marks, and invisible characters.
-_UNSEEN = re.compile(
+_INTERPRETED = re.compile(
     "[\x80-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 
 def _visible(line: bytes) -> bytes:
     """Escape the characters that a terminal interprets, because some of the text comes from clients and providers."""
-    return _UNSEEN.sub(_escaped, line.decode()).encode()
+    return _INTERPRETED.sub(_escaped, line.decode()).encode()
 
 
 def _escaped(found: "re.Match[str]") -> str:
@@ -40,53 +40,55 @@ class Dropped(Struct, tag_field="event", tag="log_dropped"):
 
 
 class LogWriter:
-    """Writes records to a file descriptor. `put` is cheap and never waits. `reopened` opens the file again and returns
-    its descriptor, after the log was rotated; it may raise `OSError`."""
+    """Writes records to a file descriptor. `put` is cheap and never waits. `open_file` opens the file and returns
+    its descriptor, for `reopen` after a rotation. It may raise `OSError`."""
 
     def __init__(
         self,
         fd: int,
         *,
         on_error: Callable[[OSError], None] | None = None,
-        reopened: Callable[[], int] | None = None,
+        open_file: Callable[[], int] | None = None,
     ) -> None:
         self._fd = fd
-        self._reopened = reopened
-        self._is_to_reopen = False
+        self._open_file = open_file
+        self._must_reopen = False
         self._on_error = on_error
         self._pending: deque[bytes] = deque()
         self._encode = Encoder().encode
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._refused = 0  # records dropped for lack of room; only `put`'s thread counts them
-        self._lost = 0  # records that could not be written; only the writing thread counts them
+        self._overflowed = (
+            0  # records dropped because the buffer was full; only the thread that calls `put` counts them
+        )
+        self._unwritten = 0  # records that could not be written; only the writing thread counts them
         self._reported = 0
         self._has_open_line = False
         self._has_failed = False
         self._thread.start()
 
     def put(self, record: Struct) -> bytes:
-        """Queue one record, and return its line. Encoding happens here, because the writing thread would hold the
-        interpreter for a whole batch."""
-        encode = self._encode  # calling it this way is faster than as a method
+        """Queue one record, and return its line. The record is encoded here, because the writing thread would hold the
+        interpreter lock for a whole batch."""
+        encode = self._encode  # a local name is faster than an attribute
         line = encode(record)
         if not line.isascii():
             line = _visible(line)
         if len(self._pending) < MAX_PENDING:
             self._pending.append(line)
         else:
-            self._refused += 1
+            self._overflowed += 1
         return line
 
     @property
     def dropped(self) -> int:
         """The number of records that are missing from the log."""
-        return self._refused + self._lost
+        return self._overflowed + self._unwritten
 
     def reopen(self) -> None:
         """Reopen the file by its name; queued records go to the new file. Without a file, or if opening fails, logging
         continues as before."""
-        self._is_to_reopen = True
+        self._must_reopen = True
 
     def close(self) -> None:
         """Write the queue and stop."""
@@ -99,10 +101,10 @@ class LogWriter:
         self._flush()
 
     def _replace_file(self) -> None:
-        if self._reopened is None:
+        if self._open_file is None:
             return
         try:
-            new = self._reopened()
+            new = self._open_file()
         except OSError as error:
             if self._on_error is not None:
                 self._on_error(error)
@@ -112,8 +114,8 @@ class LogWriter:
         self._has_open_line = False
 
     def _flush(self) -> None:
-        if self._is_to_reopen:
-            self._is_to_reopen = False
+        if self._must_reopen:
+            self._must_reopen = False
             self._replace_file()
         count = len(self._pending)
         if not count:
@@ -131,8 +133,8 @@ class LogWriter:
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError as error:
-            self._lost += count
-            self._has_open_line |= len(data) < len(text)  # part of it was written, possibly up to the middle of a line
+            self._unwritten += count
+            self._has_open_line |= len(data) < len(text)  # a partial write may have ended within a line
             if not self._has_failed and self._on_error is not None:
                 self._on_error(error)  # logged once, until writing works again
             self._has_failed = True

@@ -1,6 +1,6 @@
 """Counters, gauges and histograms of one process, cheap enough for the hot path.
 
-Callers look up a series once and then count by adding to an attribute. A process passes its numbers on as a
+Callers look up a series once and then count by adding to an attribute. A process sends its metrics as a
 `MetricsPage`. Control renders the text for Prometheus, so that no worker does.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-MAX_SERIES = 10_000  # per family; later series are counted under "other"
+MAX_SERIES = 10_000  # per family; further series are counted under "other"
 OTHER = "other"
 
 Labels = tuple[str, ...]
@@ -75,7 +75,8 @@ class HistogramFamily(Struct, array_like=True):
 
 
 class GaugeFamily(Struct, array_like=True):
-    """Values read at the time of a scrape. Values of workers are added, or the largest counts if `is_maximum`."""
+    """Values read at the time of a scrape. Values of workers are added, or the largest is kept if
+    `is_maximum`."""
 
     name: str
     description: str
@@ -85,7 +86,7 @@ class GaugeFamily(Struct, array_like=True):
 
 
 class MetricsPage(Struct, array_like=True):
-    """The numbers of one process."""
+    """The metrics of one process."""
 
     counters: list[CounterFamily] = []
     histograms: list[HistogramFamily] = []
@@ -93,7 +94,7 @@ class MetricsPage(Struct, array_like=True):
 
 
 def counter(name: str, description: str, value: int) -> CounterFamily:
-    """Add a counter without labels whose value is kept elsewhere."""
+    """Return a counter without labels, whose value is counted elsewhere."""
     return CounterFamily(name, description, (), 1, {(): Counter(value)})
 
 
@@ -105,7 +106,8 @@ def gauge(
     *,
     is_maximum: bool = False,
 ) -> GaugeFamily:
-    """Add one value, or one per combination of labels. Equal combinations are added, or the largest counts."""
+    """Return a gauge with one value, or with one per combination of labels. Values of equal combinations are added, or
+    the largest is kept if `is_maximum`."""
     values: dict[Labels, float] = {}
     for names, value in [((), samples)] if isinstance(samples, int | float) else samples:
         before = values.get(names, 0)
@@ -118,7 +120,7 @@ _DECODER = msgspec.msgpack.Decoder(MetricsPage)
 
 
 def encode_page(page: MetricsPage) -> bytes:
-    """Encode the page as bytes. This runs in C: 10,000 series take some milliseconds."""
+    """Encode the page as bytes. This takes some milliseconds for 10,000 series."""
     return _ENCODER.encode(page)
 
 

@@ -1,5 +1,5 @@
-"""Sockets: an HTTP/1.1 server and client on asyncio protocols, uvloop and httptools, without layers between.
+"""An HTTP/1.1 server and client, built directly on asyncio protocols, uvloop and httptools.
 
-Both sides are callback-driven: a request costs no task and no future. Awaitable interfaces are built on top, in
-`pointsman.engine`.
+Both call back their users: a request costs no task and no future. `pointsman.engine` builds awaitable interfaces on
+them.
 """

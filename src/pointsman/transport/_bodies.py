@@ -1,4 +1,4 @@
-"""The framings of a request body, and the reader and pace of one that is streamed."""
+"""Request bodies: how they are delimited (chunked or by length), and how a streamed one is read in time."""
 
 import re
 from collections.abc import Callable
@@ -19,9 +19,9 @@ _SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
 class Chunked:
     """Takes a chunked body out of a buffer, strictly. Extensions and trailers are checked, and dropped.
 
-    `is_behind` says that `take` left chunks for another call: a read can hold so many small ones that they would block
-    the loop. `_overhead` counts bytes of extensions beyond a fair share (16 bytes a chunk and twice its data). It is
-    bounded, since a client could otherwise keep us reading for ever without meeting the limit on bodies.
+    `is_behind` is true if `take` left chunks for another call: one read may bring so many small chunks that they would
+    block the event loop. `_overhead` counts the bytes of extensions beyond an allowance of 16 bytes a chunk and twice
+    its data. It is bounded. Otherwise a client could send extensions for ever, and never reach the limit on bodies.
     """
 
     __slots__ = ("_left", "_overhead", "_state", "is_behind", "is_done")
@@ -36,7 +36,7 @@ class Chunked:
     def take(self, buffer: bytearray) -> bytes:
         """Remove all decodable bytes from the front of `buffer` and return their data.
 
-        Bytes behind the end of the body stay. Raises `Rejection` when the coding is malformed.
+        Bytes after the end of the body stay in it. Raises `Rejection` if the chunked coding is malformed.
         """
         pieces: list[bytes] = []
         data = bytes(buffer)
@@ -66,7 +66,7 @@ class Chunked:
         return b"".join(pieces)
 
     def _read_size(self, data: bytes, position: int) -> int:
-        """Read one size line. Returns the index behind it, or `position` when it is not complete yet."""
+        """Read one size line. Return the index after it, or `position` if it is not complete yet."""
         match = _SIZE_LINE.match(data, position)
         if match is None:
             if data.find(b"\n", position) >= 0 or len(data) - position >= _LINE_BYTES:
@@ -109,7 +109,7 @@ class Chunked:
 
 
 class Fixed:
-    """Takes a body of known length out of a buffer; the same interface as `Chunked`."""
+    """Takes a body of known length out of a buffer. Has the same interface as `Chunked`."""
 
     __slots__ = ("_left", "is_done")
     is_behind = False
@@ -131,15 +131,16 @@ MIN_BYTES_PER_S = 1000
 
 
 def next_due(since: float, now: float, size: int, patience_s: float) -> float:
-    """Return when the next bytes of a body are due; `size` bytes have come since it began. The limit is the earlier of
-    two: a silence of `patience_s`, and a body that is `patience_s` behind the least rate. A telephone at the edge of
-    its cell sends some thousand bytes a second. A client that sends one a second only occupies a connection."""
+    """Return the time by which a client must send more of a body, of which `size` bytes have arrived since it began.
+    This is the earlier of two times: `patience_s` from now, and `patience_s` after the time at which `size` bytes would
+    have arrived at the lowest allowed rate. A telephone with poor reception sends about 1000 bytes a second. A client
+    that sends one byte a second only occupies a connection."""
     return min(now + patience_s, since + patience_s + size / MIN_BYTES_PER_S)
 
 
 class StreamedBody:
-    """The reader of a body that is passed on as it arrives, and the pace of the client. More bytes must arrive by
-    `due`. `_since` is the begin of the body, moved by the time that the reader has kept the client waiting."""
+    """A body that is passed on as it arrives: the callbacks of its reader, and its time limit. More bytes must arrive
+    by `due`. `_since` is the time at which the body began, moved later by the time that its reader paused it."""
 
     __slots__ = ("_patience_s", "_since", "_size", "due", "is_delivering", "is_paused", "on_data", "on_end")
 
@@ -154,12 +155,12 @@ class StreamedBody:
         self._size = 0
 
     def arrive(self, now: float, size: int) -> None:
-        """Note that `size` bytes have come so far."""
+        """Record that `size` bytes have arrived so far."""
         self._size = size
         self.due = next_due(self._since, now, size, self._patience_s)
 
     def wait(self, now: float) -> None:
-        """Note that the reader keeps the client waiting, which costs the client no time."""
+        """Move the time limit later, while the reader has paused the body."""
         self._since = max(self._since, now - self._size / MIN_BYTES_PER_S)
         self.due = now + self._patience_s
 

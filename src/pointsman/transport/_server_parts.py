@@ -18,11 +18,11 @@ _logger = logging.getLogger(__name__)
 
 class Limits(Struct, frozen=True, kw_only=True):
     """The limits on clients. `body_memory_bytes` is for all connections together. `body_bytes` bounds bodies that are
-    collected, `streamed_body_bytes` those that are not. `head_timeout_s` bounds the time from the first byte of a head
-    (or from the connection's begin) to its last. `body_timeout_s` bounds the silence while a body is awaited, and
-    `write_timeout_s` that while a client takes none of its answer. `write_buffer_bytes` is the output held for one
-    client above which `Exchange.write` returns false. `pipeline_bytes` may be read ahead while a request is served: a
-    client that sends more is cut off."""
+    collected, `streamed_body_bytes` those that are streamed. `head_timeout_s` bounds the time from the first byte of a
+    head, or from the start of the connection, to the last byte of the head. `body_timeout_s` bounds the time without a
+    byte of an unfinished body. `write_timeout_s` bounds the time in which a client reads nothing of its answer. If more
+    than `write_buffer_bytes` of output wait for one client, `Exchange.write` returns false. `pipeline_bytes` may arrive
+    ahead while a request is served; if a client sends more, its connection is closed."""
 
     head_bytes: int = 65536
     header_count: int = 100
@@ -39,34 +39,38 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Handler(Protocol):
-    """Serves the requests."""
+    """The code that answers the requests of a server."""
 
     def accept(self, head: Head) -> BodyMode:
-        """Return how the body is wanted, from the head alone. Raises `Rejection` to answer before the body is read.
+        """Decide from the head alone if the body is collected or streamed. Raise `Rejection` to answer before the body
+        is read.
 
-        The result is cached with the head, so it must depend on nothing else. A request that arrives whole in one read
-        is handled without another call. So `handle` must reject everything that is rejected here.
+        The result is cached with the head, so it must depend on nothing else. If a request with a cached head arrives
+        in one read, it is handled without this call. So `handle` must also reject everything that is rejected here.
         """
 
     def handle(self, exchange: Exchange) -> None:
-        """Serve a request: its body is there, or (`BodyMode.STREAM`) can be read. Must not raise."""
+        """Serve a request. Its body is complete, or with `BodyMode.STREAM` it can be read. Must not raise."""
 
-    def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
-        """Return status, header lines each ended by CRLF, and body for a request that `handle` never sees. The server
-        or `accept` has rejected it. `head` is `None` if no whole head was read; `peer` is the client's address."""
+    def compose_rejection(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
+        """Return the status, the header lines (each ends with CRLF) and the body for a request that the server or
+        `accept` has rejected, so `handle` is not called. `head` is `None` if no complete head was read. `peer` is the
+        client's address."""
 
 
-def worded(handler: Handler, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
-    """Return the result of the handler's `refuse`, or a substitute if it raises."""
+def compose_rejection(
+    handler: Handler, failure: Failure, head: Head | None, peer: str | None
+) -> tuple[int, bytes, bytes]:
+    """Return the rejection that the handler composes, or a substitute if it raises."""
     try:
-        return handler.refuse(failure, head, peer)
-    except Exception:  # a refusal without a message is better than none
+        return handler.compose_rejection(failure, head, peer)
+    except Exception:  # a rejection without a message is better than none
         _logger.exception("the handler raised an exception while it composed a rejection")
         return 500, b"", b""
 
 
-class ClientLine(Expiring, Protocol):
-    """A client's connection, as its exchanges and the server see it."""
+class ServerConnection(Expiring, Protocol):
+    """The interface of a client's connection that its exchanges and the server use."""
 
     write_due: float
 
@@ -82,7 +86,7 @@ class ClientLine(Expiring, Protocol):
 
 
 class Shared:
-    """The parts and gauges that the connections of one server have in common."""
+    """The parts and gauges that the connections of one server share."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, limits: Limits, deadlines: Deadlines) -> None:
         self.loop = loop
@@ -91,8 +95,8 @@ class Shared:
         self.deadlines = deadlines
         self.clock = deadlines.clock
         self.memo = HeadMemo(limits.header_count)
-        self.connections: set[ClientLine] = set()
-        self.requests = 0  # handed to the handler and not yet answered to the end
+        self.connections: set[ServerConnection] = set()
+        self.requests = 0  # in progress: the handler has them, and their answers have not ended
         self.body_memory = 0  # bytes
         self.is_draining = False
         self.on_empty: Callable[[], None] | None = None

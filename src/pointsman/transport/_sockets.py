@@ -1,5 +1,6 @@
-"""Socket operations that asyncio's transports lack: the state of a socket that is not being read, and closing by reset.
-Other functions wrap a transport's own operations, since it may have failed before `connection_lost` reports it."""
+"""Operations on sockets. asyncio's transports lack two: the state of a socket that is not being read, and closing by
+reset. The other functions wrap a transport's own operations, which raise if the transport has failed and
+`connection_lost` has not reported it yet."""
 
 import asyncio
 import logging
@@ -12,14 +13,14 @@ _CLOSED_STATES = (7, 8)  # of Linux's TCP_INFO: CLOSE, CLOSE_WAIT
 
 
 def is_peer_gone(transport: asyncio.BaseTransport) -> bool:
-    """Return whether FIN or RST has arrived, though it may wait behind bytes that were not read."""
+    """Return whether FIN or RST has arrived, even if unread bytes arrived before it."""
     connection = transport.get_extra_info("socket")
     state: int = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return state in _CLOSED_STATES
 
 
 def reset_on_close(transport: asyncio.BaseTransport) -> None:
-    """Make closing send RST instead of FIN, and drop all unsent output."""
+    """Set the socket to send RST instead of FIN when it is closed, and to drop all unsent output."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -36,7 +37,7 @@ def set_reading(transport: asyncio.ReadTransport, *, is_wanted: bool) -> None:
 
 
 def end_writing(transport: asyncio.WriteTransport) -> None:
-    """Announce the end of the output."""
+    """Send FIN after the output. The socket can still be read."""
     try:
         if transport.can_write_eof():
             transport.write_eof()

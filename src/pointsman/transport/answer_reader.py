@@ -1,10 +1,10 @@
-"""The framing of a provider's answers, without a socket, a clock or a callback: bytes in, events out.
+"""The framing of a provider's answers. It uses no socket, no clock and no callback: it takes bytes and returns events.
 
-llhttp parses. `AnswerReader` decides which answers are accepted, where each ends, and if another may follow on the same
-connection. `feed` takes a read and returns an event, whose data stand in attributes.
+llhttp parses the answers. `AnswerReader` decides if an answer is accepted, at which byte it ends, and if another may
+follow on the same connection. `feed` takes a read and returns an event, whose data are in attributes.
 
-llhttp reports each header by a call. A method would cost a Python call for each of an answer's twenty or so headers.
-So they go straight into a dictionary by its `setdefault`. That loses the later values of a repeated name. Then
+llhttp reports each header by a callback. A method would cost a Python call for each of the twenty or so headers of an
+answer. So the callback is `setdefault` of a dictionary. That loses the later values of a repeated name. In this case
 there are fewer names than lines, and the head is parsed again.
 """
 
@@ -20,12 +20,12 @@ from pointsman.transport.errors import safe_value
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 200
 MAX_INTERIM = 10  # informational answers before the final one
-MAX_FRAMING_BYTES = 64 * 1024  # of chunk extensions and trailers on end, without a byte of body
+MAX_FRAMING_BYTES = 64 * 1024  # of chunk extensions and trailers, since the last byte of body
 
 # The events.
-PIECE: Final = "piece"  # of the middle of a plain answer: `body`
-WHOLE: Final = "whole"  # a plain answer has ended: `body`, and its head if `is_head_new`
-PART: Final = "part"  # of any other answer: perhaps its head, some of its `body`, its end or its `fault`
+PIECE: Final = "piece"  # a piece from the middle of a plain answer is in `body`
+WHOLE: Final = "whole"  # a plain answer has ended; the rest is in `body`, and its head is new if `is_head_new`
+PART: Final = "part"  # anything else: a head, some of a `body`, the end of an answer, or a `fault`
 
 _LAST_CHUNK = b"0\r\n\r\n"
 _DECODABLE = (b"gzip", b"x-gzip", b"deflate")
@@ -33,14 +33,14 @@ _LOST_BY_DECODING = (b"content-encoding", b"content-length")
 
 
 class AnswerReader:
-    """Reads the answers on one connection, one after the other; `is_bodiless` is set for that to a HEAD request.
+    """Reads the answers on one connection, one after the other. Set `is_bodiless` for the answer to a HEAD request.
 
-    A body that waits in a `decoder` is taken from there. An answer is plain if it needs none, is framed by its length
-    or in chunks, and leaves the connection open.
+    If there is a `decoder`, the body is taken from it. An answer is plain if it needs no decoder, has a length or is
+    chunked, and leaves the connection open.
     """
 
     __slots__ = (
-        "_behind_head", "_found", "_framing_bytes", "_head", "_interim", "_is_chunked", "_is_stray", "_is_until_eof",
+        "_after_head", "_found", "_framing_bytes", "_head", "_interim", "_is_chunked", "_is_stray", "_is_until_eof",
         "_parser", "_pieces", "_tail", "body", "decoder", "fault", "has_head", "headers", "is_bodiless", "is_done",
         "is_head_new", "is_keep_alive", "is_plain", "is_silent", "on_body", "on_header", "status",
     )  # fmt: skip
@@ -48,25 +48,25 @@ class AnswerReader:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by the parser without a Python frame, as is `on_header`
-        self._found: dict[bytes, bytes] = {}  # the headers, later trailers, that the parser is collecting
+        self._found: dict[bytes, bytes] = {}  # the headers, and later the trailers, that the parser has found
         self.on_header = self._found.setdefault
         self._parser = HttpResponseParser(self)
         self.is_bodiless = False
-        self.is_silent = True  # not a byte of an answer yet
-        self.has_head = False  # a final head was parsed and found good
-        self.is_head_new = False  # by the latest read
+        self.is_silent = True  # no byte of an answer has arrived
+        self.has_head = False  # a final head was parsed and accepted
+        self.is_head_new = False  # the latest read completed the head
         self.is_done = False  # the answer was parsed to its end
         self.is_keep_alive = False
         self.status = 0
         self.headers: Headers = {}
         self.body = b""
-        self._head = b""  # the reads that have brought of the head so far
-        self._behind_head = 0  # bytes behind the head in the read that completed it
+        self._head = b""  # the reads so far, until the head is complete
+        self._after_head = 0  # bytes after the head in the read that completed it
         self._expect_anything()
 
     def _expect_anything(self) -> None:
         """Clear the attributes that only unusual answers change."""
-        self.is_plain = True  # nothing below has been touched
+        self.is_plain = True  # the attributes below have their first values
         self.fault: str | None = None
         self.decoder: BodyDecoder | BodyPieces | None = None
         self._is_chunked = False
@@ -89,10 +89,10 @@ class AnswerReader:
 
     def close(self) -> None:
         """Read no more answers."""
-        del self._parser  # it refers back to this object, which could not be freed at once
+        del self._parser  # the parser refers back to this object: without the cycle, both are freed at once
 
     def feed(self, data: bytes) -> str:
-        """Take a read. Return its event."""
+        """Take the bytes of one read. Return an event."""
         had_head = self.has_head
         if not had_head:
             self.is_silent = False
@@ -108,7 +108,7 @@ class AnswerReader:
             self.is_plain = False
         pieces = self._pieces
         if had_head and pieces and not (self.fault or self.decoder or self.is_done):
-            if len(pieces) == 1:  # as nearly always
+            if len(pieces) == 1:  # nearly always
                 self.body = pieces.pop()
             else:
                 self.body = b"".join(pieces)
@@ -119,28 +119,28 @@ class AnswerReader:
             return PIECE
         self.is_head_new = self.has_head and not had_head
         if self.is_done and self.is_plain:
-            if len(self.body) != (len(data) if had_head else self._behind_head):
+            if len(self.body) != (len(data) if had_head else self._after_head):
                 self.is_keep_alive = False
             return WHOLE
         self._read_part(data, had_head)
         return PART
 
     def end(self) -> bool:
-        """Note the proper end of the connection. Return true if it ends the answer, too."""
+        """Handle a proper end of the connection. Return true if it also ends the answer."""
         if not (self.has_head and self._is_until_eof):
             return False
         self.is_done = True
         self.is_keep_alive = False
         return True
 
-    def how_lost(self, error: Exception | None, *, is_told: bool) -> str:
-        """Describe how the provider ended the connection, in words that follow its name. `is_told` means that it
-        announced the end."""
+    def how_lost(self, error: Exception | None, *, is_announced: bool) -> str:
+        """Describe how the provider ended the connection, as a predicate that follows its name. `is_announced` means
+        that the provider sent FIN, and over TLS an alert before it."""
         if error is not None:
             how = "reset the connection"
-        elif is_told:
+        elif is_announced:
             how = "closed the connection"
-        else:  # uvloop does not distinguish an alert of TLS from a missing one
+        else:  # uvloop reports a TLS alert and a missing one alike
             how = "ended the TLS connection abruptly"
             if self.is_silent:
                 return f"{how} without an answer; it may require a client certificate (client_cert)"
@@ -148,7 +148,7 @@ class AnswerReader:
             return f"{how} in the middle of the answer"
         return f"{how} without an answer" if self.is_silent else f"{how} in the middle of the answer's head"
 
-    # Called by the parser.
+    # The parser's callbacks.
 
     def on_headers_complete(self) -> None:
         if self.is_done:
@@ -158,12 +158,12 @@ class AnswerReader:
         if self.fault is not None:
             return
         status: int = self._parser.get_status_code()
-        raw, self._head = self._head.lstrip(b"\r\n"), b""  # llhttp ignores empty lines in front
+        raw, self._head = self._head.lstrip(b"\r\n"), b""  # llhttp ignores empty lines before a head
         end = raw.find(b"\r\n\r\n")
         if status < 200 or status > 599:
             self._take_interim(status, raw, end)
             return
-        self._behind_head = len(raw) - end - 4
+        self._after_head = len(raw) - end - 4
         lines = raw.count(b"\r\n", 0, end)
         found = self._found
         headers = dict(zip(map(bytes.lower, found), found.values()))  # noqa: B905 -- `strict` doubles the cost
@@ -187,7 +187,7 @@ class AnswerReader:
         self.headers = headers
         self.is_keep_alive = self._parser.should_keep_alive()
         if self.is_bodiless:
-            # There is no body, even if the head announces one. The parser does not know, so it is not used again.
+            # There is no body, even if the head announces one. The parser expects one, so it is not used again.
             self.is_done = True
             self.is_keep_alive = False
         elif not (self.is_keep_alive and self.is_plain) or b"content-encoding" in headers:
@@ -214,7 +214,7 @@ class AnswerReader:
             self.fault = f"the answer follows more than {MAX_INTERIM} interim answers (status 1xx)"
 
     def _settle_framing(self, status: int) -> None:
-        """Find the framing and the encoding of an unusual body."""
+        """Find out how a body that is not plain ends, and its encoding."""
         self.is_plain = False
         if status in {204, 304}:
             return
@@ -233,10 +233,10 @@ class AnswerReader:
         self.fault = fault
         self.has_head = False
 
-    # The reading of an answer that is not plain.
+    # Answers that are not plain.
 
     def _read_part(self, data: bytes, had_head: bool) -> None:
-        """Take the part of the body in one read. Bound the size of heads, chunk extensions and trailers."""
+        """Take the body's bytes from one read. Bound the size of heads, chunk extensions and trailers."""
         if len(self._head) > MAX_HEAD_BYTES and self.fault is None:
             self._reject(f"the answer's head is larger than {MAX_HEAD_BYTES} bytes")
         if not self.is_done:
@@ -247,7 +247,7 @@ class AnswerReader:
             self.is_plain = False
             self.body = b""
         elif self.is_done:
-            if not self._ends_cleanly(data, (len(data) if had_head else self._behind_head) - size):
+            if not self._ends_cleanly(data, (len(data) if had_head else self._after_head) - size):
                 self.is_keep_alive = False
         elif self._is_chunked:
             self._tail = data if len(data) >= 4 else (self._tail + data)[-4:]
@@ -261,8 +261,8 @@ class AnswerReader:
             self.body = b""
 
     def _ends_cleanly(self, data: bytes, excess: int) -> bool:
-        """Return whether nothing follows the end of the answer in this read. If its length was announced, `excess`
-        bytes follow the end. llhttp reports neither line ends nor the first letters of another answer behind it."""
+        """Return whether no byte follows the end of the answer in this read. For an answer with a length, `excess`
+        bytes follow. llhttp does not report line ends, or the first letters of another answer, after the end."""
         if self._is_stray:
             return False
         if self._is_chunked:
@@ -271,9 +271,9 @@ class AnswerReader:
 
 
 def read_again(raw: bytes) -> Headers:
-    """Return all headers of the head at the start of `raw`, which llhttp has accepted before."""
+    """Return all headers of the head at the start of `raw`, which llhttp has already accepted."""
     reader = _RepeatedHeaders()
-    with suppress(HttpParserError, HttpParserUpgrade):  # behind the head
+    with suppress(HttpParserError, HttpParserUpgrade):  # an error after the head
         HttpResponseParser(reader).feed_data(raw)
     return reader.headers
 
@@ -284,7 +284,7 @@ class _RepeatedHeaders:
         self._is_complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._is_complete:  # trailers come here, too
+        if not self._is_complete:  # llhttp reports trailers here as well
             name = name.lower()
             headers = self.headers
             headers[name] = headers[name] + b", " + value if name in headers else value

@@ -1,7 +1,7 @@
-"""One client's connection: its socket and its time limits. The framer finds the requests, `Exchanges` serves them.
+"""One client's connection: its socket and its time limits. The framer finds the requests, and `Exchanges` serves them.
 
-Reading goes on while a request is served, as a paused socket hides that the client went away. Only a streamed request
-body can pause it; then the state of the socket is polled.
+The socket is read even while a request is served, because a paused socket does not report that the client disconnected.
+Only a streamed request body can pause reading; in that case the state of the socket is polled.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from pointsman.transport.exchanges import POLL_S, Exchanges
 from pointsman.transport.framer import REQUEST, Framer
 
 _LINGER_S = 2.0
-_FRESH_S = 1.0  # how long a draining server waits for the first request of a connection
+_FRESH_S = 1.0  # the wait of a draining server for the first request of a new connection
 
 
 class ClientConnection(asyncio.Protocol):
@@ -35,7 +35,7 @@ class ClientConnection(asyncio.Protocol):
         self._unsent = 0
         self._exchanges = Exchanges(self, self._framer, shared)
         self._is_reading_paused = False
-        self.write_due = NEVER  # when a client that takes nothing is cut off
+        self.write_due = NEVER  # the time to disconnect a client that reads nothing of its answer
         self.deadline = self.watched_until = NEVER
 
     # The transport's callbacks.
@@ -48,7 +48,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=limits.write_buffer_bytes)
         shared.connections.add(self)
         if len(shared.connections) > limits.max_connections:
-            self._exchanges.refuse(
+            self._exchanges.reject(
                 Failure(
                     failures.OVERLOADED_GATEWAY,
                     "the gateway has too many client connections; retry later",
@@ -66,30 +66,30 @@ class ClientConnection(asyncio.Protocol):
             self._exchanges.take(event)
 
     def eof_received(self) -> None:
-        # A client that closes its sending side counts as gone. Returning nothing closes the transport, which first
-        # writes what is pending: a request answered just now still gets its answer.
+        # A client that closes its sending side counts as disconnected. Returning `None` closes the transport after
+        # pending output is written, so an answer that has just been completed still arrives.
         if self._framer.state in (framing.SERVING, framing.STREAMING):
             self.cut()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- gone is gone
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the cause makes no difference
         shared = self._shared
         shared.connections.discard(self)
         self._framer.end(framing.LOST)
         self.deadline = NEVER
-        self._exchanges.let_go()
+        self._exchanges.disconnected()
         if not shared.connections and shared.on_empty is not None:
             shared.on_empty()
 
     def pause_writing(self) -> None:
         self._exchanges.is_write_paused = True
-        self._framer.hold(is_held=True)
+        self._framer.set_paused(is_paused=True)
         self._unsent = self._transport.get_write_buffer_size()
         self.write_due = self._shared.clock() + self._shared.limits.write_timeout_s
         self.expire_at(self.write_due, may_extend=False)
 
     def resume_writing(self) -> None:
         self._exchanges.is_write_paused = False
-        self._framer.hold(is_held=False)
+        self._framer.set_paused(is_paused=False)
         self.write_due = NEVER
         self._exchanges.resume()
 
@@ -103,7 +103,7 @@ class ClientConnection(asyncio.Protocol):
             self._shared.deadlines.watch(self)
 
     def expired(self, now: float) -> None:
-        """Act on a time limit that has passed. The state says which one it is."""
+        """Act on a time limit that has passed. The state determines which one it is."""
         state = self._framer.state
         if now >= self.write_due:
             unsent = self._transport.get_write_buffer_size()
@@ -126,14 +126,14 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self._transport.abort()
         elif state in (framing.WAITING, framing.COLLECTING):
-            self._exchanges.refuse(
-                Failure(failures.REQUEST_TIMEOUT, "the request did not arrive within the time limit")
-            )
+            late = Failure(failures.REQUEST_TIMEOUT, "the request did not arrive within the time limit")
+            head = self._framer.head if state == framing.COLLECTING else None
+            self._exchanges.reject(late, head, is_last=True)
         else:
             self.deadline = NEVER
 
     def _check_body(self, now: float) -> None:
-        """Check a streamed body at every tick of the timer."""
+        """Check the time limit of a streamed body, at every tick of the timer."""
         body = self._exchanges.body
         self.deadline = now + POLL_S
         if body is None:
@@ -142,7 +142,7 @@ class ClientConnection(asyncio.Protocol):
             if is_peer_gone(self._transport):
                 self.cut()
         elif body.on_data is None or body.is_paused:
-            body.wait(now)  # we keep the client waiting
+            body.wait(now)  # the gateway is not reading
         elif now >= body.due:
             self._exchanges.fail_request(
                 Failure(failures.REQUEST_TIMEOUT, "the request body did not arrive within the time limit")
@@ -157,7 +157,7 @@ class ClientConnection(asyncio.Protocol):
             set_reading(self._transport, is_wanted=is_wanted)
 
     def retire(self) -> None:
-        """Close an idle connection as a drain begins. If no request has come yet, one may be on its way."""
+        """Close an idle connection as a drain begins. On a new connection, wait a moment for its first request."""
         framer = self._framer
         if framer.state in (framing.IDLE, framing.WAITING) and not framer.has_part:
             if self._exchanges.is_fresh:
@@ -166,36 +166,36 @@ class ClientConnection(asyncio.Protocol):
                 self.close()
 
     def forget_derived(self) -> None:
-        """Drop everything that was worked out from the head of the last request, if no other has begun."""
+        """Drop everything that the handler computed from the head of the last request, if no other has begun."""
         if self._framer.state in (framing.IDLE, framing.WAITING) and not self._exchanges.is_fresh:
             self._framer.head.derived = None
 
     def abort(self) -> None:
-        """End the request that is served, as a drain ends."""
+        """End the request that is served, when the time of a drain is over."""
         self._exchanges.abort()
 
     def cut(self) -> None:
-        """Close at once. A request that is served is cancelled."""
+        """Close at once, and cancel the request that is served."""
         self._framer.end(framing.LOST)
         self.deadline = NEVER
         self._transport.abort()
-        self._exchanges.let_go()
+        self._exchanges.disconnected()
 
     def reset(self) -> None:
-        """Close with RST, so that the client takes it for a failure."""
+        """Close with RST, which the client treats as a failure."""
         reset_on_close(self._transport)
         self.cut()
 
     def close(self) -> None:
-        """Close when all output has gone out."""
+        """Close after all output is written."""
         self._end(self._shared.limits.write_timeout_s)
         self._transport.close()
 
     def linger(self) -> None:
-        """Send FIN, and read on for a while. To close with bytes unread would reset the connection, and the client
-        might never see its answer."""
+        """Send FIN, and read on for a while. Closing with unread bytes would reset the connection, and the client might
+        not receive its answer."""
         self._end(_LINGER_S)
-        self._exchanges.hold_body(0)
+        self._exchanges.count_buffered(0)
         self.set_reading(is_wanted=True)
         end_writing(self._transport)
 

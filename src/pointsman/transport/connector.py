@@ -1,4 +1,4 @@
-"""Opens connections: name, TCP, proxy, TLS, in that order."""
+"""Opening connections: name lookup, TCP, egress proxy, TLS, in this order."""
 
 import asyncio
 import contextlib
@@ -15,11 +15,11 @@ from pointsman.domain.origin import Origin
 from pointsman.transport import tls
 from pointsman.transport.errors import ConnectError
 from pointsman.transport.resolver import Address, Resolver
-from pointsman.transport.room import are_files_used_up, is_ours
+from pointsman.transport.room import are_files_used_up, is_shortage
 
-STAGGER_S = 0.25  # how long one address may take before the next is tried beside it
-# If more clients connect than are allowed, those beyond the limit hold files until their rejection is sent.
-FILES_WAIT_S = 1.0  # how long to wait for a file
+STAGGER_S = 0.25  # the head start of one address before the next one is tried in parallel
+# Clients beyond the limit of connections use files until their rejection is sent, so files may soon be free again.
+FILES_WAIT_S = 1.0  # the longest wait for a free file descriptor
 FILES_STEP_S = 0.02
 MAX_PROXY_ANSWER = 16 * 1024
 
@@ -28,7 +28,7 @@ _NO_FILES = (
     "raise the limit of open files (LimitNOFILE, ulimit -n)"
 )
 
-# A dead peer is noticed after about a minute of silence, or 30 s after it stopped acknowledging output.
+# A dead peer is detected after about a minute without traffic, or 30 s after it stopped acknowledging output.
 KEEPALIVE_IDLE_S = 30
 KEEPALIVE_INTERVAL_S = 10
 KEEPALIVE_PROBES = 3
@@ -36,7 +36,7 @@ USER_TIMEOUT_MS = 30_000
 
 
 class Connector:
-    """Opens connections over one egress path. Raises the errors of `tls.client_context` when its files are bad, and
+    """Opens connections over one egress path. Raises the errors of `tls.client_context` if its files are unusable, and
     `ValueError` for a proxy that does not use plain HTTP."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, network: Network, resolver: Resolver) -> None:
@@ -46,16 +46,16 @@ class Connector:
         self.network = network
         self._resolver = resolver
         if network.ca_file is not None or network.client_cert is not None:
-            _ = self._tls  # report a bad file now, not at the first request
+            _ = self._tls  # report an unusable file now, not at the first request
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return tls.client_context(self.network)
 
     async def connect(self, origin: Origin, protocol: asyncio.Protocol, enter_phase: Callable[[str], None]) -> None:
-        """Connect `protocol` to `origin`; `enter_phase` is called with a description of each step.
+        """Connect `protocol` to `origin`. `enter_phase` is called with a description of each step.
 
-        Raises `ConnectError`. The only time limit is the caller's, who cancels; cancelling closes the socket.
+        Raises `ConnectError`. There is no time limit: the caller cancels this coroutine, which closes the socket.
         """
         sock = await self._open_socket(self.network.proxy or origin, enter_phase)
         try:
@@ -89,7 +89,8 @@ class Connector:
             raise _failure(origin, error) from None
 
     async def _race(self, addresses: list[Address], port: int) -> socket.socket:
-        """Try the addresses in order, the next as soon as one fails or takes long. The first to connect wins."""
+        """Try the addresses in order: the next one when one fails, or is slow. Return the first socket that
+        connects."""
         if len(addresses) == 1:
             return await self._connect_socket(addresses[0], port)
         running: set[asyncio.Task[socket.socket]] = set()
@@ -130,7 +131,7 @@ class Connector:
                 ("TCP_KEEPCNT", KEEPALIVE_PROBES),
                 ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
             ):
-                if hasattr(socket, option):  # Linux has them all
+                if hasattr(socket, option):  # only Linux has all of them
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
             await self._loop.sock_connect(sock, (host, port))
         except BaseException:
@@ -139,18 +140,18 @@ class Connector:
         return sock
 
     async def _new_socket(self, family: int) -> socket.socket:
-        """Return a socket, as soon as there is a file for it."""
+        """Return a new socket. If no file descriptor is free, wait for one."""
         until = self._loop.time() + FILES_WAIT_S
         while True:
             try:
                 return socket.socket(family, socket.SOCK_STREAM)
             except OSError as error:
-                if not is_ours(error) or self._loop.time() >= until:
+                if not is_shortage(error) or self._loop.time() >= until:
                     raise
             await asyncio.sleep(FILES_STEP_S)
 
     async def _ask_proxy(self, sock: socket.socket, origin: Origin) -> None:
-        """Have the proxy open a tunnel to `origin`."""
+        """Request a tunnel to `origin` from the proxy."""
         proxy = self.network.proxy
         authority = origin.address
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
@@ -177,7 +178,7 @@ class Connector:
             status = outcome[:3].decode("ascii")
             message = f"the egress proxy {proxy} refused a tunnel to {authority} with status {status}"
             raise ConnectError(failures.CONNECT_FAILED, message)
-        if rest:  # the provider speaks second, so it did not write these bytes
+        if rest:  # a provider sends nothing before a request, so these bytes are not its own
             message = f"the egress proxy {proxy} sent unexpected bytes after it opened the tunnel"
             raise ConnectError(failures.CONNECT_FAILED, message)
 
@@ -188,7 +189,7 @@ class Connector:
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=origin.bare_host,
-                ssl_handshake_timeout=2 * self.network.connect_timeout_s,  # never the limit that fires
+                ssl_handshake_timeout=2 * self.network.connect_timeout_s,  # the caller's time limit comes earlier
             )
         except ssl.SSLError as error:
             message = f"TLS with {origin} failed: {tls.describe(error)}"
@@ -201,14 +202,15 @@ class Connector:
 
 
 def _failure(origin: Origin, error: OSError) -> ConnectError:
-    """Return the reason that there is no connection: a shortage in this process or machine, or the other side."""
-    if is_ours(error):
+    """Return an error whose kind tells a shortage in this process or on this machine from a fault of the other side."""
+    if is_shortage(error):
         return ConnectError(failures.OVERLOADED_GATEWAY, f"{_NO_FILES % origin} ({_words(error)})")
     return ConnectError(failures.CONNECT_FAILED, f"could not connect to {origin}: {_words(error)}")
 
 
 def _interleaved(addresses: list[Address]) -> list[Address]:
-    """Return the families by turns, beginning with the system's favourite: one dead family costs one step, not many."""
+    """Return IPv4 and IPv6 addresses in turn, beginning with the system's preference. So if one of both does not work,
+    only one attempt is lost before the other is tried."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     second = [address for address in addresses if address[0] != addresses[0][0]]
     return [address for pair in zip_longest(first, second) for address in pair if address is not None]
@@ -219,7 +221,7 @@ def _words(error: OSError) -> str:
 
 
 async def _discard(attempts: set[asyncio.Task[socket.socket]]) -> None:
-    """Stop attempts that nothing awaits any more, and close any sockets they opened."""
+    """Cancel attempts that are no longer needed, and close the sockets that they opened."""
     for task in attempts:
         task.cancel()
     for task in attempts:

@@ -1,8 +1,8 @@
 """Time limits for many connections with one timer.
 
-Every object under a limit keeps its own `deadline`, a plain attribute that the hot path moves at the price of an
-assignment. The objects sit in a heap, ordered by the time when each is checked next. An entry that comes due early is
-put back under its present deadline. So a request that finishes in time costs the timer nothing.
+Every object under a limit has its own `deadline`, a plain attribute that the hot path moves by an assignment. The
+objects are in a heap, ordered by the time at which each is checked next. If the deadline was moved later, the check
+puts the object back with its present deadline. So a request that finishes in time costs the timer nothing.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ _logger = logging.getLogger(__name__)
 
 
 class Expiring(Protocol):
-    """An object under a time limit. `deadline` is in monotonic seconds, `NEVER` when there is none. `watched_until`
-    belongs to `Deadlines` and starts as `NEVER`."""
+    """An object under a time limit. `deadline` is in monotonic seconds, or `NEVER`. `watched_until` is for `Deadlines`
+    alone and starts as `NEVER`."""
 
     deadline: float
     watched_until: float
 
     def expired(self, now: float) -> None:
-        """Act on a deadline that has passed. May set a new one, without a call of `watch`. An object that sets none, or
-        raises, is forgotten until it is watched again; others are not affected."""
+        """Act on a deadline that has passed. It may set a new one without a call of `watch`. If it sets none or raises,
+        it is not checked again until `watch` is called. Other objects are not affected."""
 
 
 class Deadlines:
-    """Calls `expired` on each watched object within `resolution_s` after its deadline. Its `clock` is the one by which
-    the deadlines are set."""
+    """Calls `expired` on each watched object within `resolution_s` after its deadline. Deadlines are times of
+    `clock`."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, resolution_s: float = 0.05, clock: Callable[[], float] = monotonic
@@ -45,7 +45,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, item: Expiring) -> None:
-        """Make sure that `item` is checked no later than its present deadline. Cheap when it already is."""
+        """Check `item` no later than at its present deadline. This is cheap if an earlier check is already planned."""
         if item.deadline >= item.watched_until:
             return
         item.watched_until = item.deadline
@@ -74,6 +74,6 @@ class Deadlines:
                     item.expired(now)
                 except Exception:  # a failing object must not keep the others from expiring
                     _logger.exception("the handler of an expired deadline raised an exception")
-            if now < item.deadline < NEVER:  # one left in the past would come due again and again in this very loop
+            if now < item.deadline < NEVER:  # a deadline in the past would be due again and again in this loop
                 self.watch(item)
         self._timer = self._loop.call_later(self._resolution_s, self._tick) if heap else None

@@ -1,13 +1,13 @@
-"""Content encodings of answers, decoded in bounded pieces; each piece is as much as one turn of the loop takes."""
+"""Decoding of answers with a content encoding, in bounded pieces: one for each turn of the event loop."""
 
 import zlib
 
 PIECE_BYTES = 32 * 1024
 FREE_BYTES = 1024 * 1024  # below this much output the ratio is not checked
 MAX_RATIO = 100
-MAX_EMPTY_MEMBERS = 1_000  # of gzip, one behind the other
-_STEPS = 500  # members that are decoded in one turn
-_GIVEN_BYTES = 16 * 1024  # at a time: bytes behind the end of a member are copied
+MAX_EMPTY_MEMBERS = 1_000  # consecutive empty members of a gzip stream
+_STEPS = 500  # the most gzip members decoded in one turn
+_INPUT_BYTES = 16 * 1024  # input of one call: zlib copies the bytes after the end of a member
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -17,10 +17,10 @@ class UndecodableError(Exception):
 
 
 class BodyDecoder:
-    """Decodes `gzip` or `deflate` (zlib's format, or raw as some servers send it).
+    """Decodes `gzip` or `deflate` (in zlib's format, or raw as some servers send it).
 
-    Feed the bytes that arrived, then take pieces of at most 32 KiB while it `is_behind`. Input waits inside until its
-    turn, so that at most one piece waits for a slow reader.
+    Call `feed` with the bytes that arrived. Then call `take` while it `is_behind`, for pieces of at most 32 KiB. Input
+    stays encoded until it is taken, so at most one decoded piece waits for a slow reader.
     """
 
     def __init__(self, encoding: bytes) -> None:
@@ -39,11 +39,11 @@ class BodyDecoder:
 
     @property
     def is_behind(self) -> bool:
-        """Return whether there is more to take."""
+        """Return whether `take` has more to return."""
         return bool(self._waiting) or self._has_more_output
 
     def take(self) -> bytes:
-        """Return the next piece: as much as one turn may take, possibly nothing. Raises `UndecodableError`."""
+        """Return the next piece for one turn of the event loop; it may be empty. Raises `UndecodableError`."""
         found: list[bytes] = []
         size = steps = 0
         while self.is_behind and steps < _STEPS and size <= PIECE_BYTES // 2:
@@ -55,7 +55,7 @@ class BodyDecoder:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether the stream has come to its own end, or never began."""
+        """Return whether the stream is complete, or never began."""
         return self._inflate is None or self._inflate.eof or self._bytes_in == 0
 
     def _step(self, room: int) -> bytes:
@@ -64,17 +64,17 @@ class BodyDecoder:
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS * (1 if self._waiting[self._at] & 0x0F == 8 else -1))
         elif self._inflate.eof:
             if not self._is_gzip:
-                raise UndecodableError("the compressed body has bytes behind its end")
+                raise UndecodableError("the compressed body has bytes after its end")
             self._inflate = zlib.decompressobj(_GZIP)  # gzip may consist of several members
-        given = self._waiting[self._at : self._at + _GIVEN_BYTES]
+        encoded = self._waiting[self._at : self._at + _INPUT_BYTES]
         try:
-            piece = self._inflate.decompress(given, room)
+            piece = self._inflate.decompress(encoded, room)
         except zlib.error as error:
             raise UndecodableError(f"the compressed body is damaged ({error})") from None
         rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
-        # zlib may have consumed all input and still hold back the end of a match for lack of room.
+        # zlib may have consumed all input and still have output that did not fit into the piece.
         self._has_more_output = len(piece) == room and not self._inflate.eof
-        read = len(given) - len(rest)
+        read = len(encoded) - len(rest)
         self._at += read
         if self._at == len(self._waiting):
             self._waiting, self._at = b"", 0
@@ -90,7 +90,7 @@ class BodyDecoder:
 
 
 class BodyPieces:
-    """A body that needs no decoding, if a read brings more than one turn of the loop may take."""
+    """Splits a body without a content encoding, if one read brings more than one turn of the event loop may handle."""
 
     is_whole = True
 
@@ -99,7 +99,7 @@ class BodyPieces:
 
     @property
     def is_behind(self) -> bool:
-        """Return whether there is more to take."""
+        """Return whether `take` has more to return."""
         return bool(self._waiting)
 
     def feed(self, data: bytes) -> None:

@@ -17,7 +17,7 @@ class TransportFailure(Struct, frozen=True):
 
 
 class ConnectError(Exception):
-    """A connection could not be made; `str()` of it is suitable for `TransportFailure.message`."""
+    """The reason that a connection could not be opened. Its text is suitable for `TransportFailure.message`."""
 
     def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(message)
@@ -28,5 +28,5 @@ _CODINGS = re.compile(rb"[a-z]{1,12}(?:, ?[a-z]{1,12}){0,3}", re.IGNORECASE)
 
 
 def safe_value(value: bytes) -> str:
-    """Return a header's value in a form that is safe in a message: names of codings, and nothing else."""
+    """Return a header's value for a message if it consists of names of codings, else a substitute."""
     return value.decode("ascii") if _CODINGS.fullmatch(value) else "not a valid name"

@@ -1,12 +1,12 @@
-"""The framing of HTTP/1.1 requests, without a socket, a clock or a callback: bytes in, events out.
+"""The framing of HTTP/1.1 requests. It uses no socket, no clock and no callback: it takes bytes and returns events.
 
 `feed` takes a read and returns an event, `next` returns the next event in earlier reads, and `read` takes a streamed
-body. The data of an event stand in attributes, so that an event costs no object. The owner answers by `accept`,
-`skip`, `finish`, `hold` and `end`. Every change of `state` is a look-up in `TRANSITIONS`; an event that the table does
-not list raises `KeyError`.
+body. The data of an event are in attributes, so an event costs no object. The owner (the connection that uses the
+framer) answers by `accept`, `skip`, `finish`, `set_paused` and `end`. Every change of `state` is a look-up in
+`TRANSITIONS`; an event that the table does not list raises `KeyError`.
 
 Requests are served one after the other; bytes that arrive meanwhile wait in a buffer. The hot path is short: a read
-that holds one whole request with a known head costs a comparison with that head (see `http_head`). All other bytes go
+that is exactly one request with a known head costs a comparison with that head (see `http_head`). All other bytes go
 through the buffer.
 """
 
@@ -18,30 +18,30 @@ from pointsman.transport._server_parts import Limits
 from pointsman.transport.http_head import CHUNKED, BodyMode, Head, HeadMemo, KnownHead, check_part
 
 # The states.
-IDLE: Final = "idle"  # between requests, and nothing of the next one is here
-WAITING: Final = "waiting"  # between requests; a part of the next one is here, or the owner holds it back
-ACCEPTING: Final = "accepting"  # a head is here; the owner is asked how it wants the body
+IDLE: Final = "idle"  # between requests; no byte of the next one has arrived
+WAITING: Final = "waiting"  # between requests; a part of the next one has arrived, or the owner has paused the framer
+ACCEPTING: Final = "accepting"  # a head has arrived; the owner decides how to take the body
 COLLECTING: Final = "collecting"  # the body is collected
 STREAMING: Final = "streaming"  # the request is served while its body arrives
-SERVING: Final = "serving"  # the request is served, and all of it is here
-ENDING: Final = "ending"  # the last answer is written; further bytes are dropped
+SERVING: Final = "serving"  # the request is served, and all of it has arrived
+ENDING: Final = "ending"  # the last response is written; further bytes are dropped
 CLOSED: Final = "closed"
 
 # The events that are returned.
-NOTHING: Final = "nothing"  # until more arrives
-REQUEST: Final = "request"  # to be served: `head`, and `body` of `length` bytes unless that is streamed
+NOTHING: Final = "nothing"  # no event until more bytes arrive
+REQUEST: Final = "request"  # serve `head`, with a `body` of `length` bytes unless the body is streamed
 HEAD: Final = "head"  # `head`, and the `length` of its body or `CHUNKED`: answer by `accept`, `skip` or `end`
-DATA: Final = "data"  # more of a streamed body can be taken by `read`
-PIECE: Final = "piece"  # of a streamed body: `body`
-END: Final = "end"  # of a streamed body
-LATER: Final = "later"  # more can be taken, in another turn of the loop
-REFUSED: Final = "refused"  # `failure` is to be reported to the client, and nothing more is read
-OVERFLOW: Final = "overflow"  # the client has sent too much where nothing is read
+DATA: Final = "data"  # `read` can take more of a streamed body
+PIECE: Final = "piece"  # a piece of a streamed body is in `body`
+END: Final = "end"  # a streamed body has ended
+LATER: Final = "later"  # more can be taken, in another turn of the event loop
+REJECTED: Final = "rejected"  # `failure` must be sent to the client, and nothing more is read
+OVERFLOW: Final = "overflow"  # the client has sent more than may be buffered or dropped
 
-# The events that are not returned: an arrival or the owner causes them.
+# The events that are not returned: arriving bytes or the owner cause them.
 PART: Final = "part"
 EMPTY: Final = "empty"
-HOLD: Final = "hold"
+PAUSE: Final = "pause"
 COLLECT: Final = "collect"
 STREAM: Final = "stream"
 DONE: Final = "done"
@@ -49,52 +49,54 @@ CLOSE: Final = "close"
 LOST: Final = "lost"
 
 TRANSITIONS: Final[dict[str, dict[str, str]]] = {
-    IDLE: {REQUEST: SERVING, PART: WAITING, HOLD: WAITING, CLOSE: ENDING, LOST: CLOSED},
-    WAITING: {EMPTY: IDLE, HEAD: ACCEPTING, REFUSED: ENDING, OVERFLOW: CLOSED, CLOSE: ENDING, LOST: CLOSED},
-    ACCEPTING: {COLLECT: COLLECTING, STREAM: STREAMING, DONE: IDLE, REFUSED: ENDING, CLOSE: ENDING, LOST: CLOSED},
-    COLLECTING: {REQUEST: SERVING, REFUSED: ENDING, CLOSE: ENDING, LOST: CLOSED},
-    STREAMING: {END: SERVING, REFUSED: ENDING, CLOSE: ENDING, LOST: CLOSED},
+    IDLE: {REQUEST: SERVING, PART: WAITING, PAUSE: WAITING, CLOSE: ENDING, LOST: CLOSED},
+    WAITING: {EMPTY: IDLE, HEAD: ACCEPTING, REJECTED: ENDING, OVERFLOW: CLOSED, CLOSE: ENDING, LOST: CLOSED},
+    ACCEPTING: {COLLECT: COLLECTING, STREAM: STREAMING, DONE: IDLE, REJECTED: ENDING, CLOSE: ENDING, LOST: CLOSED},
+    COLLECTING: {REQUEST: SERVING, REJECTED: ENDING, CLOSE: ENDING, LOST: CLOSED},
+    STREAMING: {END: SERVING, REJECTED: ENDING, CLOSE: ENDING, LOST: CLOSED},
     SERVING: {DONE: IDLE, OVERFLOW: CLOSED, CLOSE: ENDING, LOST: CLOSED},
     ENDING: {OVERFLOW: CLOSED, CLOSE: ENDING, LOST: CLOSED},
     CLOSED: {CLOSE: CLOSED, LOST: CLOSED},
 }
 
-LINGER_BYTES = 1 << 20  # how much is dropped before it is too much
+LINGER_BYTES = 1 << 20  # the most bytes that are dropped before the connection is closed
 _BUFFER = BodyMode.BUFFER  # looking up a member of an Enum costs the hot path more than a global
 _WHOLE: Final = TRANSITIONS[IDLE][REQUEST]
 _BEGUN: Final = TRANSITIONS[IDLE][PART]
 _ASKING: Final = TRANSITIONS[_BEGUN][HEAD]
 _COLLECTED: Final = TRANSITIONS[COLLECTING][REQUEST]
+_HAVING_A_HEAD: Final = frozenset({ACCEPTING, COLLECTING, STREAMING})
 
 
 class Framer:
     """Finds the requests of one connection; see the module's docstring.
 
-    While a body is collected or streamed, `received` counts its bytes so far. `held` counts the bytes that the framer
-    holds of a collected one.
+    While a body is collected or streamed, `received` counts its bytes so far. For a collected body, `buffered` counts
+    the bytes of it in memory. After `REJECTED`, `rejected` is the head of the request, if its body is at fault.
     """
 
     __slots__ = (
-        "_buffer", "_collected", "_dropped", "_framing", "_is_held", "_known", "_limits", "_memo", "_scanned", "body",
-        "failure", "head", "held", "length", "received", "state",
+        "_buffer", "_collected", "_dropped", "_framing", "_is_paused", "_known", "_limits", "_memo", "_scanned", "body",
+        "buffered", "failure", "head", "length", "received", "rejected", "state",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, memo: HeadMemo) -> None:
         self._limits = limits
         self._memo = memo
-        self._known: KnownHead | None = None  # of the request before: most likely the next one's, too
+        self._known: KnownHead | None = None  # the previous request's head, and most likely the next one's
         self._buffer = bytearray()
-        self._scanned = 0  # bytes of the buffer known to hold no end of a head
+        self._scanned = 0  # bytes of the buffer that were searched for the end of a head
         self._framing: Chunked | Fixed
         self._collected = bytearray()  # the decoded data of a chunked body so far
         self._dropped = 0
-        self._is_held = False
+        self._is_paused = False
         self.state = IDLE
         self.head: Head
         self.body = b""
         self.length = 0
-        self.received = self.held = 0
+        self.received = self.buffered = 0
         self.failure: Failure
+        self.rejected: Head | None = None
 
     def feed(self, data: bytes) -> str:
         """Take a read. Return its first event."""
@@ -122,11 +124,11 @@ class Framer:
         """Return the next event in earlier reads."""
         try:
             return self._READERS[self.state](self)
-        except Rejection as refusal:
-            return self._refuse(refusal.failure)
+        except Rejection as rejection:
+            return self._reject(rejection.failure)
 
     def read(self) -> str:
-        """Take more of a streamed body. Return `PIECE`, `END`, `NOTHING`, `LATER` or `REFUSED`."""
+        """Take more of a streamed body. Return `PIECE`, `END`, `NOTHING`, `LATER` or `REJECTED`."""
         framing = self._framing
         if framing.is_behind:  # a turn of the loop has taken as many very small chunks as it may
             framing.is_behind = False
@@ -136,8 +138,8 @@ class Framer:
             self.received += len(self.body)
             if self.received > self._limits.streamed_body_bytes:
                 raise too_large(self._limits.streamed_body_bytes)
-        except Rejection as refusal:
-            return self._refuse(refusal.failure)
+        except Rejection as rejection:
+            return self._reject(rejection.failure)
         if self.body:
             return PIECE
         if not framing.is_done:
@@ -148,13 +150,13 @@ class Framer:
     # The owner's calls.
 
     def accept(self, mode: BodyMode) -> str:
-        """Accept the head that was found. Return the next event: a request whose body is streamed is one at once."""
+        """Accept the head that was found. Return the next event: for a streamed body it is `REQUEST`."""
         self.head.mode = mode
         is_collected = mode is _BUFFER
         most = self._limits.body_bytes if is_collected else self._limits.streamed_body_bytes
         if self.length > most:
-            return self._refuse(too_large(most).failure)
-        self.received = self.held = 0
+            return self._reject(too_large(most).failure)
+        self.received = self.buffered = 0
         self.state = TRANSITIONS[self.state][COLLECT if is_collected else STREAM]
         if self.length == CHUNKED:
             self._framing = Chunked()
@@ -165,47 +167,47 @@ class Framer:
         return self.next() if is_collected else REQUEST
 
     def skip(self) -> None:
-        """Skip a rejected request; all of it `is_here`."""
+        """Drop a rejected request, to go on with the next one. Requires `can_skip`."""
         del self._buffer[: self.length]
         self.finish()
 
     def finish(self) -> None:
-        """End the request, which is answered. If the next one has begun to arrive, `next` finds it."""
+        """End the request, whose response is complete. If the next one has begun to arrive, `next` finds it."""
         self.state = TRANSITIONS[self.state][DONE]
-        if self._buffer or self._is_held:
+        if self._buffer or self._is_paused:
             self._move(PART)
 
-    def hold(self, *, is_held: bool) -> None:
-        """Begin no request while it is held."""
-        self._is_held = is_held
-        if is_held and self.state == IDLE:
-            self._move(HOLD)
+    def set_paused(self, *, is_paused: bool) -> None:
+        """Pause or go on. While the framer is paused, no request begins."""
+        self._is_paused = is_paused
+        if is_paused and self.state == IDLE:
+            self._move(PAUSE)
 
     def end(self, event: str) -> None:
-        """Serve no more requests: after `CLOSE` all bytes are dropped, after `LOST` the connection is gone."""
+        """Serve no more requests: after `CLOSE` all bytes are dropped, after `LOST` there is no connection."""
         self._move(event)
         self._forget()
 
-    # The owner's questions.
+    # Properties for the owner.
 
     @property
-    def is_here(self) -> bool:
-        """True if all of the request whose head was found is here, and another one may follow."""
+    def can_skip(self) -> bool:
+        """True if the whole request of the head has arrived, and another request may follow on the connection."""
         return self.head.keep_alive and 0 <= self.length <= len(self._buffer)
 
     @property
-    def lacks_body(self) -> bool:
-        """True if the request has a body, and nothing of it is here."""
+    def awaits_body(self) -> bool:
+        """True if the request has a body, and no byte of it has arrived."""
         return self.length != 0 and not self._buffer
 
     @property
     def has_part(self) -> bool:
-        """True if a part of a request is here that is not served yet."""
+        """True if a part of a request has arrived that is not served yet."""
         return self.state == COLLECTING or (self.state == WAITING and bool(self._buffer))
 
     @property
     def is_full(self) -> bool:
-        """True if the buffer holds more than may be read ahead."""
+        """True if the buffer has more bytes than may be read ahead."""
         return len(self._buffer) > self._limits.pipeline_bytes
 
     # The reading of arrived bytes, by state.
@@ -224,7 +226,7 @@ class Framer:
         return True
 
     def _read_head(self) -> str:
-        if self._is_held:
+        if self._is_paused:
             return self._read_ahead()
         buffer = self._buffer
         while buffer.startswith(b"\r\n"):  # empty lines before a request are to be ignored
@@ -248,7 +250,7 @@ class Framer:
         buffer = self._buffer
         if self.length != CHUNKED:
             length = self.length
-            self.received = self.held = min(len(buffer), length)
+            self.received = self.buffered = min(len(buffer), length)
             if self.received < length:
                 return NOTHING
             self.body = bytes(memoryview(buffer)[:length])
@@ -257,7 +259,7 @@ class Framer:
             framing, collected = self._framing, self._collected
             collected += framing.take(buffer)
             self.received = len(collected)
-            self.held = self.received + len(buffer)
+            self.buffered = self.received + len(buffer)
             if self.received > self._limits.body_bytes:
                 raise too_large(self._limits.body_bytes)
             if not framing.is_done:
@@ -291,11 +293,12 @@ class Framer:
         self._forget()
         return OVERFLOW
 
-    def _refuse(self, failure: Failure) -> str:
+    def _reject(self, failure: Failure) -> str:
         self.failure = failure
-        self._move(REFUSED)
+        self.rejected = self.head if self.state in _HAVING_A_HEAD else None
+        self._move(REJECTED)
         self._forget()
-        return REFUSED
+        return REJECTED
 
     def _move(self, event: str) -> None:
         self.state = TRANSITIONS[self.state][event]

@@ -1,5 +1,5 @@
-"""The HTTP/1.1 client of the data plane: callbacks and pools. A request on a warm connection costs no task and no
-future."""
+"""The HTTP/1.1 client of the data plane, with callbacks and a pool for each origin. A request on an open connection
+costs no task and no future."""
 
 import asyncio
 
@@ -17,8 +17,8 @@ from pointsman.transport.room import Room
 class HttpClient:
     """Sends requests over one egress path, with a pool of connections for each origin.
 
-    Made inside the loop it serves. Raises `OSError` or `ssl.SSLError` when the certificate files of `network` cannot be
-    used, and `ValueError` for a proxy whose scheme is not `http`.
+    Create it inside the event loop that it uses. Raises `OSError` or `ssl.SSLError` if the certificate files of
+    `network` are unusable, and `ValueError` for a proxy whose scheme is not `http`.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class HttpClient:
         self._is_closed = False
 
     def send(self, origin: Origin, request: UpstreamRequest, handler: ResponseHandler, deadline: float) -> Leg:
-        """Send `request` now, or as soon as there is a connection; `handler` is called after this has returned.
+        """Send `request` now, or as soon as there is a connection. `handler` is called after this method has returned.
 
-        `deadline` is in monotonic seconds and covers everything from here; see `Leg`.
+        `deadline` is in monotonic seconds. It covers connecting, sending and the whole answer; see `Leg`.
         """
         leg = Leg(request, handler, deadline)
         (self._pools.get(origin) or self._open_pool(origin)).send(leg)
@@ -54,8 +54,9 @@ class HttpClient:
         deadline: float,
         length: int | None,
     ) -> UploadLeg:
-        """Send a request as `send` does, with a body that follows by `UploadLeg.write_body`. The body has `length`
-        bytes, or is chunked if that is None. `request.body` is not used. Such a request is never sent twice."""
+        """Send a request as `send` does, with a body that is written later by `UploadLeg.write_body`. The body has
+        `length` bytes, or is chunked if that is `None`. `request.body` is not used. Such a request is never sent
+        twice."""
         leg = UploadLeg(request, handler, deadline, length)
         (self._pools.get(origin) or self._open_pool(origin)).send(leg)
         return leg
@@ -65,7 +66,7 @@ class HttpClient:
         return {str(origin): pool.gauges() for origin, pool in self._pools.items()}
 
     async def close(self) -> None:
-        """Close every connection at once; requests in flight fail with `SHUTTING_DOWN`."""
+        """Close every connection at once; requests in progress fail with `SHUTTING_DOWN`."""
         self._is_closed = True
         for pool in self._pools.values():
             await pool.close()

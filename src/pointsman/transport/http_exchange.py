@@ -1,4 +1,4 @@
-"""One request and its answer, as a handler of the server uses them."""
+"""The interface by which a handler of the server reads one request and answers it."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -10,11 +10,11 @@ from pointsman.transport.http_head import Head
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, '')}\r\n".encode() for code in range(100, 1000)}
-_UNBOUNDED = -1  # the length of an answer that ends with the connection
+_UNBOUNDED = -1  # the length of an answer whose end is the end of the connection
 
 
 def compose(status: int, headers: bytes, body: bytes, *, closes: bool, is_bodiless: bool) -> bytes:
-    """Return a whole answer. `headers` are lines each ended by CRLF; `is_bodiless` is for requests by HEAD."""
+    """Return the bytes of a whole answer. Each line of `headers` ends with CRLF. `is_bodiless` is for HEAD requests."""
     if not closes and not is_bodiless and status not in (204, 304):
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (_STATUS_LINES[status], headers, len(body), body)
     length = b"" if status in (204, 304) else b"Content-Length: %d\r\n" % len(body)
@@ -36,22 +36,22 @@ class Client(Protocol):
     def finish(self, exchange: "Exchange", data: bytes) -> None: ...
     def abandon(self, exchange: "Exchange", *, with_reset: bool) -> None: ...
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None: ...
-    def hold_body(self, size: int) -> None: ...
+    def count_buffered(self, size: int) -> None: ...
     def pause_body(self) -> None: ...
     def resume_body(self) -> None: ...
 
 
 class Exchange(Struct, eq=False):
-    """One request, and the means to answer it.
+    """One request, and the methods to answer it.
 
-    `body` is the whole body, empty when it is streamed; `body_length` is `None` for a streamed body of unknown length.
-    `received_at` is in monotonic seconds. The handler sets two callbacks. `on_cancel` is called once when the client
-    disconnects before the answer has ended. It is also called when the server stops waiting for that end. Then the
-    exchange is not `is_closed`, and the handler must end it at once. `on_drain` is called when output may go on after
+    `body` is the whole body, or empty if it is streamed. `body_length` is `None` for a streamed body of unknown length.
+    `received_at` is in monotonic seconds. The handler sets two callbacks. `on_cancel` is called once if the client
+    disconnects before the answer has ended. It is also called if the server stops waiting for that end. In this case
+    `is_closed` is false, and the handler must end the answer at once. `on_drain` is called when output may go on after
     `write` returned false.
 
-    Answer with `send`, or with `start`, `write` … and `end` or `abort`. The head leaves with the first piece. Once
-    `is_closed` (answered to the end, aborted, or the client gone) all of these do nothing.
+    Answer with `send`, or with `start`, any number of `write`, and `end` or `abort`. The head is sent with the first
+    piece. After the answer has ended or the client has disconnected, `is_closed` is true and these methods do nothing.
     """
 
     _connection: Client
@@ -65,16 +65,16 @@ class Exchange(Struct, eq=False):
     is_started: bool = False
     closes: bool = False  # the connection ends with this answer
     _is_bodiless: bool = False
-    _unwritten: int | None = None  # the rest of an announced length; None for a chunked answer
-    _held: bytes = b""  # the head, until there is something to send it with
+    _unwritten: int | None = None  # the rest of the announced length, or `None` for a chunked answer
+    _unsent_head: bytes = b""  # the head, until it is sent with the first piece
 
     @property
     def peer(self) -> str | None:
-        """Return the client's address, as the socket shows it."""
+        """Return the client's address, from the socket."""
         return self._connection.peer
 
     def send(self, status: int, headers: bytes, body: bytes) -> None:
-        """Answer in one piece. `headers` are lines each ended by CRLF; Content-Length and Connection are added."""
+        """Answer in one piece. Each line of `headers` ends with CRLF. Content-Length and Connection are added."""
         connection = self._connection
         if self.is_closed:
             return
@@ -89,8 +89,8 @@ class Exchange(Struct, eq=False):
         connection.finish(self, compose(status, headers, body, closes=closes, is_bodiless=is_bodiless))
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
-        """Begin an answer that is written in pieces, of `length` bytes in all, or of any length if that is None.
-        Nothing is sent yet."""
+        """Begin an answer in pieces, of `length` bytes in all, or of any length if that is `None`. Nothing is sent
+        yet."""
         connection = self._connection
         if self.is_closed:
             return
@@ -109,7 +109,7 @@ class Exchange(Struct, eq=False):
             self._unwritten = _UNBOUNDED
         if self.closes:
             framing += b"Connection: close\r\n"
-        self._held = b"%b%b%b\r\n" % (_STATUS_LINES[status], headers, framing)
+        self._unsent_head = b"%b%b%b\r\n" % (_STATUS_LINES[status], headers, framing)
 
     def write(self, data: bytes) -> bool:
         """Send a piece of a started answer. If this returns false, wait for `on_drain` before writing more."""
@@ -126,19 +126,19 @@ class Exchange(Struct, eq=False):
             if len(data) > self._unwritten:
                 raise RuntimeError("the answer is longer than its announced length")
             self._unwritten -= len(data)
-        if self._held:
-            data = self._held + data
-            self._held = b""
+        if self._unsent_head:
+            data = self._unsent_head + data
+            self._unsent_head = b""
         connection.write(data)
         return not connection.is_write_paused
 
     def end(self) -> None:
-        """Complete the answer. One shorter than announced is cut off instead, as by `abort`."""
+        """Complete the answer. If it is shorter than announced, abort it instead."""
         if self.is_closed:
             return
         if not self.is_started:
             raise RuntimeError("the answer has not been started")
-        rest = self._held
+        rest = self._unsent_head
         if not self._is_bodiless:
             if self._unwritten is None:
                 rest += b"0\r\n\r\n"
@@ -148,23 +148,24 @@ class Exchange(Struct, eq=False):
         self._connection.finish(self, rest)
 
     def abort(self) -> None:
-        """End the connection so that the client cannot take the answer for whole. Written bytes still arrive, unless
-        only the end of the connection marks the end of the answer."""
+        """End the connection so that the client sees an incomplete answer. If the end of the connection would mark a
+        complete answer, reset it, which may lose written bytes. Otherwise they still arrive."""
         if not self.is_closed:
-            if self._held:
-                self._connection.write(self._held)
+            if self._unsent_head:
+                self._connection.write(self._unsent_head)
             self._connection.abandon(self, with_reset=self._unwritten == _UNBOUNDED)
 
     def read_body(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        """Read a streamed body. Bytes that have arrived are delivered before this returns, perhaps with the end."""
+        """Read a streamed body. Bytes that have arrived are delivered before this method returns, possibly up to the
+        end."""
         if not self.is_closed:
             self._connection.read_body(on_data, on_end)
 
-    def hold_body(self, size: int) -> None:
-        """Count `size` bytes of a streamed body as held back by its reader, in place of the earlier count. Raises
-        `Rejection` when the gateway holds as many as it can."""
+    def count_buffered(self, size: int) -> None:
+        """Set the number of bytes of the body that its reader has in memory. Raise `Rejection` if the gateway's memory
+        for bodies is exhausted."""
         if not self.is_closed:
-            self._connection.hold_body(size)
+            self._connection.count_buffered(size)
 
     def pause_body(self) -> None:
         """Stop the delivery of the body for now."""

@@ -1,26 +1,26 @@
-"""Request heads: their validation, their stored parts, and the memo that spares parsing the same head again.
+"""Request heads: their validation, their parts, and a cache of heads that need no second parsing.
 
-`parse` lets llhttp check the syntax of one complete head. It decides the framing itself, from the headers that llhttp
-reported: a fixed length, `CHUNKED`, or nothing at all. The parser never sees a body, so its behaviour after a head
-cannot reach a request. (It skips the body behind `Upgrade`, reports trailers as headers, and cannot pause pipelined
-requests.)
+`parse` lets llhttp check the syntax of one complete head. `parse` itself decides the framing, from the headers that
+llhttp reported: a fixed length, `CHUNKED`, or no body. llhttp never gets a body, so its behaviour after a head does not
+matter. (It skips the body after `Upgrade`, reports trailers as headers, and cannot pause pipelined requests.)
 
 **The memo.** A client on a kept-alive connection repeats the same head, except for the digits of Content-Length.
-`KnownHead` holds one that `parse` accepted, as the bytes before those digits and the bytes behind them. It recognises
-the head without a parser, and accepts nothing that `parse` would reject:
+`KnownHead` has a head that `parse` accepted: the bytes before those digits and the bytes after them. It recognizes the
+head without a parser, and accepts nothing that `parse` would reject:
 
-- A recognised head is, byte for byte, the head that was parsed, except for 1 to 15 digits in the place of the earlier
-  digits. The bytes before them end with `\\r\\ncontent-length: ` (in any case) and those behind begin with
-  CRLF. So the digits are the whole value of that header.
+- A recognized head equals the parsed head byte for byte, except for 1 to 15 digits in the place of the earlier digits.
+  The bytes before them end with `\\r\\ncontent-length: ` (in any case) and those after them begin with CRLF. So the
+  digits are the whole value of that header.
 - llhttp and `parse` require only 1 to 15 digits of that value (no sign, no space, no overflow). The number
   decides nothing else about the head. Limits on it are checked for every request.
-- The head ends at the first empty line, as before: the digits cannot hold one, nor complete one.
-- A head without a Content-Length is recognised only by all of its bytes.
-- Heads with Transfer-Encoding or Expect are never kept: their requests take the long way. `Upgrade` needs no
-  exception, since the framing here never depends on it.
+- The head still ends at its first empty line, because digits neither contain nor complete one.
+- A head without a Content-Length is recognized only by all of its bytes.
+- Heads with Transfer-Encoding or Expect are never cached: each of them is parsed. `Upgrade` needs no exception, since
+  the framing never depends on it.
 
-`HeadMemo` finds the `KnownHead` to try; it is an index, and an error in it would cost a hit, nothing else. It keeps a
-head at its second sighting, so that heads which never come again (a trace id in each) cannot push out the others.
+`HeadMemo` finds the `KnownHead` to compare with. It is only an index: an error in it would cost a cache miss and
+nothing else. It stores a head when it sees it for the second time. So heads that never come again, such as those with a
+trace id, cannot evict the others.
 """
 
 import re
@@ -33,7 +33,7 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind, Rejection
 
-CHUNKED = -1  # a body length that is not known beforehand
+CHUNKED = -1  # the length of a chunked body, which is not known beforehand
 
 EXPECTATION_FAILED = Kind("expectation_failed", 417, "invalid_request_error", Fault.REQUEST)
 
@@ -41,24 +41,24 @@ _VERSIONS = {b"HTTP/1.1": True, b"HTTP/1.0": False}
 _NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LENGTH_DIGITS = 15
 _LENGTH_NAME = b"\r\ncontent-length: "
-_NAME_END = b"ength: "  # of the same, in any case
+_NAME_END = b"ength: "  # the end of that name; clients differ in the case of its first letters
 _MEMO_HEADS = 2048
 _MEMO_HEAD_BYTES = 4096
-_MEMO_BYTES = 2 << 20  # of all heads; a stored head takes a few times its bytes
+_MEMO_BYTES = 2 << 20  # of all heads together; a stored head takes a few times its bytes of memory
 _MEMO_SEEN = 8192
 
 
 class BodyMode(Enum):
-    """The ways in which a handler takes a request body."""
+    """The two ways in which a handler receives a request body."""
 
-    BUFFER = "buffer"  # whole, before `handle` is called
-    STREAM = "stream"  # `handle` is called right after the head and reads the body itself
+    BUFFER = "buffer"  # the body is collected before `handle` is called
+    STREAM = "stream"  # `handle` is called after the head, and reads the body as it arrives
 
 
 class Head(Struct, eq=False, kw_only=True):
-    """A request head. Requests with the same head share one object: only `mode` and `derived` ever change.
+    """A request head. Requests with the same head share one object: only `mode` and `derived` change.
 
-    `target` is the request target as sent; `path` and `query` are its two parts, not decoded and not normalised.
+    `target` is the request target as sent; `path` and `query` are its two parts, not decoded and not normalized.
     `headers` has names in lower case, without Content-Length (see `Exchange.body_length`). The values of a repeated
     header are joined by `, `. `keep_alive` says that the client will use the connection again.
     """
@@ -72,7 +72,7 @@ class Head(Struct, eq=False, kw_only=True):
     keep_alive: bool
     expects_continue: bool
     mode: BodyMode | None = None  # the result of the handler's `accept` for this head
-    derived: object = None  # the handler's own: anything it computed from this head alone
+    derived: object = None  # for the handler: any result that depends on this head alone
 
 
 class _HeadReader:
@@ -113,8 +113,8 @@ def _check_syntax(raw: bytes, on_header: Callable[[bytes, bytes], object]) -> No
 def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
     """Return the `count` headers of the head, by their names in lower case."""
     found: dict[bytes, bytes] = {}
-    _check_syntax(raw, found.setdefault)  # a call without a Python frame
-    if b" \r\n" not in raw and b"\t\r\n" not in raw:  # no value has spaces behind it: no Python step for each
+    _check_syntax(raw, found.setdefault)  # a callback without a Python frame
+    if b" \r\n" not in raw and b"\t\r\n" not in raw:  # no value has trailing spaces, so none needs `rstrip`
         headers = dict(zip(map(bytes.lower, found), found.values()))  # noqa: B905 -- `strict` doubles the cost
     else:
         headers = {name.lower(): value.rstrip(b" \t") for name, value in found.items()}
@@ -147,16 +147,16 @@ def _check_coding(coding: bytes, announced: bytes | None, is_http11: bool) -> No
 
 
 def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
-    """Parse `raw`, a request head up to and with its empty line. Return it with the body's length or `CHUNKED`.
+    """Parse `raw`, a request head with its empty line. Return it with the length of the body or `CHUNKED`.
 
-    Raises `Rejection` for everything that is malformed, ambiguous, or unsupported.
+    Raises `Rejection` for a head that is malformed, ambiguous or unsupported.
     """
     count = raw.count(b"\r\n") - 2
     if count > header_count:
         raise _bad(f"the request has more than {header_count} headers; send fewer", failures.HEADERS_TOO_LARGE)
     headers = _read_headers(raw, count)
     request_line = raw[: raw.index(b"\r\n")].split(b" ")
-    if len(request_line) != 3 or request_line[2] not in _VERSIONS or raw[0] in b"\r\n":  # llhttp passes over these
+    if len(request_line) != 3 or request_line[2] not in _VERSIONS or raw[0] in b"\r\n":  # llhttp accepts these
         raise _bad("the request line is malformed; send a method, a path, and HTTP/1.1 or HTTP/1.0")
     method, target, version = request_line
     is_http11 = _VERSIONS[version]
@@ -200,8 +200,8 @@ def parse(raw: bytes, header_count: int) -> tuple[Head, int]:
 def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> int:
     """Raise `Rejection` if the part of a head cannot become a valid head of at most `head_bytes`.
 
-    `end` is the index behind the head, below 4 if it is incomplete; bytes before `start` have been checked. Return the
-    `start` of the next call: an empty line may have begun there.
+    `end` is the index after the head, or below 4 if it is incomplete. Bytes before `start` have been checked. Return
+    the `start` of the next call, at which an empty line may have begun.
     """
     if end > head_bytes or len(buffer) > head_bytes:
         message = f"the request line and headers have more than {head_bytes} bytes; send fewer or shorter headers"
@@ -212,7 +212,7 @@ def check_part(buffer: bytearray, start: int, end: int, head_bytes: int) -> int:
 
 
 class KnownHead:
-    """A head that `parse` has accepted, recognised by its bytes. See the module's docstring."""
+    """A head that `parse` has accepted, for comparison with the next ones. See the module's docstring."""
 
     __slots__ = ("_prefix", "_suffix", "cut", "head", "suffix_size")
 
@@ -238,7 +238,7 @@ class KnownHead:
 
 
 class HeadMemo:
-    """The heads read lately."""
+    """A cache of recent heads."""
 
     __slots__ = ("_header_count", "_heads", "_seen", "_size")
 
@@ -249,12 +249,12 @@ class HeadMemo:
         self._size = 0  # of the heads, in bytes
 
     def forget_derived(self) -> None:
-        """Drop everything that the handler computed from heads: it no longer holds."""
+        """Drop the results that the handler computed from heads, because they are out of date."""
         for known in self._heads.values():
             known.head.derived = None
 
     def find(self, data: bytes, end: int) -> KnownHead | None:
-        """Return the head with which `data` may well begin; `end` is the index behind the first empty line of
+        """Return the known head with which `data` probably begins. `end` is the index after the first empty line of
         `data`."""
         if end > _MEMO_HEAD_BYTES:
             return None
@@ -265,9 +265,9 @@ class HeadMemo:
         return self._heads.get(data[:cut] + data[data.find(b"\r", cut) : end])
 
     def find_after(self, known: KnownHead | None, data: bytes) -> KnownHead | None:
-        """Return the head with which `data` may well begin, if the one before it was `known`. The next head often has
-        the same length and differs only in, say, a credential. Finding it this way is cheaper than searching for the
-        end of the head."""
+        """Return the known head with which `data` probably begins, if the previous request had the head `known`. The
+        next head often has the same length and differs only in one value, such as a credential. This lookup is cheaper
+        than a search for the end of the head."""
         if known is not None and known.suffix_size:
             cut = known.cut
             if data[cut - len(_NAME_END) : cut] == _NAME_END:
@@ -278,7 +278,7 @@ class HeadMemo:
         return self.find(data, data.find(b"\r\n\r\n") + 4)
 
     def read(self, raw: bytes) -> tuple[Head, int]:
-        """Parse a head as `parse` does, and remember it. Heads that are known already are not parsed again."""
+        """Return the same as `parse`, from the cache if possible. Add new heads to the cache."""
         known = self.find(raw, len(raw))
         found = known.measure(raw) if known is not None else None
         if known is not None and found is not None:
@@ -286,7 +286,7 @@ class HeadMemo:
         return self.learn(raw)
 
     def learn(self, raw: bytes) -> tuple[Head, int]:
-        """Parse a head as `parse` does, and remember it."""
+        """Parse a head, and add it to the cache when it is seen for the second time."""
         head, length = parse(raw, self._header_count)
         if length == CHUNKED or head.expects_continue or len(raw) > _MEMO_HEAD_BYTES:
             return head, length
@@ -299,8 +299,8 @@ class HeadMemo:
         elif raw[cut - len(_LENGTH_NAME) : cut].lower() != _LENGTH_NAME or not raw[cut:stop].isdigit():
             return head, length
         key = raw[:cut] + raw[stop:]
-        sighting = hash(key)
-        if sighting in self._seen:
+        key_hash = hash(key)
+        if key_hash in self._seen:
             self._size += len(key)
             if len(self._heads) >= _MEMO_HEADS or self._size > _MEMO_BYTES:
                 self._heads.clear()
@@ -309,5 +309,5 @@ class HeadMemo:
         else:
             if len(self._seen) >= _MEMO_SEEN:
                 self._seen.clear()
-            self._seen.add(sighting)
+            self._seen.add(key_hash)
         return head, length

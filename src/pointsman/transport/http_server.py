@@ -15,17 +15,17 @@ from pointsman.transport.http_head import BodyMode, Head
 __all__ = ["BodyMode", "Exchange", "Handler", "Head", "HttpServer", "Limits"]
 
 _BACKLOG = 2048
-_LAST_WORDS_S = 2.0  # how long the last message to clients that are cut off may take to reach them
+_FLUSH_S = 2.0  # after a drain, how long the last output to clients may take before they are disconnected
 
 
 class HttpServer:
-    """Accepts connections and hands their requests to `handler`. All methods belong to the loop's thread."""
+    """Accepts connections and gives their requests to `handler`. Call all methods in the thread of the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler, limits: Limits, deadlines: Deadlines) -> None:
         self._loop = loop
         self._shared = Shared(loop, handler, limits, deadlines)
         self._servers: list[asyncio.Server] = []
-        self._no_wait = asyncio.Event()  # a drain has nothing left to wait for, or must not wait
+        self._no_wait = asyncio.Event()  # set when no connection is left to drain, or the drain must end now
         self.port = 0  # of the first listening socket
 
     @property
@@ -35,16 +35,16 @@ class HttpServer:
 
     @property
     def requests(self) -> int:
-        """Return the number of requests in progress: handed to the handler and not answered to the end."""
+        """Return the number of requests that the handler has and whose answer has not ended."""
         return self._shared.requests
 
     @property
     def body_memory(self) -> int:
-        """Return the bytes of request bodies held, over all connections."""
+        """Return the bytes of request bodies in memory, over all connections."""
         return self._shared.body_memory
 
     def forget_derived(self) -> None:
-        """Drop everything that the handler computed from heads."""
+        """Drop the results that the handler computed from heads."""
         self._shared.memo.forget_derived()
         for connection in self._shared.connections:
             connection.forget_derived()
@@ -57,7 +57,8 @@ class HttpServer:
         sock: socket.socket | None = None,
         ssl: tls.SSLContext | None = None,
     ) -> None:
-        """Accept connections at an address (port 0: any free one), or on a bound socket, which the server then owns."""
+        """Accept connections at an address, or on a bound socket, which the server then owns. Port 0 stands for any
+        free port."""
         shared = self._shared
         timeout_s = shared.limits.head_timeout_s if ssl is not None else None
         create = partial(
@@ -72,31 +73,34 @@ class HttpServer:
         self.port = self.port or server.sockets[0].getsockname()[1]
 
     def stop_accepting(self) -> None:
-        """Close the listening sockets. Connections go on."""
+        """Close the listening sockets. Open connections are not affected."""
         for server in self._servers:
             server.close()
 
     async def drain(self, timeout_s: float) -> int:
-        """Stop accepting, close idle connections, and let the answers in progress end, each the last of its connection.
-        Requests that are not over after `timeout_s` are notified and cut off. Return their number."""
+        """Stop accepting, close idle connections, and wait for the answers in progress, each the last of its
+        connection. After `timeout_s`, notify the handler of the requests that have not ended, and disconnect their
+        clients. Return the number of these requests."""
         shared = self._shared
         self.stop_accepting()
         shared.is_draining = True
-        await asyncio.sleep(0)  # the loop reads arrived bytes: a connection with a request already sent is not idle
+        await asyncio.sleep(
+            0
+        )  # let the event loop read arrived bytes: they may be a request on a connection that seems idle
         for connection in list(shared.connections):
             connection.retire()
         shared.on_empty = self._no_wait.set
         await self._empty(timeout_s)
-        cut = shared.requests
+        aborted = shared.requests
         for connection in list(shared.connections):
             connection.abort()
         self._no_wait.clear()
-        await self._empty(_LAST_WORDS_S)
+        await self._empty(_FLUSH_S)
         self.close()
-        return cut
+        return aborted
 
     def shut_down_now(self) -> None:
-        """End the wait of a drain, the present one or the next."""
+        """End the wait of the present drain, or of the next one."""
         self._no_wait.set()
 
     async def _empty(self, timeout_s: float) -> None:
@@ -107,7 +111,7 @@ class HttpServer:
                     await self._no_wait.wait()
 
     def close(self) -> None:
-        """Stop accepting and cut every connection off."""
+        """Stop accepting, and close every connection at once."""
         self.stop_accepting()
         for connection in list(self._shared.connections):
             connection.cut()

@@ -1,4 +1,4 @@
-"""One request on its way to a provider, as the engine holds it."""
+"""A leg: one request to a provider and its answer. The engine may pause or cancel it, and move its deadline."""
 
 import logging
 from collections.abc import Callable
@@ -15,25 +15,25 @@ _logger = logging.getLogger(__name__)
 
 
 class ResponseHandler(Protocol):
-    """Takes one answer: `on_head`, any number of `on_data`, then exactly one of `on_end` and `on_failure`.
+    """Receives one answer: `on_head`, any number of `on_data`, then exactly one of `on_end` and `on_failure`.
 
-    A failure may come at any point, also in place of the head. Nothing is called before the sending function has
-    returned, after `Leg.cancel`, or after the last call. An exception raised in here is logged and ends the leg. If the
+    A failure may come at any point, even before the head. Nothing is called before the sending function has returned,
+    after `Leg.cancel`, or after the last call. An exception that the handler raises is logged and ends the leg. If the
     answer had not ended yet, `on_failure` follows.
     """
 
     def on_head(self, status: int, headers: Headers) -> None:
-        """Take the final status (200..599) and headers; the list is the handler's own. Interim answers are not shown.
-        If a content encoding is decoded, `content-encoding` and `content-length` are left out."""
+        """Receive the final status (200 to 599) and the headers, which the handler may change. Interim answers are not
+        reported. If a content encoding is decoded, `content-encoding` and `content-length` are removed."""
 
     def on_data(self, data: bytes) -> None:
-        """Take the next bytes of the body, never empty, without transfer and content encoding."""
+        """Receive the next bytes of the body, decoded and never empty."""
 
     def on_end(self) -> None:
-        """Note that the answer is whole."""
+        """Handle the end of a complete answer."""
 
     def on_failure(self, failure: TransportFailure) -> None:
-        """Note that the answer, or the rest of it, will not come."""
+        """Handle a failure. No more of the answer will follow."""
 
 
 class Carrier(Protocol):
@@ -53,12 +53,12 @@ class Carrier(Protocol):
 class Leg:
     """One request and its answer.
 
-    `deadline` (monotonic seconds) may be assigned at any time; call `watch` after moving it to an *earlier* time
-    than it had before. When it passes, the leg fails with `timeout_kind` and its connection is closed.
+    `deadline` (monotonic seconds) may be assigned at any time. Call `watch` after moving it to an *earlier* time. When
+    the deadline passes, the leg fails with `timeout_kind` and its connection is closed.
     """
 
     timeout_kind: Kind = failures.COMMIT_TIMEOUT
-    was_sent = False  # a connection has been given the request, or the part of it that existed
+    was_sent = False  # a connection has the request, or the first part of it
     carrier: Carrier | None = None
     on_writable: Callable[[], None] | None = None
 
@@ -67,29 +67,29 @@ class Leg:
         self.handler: ResponseHandler | None = handler  # None once the leg has ended
         self.deadline = deadline
         self.is_paused = False
-        self.is_uploading = False  # a part of the request is still to be given
+        self.is_uploading = False  # a part of the request body is not written yet
 
     def watch(self) -> None:
-        """Make the timer observe a deadline that was moved to an earlier time."""
+        """Make the timer check a deadline that was moved to an earlier time."""
         if self.carrier is not None:
             self.carrier.watch()
 
     def pause(self) -> None:
-        """Stop reading the answer; at most the bytes of one read are still handed over."""
+        """Stop reading the answer. At most the bytes of one more read are still delivered."""
         if not self.is_paused and self.handler is not None:
             self.is_paused = True
             if self.carrier is not None:
                 self.carrier.pause()
 
     def resume(self) -> None:
-        """Go on reading. May call the handler at once with waiting bytes."""
+        """Go on reading. Waiting bytes may be delivered before this method returns."""
         if self.is_paused:
             self.is_paused = False
             if self.carrier is not None:
                 self.carrier.resume()
 
     def cancel(self) -> None:
-        """Cancel the request and close its connection, in any phase. Nothing is called afterwards."""
+        """Cancel the request and close its connection, in any phase. The handler is not called afterwards."""
         self.handler = None
         carrier = self.carrier
         if carrier is not None:
@@ -97,7 +97,7 @@ class Leg:
             carrier.cancel()
 
     def invite(self) -> None:
-        """Ask for more of the request, as the connection can take it."""
+        """Notify the sender of a body that the connection can take more of it."""
         if self.on_writable is None or not self.is_uploading:
             return
         try:
@@ -109,17 +109,18 @@ class Leg:
             self.fail(failures.INTERNAL, "an internal error of the gateway stopped the request body", was_sent=True)
 
     def fail(self, kind: Kind, message: str, *, was_sent: bool) -> None:
-        """End the leg, and notify its handler. The connection must have released the leg before."""
+        """End the leg with a failure, and notify its handler. Its connection must have released it before."""
         handler, self.handler, self.carrier = self.handler, None, None
         try:
             if handler is not None:
                 handler.on_failure(TransportFailure(kind, message, was_sent))
-        except Exception:  # the handler's error must not stop the rest of the end
+        except Exception:  # an error of the handler must not stop the clean-up
             _logger.exception("the handler of a failed request raised an exception")
 
     def message(self, request_line_end: bytes) -> bytes:
-        """Return the request as sent over the wire, or the available part of it, without a body that is written
-        `apart`. `request_line_end` is the rest of the request line and the Host header."""
+        """Return the request as bytes, or the available part of it. A body of more than `MAX_JOINED_BYTES` is left out,
+        for the caller to write it after this. `request_line_end` is the rest of the request line and the Host
+        header."""
         self.was_sent = True
         request = self.request
         body = request.body
@@ -137,7 +138,7 @@ class Leg:
 
     @property
     def is_replayable(self) -> bool:
-        """Return whether sending all of it again is possible and allowed."""
+        """Return whether the whole request can and may be sent again."""
         return self.request.is_replayable
 
 
@@ -145,9 +146,9 @@ _WITH_BODY = (b"POST", b"PUT", b"PATCH")
 
 
 class UploadLeg(Leg):
-    """A request whose body follows piece by piece. `length` is its size in bytes; without one it is sent chunked.
+    """A request whose body is written in pieces. `length` is its size in bytes; with `None` the body is sent chunked.
 
-    `on_writable` is called when a connection is ready. It is called again each time more may be written after
+    `on_writable` is called when a connection is open. It is called again each time more may be written after
     `write_body` returned false.
     """
 
@@ -159,10 +160,11 @@ class UploadLeg(Leg):
         self._waiting: list[bytes] | None = []  # until there is a connection
 
     def write_body(self, data: bytes) -> bool:
-        """Send the next bytes. If this returns false, they are taken, but wait for `on_writable` before giving more.
+        """Send the next bytes. If this returns false, they are accepted, but wait for `on_writable` before the next
+        call.
 
-        After the leg has ended, data is dropped and the result is true. Raises `ValueError` for more bytes than were
-        announced.
+        After the leg has ended, the bytes are dropped and the result is true. Raises `ValueError` for more bytes than
+        were announced.
         """
         if self.handler is None or not data:
             return True
@@ -175,7 +177,7 @@ class UploadLeg(Leg):
         return self._write(data)
 
     def end_body(self) -> None:
-        """Complete the body. Raises `ValueError` when announced bytes are missing."""
+        """Complete the body. Raises `ValueError` if announced bytes are missing."""
         if self.handler is None or not self.is_uploading:
             return
         if self._missing:
@@ -185,7 +187,7 @@ class UploadLeg(Leg):
         self.is_uploading = False
 
     def message(self, request_line_end: bytes) -> bytes:
-        """Return the head, and the body given so far; from here on `write_body` writes through."""
+        """Return the head, and the body written so far. From now on `write_body` sends its bytes at once."""
         self.was_sent = True
         request = self.request
         chunked = b"Transfer-Encoding: chunked"
@@ -196,7 +198,7 @@ class UploadLeg(Leg):
 
     @property
     def is_replayable(self) -> bool:
-        """Return false: bytes that were written are not kept."""
+        """Return false, because written bytes are not kept."""
         return False
 
     def _write(self, data: bytes) -> bool:

@@ -1,4 +1,5 @@
-"""The connections to one origin: choosing one, opening another, and queueing requests."""
+"""The pool of connections to one origin. It chooses a connection for a request, opens another, or queues the
+request."""
 
 import asyncio
 import logging
@@ -19,19 +20,20 @@ _logger = logging.getLogger(__name__)
 
 
 class PoolGauges(Struct, frozen=True, kw_only=True):
-    """The state of a pool. `connects`, `reuses` and `stale_retries` only grow."""
+    """The state of a pool. `connects`, `reuses` and `stale_retries` are totals."""
 
     open: int
     idle: int
-    in_flight: int  # legs on a connection, made or in the making
-    waiting: int  # legs in the queue for one
+    in_flight: int  # legs on a connection that is open or being opened
+    waiting: int  # legs in the queue for a connection
     connects: int
     reuses: int
     stale_retries: int
 
 
 class OriginPool:
-    """Gives legs to connections, the most recently used first. So surplus connections grow old and are closed."""
+    """Gives legs to idle connections, the most recently used first. So the others stay idle until their time is
+    over."""
 
     def __init__(
         self,
@@ -54,11 +56,11 @@ class OriginPool:
         self._network = network
         self._origin = origin
         self._room = room
-        self._is_crowded = False
+        self._is_saturated = False
         room.pools[self] = None
-        self._idle: dict[UpstreamConnection, None] = {}  # the one used last at the end
+        self._idle: dict[UpstreamConnection, None] = {}  # in the order of their last use
         self._connections: set[UpstreamConnection] = set()
-        self._waiting: dict[QueuedLeg, None] = {}  # first come, first served
+        self._waiting: dict[QueuedLeg, None] = {}  # in the order of arrival
         self._connecting: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._connects = 0
@@ -66,7 +68,7 @@ class OriginPool:
         self._stale_retries = 0
 
     def send(self, leg: Leg) -> None:
-        """Send `leg` at once, or as soon as there is a connection. Calls nothing of the handler's."""
+        """Send `leg` at once, or as soon as there is a connection. The handler is not called before this returns."""
         idle = self._idle
         if idle and leg.request.wants_fresh:
             if self.max_connections is not None and len(self._connections) >= self.max_connections:
@@ -83,11 +85,12 @@ class OriginPool:
             self._waiting[waiter] = None
             self.deadlines.watch(waiter)
         if self.max_connections is not None:
-            self._note_crowd(self.max_connections)
+            self._check_saturation(self.max_connections)
 
     def close_idle(self) -> bool:
-        """Make room for another pool's connection."""
-        for connection in self._idle:  # the first is the one not used for longest
+        """Close the connection that was idle for longest, so that another one can be opened. Return false if none is
+        idle."""
+        for connection in self._idle:  # the first one was idle for longest
             connection.close()
             return True
         return False
@@ -104,10 +107,10 @@ class OriginPool:
         )
 
     async def close(self) -> None:
-        """Close all connections; legs in flight fail."""
+        """Close all connections. Their legs fail."""
         self._is_closed = True
         self._room.pools.pop(self, None)
-        self._room.note_crowd((self._network, self._origin), is_crowded=False)
+        self._room.set_saturated((self._network, self._origin), is_saturated=False)
         for waiter in list(self._waiting):
             waiter.fail(failures.SHUTTING_DOWN, "the gateway is shutting down")
         for connection in list(self._connections):
@@ -122,20 +125,20 @@ class OriginPool:
             connection.start(self._next_waiting())
         else:
             self._idle[connection] = None
-            if self._is_crowded and self.max_connections is not None:
-                self._note_crowd(self.max_connections)
+            if self._is_saturated and self.max_connections is not None:
+                self._check_saturation(self.max_connections)
 
-    def connection_gone(self, connection: UpstreamConnection, unanswered: Leg | None) -> None:
+    def connection_gone(self, connection: UpstreamConnection, unsent: Leg | None) -> None:
         self._idle.pop(connection, None)
         self._connections.discard(connection)
-        self._room.leave()
-        if unanswered is not None:
+        self._room.release()
+        if unsent is not None:
             self._stale_retries += 1
-            self._connect(unanswered)
+            self._connect(unsent)
         elif self._waiting and not self._is_closed:
             self._connect(self._next_waiting())
-        if self._is_crowded and self.max_connections is not None:
-            self._note_crowd(self.max_connections)
+        if self._is_saturated and self.max_connections is not None:
+            self._check_saturation(self.max_connections)
 
     # -- called by the queue ----------------------------------------------------------------------------------------
 
@@ -144,17 +147,17 @@ class OriginPool:
 
     # -- connecting -------------------------------------------------------------------------------------------------
 
-    def _note_crowd(self, max_connections: int) -> None:
-        """Notify the room if the next request's need to wait has changed."""
-        is_crowded = not self._idle and len(self._connections) >= max_connections and not self._is_closed
-        if is_crowded is not self._is_crowded:
-            self._is_crowded = is_crowded
-            self._room.note_crowd((self._network, self._origin), is_crowded=is_crowded)
+    def _check_saturation(self, max_connections: int) -> None:
+        """Report to `Room` if the pool has become saturated, or no longer is."""
+        is_saturated = not self._idle and len(self._connections) >= max_connections and not self._is_closed
+        if is_saturated is not self._is_saturated:
+            self._is_saturated = is_saturated
+            self._room.set_saturated((self._network, self._origin), is_saturated=is_saturated)
 
     def _connect(self, leg: Leg) -> None:
         if not self._room.take():
             leg.carrier = None
-            self._loop.call_soon(_refuse, leg, self._room.limit)
+            self._loop.call_soon(_reject, leg, self._room.limit)
             return
         self._connects += 1
         connection = UpstreamConnection(self, leg, self.deadlines.clock() + self._network.connect_timeout_s)
@@ -171,7 +174,7 @@ class OriginPool:
             await self._connector.connect(self._origin, connection, connection.enter_phase)
         except ConnectError as error:
             kind, message = error.kind, str(error)
-        except Exception as error:  # the waiting leg must be notified of any error
+        except Exception as error:  # the leg must fail at once, whatever the error
             _logger.exception("connecting to %s failed", self.name)
             kind, message = failures.CONNECT_FAILED, f"connecting to {self.name} failed: {type(error).__name__}"
         connection.stop_connecting = None
@@ -184,7 +187,7 @@ class OriginPool:
         return waiter.leg
 
 
-def _refuse(leg: Leg, limit: int) -> None:
+def _reject(leg: Leg, limit: int) -> None:
     message = (
         f"the worker has reached its limit of {limit} connections to providers, and none is idle; "
         "raise the limit of open files (LimitNOFILE, ulimit -n)"
@@ -200,7 +203,7 @@ class QueuedLeg:
     def __init__(self, pool: OriginPool, leg: Leg) -> None:
         self._pool = pool
         self.leg = leg
-        self.deadline = leg.deadline  # when the timer comes next
+        self.deadline = leg.deadline  # the next check of the timer
         self.watched_until = NEVER
 
     def expired(self, now: float) -> None:
@@ -229,7 +232,7 @@ class QueuedLeg:
         self._pool.remove_waiter(self)
 
     def pause(self) -> None:
-        """Do nothing: there is nothing to read yet, and the connection reads the leg's state when it sends."""
+        """Do nothing. No answer is read yet, and a connection checks `is_paused` when it sends the leg."""
 
     def resume(self) -> None:
         """See `pause`."""

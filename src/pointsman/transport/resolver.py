@@ -1,4 +1,4 @@
-"""Names to addresses: a cache in front of `getaddrinfo`, which blocks and therefore runs in threads of its own."""
+"""Resolving host names: a cache for `getaddrinfo`, which blocks and therefore runs in threads of its own."""
 
 import asyncio
 import ipaddress
@@ -11,10 +11,10 @@ from time import monotonic
 from pointsman.domain import failures
 from pointsman.transport.errors import ConnectError
 
-TTL_S = 30.0  # getaddrinfo does not return the real one
+TTL_S = 30.0  # getaddrinfo does not return the TTL of the record
 NEGATIVE_TTL_S = 5.0
 STALE_S = 3600.0
-REFRESH_PATIENCE_S = 0.5  # how long a connect waits for fresh addresses while it has old ones
+REFRESH_PATIENCE_S = 0.5  # how long a request waits for fresh addresses before it uses old ones
 MAX_LOOKUPS = 8
 MAX_NAMES = 1024
 
@@ -23,13 +23,13 @@ Lookup = Callable[[str], list[Address]]
 
 
 def system_lookup(host: str) -> list[Address]:
-    """Look up the system's addresses of `host`, in its order of preference. Blocks. Raises `OSError`."""
+    """Return the addresses of `host`, in the system's order of preference. Blocks. Raises `OSError`."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys((info[0], str(info[4][0])) for info in found))
 
 
 def literal_address(host: str) -> Address | None:
-    """Return the address that `host` spells, or `None` if it is a name."""
+    """Return the address if `host` is one, or `None` if it is a name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -38,7 +38,7 @@ def literal_address(host: str) -> Address | None:
 
 
 class _Name:
-    """The cached facts about one name. Times are monotonic seconds."""
+    """The cached addresses or error of one name. Times are monotonic seconds."""
 
     __slots__ = ("addresses", "error", "expires_at", "refresh", "resolved_at")
 
@@ -51,8 +51,9 @@ class _Name:
 
 
 class Resolver:
-    """A cache of addresses, fresh for `ttl_s`. If a lookup fails or takes long, the old ones serve up to an hour. A
-    failure is cached for `NEGATIVE_TTL_S`. There is one lookup in flight for a name, and `MAX_LOOKUPS` in all."""
+    """A cache of addresses, which are fresh for `ttl_s`. If a new lookup fails or is slow, the old addresses are used
+    for up to an hour (`STALE_S`). A failure is cached for `NEGATIVE_TTL_S`. At most one lookup at a time runs for a
+    name, and `MAX_LOOKUPS` in all."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class Resolver:
         raise ConnectError(failures.DNS_FAILED, f"could not resolve the host name {host}: {name.error}")
 
     async def close(self) -> None:
-        """Abandon the lookups in flight; their threads end by themselves."""
+        """Cancel the waits for running lookups. Their threads end by themselves."""
         tasks = [name.refresh for name in self._names.values() if name.refresh is not None]
         for task in tasks:
             task.cancel()
@@ -95,9 +96,9 @@ class Resolver:
 
     def _remember(self, host: str) -> _Name:
         if len(self._names) >= MAX_NAMES:
-            settled = next((key for key, name in self._names.items() if name.refresh is None), None)
-            if settled is not None:
-                del self._names[settled]
+            unused = next((key for key, name in self._names.items() if name.refresh is None), None)
+            if unused is not None:
+                del self._names[unused]
         name = self._names[host] = _Name()
         return name
 
@@ -120,10 +121,10 @@ class Resolver:
             name.refresh = None
 
     async def _look_up(self, host: str) -> list[Address]:
-        """Run the blocking lookup in a daemon thread. An executor's threads would delay the exit of the process for as
-        long as a dead name server does."""
+        """Run the blocking lookup in a daemon thread. Threads of an executor would delay the exit of the process until
+        a dead name server times out."""
         answer: Future[list[Address]] = Future()
-        answer.set_running_or_notify_cancel()  # from here on, a cancelled waiter does not disturb the thread
+        answer.set_running_or_notify_cancel()  # from now on a cancelled wait does not disturb the thread
 
         def run() -> None:
             try:
@@ -134,5 +135,5 @@ class Resolver:
         threading.Thread(target=run, name=f"resolve-{host}", daemon=True).start()
         addresses = await asyncio.wrap_future(answer, loop=self._loop)
         if not addresses:
-            raise OSError("it has no addresses")
+            raise OSError("the name has no addresses")
         return addresses

@@ -1,7 +1,7 @@
-"""Open files: the limit of a process, and the share of it for connections to providers.
+"""The limit of open files of a process, and the share of it for connections to providers.
 
-The default limit of most systems is 1024, and the administrator's maximum is far higher, so the limit is raised to
-that. Half of it is for clients, half for providers, less a reserve for files.
+Most systems have a soft limit of 1024 and a far higher hard limit, so the soft limit is raised to the hard one. After a
+reserve for other files, half of it is for connections of clients and half for those to providers.
 """
 
 import errno
@@ -13,15 +13,15 @@ from typing import Protocol
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
 
-RESERVE = 128
-MOST = 262_144  # more are of no use, and some programs close every possible descriptor
+RESERVE = 128  # files other than connections: logs, the journal, listening sockets
+MOST = 262_144  # more would be useless, and slow for programs that close every possible descriptor
 
-# The errors of a system for a shortage in this process or this machine.
-OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+# The errors that mean a shortage in this process or on this machine.
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
 def raise_limit() -> int:
-    """Raise the limit of open files as far as the system allows. Return the new limit."""
+    """Raise the limit of open files as far as the system allows, up to `MOST`. Return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -31,56 +31,58 @@ def raise_limit() -> int:
 
 
 def share(limit: int) -> int:
-    """Return how many connections there may be on either side, given so many open files."""
+    """Return the most connections on either side (clients, providers) for a limit of open files."""
     return max((limit - min(RESERVE, limit // 4)) // 2, 1)
 
 
-def is_ours(error: OSError) -> bool:
-    """Return whether an error is due to a shortage in this process or machine, in any operation."""
-    return error.errno in OURS
+def is_shortage(error: OSError) -> bool:
+    """Return whether an error means a shortage in this process or on this machine."""
+    return error.errno in SHORTAGES
 
 
 def are_files_used_up() -> bool:
-    """Return whether no file can be opened now: name lookups do not report it."""
+    """Return whether no file can be opened now. A failed name lookup does not report this cause."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
-        return is_ours(error)
+        return is_shortage(error)
     return False
 
 
-class Idler(Protocol):
-    """An owner of connections that may be idle."""
+class IdlePool(Protocol):
+    """A pool of connections, some of which may be idle."""
 
     def close_idle(self) -> bool:
-        """Close the one that was unused for longest. Return false if there is none."""
+        """Close the idle connection that was unused for longest. Return false if there is none."""
 
 
 class Room:
-    """The number of connections to providers that a worker may have open, over all of them. `crowded` are the ways to a
-    provider on which a request would have to wait for a connection. `refused` counts requests that found no room."""
+    """The connections to providers that a worker may open, over all providers together: at most `limit`, of which
+    `used` are open. `rejected` counts requests that got no connection because of the limit. `saturated` lists the
+    egress paths and origins at their own limit: a request to one of them would wait for a connection."""
 
     def __init__(self, limit: int = MOST) -> None:
         self.limit = limit
         self.used = 0
-        self.refused = 0
-        self.crowded: set[tuple[Network, Origin]] = set()
-        self.pools: dict[Idler, None] = {}
-        self.on_crowd: Callable[[], None] = lambda: None  # called after each change of `crowded`
+        self.rejected = 0
+        self.saturated: set[tuple[Network, Origin]] = set()
+        self.pools: dict[IdlePool, None] = {}
+        self.on_saturation: Callable[[], None] = lambda: None  # called after each change of `saturated`
 
-    def note_crowd(self, way: tuple[Network, Origin], *, is_crowded: bool) -> None:
-        """Note that a way to a provider has become crowded, or no longer is."""
-        (self.crowded.add if is_crowded else self.crowded.discard)(way)
-        self.on_crowd()
+    def set_saturated(self, path: tuple[Network, Origin], *, is_saturated: bool) -> None:
+        """Record that the pool of this egress path and origin has become saturated, or no longer is."""
+        (self.saturated.add if is_saturated else self.saturated.discard)(path)
+        self.on_saturation()
 
     def take(self) -> bool:
-        """Take room for a connection, if necessary by closing an idle one."""
+        """Count a connection that is about to be opened; at the limit, close an idle one first. Return false if none is
+        idle."""
         if self.used >= self.limit and not any(pool.close_idle() for pool in self.pools):
-            self.refused += 1
+            self.rejected += 1
             return False
         self.used += 1
         return True
 
-    def leave(self) -> None:
-        """Return the room of a closed connection."""
+    def release(self) -> None:
+        """Count a connection as closed."""
         self.used -= 1

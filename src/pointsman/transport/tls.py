@@ -1,4 +1,4 @@
-"""TLS towards providers: trusted authorities, and the gateway's own certificate."""
+"""TLS to providers: the trusted authorities, and the gateway's client certificate."""
 
 import ssl
 
@@ -8,7 +8,7 @@ from pointsman.domain.network import Network
 def client_context(network: Network) -> ssl.SSLContext:
     """Build a context that verifies certificate and host name.
 
-    Raises `OSError` for files that cannot be read and `ssl.SSLError` for files that hold no certificate or key.
+    Raises `OSError` for unreadable files, and `ssl.SSLError` for files without a certificate or key.
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -22,7 +22,7 @@ def client_context(network: Network) -> ssl.SSLContext:
 
 
 def describe(error: ssl.SSLError) -> str:
-    """Return the cause of a TLS error in plain words."""
+    """Return a description of the cause of a TLS error."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted: {error.verify_message}"
     reason: str | None = getattr(error, "reason", None)  # absent if the error is not from OpenSSL

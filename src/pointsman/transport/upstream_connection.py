@@ -1,7 +1,7 @@
-"""One connection to a provider: it sends a request, delivers its answer, and knows whether it can be used again.
+"""One connection to a provider. It sends a request and delivers its answer, and then may carry the next one.
 
-A read is first parsed, then handed over. The handler never runs inside the parser. So it may cancel, pause, raise, or
-send its next request, perhaps on this very connection.
+Bytes that arrive are first parsed, then delivered to the handler. The handler never runs inside the parser. So it may
+cancel, pause, raise, or send its next request, even on the same connection.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from pointsman.transport.deadlines import NEVER, Deadlines
 from pointsman.transport.decoding import UndecodableError
 from pointsman.transport.leg import MAX_JOINED_BYTES, Leg
 
-STALE_S = 0.25  # a kept-alive connection that was dead is lost within a round trip; later, the provider was at work
+STALE_S = 0.25  # a connection that had been closed fails within a round trip; later, the provider had begun to work
 
 _logger = logging.getLogger(__name__)
 
 
 class ConnectionKeeper(Protocol):
-    """Keeps the connections to an origin."""
+    """The owner of the connections to an origin: their pool."""
 
     name: str
     request_line_end: bytes
@@ -33,16 +33,16 @@ class ConnectionKeeper(Protocol):
     deadlines: Deadlines
 
     def connection_idle(self, connection: "UpstreamConnection") -> None:
-        """Take back a connection whose answer was read to the end: it may carry another request."""
+        """Handle a connection whose answer has ended. It may carry another request."""
 
-    def connection_gone(self, connection: "UpstreamConnection", unanswered: Leg | None) -> None:
-        """Remove a closed connection. `unanswered` is a leg that was not sent at all, and needs a fresh connection."""
+    def connection_gone(self, connection: "UpstreamConnection", unsent: Leg | None) -> None:
+        """Remove a closed connection. `unsent` is a leg of which nothing was sent, and which needs a new connection."""
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Carries one leg at a time, and is made with its first one, before it is connected.
+    """Carries one leg at a time. It is created with its first leg, before it is connected.
 
-    Only a whole answer that ends properly keeps it open; everything else closes it for good.
+    It stays open only after a complete answer with a proper end. In any other case it is closed.
     """
 
     __slots__ = (
@@ -60,10 +60,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_closed = False
         self._reused_at = -inf
         self._is_write_paused = False
-        self._is_behind = False  # a piece that was read waits for a turn of its own; nothing is read meanwhile
+        self._is_behind = False  # arrived bytes wait for the next turn of the loop; until then reading is paused
         self._phase = "while waiting to connect"
-        self.stop_connecting: Callable[[], object] | None = None  # set while a connector works on it
-        self.deadline = NEVER  # when the timer comes next
+        self.stop_connecting: Callable[[], object] | None = None  # set while it is being connected
+        self.deadline = NEVER  # the next check of the timer
         self.watched_until = NEVER
         self.leg: Leg | None = leg
         leg.carrier = self
@@ -71,22 +71,23 @@ class UpstreamConnection(asyncio.Protocol):
     # -- time -----------------------------------------------------------------------------------------------------
 
     def _due(self) -> float:
-        """Return when the present phase of this connection ends by a time limit."""
+        """Return the time limit of the present phase: idle, connecting, or waiting for the answer."""
         leg = self.leg
         if leg is None:
             return self._idle_deadline
         return min(leg.deadline, self._connect_deadline)
 
     def watch(self) -> None:
-        """Make the timer check this connection in time. The deadline of a leg may be moved later without a notice. The
-        timer then comes too early, and `expired` gives it a new time."""
+        """Make the timer check this connection in time. If the deadline of a leg is later moved to a later time,
+        nothing is done: the timer checks too early, and `expired` sets the time of the next check."""
         due = self._due()
         if due < self.watched_until:
             self.deadline = due
             self._owner.deadlines.watch(self)
 
     def expired(self, now: float) -> None:
-        """Act on the timer: close the connection if its time is over, or give the timer a new time."""
+        """Handle a check of the timer: if the time limit has passed, fail the leg and close; else set the next
+        check."""
         due = self._due()
         if now < due:
             self.deadline = due
@@ -106,7 +107,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.abandon(leg.timeout_kind, f"{self._owner.name} did not answer in time")
 
     def enter_phase(self, phase: str) -> None:
-        """Note the phase of connecting, for the message of a timeout."""
+        """Set the description of the present step of connecting, for the message of a timeout."""
         self._phase = phase
 
     # -- the request ----------------------------------------------------------------------------------------------
@@ -125,7 +126,7 @@ class UpstreamConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self.pause)
 
     def start(self, leg: Leg) -> None:
-        """Send a leg over this connection, which is made and idle."""
+        """Send a leg over this connection, which is open and idle."""
         transport, clock, request = self._transport, self._clock, leg.request
         assert transport is not None
         self.leg = leg
@@ -147,19 +148,19 @@ class UpstreamConnection(asyncio.Protocol):
             self.watch()
 
     def _never_sent(self) -> None:
-        """Give back a leg that was not sent at all: another connection may carry it."""
+        """Return a leg of which nothing was sent to the pool, which uses another connection for it."""
         leg = self.leg
         if leg is None or not leg.is_replayable:
             return self._lost(None, is_proper_end=True)
         self.leg = leg.carrier = None
-        return self.close(unanswered=leg)
+        return self.close(unsent=leg)
 
     def write_upload(self, data: bytes) -> bool:
         if self._transport is not None and not self._is_closed:
             try:
                 self._transport.write(data)
             except RuntimeError:
-                return True  # the loss is about to be reported
+                return True  # `connection_lost` follows
         return not self._is_write_paused
 
     def pause_writing(self) -> None:
@@ -174,11 +175,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         leg, reader = self.leg, self._reader
-        if leg is None:  # bytes that answer nothing: the connection is out of step
+        if leg is None:  # bytes without a request cannot be assigned to one, so the connection is unusable
             self.close()
             return
         if reader.is_done:
-            reader.is_keep_alive = False  # whole, but not yet wholly handed over
+            reader.is_keep_alive = False  # the answer is complete, but not yet delivered
             return
         event = reader.feed(data)
         if event == PIECE:
@@ -194,7 +195,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._take_part(leg)
 
     def _take_part(self, leg: Leg) -> None:
-        """Hand over a part of an answer that goes on, or that is not plain."""
+        """Deliver the head and the bytes of one read, of an answer that is not plain or has not ended."""
         reader, handler = self._reader, leg.handler
         body = reader.body
         if handler is None:
@@ -210,8 +211,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._go_on(leg)
 
     def _go_on(self, leg: Leg) -> None:
-        """Hand over a body that waits to be decoded, one piece in each turn of the loop. Then hand over the end of the
-        answer, or its fault."""
+        """Deliver a body that waits to be decoded, one piece in each turn of the event loop. Then deliver the end of
+        the answer, or its fault."""
         reader, handler = self._reader, leg.handler
         if handler is None or self._is_behind:
             return
@@ -229,7 +230,7 @@ class UpstreamConnection(asyncio.Protocol):
             except Exception as error:  # noqa: BLE001 -- logged, and the handler is notified
                 self._handler_raised(leg, error)
                 return
-            if leg.handler is None or leg.is_paused:  # it goes on when it is resumed
+            if leg.handler is None or leg.is_paused:  # `resume` goes on
                 return
             if decoder.is_behind:
                 self._is_behind = True
@@ -252,7 +253,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self.resume()
 
     def pause(self) -> None:
-        """Stop reading if the leg is paused, or a piece waits for its turn."""
+        """Stop reading if the leg is paused, or if arrived bytes wait for the next turn of the event loop."""
         leg = self.leg
         if self._transport is not None and leg is not None and (leg.is_paused or self._is_behind):
             set_reading(self._transport, is_wanted=False)
@@ -267,7 +268,7 @@ class UpstreamConnection(asyncio.Protocol):
     # -- the end --------------------------------------------------------------------------------------------------
 
     def _finish(self, leg: Leg, headers: Headers | None, body: bytes) -> None:
-        """Release the leg at the end of its answer, then hand over the rest."""
+        """Release the leg at the end of its answer, then deliver the rest of it."""
         transport, reader, handler = self._transport, self._reader, leg.handler
         status = reader.status
         self.leg = leg.carrier = None
@@ -307,26 +308,26 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = None
 
     def _lost(self, error: Exception | None, is_proper_end: bool = False) -> None:
-        """Note that the other side, or the network, has ended the connection. A proper end is a FIN, and over TLS an
-        announced one. Without that, anybody on the way could have cut the answer short."""
+        """Handle the end of the connection by the other side or by the network. A proper end is a FIN; over TLS an
+        alert must announce it. Without the alert, anybody between the two sides could have cut the answer short."""
         if self._is_closed:
             return
         leg, reader, clock = self.leg, self._reader, self._clock
         if leg is None:
             self.close()
         elif reader.is_done:
-            reader.is_keep_alive = False  # whole, but not yet wholly handed over
+            reader.is_keep_alive = False  # the answer is complete, but not yet delivered
         elif reader.is_silent and leg.is_replayable and clock() - self._reused_at < STALE_S:
             message = f"{self._owner.name} closed a kept-alive connection as a request was sent on it"
             self.abandon(failures.CONNECTION_STALE, message)
         elif is_proper_end and reader.end():
             self._go_on(leg)
         else:
-            how = reader.how_lost(error, is_told=is_proper_end or self._transport is None)
+            how = reader.how_lost(error, is_announced=is_proper_end or self._transport is None)
             self.abandon(failures.CONNECTION_LOST, f"{self._owner.name} {how}")
 
     def abandon(self, kind: Kind, message: str) -> None:
-        """Close, failing the leg if there is one."""
+        """Close the connection. If it has a leg, the leg fails."""
         leg, self.leg = self.leg, None
         was_sent = self._transport is not None
         self.close()
@@ -337,11 +338,11 @@ class UpstreamConnection(asyncio.Protocol):
         _logger.error("the handler of an answer of %s raised an exception", self._owner.name, exc_info=error)
         if self.leg is leg:
             self.abandon(failures.INTERNAL, "an internal error of the gateway ended the answer")
-        else:  # released already: the connection is another's by now
+        else:  # the leg was released, and the connection may carry another one
             leg.fail(failures.INTERNAL, "an internal error of the gateway ended the answer", was_sent=True)
 
-    def close(self, unanswered: Leg | None = None) -> None:
-        """Close at once. The leg, if any, must have been released before."""
+    def close(self, unsent: Leg | None = None) -> None:
+        """Close the connection at once. Its leg must have been released before."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -351,4 +352,4 @@ class UpstreamConnection(asyncio.Protocol):
             self.stop_connecting()
         if self._transport is not None:
             self._transport.abort()
-        self._owner.connection_gone(self, unanswered)
+        self._owner.connection_gone(self, unsent)

@@ -9,6 +9,7 @@ from msgspec import Raw
 from pointsman.wire.json_object import encode_object, read_or
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_INNER = ("response", "message")  # of an event of the Responses API, and of the first event of a message
 _DATA = b"data:"
 
 
@@ -17,11 +18,12 @@ def renamed(body: bytes, model: str) -> bytes:
     fields = read_or(_OBJECT, body, {})
     if "model" in fields:
         fields["model"] = Raw(encode_object(model))
-    elif "response" in fields:  # an event of the Responses API
-        fields["response"] = Raw(renamed(bytes(fields["response"]), model))
-    else:
-        return body
-    return encode_object(fields)
+        return encode_object(fields)
+    for name in _INNER:
+        if name in fields:
+            fields[name] = Raw(renamed(bytes(fields[name]), model))
+            return encode_object(fields)
+    return body
 
 
 class RenamedEvents:

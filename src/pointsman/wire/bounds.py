@@ -1,7 +1,7 @@
 """Limits on the contents of a JSON body, counted before any of it is parsed.
 
 Parsed values become objects, so a body with a few bytes for each would grow to many times its size. The marks that
-stand outside texts are therefore counted first. This takes a few passes in C over pieces of the body, and keeps nothing
+are outside texts are therefore counted first. This takes a few passes in C over pieces of the body, and keeps nothing
 of it. The bounds are far beyond those of providers: OpenAI allows at most 2,048 inputs with 300,000 tokens, and 128
 tools.
 """
@@ -13,7 +13,7 @@ from msgspec import Raw
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Rejection
 
-SMALL_BYTES = 64 * 1024  # a body of this size cannot hold enough to matter
+SMALL_BYTES = 64 * 1024  # a smaller body cannot contain enough to cause harm
 MAX_VALUES = 1_000_000  # elements of lists and members of objects, at any depth
 MAX_NAMES = 200_000  # of members of objects
 MAX_CONTAINERS = 100_000  # objects and lists
@@ -23,7 +23,7 @@ MAX_FIELD_BYTES = 256 * 1024  # of a field that is read as a whole, and of any n
 # Fields that become Python objects, and are never long in an honest request.
 _SHORT = frozenset(
     {"model", "fallbacks", "stream_options", "stop", "user", "logit_bias", "modalities", "reasoning_effort"}
-    | {"encoding_format"}
+    | {"encoding_format", "stop_sequences", "service_tier"}
 )
 _PIECE_BYTES = 256 * 1024
 _MARKS = b'"\\,:{}[]'
@@ -73,8 +73,8 @@ def count_names(text: bytes) -> int:
 
 
 def _outline(text: bytes) -> Iterator[bytes]:
-    """Yield the JSON marks that stand outside texts, piece by piece. Raises `Rejection` for a name that is too long."""
-    is_inside = is_escaped = is_long = False  # within a text; behind an odd number of backslashes; for a whole piece
+    """Yield the JSON marks that are outside texts, piece by piece. Raises `Rejection` for a name that is too long."""
+    is_inside = is_escaped = is_long = False  # within a text; after an odd number of backslashes; for a whole piece
     for start in range(0, len(text), _PIECE_BYTES):
         piece = text[start + is_escaped : start + _PIECE_BYTES]
         is_escaped = False

@@ -3,8 +3,8 @@ page.
 
 A gateway without keys serves every client that reaches it. A browser on the same machine reaches it for any open page,
 in one of two ways. One is across origins, since a POST with a plain content type needs no permission. The other is
-under a name that the page's owner points to 127.0.0.1. Both show in the head: `Origin` is the page's, and `Host` the
-name. https://fetch.spec.whatwg.org/#http-cors-protocol
+under a name that the page's owner points to 127.0.0.1. The head shows both: `Origin` is that of the page, and `Host` is
+that name. https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,8 @@ _EXPOSED = (
     b"x-request-id, x-pointsman-request-id, x-pointsman-provider, x-pointsman-model, x-pointsman-attempts, "
     b"x-pointsman-cost-usd, x-pointsman-max-tokens, x-pointsman-budget-remaining-usd, x-ratelimit-limit-requests, "
     b"x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
-    b"x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, server-timing, retry-after"
+    b"x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-pointsman-dropped, request-id, server-timing, "
+    b"retry-after"
 )
 _NO_WEBSOCKETS = (
     "this gateway does not support WebSocket connections, such as those of the Realtime API (/v1/realtime); "
@@ -33,7 +34,7 @@ _WIDE_BITS = 64  # of an IPv6 address, which belong to one subscriber
 
 def client_address(peer: str | None, forwarded_for: bytes | None, access: Access) -> str:
     """Return the client's address: the socket's, unless that is a trusted proxy. Then it is the right-most address in
-    `X-Forwarded-For` that is not a trusted proxy. Anybody may have written the entries left of it."""
+    `X-Forwarded-For` that is not a trusted proxy. The entries left of it may be forged."""
     address = _plain(peer or "")
     if forwarded_for is None or not access.trusted_proxies or not is_trusted(address, access):
         return address

@@ -17,7 +17,7 @@ ACCEPTED = ("gzip", "deflate")
 MAX_BYTES = 50 * 1024 * 1024  # of a body when it is plain
 MAX_RATIO = 100  # of plain to compressed bytes, beyond the first of these:
 FREE_BYTES = 1024 * 1024
-MAX_MEMBERS = 1000  # of a gzip file: nobody compresses anything into more
+MAX_MEMBERS = 1000  # of a gzip file: honest clients use far fewer
 LARGE_FROM_BYTES = 4 * 1024  # compressed: a body of this size may take long to decompress and to parse
 _PIECE_BYTES = 1024 * 1024  # of output at a time
 
@@ -80,9 +80,9 @@ def decoded(body: bytes, encoding: str) -> bytes:
             return b"".join(pieces)
         if not is_gzip:
             break
-    raise rejection(f"the body continues after the end of its {encoding} data; remove the rest", "content-encoding")
+    raise rejection(f"the body has extra bytes after its {encoding} data; remove them", "content-encoding")
 
 
 def parse_encoded(parse: Parse, parsed: ParsedHead, body: bytes) -> Call:
-    """Parse the call in a body that is encoded as its head says. Raises `Rejection`."""
+    """Parse the call in a body with the content encoding in its head. Raises `Rejection`."""
     return parse(parsed, decoded(body, parsed.content_encoding).removeprefix(BYTE_ORDER_MARK))

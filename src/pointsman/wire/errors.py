@@ -12,7 +12,9 @@ from msgspec.json import encode
 from pointsman.domain.failures import RATE_LIMITED, Failure, Fault
 
 
-class _ErrorFields(Struct):
+class ErrorFields(Struct):
+    """The `error` of a body or an event."""
+
     message: str
     type: str
     param: str | None
@@ -20,10 +22,10 @@ class _ErrorFields(Struct):
 
 
 class _Body(Struct):
-    error: _ErrorFields
+    error: ErrorFields
 
 
-_MISLEADING = frozenset({401, 402, 408, 429})  # blame the client's key or pace; only the request is at fault
+_MISLEADING = frozenset({401, 402, 408, 429})  # a client would take these for a fault of its key or its rate
 
 
 def status_of(failure: Failure) -> int:
@@ -36,37 +38,38 @@ def status_of(failure: Failure) -> int:
     return failure.kind.status
 
 
-def _fields(failure: Failure, request_id: str) -> _ErrorFields:
+def error_fields(failure: Failure, request_id: str) -> ErrorFields:
+    """Return the fields of the error that a client receives, with the id of its request."""
     message = f"{failure.for_client} (request {request_id})" if request_id else failure.for_client
-    return _ErrorFields(message, failure.kind.type, failure.param, failure.kind.code)
+    return ErrorFields(message, failure.kind.type, failure.param, failure.kind.code)
 
 
 def error_body(failure: Failure, request_id: str) -> bytes:
     """Return the JSON body. A provider's own message about a bad request is passed on unchanged."""
     if failure.body is not None and failure.kind.fault is Fault.REQUEST:
         return failure.body
-    return encode(_Body(_fields(failure, request_id)))
+    return encode(_Body(error_fields(failure, request_id)))
 
 
 def error_event(failure: Failure, request_id: str) -> bytes:
     """Return the server-sent event that ends a stream which cannot be completed. Official SDKs raise on it."""
-    return b"data: %b\n\n" % encode(_Body(_fields(failure, request_id)))
+    return b"data: %b\n\n" % encode(_Body(error_fields(failure, request_id)))
 
 
 class _TypedError(Struct, tag_field="type", tag="error"):
-    """An error event of the dialects whose events have types. It holds `error` too: official SDKs raise on that, and
+    """An error event of the dialects whose events have types. It has `error` too: official SDKs raise on that, and
     pass an event without it on. https://platform.openai.com/docs/api-reference/responses-streaming/error"""
 
     code: str
     message: str
     param: str | None
     sequence_number: int
-    error: _ErrorFields
+    error: ErrorFields
 
 
 def typed_error_event(failure: Failure, request_id: str, sequence_number: int) -> bytes:
     """Return the event that ends an incomplete stream of typed events, such as that of `/v1/responses`."""
-    error = _fields(failure, request_id)
+    error = error_fields(failure, request_id)
     event = _TypedError(error.code, error.message, error.param, sequence_number, error)
     return b"event: error\ndata: %b\n\n" % encode(event)
 

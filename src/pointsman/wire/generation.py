@@ -10,6 +10,7 @@ from pointsman.domain.operations import Operation
 from pointsman.wire.dialects.openai import UNLIMITED
 from pointsman.wire.json_object import read_object, reject_variants, rejection
 from pointsman.wire.paths import ParsedHead
+from pointsman.wire.public_names import own_name
 
 MAX_FALLBACKS = 16
 MAX_TOKENS = 10_000_000  # of an answer; its cost must fit into a number of a database
@@ -87,7 +88,7 @@ def generation_call(
     fallbacks: tuple[str, ...] = ()
     if "fallbacks" in fields:
         del fields["fallbacks"]
-        fallbacks = tuple(typed.fallbacks or ())
+        fallbacks = tuple([own_name(name, parsed.snapshot) for name in typed.fallbacks or ()])
     max_tokens = None  # in nearly every request
     if max_completion_tokens is not None or typed.max_tokens is not None:
         max_tokens = most_tokens(max_completion_tokens, typed.max_tokens)
@@ -95,7 +96,7 @@ def generation_call(
         operation=operation,
         head=parsed.head,
         snapshot=parsed.snapshot,
-        model=typed.model,
+        model=own_name(typed.model, parsed.snapshot),
         fields=fields,
         size=size,
         stream=typed.stream or False,

@@ -8,18 +8,31 @@ from urllib.parse import unquote
 
 from pointsman.domain import failures
 from pointsman.domain.calls import RequestHead
+from pointsman.domain.dollars import NANO
 from pointsman.domain.failures import Failure, Rejection
+from pointsman.domain.requirements import NO_REQUIREMENTS
 from pointsman.domain.snapshots import Snapshot
 from pointsman.wire.encodings import encoding_of
 from pointsman.wire.json_object import rejection
 from pointsman.wire.paths import PREFIX, ApiPath, ParsedHead, PathTable
+from pointsman.wire.requirements import HEADER as REQUIRE
+from pointsman.wire.requirements import read_require
 
-# The client's headers that go upstream. All others stay here: credentials, cookies, addresses, hop headers.
+# The client's headers that go upstream. No other is sent on: not credentials, cookies, addresses, hop headers.
 FORWARDED = ("accept", "openai-beta", "idempotency-key", "range", "if-none-match")
+# In Anthropic's dialect these go upstream, and any other header with this beginning: the list is open.
+# https://code.claude.com/docs/en/llm-gateway-protocol
+_OPEN = "anthropic-"
+_KNOWN_OF_OPEN = ("anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access")
+# The ids of sessions that coding agents send: Claude Code's, and Codex's.
+_SESSIONS = ("x-claude-code-session-id", "session_id", "session-id", "conversation_id")
+_AGENT, _PARENT_AGENT = "x-claude-code-agent-id", "x-claude-code-parent-agent-id"
+_BASES = (PREFIX, "/openai" + PREFIX, "/anthropic" + PREFIX, "/openai")  # of addresses that clients may set
 
 # Path segments that can name an object, and cannot climb out of the path or start another one.
 _SAFE_PATH = re.compile(r"(?:/[A-Za-z0-9_\-.~:@]+)*/?")
 _SAFE_QUERY = re.compile(r"[A-Za-z0-9_\-.~:@=&%+,\[\]*/?!$'();]*")
+_DOLLARS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,9})?")
 _TAG = b"x-pointsman-tag-"
 _MAX_TAGS = 16
 _MAX_VALUE = 255
@@ -37,18 +50,25 @@ def read_head(
     read = _read_target if len(target) <= _MAX_KEPT else _read_target.__wrapped__
     api, path = read(method, target, table)
     text = {name: _text(name, headers[raw]) for raw, name in _READ if raw in headers}
+    # The gateway answers this path itself, in the shape of the client's dialect.
+    is_anthropic = api.body == "none" and (_VERSION in text or target.startswith(_ANTHROPIC_BASE))
     return ParsedHead(
         api,
         RequestHead(
             method=method,
             path=path,
-            dialect=api.dialect,
+            dialect=_ANTHROPIC if is_anthropic else api.dialect,
             content_type=text.get("content-type", ""),
             provider=_checked(text, "x-pointsman-provider"),
             timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),
-            session=_checked(text, "x-pointsman-session"),
-            tags=_tags(headers) if has_tags(headers) else {},
-            forwarded=tuple([(name, text[name]) for name in FORWARDED if name in text]),
+            max_nano=_max_nano(text.get("x-pointsman-max-usd")),
+            session=_checked(text, "x-pointsman-session") or _first_id(text, _SESSIONS),
+            agent=_first_id(text, (_AGENT,)),
+            parent_agent=_first_id(text, (_PARENT_AGENT,)),
+            tags=_tags(headers) if has_open_names(headers) else {},
+            forwarded=_forwarded(api.dialect, text, headers),
+            headers=_named(snapshot.read_headers, headers) if snapshot.read_headers else {},
+            require=read_require(text[REQUIRE]) if REQUIRE in text else NO_REQUIREMENTS,
         ),
         snapshot,
         read_credential(headers, snapshot.key_headers),
@@ -56,25 +76,43 @@ def read_head(
     )
 
 
-def names_read(key_headers: Sequence[str]) -> tuple[bytes, ...]:
+def names_read(snapshot: Snapshot) -> tuple[bytes, ...]:
     """Return the headers that `read_head` reads, except those of tags. Heads that agree in them mean the same."""
-    return (*(raw for raw, _ in _READ), *(name.encode() for name in key_headers))
+    of_configuration = (*snapshot.key_headers, *snapshot.read_headers)
+    return (*(raw for raw, _ in _READ), *(name.encode() for name in of_configuration))
 
 
-def has_tags(headers: Mapping[bytes, bytes]) -> bool:
-    """Return whether there may be headers of tags."""
-    return b"\n".join(headers).find(_TAG) >= 0
+def _named(names: Sequence[str], headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the headers that the configuration reads. They stay in the gateway, so any bytes are allowed."""
+    return {name: headers[raw].decode("latin-1") for name in names if (raw := name.encode()) in headers}
+
+
+def has_open_names(headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether there may be headers that `read_head` reads and `names_read` does not have: tags, and rare headers
+    of Anthropic's."""
+    names = b"\n".join(headers)
+    if names.find(_TAG) >= 0:
+        return True
+    return names.find(_OPEN_RAW) >= 0 and any(name.startswith(_OPEN_RAW) and name not in _KNOWN_RAW for name in headers)
+
+
+def _forwarded(dialect: str, text: Mapping[str, str], headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+    """Return the headers that go upstream."""
+    if dialect != _ANTHROPIC:
+        return tuple([(name, text[name]) for name in FORWARDED if name in text])
+    return tuple([(raw.decode(), _text(raw.decode(), headers[raw])) for raw in headers if raw.startswith(_OPEN_RAW)])
 
 
 @lru_cache(maxsize=1024)  # of paths, and the one table of them
 def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, str]:
     """Return the requested path's entry, and the path and query below the prefix."""
     path, mark, query = target.partition("?")
-    if not path.startswith(PREFIX + "/"):
+    base = next((base for base in _BASES if path.startswith(base + "/")), None)
+    if base is None:
         raise Rejection(
             Failure(failures.UNKNOWN_PATH, f"unknown path {path[:200]}; the API's paths begin with {PREFIX}/")
         )
-    path = path[len(PREFIX) :]
+    path = path[len(base) :]
     if path.startswith(_MODELS):  # SDKs escape the slash in a model's name; the path is not sent upstream
         path = unquote(path)
     if not _SAFE_PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
@@ -90,8 +128,14 @@ def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, s
 
 
 _CREDENTIALS = ("key", "api_key", "api-key", "apikey", "access_token", "token")
-_OWN = ("content-type", "content-encoding", "x-pointsman-provider", "x-pointsman-timeout-ms", "x-pointsman-session")
-_READ = tuple((name.encode(), name) for name in (*FORWARDED, *_OWN))
+_OWN = (
+    "content-type", "content-encoding", "x-pointsman-provider", "x-pointsman-timeout-ms", "x-pointsman-max-usd",
+    "x-pointsman-session", REQUIRE,
+)  # fmt: skip
+_READ = tuple((name.encode(), name) for name in (*FORWARDED, *_KNOWN_OF_OPEN, *_OWN, *_SESSIONS, _AGENT, _PARENT_AGENT))
+_OPEN_RAW, _KNOWN_RAW = _OPEN.encode(), frozenset(name.encode() for name in _KNOWN_OF_OPEN)
+_ANTHROPIC, _ANTHROPIC_BASE, _VERSION = "anthropic", "/anthropic/", "anthropic-version"
+_ANTHROPIC_PATHS = (_ANTHROPIC_BASE, *[f"{base}/messages/" for base in _BASES])
 
 
 def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) -> bytes | None:
@@ -121,6 +165,20 @@ def _checked(text: Mapping[str, str], name: str) -> str | None:
     return value
 
 
+def _first_id(text: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """Return the id in the first of some headers of coding agents. One that is too long is not kept."""
+    return next((text[name] for name in names if 0 < len(text.get(name, "")) <= _MAX_VALUE), None)
+
+
+def dialect_at(target: str, headers: Mapping[bytes, bytes], table: PathTable) -> str:
+    """Return the dialect of a target, for a rejected request whose head was not read."""
+    try:
+        return _read_target.__wrapped__("POST", target.partition("?")[0], table)[0].dialect
+    except Rejection:  # of a path in no dialect, or in all of them
+        is_anthropic = target.startswith(_ANTHROPIC_PATHS) or _VERSION.encode() in headers
+        return _ANTHROPIC if is_anthropic else "openai"
+
+
 def _timeout_s(value: str | None) -> float | None:
     if value is None:
         return None
@@ -128,6 +186,16 @@ def _timeout_s(value: str | None) -> float | None:
         name = "x-pointsman-timeout-ms"
         raise rejection(f"the header {name} must be a whole number of milliseconds from 1 to {_MAX_TIMEOUT_MS}", name)
     return int(value) / 1000
+
+
+def _max_nano(value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not _DOLLARS.fullmatch(value):
+        name = "x-pointsman-max-usd"
+        raise rejection(f"the header {name} must be an amount of dollars, such as 0.01, with at most 9 decimals", name)
+    whole, _, fraction = value.partition(".")
+    return int(whole) * NANO + int(fraction.ljust(9, "0"))
 
 
 def _tags(headers: Mapping[bytes, bytes]) -> dict[str, str]:

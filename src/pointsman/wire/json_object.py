@@ -42,6 +42,9 @@ _FRACTION = re.compile(rb"-?\d+(?:\.\d+(?:[eE][+\-]?\d+)?|[eE][+\-]?\d+)")
 _NUMBER_BYTES = 32
 _EXACT = 2**53  # below it, a fraction that is whole is exact
 
+_NOTHING = frozenset({b"", b"null", b'""', b"[]", b"{}"})
+_LONGEST = max(map(len, _NOTHING))
+
 T = TypeVar("T")
 
 
@@ -62,6 +65,12 @@ def read_or(decoder: "msgspec.json.Decoder[T]", data: bytes | Raw, otherwise: T)
         return decoder.decode(data)
     except UNREADABLE:
         return otherwise
+
+
+def is_empty(value: Raw) -> bool:
+    """Return whether a field is absent, null or empty."""
+    raw = bytes(value)
+    return len(raw) <= _LONGEST and raw in _NOTHING  # the hash of a long value takes time
 
 
 def rejection(message: str, param: str | None = None) -> Rejection:
@@ -107,7 +116,7 @@ def _why(body: bytes, error: msgspec.DecodeError) -> str:
     names."""
     match = _BYTE.search(str(error))
     near = body[max(int(match[1]) - 32, 0) : int(match[1]) + 32] if match is not None else body[-64:]
-    return "a string holds one half of a surrogate pair; send both halves" if _HALF.search(near) else str(error)
+    return "a string has half of a surrogate pair; send both halves" if _HALF.search(near) else str(error)
 
 
 def _check_text(body: bytes) -> None:

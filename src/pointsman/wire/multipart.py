@@ -1,10 +1,10 @@
-"""A reader of forms in pieces: it finds the fields that the gateway acts on, and passes on only understood bytes. RFC
-7578.
+"""A reader of forms in pieces: it finds the fields that the gateway acts on, and passes on only bytes that it has
+parsed. RFC 7578.
 
 The gateway must send exactly what it decided on, and servers differ in how they read forms. Some take line feeds for
 line ends, some the last of two names, some text before or after the form. So a form is rejected unless every part of it
-can be read in one way only. A whole delimiter counts wherever it stands. A part gives its name once and in plain
-characters, and nothing stands before the first part or behind the last.
+can be read in one way only. A whole delimiter counts wherever it occurs. A part gives its name once and in plain
+characters. No byte comes before the first part or after the last one.
 """
 
 import re
@@ -67,9 +67,9 @@ def boundary_of(content_type: str) -> bytes | None:
 
 class FormReader:
     """Takes a form piece by piece. `fields` are those of `wanted` and `optional` that have ended. `files` counts the
-    files so far, and `file_bytes` the bytes of them that were understood.
+    files so far, and `file_bytes` the bytes of them that were parsed.
 
-    Until `decide` is called, nothing is read behind the last of the wanted fields. The decision therefore does not
+    Until `decide` is called, nothing is read after the last of the wanted fields. The decision therefore does not
     depend on how the form is cut. With `reads_on` the form is read to its end. With `finds_state`, `named` are the
     fields that name objects stored by a provider, each with its one id.
     """
@@ -93,23 +93,23 @@ class FormReader:
         self._finds_state = finds_state
         self._is_decided = False
         self._delimiter = b"--" + boundary
-        # The first delimiter is due; in the content of a part; between a delimiter and content; behind the last one.
+        # The first delimiter is due; in the content of a part; between a delimiter and content; after the last one.
         self._phase: Literal["start", "content", "delimiter", "end"] = "start"
-        self._held = bytearray()  # not understood yet
+        self._held = bytearray()  # not parsed yet
         self._offset = 0  # of the held bytes, in the form
         self._parts = 0
         self._name = ""  # of the wanted field that is being read
         self._is_file = False  # the current part is a file
 
     def is_settled(self) -> bool:
-        """Return whether there is nothing more to wait for."""
+        """Return whether no further field can change the decision."""
         return not self._reads_on and self._needed <= self.fields.keys()
 
     def feed(self, data: bytes) -> bytes:
         """Take `data`, and return the bytes of the form that may be passed on. Raises `Rejection`."""
         held = self._held
         held += data
-        at = 0  # understood up to here
+        at = 0  # parsed up to here
         while (self._is_decided or not self.is_settled()) and (then := self._read(at)) is not None:
             at = then
         understood = bytes(held[:at])
@@ -136,20 +136,20 @@ class FormReader:
                 raise rejection("the form continues after its last delimiter; remove the rest")
             return len(held) if len(held) > at else None
         begin = at + (len(b"\r\n") if phase == "delimiter" else 0)
-        behind = begin + len(self._delimiter)
-        if len(held) < behind + 2:
+        after = begin + len(self._delimiter)
+        if len(held) < after + 2:
             return None
         if not held.startswith(self._delimiter, begin):
             raise rejection(
                 "the form does not begin with the boundary that its content type names; send that boundary first"
             )
-        if held.startswith(b"--", behind):
+        if held.startswith(b"--", after):
             self._phase = "end"
-            return behind + 2
-        return self._read_head(behind)
+            return after + 2
+        return self._read_head(after)
 
     def _read_content(self, start: int) -> int | None:
-        """Find the delimiter behind the content of a part. A wanted field is kept until then."""
+        """Find the delimiter after the content of a part. A wanted field is kept until then."""
         held, delimiter = self._held, self._delimiter
         found = held.find(delimiter, start)
         end = (found if found >= 0 else len(held) - len(delimiter) + 1) - len(b"\r\n")
@@ -168,19 +168,19 @@ class FormReader:
         self._phase = "delimiter"
         return end
 
-    def _read_head(self, behind: int) -> int | None:
+    def _read_head(self, after: int) -> int | None:
         held = self._held
-        end = held.find(b"\r\n\r\n", behind)
-        if (end if end >= 0 else len(held)) > behind + MAX_HEAD_BYTES:
+        end = held.find(b"\r\n\r\n", after)
+        if (end if end >= 0 else len(held)) > after + MAX_HEAD_BYTES:
             raise rejection(f"a part of the form has too long headers; send at most {MAX_HEAD_BYTES} bytes")
         if end < 0:
             return None
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise rejection(f"the form has too many parts; send at most {MAX_PARTS}")
-        if not held.startswith(b"\r\n", behind):
+        if not held.startswith(b"\r\n", after):
             raise rejection("a boundary of the form is not followed by a line end; send CRLF after each boundary")
-        name, is_file, is_text = _read_part(bytes(held[behind + 2 : end]))
+        name, is_file, is_text = _read_part(bytes(held[after + 2 : end]))
         self._is_file = is_file
         self.files += is_file
         if name in self._wanted or (self._finds_state and names_state(name)):
@@ -252,4 +252,4 @@ def _read_part(head: bytes) -> tuple[str, bool, bool]:
 def _ambiguous(text: bytes) -> Rejection:
     shown = text[:100].decode("utf-8", "replace")
     message = "a part of the form has malformed, repeated or ambiguous headers; send each once, with one plain name"
-    return Rejection(Failure(failures.INVALID_REQUEST, message, said=repr(shown)))
+    return Rejection(Failure(failures.INVALID_REQUEST, message, quote=repr(shown)))

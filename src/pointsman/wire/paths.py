@@ -1,4 +1,4 @@
-"""A path of the public API: how it is recognised and how its body is read."""
+"""A path of the public API: how it is recognized and how its body is read."""
 
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -14,8 +14,8 @@ from pointsman.domain.snapshots import Snapshot
 PREFIX = "/v1"
 
 
-# How the body of a request is handled. `none`: there is no body, since the head alone is answered. `json`: it is read
-# whole and parsed. `stream`: it is passed on as it arrives, though a JSON body is read whole all the same.
+# How the body of a request is handled. `none`: nothing goes to a provider, since the gateway answers by itself. `json`:
+# it is read whole and parsed. `stream`: it is passed on as it arrives, though a JSON body is read whole all the same.
 BodyKind = Literal["none", "json", "stream"]
 
 

@@ -9,7 +9,7 @@ def shorten(text: bytes, most: int) -> bytes:
     one that is also longer than `most`. All else keeps its meaning, though it may be written with other escapes."""
     long = b"?" * (most + 1)
     out: list[bytes] = []
-    texts: list[bytes] = []  # the pieces of a text that goes on behind the current position
+    texts: list[bytes] = []  # the pieces of a text that continues after the current position
     size, is_inside, start = 0, False, 0
     while start < len(text):
         piece = text[start : start + _PIECE_BYTES]

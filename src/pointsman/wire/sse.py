@@ -10,14 +10,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # may open a stream
 
 
 class EventTooLong(Exception):  # noqa: N818 -- the caller knows whose fault it is
-    """More bytes came without an end of event than may be held."""
+    """An event is longer than the limit."""
 
 
 class EventSplitter:
-    """Cuts a byte stream after its whole events, so that each piece can be inspected and passed on as it is.
+    """Splits a byte stream after whole events, so that each piece can be inspected and passed on unchanged.
 
-    Pieces come out with LF line ends for any input. `is_between` says that nothing is held back. Then a piece that ends
-    with a blank line is whole, and need not be fed.
+    Pieces come out with LF line ends for any input. `is_between` is true if no bytes are buffered. In this case, a
+    piece that ends with a blank line is whole, and need not be fed.
     """
 
     __slots__ = ("_has_open_cr", "_max_bytes", "_tail", "is_between")

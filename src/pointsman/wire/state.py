@@ -134,6 +134,7 @@ TYPES: dict[str, str] = {
 # Places that hold a client's own data, or a schema: fields called an id there name nothing.
 DATA = frozenset(
     {"metadata", "parameters", "schema", "json_schema", "attributes", "item", "sample", "item_schema", "input_schema"}
+    | {"client_metadata"}  # Codex names its own thread there
     | {"datasource_item", "properties", "$defs", "filters", "logprobs"}
 )
 _IN_REQUESTS = DATA | {"annotations"}  # a request repeats those of an earlier answer
@@ -238,8 +239,8 @@ def may_name_by_field(fields: Mapping[str, Raw]) -> bool:
 
 
 def may_name(content: bytes) -> bool:
-    """Return whether the parts of a message may name a file. The search is for the end of a name, as it stands outside
-    texts."""
+    """Return whether the parts of a message may name a file. The search is for the end of a name, as it is written
+    outside texts."""
     if content.find(b'_id"') >= 0 or content.find(b'_ids"') >= 0:
         return True
     if content.find(b"\\u00") >= 0 and any(content.find(escape) >= 0 for escape in _ESCAPES):
@@ -286,7 +287,7 @@ def named_in(fields: Mapping[str, Raw]) -> list[Named]:
         try:
             for kind, one in _ids({name: value}, _IN_REQUESTS, FIELDS, OBJECTS):
                 found.setdefault(one, Named(kind, one, name))
-            if count_names(text) != _members(value):
+            if count_names(text) != members_in(value):
                 message = f"the field {name!r} holds an object with a duplicate name; send each name once"
                 raise rejection(message, name)
         except _TooLarge:
@@ -297,7 +298,7 @@ def named_in(fields: Mapping[str, Raw]) -> list[Named]:
     return list(found.values())
 
 
-def _members(value: Any) -> int:
+def members_in(value: Any) -> int:
     """Return how many members the objects in a value have."""
     count, stack = 0, [value]
     while stack:
@@ -320,7 +321,9 @@ def _too_large(name: str) -> Rejection:
     )
 
 
-def told_in(body: bytes, *, has_items: bool, refers: bool = True, makes_stores: bool = False) -> list[tuple[str, str]]:
+def reported_in(
+    body: bytes, *, has_items: bool, refers: bool = True, makes_stores: bool = False
+) -> list[tuple[str, str]]:
     """Return the ids that an answer reports, with their kinds. These include its own id. `refers` adds the ids
     of objects made as a side effect, and `makes_stores` the vector stores among these. `has_items` adds the ids of
     items, to which later requests may refer."""
@@ -331,7 +334,7 @@ def told_in(body: bytes, *, has_items: bool, refers: bool = True, makes_stores: 
         return []
     if not isinstance(value, dict):
         return []
-    return told_by(value, has_items=has_items, refers=refers, makes_stores=makes_stores)
+    return reported_by(value, has_items=has_items, refers=refers, makes_stores=makes_stores)
 
 
 def _is_dense(body: bytes) -> bool:
@@ -340,7 +343,7 @@ def _is_dense(body: bytes) -> bool:
     return body.count(b"{") + body.count(b"[") > MAX_ANSWER_PARTS or body.count(b",") > 10 * MAX_ANSWER_PARTS
 
 
-def told_by(
+def reported_by(
     value: Mapping[str, Any], *, has_items: bool, refers: bool = True, makes_stores: bool = False
 ) -> list[tuple[str, str]]:
     """Return the same for a decoded answer."""

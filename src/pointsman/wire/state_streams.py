@@ -1,6 +1,6 @@
 """Find the ids that a stream reports while it is passed on, before the client has them.
 
-The first events are read, since there an answer identifies itself. Behind them, only events that add an item to a
+The first events are read, since there an answer identifies itself. After them, only events that add an item to a
 response are read. They are found by their name. An answer in one piece that is passed on unread gives its id at its
 beginning.
 
@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from pointsman.wire.json_object import UNREADABLE
-from pointsman.wire.state import ID, told_by
+from pointsman.wire.state import ID, reported_by
 
 FIRST_EVENTS = 4
 MAX_EVENT = 256 * 1024
@@ -59,7 +59,7 @@ class StateStream:
                 return buffer[start:] if len(buffer) - start <= MAX_EVENT else b""
             found += self._ids_in(buffer[start : end.start()])
             buffer = buffer[end.end() :]
-        # The event's name may be cut, and the line that it stands in begins before it.
+        # The event's name may be incomplete, and its line begins before it.
         start = buffer.rfind(b"\n") + 1
         return buffer[start:] if len(buffer) - start < 128 else buffer[1 - len(_ADDED) :]
 
@@ -76,7 +76,7 @@ class StateStream:
         answer = response if isinstance(response, dict) else value
         if self.made is None and isinstance(answer.get("id"), str) and ID.fullmatch(answer["id"]):
             self.made = answer["id"]
-        found = told_by(answer, has_items=self._has_items)
+        found = reported_by(answer, has_items=self._has_items)
         if isinstance(item, dict) and str(value.get("type")).startswith("response.output_item"):
-            found += told_by({"output": [item]}, has_items=self._has_items)
+            found += reported_by({"output": [item]}, has_items=self._has_items)
         return found

@@ -24,10 +24,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media
+from pointsman.domain.operations import GENERATING
 from pointsman.wire.json_object import UNREADABLE, read_or
 
 BYTES_PER_TOKEN = 4  # of text
+CONTENT_BYTES_PER_TOKEN = 2  # at least, of an answer: 1.9 of one with JSON for tools, 3 of text
 MAX_BYTES_PER_TOKEN = 16  # of text: it certainly has no more tokens than this
+_WITH_TOOLS = frozenset({"tools", "functions"})
+PLAIN_TEMPLATE_TOKENS = 64  # a provider's additions to a prompt without tools whose text was counted
 TEMPLATE_TOKENS = 512  # a provider's additions to a prompt: the marks around messages, the words around tools
 
 # The most expensive known is gpt-4o-mini's: 2,833, and 5,667 for each of at most eight tiles, 48,169 in all. Others
@@ -71,7 +75,6 @@ _READ = (*_PROMPTS, *_TOOLS, *_FORMATS)
 _NOT_PROMPT = frozenset({"role", "type", "id", "status", "call_id", "tool_call_id"})  # of a message or a part
 _AUDIO_TYPES = frozenset({"input_audio", "audio_url"})
 _EMPTY = frozenset({b"null", b"[]", b"{}"})
-_GENERATING = frozenset({"chat", "completion", "responses"})
 
 
 class _Part(Struct, kw_only=True, gc=False):
@@ -134,15 +137,18 @@ MAX_WALKED_MARKS, MAX_WALKED_QUOTES = 4_096, 40_000
 
 
 def most_in(call: Call) -> int:
-    """Return the most tokens that a prompt can have, as far as its bytes bound it."""
-    media = call.media
-    return call.size + TEMPLATE_TOKENS - media.size + media.tokens
+    """Return the most tokens that a prompt can have, as far as its bytes bound it, or the count of its text does."""
+    media, text = call.media, call.text_tokens
+    if text is None:
+        return call.size - media.size + TEMPLATE_TOKENS + media.tokens
+    is_plain = _WITH_TOOLS.isdisjoint(call.fields)
+    return text + (PLAIN_TEMPLATE_TOKENS if is_plain else TEMPLATE_TOKENS) + media.tokens
 
 
 def tokens_needed(call: Call, bytes_per_token: int = BYTES_PER_TOKEN) -> int:
     """Estimate how many tokens of context a call takes, its answer included. Return 0 if its size does not show that,
     since it holds more than text."""
-    if call.operation not in _GENERATING or call.media.count:
+    if call.operation not in GENERATING or call.media.count:
         return 0
     return call.size // bytes_per_token + (call.max_tokens or 0)
 
@@ -347,12 +353,12 @@ def about_tokens(call: Call) -> int:
     """Estimate the tokens of a prompt. This takes some milliseconds at most."""
     fields = call.fields
     if fields and call.size > MAX_WALKED_BYTES:
-        return _by_size(call)
+        return about_by_size(call)
     if not fields:  # a form
-        return _about_recording(call.size) if call.operation == "audio" else _about_size(call.size)
+        return _about_recording(call.size) if call.operation == "audio" else about_size(call.size)
     total = 0
-    if call.size > MAX_WALKED_QUOTES and any(_is_dense(bytes(fields[name])) for name in _READ if name in fields):
-        return _by_size(call)
+    if call.size > MAX_WALKED_QUOTES and any(is_dense(bytes(fields[name])) for name in _READ if name in fields):
+        return about_by_size(call)
     if call.operation in ("chat", "responses"):
         total += REPLY_TOKENS
         if bytes(fields.get("input", b""))[:1] == b'"':
@@ -362,36 +368,37 @@ def about_tokens(call: Call) -> int:
             total += _readable(_about_prompt, bytes(fields[name]))
     for name in _TOOLS:
         if name in fields:
-            total += _readable(_about_value, bytes(fields[name]))
+            total += _readable(about_value, bytes(fields[name]))
     for name in _FORMATS:
         if name in fields and b'"schema"' in bytes(fields[name]):
-            total += _readable(_about_value, bytes(fields[name]))
+            total += _readable(about_value, bytes(fields[name]))
     return total
 
 
-def _is_dense(text: bytes) -> bool:
+def is_dense(text: bytes) -> bool:
     """Return whether a text holds too much to be walked. Numbers are not walked."""
     few = text.count(b"{") + text.count(b"[") <= MAX_WALKED_MARKS
     return not few or text.count(b'"') > MAX_WALKED_QUOTES or text.count(b",") > MAX_WALKED_QUOTES
 
 
-def _by_size(call: Call) -> int:
+def about_by_size(call: Call) -> int:
+    """Estimate the tokens of a prompt by its size alone, without a look at its text."""
     media = call.media
-    return _about_size(max(call.size - media.size, 0)) + media.count * IMAGE_TOKENS
+    return about_size(max(call.size - media.size, 0)) + media.count * IMAGE_TOKENS
 
 
 def _readable(count: Callable[[bytes], int], text: bytes) -> int:
     try:
         return count(text)
     except UNREADABLE:
-        return _about_size(len(text))
+        return about_size(len(text))
 
 
 def _about_prompt(text: bytes) -> int:
     """Estimate the tokens of a text, or of a list of messages, texts, lists of numbers, or numbers, which are
     tokens."""
     if not text.startswith(b"["):
-        return _about_value(text)
+        return about_value(text)
     if b'"' not in text and b"{" not in text and text.strip(b"[] \t\r\n"):
         return text.count(b",") + 1
     total = 0
@@ -402,7 +409,7 @@ def _about_prompt(text: bytes) -> int:
         elif element.startswith(b"["):
             total += len(_ITEMS.decode(element))
         else:
-            total += _about_value(element) if element.startswith(b'"') else 1
+            total += about_value(element) if element.startswith(b'"') else 1
     return total
 
 
@@ -415,13 +422,13 @@ def _about_fields(text: bytes) -> int:
             parts = _ITEMS.decode(value) if value.startswith(b"[") else [raw]
             total += sum(_about_part(bytes(part)) for part in parts)
         elif name not in _NOT_PROMPT:
-            total += _about_value(value)
+            total += about_value(value)
     return total
 
 
 def _about_part(text: bytes) -> int:
     if not text.startswith(b"{"):
-        return _about_value(text)
+        return about_value(text)
     fields = _ITEM.decode(text)
     kind = _STRING.decode(fields["type"]) if "type" in fields else next(iter(TYPES.intersection(fields)), "")
     if kind in IMAGES:
@@ -433,18 +440,19 @@ def _about_part(text: bytes) -> int:
     return _about_fields(text)
 
 
-def _about_value(text: bytes) -> int:
+def about_value(text: bytes) -> int:
     """Estimate the tokens of a text without its quotation marks and escapes; anything else counts as compact JSON."""
     if text in _EMPTY:
         return 0
     if text.startswith(b'"'):
-        return _about_size(len(text) - 2 if b"\\" not in text else len(_STRING.decode(text).encode()))
-    return _about_size(len(msgspec.json.format(text, indent=-1)))
+        return about_size(len(text) - 2 if b"\\" not in text else len(_STRING.decode(text).encode()))
+    return about_size(len(msgspec.json.format(text, indent=-1)))
 
 
 def _about_recording(size: int) -> int:
     return max(USUAL_RECORDING_TOKENS, size // RECORDING_BYTES_PER_TOKEN)
 
 
-def _about_size(size: int) -> int:
+def about_size(size: int) -> int:
+    """Estimate the tokens of so many bytes of text."""
     return -(-size // BYTES_PER_TOKEN)

@@ -19,16 +19,18 @@ for input that the provider adds by itself, nor for tools that it runs and charg
 https://platform.openai.com/docs/api-reference/responses/create, …/chat/create,
 https://docs.x.ai/docs/guides/live-search, https://openrouter.ai/docs/guides/features/plugins/overview,
 https://ai.google.dev/gemini-api/docs/openai. An unknown tool counts as the provider's,
-since nobody can say who runs it.
+since its name does not show who runs it.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from pointsman.domain.calls import Call
+from pointsman.domain.operations import GENERATING
 from pointsman.wire.json_object import UNREADABLE, read_or
 
 USES = 5  # of a tool, if nothing sets how often it may be used
@@ -37,14 +39,13 @@ MAX_USES = 1000
 # Tools that the client runs: their results come with the next request.
 _CLIENTS = frozenset(
     {"function", "custom", "local_shell", "apply_patch", "computer", "computer_use_preview", "namespace"}
-    | {"bash", "text_editor", "memory"}  # Anthropic's
+    | {"bash", "text_editor", "memory", "computer_toolset", "browser_toolset"}  # Anthropic's
 )
 _DATE = re.compile(r"_(?:\d{8}|\d{4}_\d{2}_\d{2})$")  # of the version of a tool
 _STORED = {"previous_response_id", "conversation", "prompt"}
 _CACHED = {"cached_content", "extra_body", "google"}
 _SEARCHES = {"web_search_options", "enable_search", "web_search"}
 _OTHERS = ("models", "preset")  # these have another model answer
-_GENERATING = frozenset({"chat", "completion", "responses"})
 _FIELDS = frozenset(
     {"tools", "search_parameters", "plugins", *_OTHERS, "prediction", "input", "max_tool_calls"}
     | _STORED | _CACHED | _SEARCHES
@@ -131,7 +132,7 @@ def unbounded_in(call: Call) -> Unbounded | None:
     present = {name: bytes(fields[name]) for name in _FIELDS.intersection(fields)}
     present = {name: value for name, value in present.items() if value not in _NOTHING}
     field, predicted = elsewhere, 0
-    if call.operation not in _GENERATING:
+    if call.operation not in GENERATING:
         return Unbounded(field) if field else None
     if call.operation == "responses":
         field = next((name for name in sorted(_STORED) if name in present), "") or field
@@ -160,11 +161,11 @@ def _tools(text: bytes, most: int | None) -> list[Use]:
         return [Use("unknown", USES if most is None else most, "tools")]
     uses = []
     for tool in tools:
-        # One without a type is a function if it looks like one: Gemini's own are objects named after a service.
-        kind = tool.type or ("function" if bytes(tool.name) or bytes(tool.function) else "unknown")
-        name = _DATE.sub("", kind)
         environment = _environment(tool)
-        if name in _CLIENTS or (name == "shell" and environment is not None and environment.type == "local"):
+        is_function = bool(bytes(tool.name) or bytes(tool.function))
+        is_local = environment is not None and environment.type == "local"
+        name = tool_name(tool.type, is_function=is_function, is_local=is_local)
+        if not name:
             continue
         if environment is not None and environment.memory_limit not in (None, "1g"):
             name = f"{name}:{environment.memory_limit}"  # this has a price of its own
@@ -174,6 +175,20 @@ def _tools(text: bytes, most: int | None) -> list[Use]:
         bounds = [bound for bound in (own, most) if bound is not None]
         uses.append(Use(name, min(bounds) if bounds else USES, "tools"))
     return uses
+
+
+def tool_name(kind: str, *, is_function: bool, is_local: bool) -> str:
+    """Return the name of a tool that the provider runs, without the date of its version. Return an empty text if the
+    client runs it. One without a type is a function if it looks like one: Gemini's own are objects named after a
+    service. A shell may be local."""
+    name = _DATE.sub("", kind or ("function" if is_function else "unknown"))
+    return "" if name in _CLIENTS or (name == "shell" and is_local) else name
+
+
+def services_in(fields: Mapping[str, Raw]) -> list[Use]:
+    """Return the services beside tools that a request has its provider use."""
+    present = {name: bytes(fields[name]) for name in _FIELDS.intersection(fields)}
+    return _services({name: value for name, value in present.items() if value not in _NOTHING})
 
 
 def _environment(tool: _Tool) -> _Environment | None:

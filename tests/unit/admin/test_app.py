@@ -77,7 +77,7 @@ def test_unavailable_store_is_reported_and_health_stays_ok(tmp_path: Path) -> No
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             assert (await plane.get("/readyz", token=None)).json() == {"status": "ok"}
-            plane.desk.ingest.state.problem = "OperationalError: it is gone"
+            plane.inquiry_handler.ingest.state.problem = "OperationalError: it is gone"
             plane.services.store = Reports.of(store_url(None, tmp_path / "elsewhere"))
             answer = await plane.get("/api/v1/usage")
             assert answer.status_code == 503
@@ -93,7 +93,7 @@ def test_unavailable_store_is_reported_and_health_stays_ok(tmp_path: Path) -> No
 def test_readiness_reports_damage_quarantine_and_rejected_configuration(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            state = plane.desk.ingest.state
+            state = plane.inquiry_handler.ingest.state
             state.damage, state.rejected = 2, 3
             response = (await plane.get("/readyz", token=None)).json()
             assert response["journal"] == "2 damaged places were skipped since the start"

@@ -38,8 +38,8 @@ def test_name_is_known_from_configuration_catalog_or_usage(tmp_path: Path) -> No
             for kind, names in KNOWN.items():
                 for name in names:
                     await check_names(plane.services, {kind: name})
-                with pytest.raises(HTTPException) as refused:
+                with pytest.raises(HTTPException) as rejected:
                     await check_names(plane.services, {kind: "nobody"})
-                assert refused.value.status_code == 404
+                assert rejected.value.status_code == 404
 
     run(main())

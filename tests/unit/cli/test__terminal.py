@@ -1,4 +1,4 @@
-"""No command prints characters that a terminal interprets, whoever wrote them."""
+"""No command prints characters that a terminal interprets, even if clients or providers wrote them."""
 
 import re
 import time
@@ -18,14 +18,14 @@ from pointsman.cli._terminal import plain, visible
 
 ENV = {"POINTSMAN_ADMIN_TOKEN": TOKEN, "KEY": "sk-of-the-tests"}
 EVIL = "x\x1b]0;title\x07\x1b[2J\x9b31m\u202egnp.exe\u2066\u200b\u2028y\r\nz\x7f"
-OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+INTERPRETED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 SOURCES = sorted(Path(cli.__file__).parent.glob("*.py"))
 
 
 @given(st.text())
 def test_text_becomes_one_visible_line_without_loss(text: str) -> None:
     shown = visible(text)
-    assert not OBEYED.search(shown)
+    assert not INTERPRETED.search(shown)
     assert "\n" not in shown
     assert not any(0xD800 <= ord(one) < 0xE000 for one in shown)
     if text.isprintable():
@@ -43,7 +43,7 @@ def test_ordinary_text_is_unchanged() -> None:
 def test_only_one_module_prints(file: Path) -> None:
     if file.name != "_terminal.py":
         found = re.findall(r"(?:typer|click)\.(?:echo|secho)|\bprint\(|sys\.std(?:out|err)\.write", file.read_text())
-        assert not found, f"{file} prints by {found}"
+        assert not found, f"{file} prints with {found}"
 
 
 def fill(plane: ControlPlane) -> None:
@@ -55,7 +55,7 @@ def fill(plane: ControlPlane) -> None:
         verdicts=[EVIL], team=EVIL, customer=EVIL, variant=EVIL, strategy=EVIL, source=EVIL, client_request_id=EVIL,
         attempts=[{**attempt, "start_us": 0, "duration_us": 1}],
     )  # fmt: skip
-    plane.desk.lease_table.charge(7, f"team:{EVIL}|usd|day", int(time.time()) // 86_400 * 86_400, 5)
+    plane.inquiry_handler.lease_table.charge(7, f"team:{EVIL}|usd|day", int(time.time()) // 86_400 * 86_400, 5)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_text_from_providers_and_clients_is_escaped(arguments: list[str], tmp_pa
             (one,) = re.findall('"request_id": "([^"]*)"', listed.output)
             arguments = [one if word == "ID" else word for word in arguments]
         done = CliRunner().invoke(build_app(), [*arguments, "--url", url], env=wide)
-        assert not OBEYED.search(done.output), done.output
+        assert not INTERPRETED.search(done.output), done.output
         assert "\\x1b" in done.output or "\\u001b" in done.output, done.output
 
 
@@ -98,4 +98,4 @@ def test_text_from_the_configuration_is_escaped(command: list[str], tmp_path: Pa
     name = EVIL.encode("unicode_escape").decode()
     file.write_text(f'providers: {{openai: env.KEY}}\nmodels: {{"{name}": ["openai/{name}"]}}\nwrong: "{name}"\n')
     done = CliRunner().invoke(build_app(), [*command, str(file)], env=ENV)
-    assert not OBEYED.search(done.output), done.output
+    assert not INTERPRETED.search(done.output), done.output

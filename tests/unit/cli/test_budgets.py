@@ -33,7 +33,7 @@ def test_used_and_remaining_amounts_are_shown(tmp_path: Path) -> None:
         assert "team:research" not in done.output
         done = CliRunner().invoke(build_app(), ["budgets", "--url", url, "--json", "--limit", "1"], env=ENV)
         assert len(json.loads(done.output)) == 1
-        for owner, said in (("entry:me/openai", "no limits found"), ("team:nobody", "there is no team")):
+        for owner, message in (("entry:me/openai", "no limits found"), ("team:nobody", "there is no team")):
             done = CliRunner().invoke(build_app(), ["budgets", "--url", url, "--owner", owner], env=ENV)
-            assert said in done.output
+            assert message in done.output
             assert done.exit_code == (1 if owner == "team:nobody" else 0)

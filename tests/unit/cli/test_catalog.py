@@ -64,11 +64,11 @@ def test_update_from_an_address(address: str, data_dir: Path) -> None:
     assert read_catalog(data_dir).catalog.date == "9999-01-01"
 
 
-@pytest.mark.parametrize("stated", ["00", "0" * 64])
-def test_wrong_checksum_changes_nothing(file: Path, data_dir: Path, stated: str) -> None:
-    result = run(data_dir, "update", "--from", str(file), "--sha256", stated)
+@pytest.mark.parametrize("checksum", ["00", "0" * 64])
+def test_wrong_checksum_changes_nothing(file: Path, data_dir: Path, checksum: str) -> None:
+    result = run(data_dir, "update", "--from", str(file), "--sha256", checksum)
     assert result.exit_code == 1
-    assert ": its sha256 is" in result.output
+    assert ": its SHA-256 is" in result.output
     assert read_catalog(data_dir).catalog is packaged()
 
 

@@ -1,4 +1,4 @@
-"""`pointsman demo`: passes on its options."""
+"""`pointsman demo`: the ports, and the tour."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from pointsman.runtime import demo
     ("arguments", "ports"),
     [([], (8080, 8081)), (["--port", "90", "--console-port", "91"], (90, 91)), (["--port", "90"], (90, 8081))],
 )
-def test_the_ports_reach_the_demonstration(
+def test_ports_are_passed_to_the_demonstration(
     arguments: list[str], ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[int, int]] = []
@@ -43,7 +43,7 @@ def tour(port: int, console_port: int) -> "subprocess.CompletedProcess[str]":
 
 
 class _Ready(BaseHTTPRequestHandler):
-    """Another program, which is ready too."""
+    """Another program, which answers every request with 200."""
 
     requests: ClassVar[list[str]] = []
 
@@ -60,7 +60,7 @@ class _Ready(BaseHTTPRequestHandler):
         pass
 
 
-def test_tour_leaves_another_program_on_its_port_alone() -> None:
+def test_tour_sends_no_request_to_another_program_on_its_port() -> None:
     with HTTPServer(("127.0.0.1", 0), _Ready) as other:
         thread = Thread(target=other.serve_forever)
         thread.start()

@@ -38,18 +38,18 @@ def test_model_name_is_explained(config: str) -> None:
     result = run("-c", config, "--model", "chat", "--seed", "1")
     assert result.exit_code == 0
     assert result.output.startswith("strategy weighted, from model chat")
-    assert "openai/d  (weight 1, fallback; keys default)" in result.output
+    assert "openai/d  (weight 1, fallback, at most an unknown cost and " in result.output
     assert "local/c excluded (drained): its weight is 0" in result.output
     assert "never-printed" not in result.output
 
 
-def test_a_seed_repeats_the_plan_and_another_may_change_it(config: str) -> None:
+def test_seed_makes_the_plan_repeatable(config: str) -> None:
     plans = [run("-c", config, "-m", "chat", "--seed", str(seed)).output for seed in range(20)]
     assert plans == [run("-c", config, "-m", "chat", "--seed", str(seed)).output for seed in range(20)]
     assert {plan.splitlines()[1].split()[1] for plan in plans} == {"openai/a", "local/b"}
 
 
-def test_a_request_file_and_standard_input(config: str, tmp_path: Path) -> None:
+def test_request_is_read_from_a_file_or_standard_input(config: str, tmp_path: Path) -> None:
     request = {"model": "openai/x", "messages": [{"role": "user", "content": "hi"}], "fallbacks": ["local/y"]}
     file = tmp_path / "request.json"
     file.write_text(json.dumps(request))
@@ -64,7 +64,7 @@ def test_a_request_file_and_standard_input(config: str, tmp_path: Path) -> None:
         ]
 
 
-def test_headers_and_other_paths(config: str) -> None:
+def test_header_and_path_are_used_for_routing(config: str) -> None:
     result = run("-c", config, "-m", "x", "--path", "/v1/embeddings", "-H", "x-pointsman-provider: local", "--json")
     assert json.loads(result.output)["attempts"][0]["provider"] == "local"
 
@@ -115,7 +115,7 @@ pricing:
 governance:
   virtual_keys:
     me: {value: "sha256:DIGEST_a", budgets: [{limit_usd: 0.01, per: day}]}
-    near: {value: "sha256:DIGEST_b", near_limit: shorten, budgets: [{limit_usd: 0.70, per: day}]}
+    near: {value: "sha256:DIGEST_b", near_limit: shorten, budgets: [{limit_usd: 0.20, per: day}]}
     past: {value: "sha256:DIGEST_c", expires_at: 2020-01-01T00:00:00Z}
 """
 
@@ -126,7 +126,7 @@ def test_unpayable_candidates_are_excluded_as_for_a_request(config: str) -> None
     assert result.exit_code == 0, result.output
     assert "1. local/priced" in result.output
     assert "2. " not in result.output
-    assert "local/free excluded (billing): the price of local/free is not known, and a budget applies" in result.output
+    assert "local/free excluded (billing): the price of local/free is unknown, and a budget applies" in result.output
     assert "local/dear excluded (billing): the budget of $0.01 per day" in result.output
 
     result = run("-c", config, "-m", "local/free", "--key", "me")
@@ -134,7 +134,7 @@ def test_unpayable_candidates_are_excluded_as_for_a_request(config: str) -> None
     assert result.output.startswith("rejected: 403 price_unknown")
     result = run("-c", config, "-m", "local/dear", "--key", "me")
     assert result.output.startswith("rejected: 402 budget_exceeded")
-    assert run("-c", config, "-m", "local/free").exit_code == 0, "nobody's budget"
+    assert run("-c", config, "-m", "local/free").exit_code == 0, "no budget applies without a key"
 
     result = run("-c", config, "-m", "local/dear", "--key", "near")
     assert result.exit_code == 0
@@ -159,3 +159,18 @@ def test_default_configuration_is_that_of_serve() -> None:
     result = run("-m", "gpt-4o")
     assert result.exit_code == 0
     assert "1. openai/gpt-4o" in result.output
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/openai/v1/responses?x=1"])
+def test_request_that_is_made_from_a_model_can_be_translated(path: str, tmp_path: Path) -> None:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        "version: 1\n"
+        "providers: {openai: env.OPENAI_API_KEY, anthropic: env.ANTHROPIC_API_KEY}\n"
+        "models: {chat: [openai/gpt-4o, anthropic/claude-sonnet-4-5]}\n"
+        "governance: {virtual_keys: {me: {value: env.CLIENT_KEY}}}\n"
+    )
+    result = run("-c", str(file), "-m", "claude-via-chat", "--no-secrets", "--path", path)
+    assert result.exit_code == 0, result.output
+    assert "1. openai/gpt-4o" in result.output
+    assert "2. anthropic/claude-sonnet-4-5" in result.output

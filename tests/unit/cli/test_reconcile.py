@@ -67,7 +67,7 @@ def test_file_of_attempts_is_reconciled(content: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("attempt_id,usd\na-1,much\n", "'much' is not an amount in dollars"),
         ("attempt_id,usd\na-1,-1\n", "'-1' is not an amount in dollars"),
@@ -79,10 +79,10 @@ def test_file_of_attempts_is_reconciled(content: str, tmp_path: Path) -> None:
         (None, "bill: No such file or directory; to reconcile one attempt, set its cost with --usd"),
     ],
 )
-def test_invalid_file_changes_nothing(content: str | None, said: str, tmp_path: Path) -> None:
+def test_invalid_file_changes_nothing(content: str | None, message: str, tmp_path: Path) -> None:
     file = tmp_path / "bill"
     if content is not None:
         file.write_text(content)
     done = invoke("reconcile", str(file), "--url", "http://127.0.0.1:1")
     assert done.exit_code == 2
-    assert said in " ".join(done.output.replace("\u2502", " ").split())
+    assert message in " ".join(done.output.replace("\u2502", " ").split())

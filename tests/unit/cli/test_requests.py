@@ -30,6 +30,8 @@ def fill(plane: ControlPlane) -> None:
         source="models.chat",
         tags={"env": "[red]dev"},
         session="s-1",
+        agent="a-2",
+        parent_agent="a-1",
         client="198.51.100.7",
         client_retries="2",
     )
@@ -38,7 +40,7 @@ def fill(plane: ControlPlane) -> None:
     plane.writer.close()
 
 
-def test_latest_requests_are_a_table(tmp_path: Path) -> None:
+def test_latest_requests_are_printed_as_a_table(tmp_path: Path) -> None:
     with served(tmp_path, fill) as url:
         done = CliRunner().invoke(build_app(), ["requests", "--url", url], env=ENV)
         assert done.exit_code == 0, done.output
@@ -53,7 +55,7 @@ def test_latest_requests_are_a_table(tmp_path: Path) -> None:
         assert none.output == "no request found; new requests take a moment to appear, and old ones are deleted\n"
 
 
-def test_one_request_has_attempts_and_verdicts(tmp_path: Path) -> None:
+def test_one_request_is_printed_with_attempts_and_verdicts(tmp_path: Path) -> None:
     with served(tmp_path, fill) as url:
         done = CliRunner().invoke(build_app(), ["requests", request_id(1, NOW), "--url", url], env=ENV)
         assert done.exit_code == 0, done.output
@@ -62,11 +64,12 @@ def test_one_request_has_attempts_and_verdicts(tmp_path: Path) -> None:
         assert f"time: {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(NOW))} status" in text
         assert "key, team, customer: me, research" in text
         assert "served by: openai/gpt-4o" in text
-        assert "strategy: priority, from models.chat" in text
-        assert "client: 198.51.100.7 client's retry: 2 session: s-1 tags: env=[red]dev" in text
+        assert "strategy priority, from models.chat 1. groq/llama 2. openai/gpt-4o - groq/llama excluded" in text
+        assert "client: 198.51.100.7 client's retry: 2 session: s-1" in text
+        assert "agent: a-2, started by a-1 tags: env=[red]dev" in text
         assert "upstream_error: it answered 500 (events dropped: 1) 1.5 ms" in text
         assert "2 openai gpt-4o spare ok 2.0 ms 10 in, 5 out $0.00000007 (reported)" in text
-        assert "excluded or shortened, with reasons groq/llama: is excluded by the key" in text
+        assert text.endswith("groq/llama excluded: is excluded by the key")
 
         dead = CliRunner().invoke(build_app(), ["requests", request_id(3, NOW + 2), "--url", url], env=ENV)
         assert "status: the worker died worker_died: " in " ".join(dead.output.split())

@@ -1,4 +1,4 @@
-"""`pointsman serve`: passes on its options."""
+"""`pointsman serve`: its options reach the gateway."""
 
 import os
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     ("arguments", "config"),
     [([], None), (["--config", "a.yaml"], Path("a.yaml")), (["-c", "a.yaml"], Path("a.yaml"))],
 )
-def test_file_and_environment_are_passed_on(
+def test_file_and_environment_reach_the_start(
     arguments: list[str], config: Path | None, calls: list[tuple[object, ...]]
 ) -> None:
     result = CliRunner().invoke(build_app(), ["serve", *arguments], env={"A_VARIABLE": "x"})

@@ -33,7 +33,7 @@ def test_table_begins_with_the_highest_cost(tmp_path: Path) -> None:
         assert done.output.splitlines()[-1] == "total $1,234.567890128"
 
         by_tag = CliRunner().invoke(build_app(), ["usage", "--url", url, "--by", "tag"], env=ENV)
-        assert "env=[red]dev" in by_tag.output, "what clients send is no markup"
+        assert "env=[red]dev" in by_tag.output, "text from clients is not interpreted as markup"
         assert by_tag.output.splitlines()[-1].startswith("no total"), "a request may have several tags"
         with_tag = ["usage", "--url", url, "--by", "key", "--tag", "env=[red]dev"]
         done = CliRunner().invoke(build_app(), with_tag, env=ENV)
@@ -45,20 +45,20 @@ def test_table_begins_with_the_highest_cost(tmp_path: Path) -> None:
         assert time.strftime("%Y-%m-%d 00:00Z", time.gmtime()) in by_day.output
 
 
-@pytest.mark.parametrize("chosen", ["team=red", "customer=c", "provider=p", "model=m", "variant=v"])
-def test_groups_can_be_chosen(chosen: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("filter_", ["team=red", "customer=c", "provider=p", "model=m", "variant=v"])
+def test_usage_can_be_filtered(filter_: str, tmp_path: Path) -> None:
     def fill_both(plane: ControlPlane) -> None:
         plane.write(1)
         plane.write(2, of=scope(2, virtual_key="you", team="red", customer="c", provider="p", model="m", variant="v"))
 
-    name, _, value = chosen.partition("=")
+    name, _, value = filter_.partition("=")
     with served(tmp_path, fill_both) as url:
         done = CliRunner().invoke(build_app(), ["usage", "--url", url, "--json", f"--{name}", value], env=ENV)
         assert done.exit_code == 0, done.output
         assert [row["key"] for row in json.loads(done.output)["rows"]] == ["you"]
 
 
-def test_json_and_a_token_from_a_file(tmp_path: Path) -> None:
+def test_json_output_with_a_token_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     with served(tmp_path, fill) as url:
@@ -75,7 +75,7 @@ def test_json_and_a_token_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ", "said"),
+    ("arguments", "environ", "message"),
     [
         (["--by", "colour"], ENV, "unknown field 'colour'; use key, team"),
         (["--url", "ftp://here"], ENV, "must begin with http:// or https://"),
@@ -84,14 +84,14 @@ def test_json_and_a_token_from_a_file(tmp_path: Path) -> None:
         (["--token-file", "/nowhere"], ENV, "cannot read /nowhere"),
     ],
 )
-def test_misuse_is_explained(arguments: list[str], environ: dict[str, str], said: str) -> None:
+def test_misuse_is_explained(arguments: list[str], environ: dict[str, str], message: str) -> None:
     done = CliRunner().invoke(build_app(), ["usage", *arguments], env={**environ, "COLUMNS": "200"})
     assert done.exit_code != 0
-    assert said in " ".join(done.output.replace("│", " ").split())
+    assert message in " ".join(done.output.replace("│", " ").split())
     assert TOKEN not in done.output
 
 
-def test_span_is_set_by_its_ends(tmp_path: Path) -> None:
+def test_since_and_until_limit_the_period(tmp_path: Path) -> None:
     day = int(time.time() // 86_400) * 86_400 - 3 * 86_400
 
     def fill_days(plane: ControlPlane) -> None:
@@ -113,14 +113,14 @@ def test_span_is_set_by_its_ends(tmp_path: Path) -> None:
         assert spent(url, "--until", iso(day + 86_400, "%Y-%m-%dT%H:00")) == 1
         assert spent(url, "--until", iso(day + 3 * 3600, "%Y-%m-%dT%H:00+01:00")) == 0
         assert spent(url, "--since", str(day), "--until", str(day + 2 * 86_400)) == 11
-        for arguments, said in (
+        for arguments, message in (
             (["--since", "yesterday"], "'yesterday' is not a time"),
             (["--since", "2026-01-01", "--days", "3"], "use only one of --days and --since"),
             (["--csv", "--json"], "use only one of --json and --csv"),
         ):
             done = CliRunner().invoke(build_app(), ["usage", "--url", url, *arguments], env=ENV)
             assert done.exit_code == 2
-            assert said in done.output
+            assert message in done.output
         done = CliRunner().invoke(build_app(), ["usage", "--url", url, "--key", "nobody"], env=ENV)
         assert done.exit_code == 1
         assert "there is no virtual key 'nobody'" in done.output

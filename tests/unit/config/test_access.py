@@ -1,4 +1,4 @@
-"""From where the gateway may be called: what is taken, and what is refused with its place."""
+"""Proxies, host names and origins are normalized, and invalid ones are errors."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def _findings() -> Findings:
     return Findings(loaded.source)
 
 
-def test_what_is_stated_is_brought_into_one_form() -> None:
+def test_addresses_names_and_origins_are_normalized() -> None:
     findings = _findings()
     server = ServerSettings(
         trusted_proxies=["10.0.0.1/8", "::1"],
@@ -38,7 +38,7 @@ def test_what_is_stated_is_brought_into_one_form() -> None:
         ServerSettings(cors=CorsSettings(origins=["https://app.example.com/"])),
     ],
 )
-def test_what_cannot_be_meant_is_an_error(server: ServerSettings) -> None:
+def test_invalid_addresses_names_and_origins_are_errors(server: ServerSettings) -> None:
     findings = _findings()
     compile_access(server, findings)
     assert findings.has_errors

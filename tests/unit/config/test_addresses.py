@@ -1,4 +1,4 @@
-"""Addresses as people write them."""
+"""Addresses in the configuration are parsed or rejected with a reason."""
 
 import pytest
 
@@ -32,9 +32,14 @@ def test_listen(text: str, address: ListenAddress, loopback: bool) -> None:
         *("[::1:80", "[127.0.0.1]:80", "[x]:80", "1.2.3.4.5:80", "a b:80", "http://localhost:80", "a/b:80"),
     ],
 )
-def test_listen_refusals(text: str) -> None:
+def test_invalid_listen_addresses_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_listen(text)
+
+
+def test_listen_address_with_a_scheme_is_rejected_for_its_scheme() -> None:
+    with pytest.raises(ValueError, match="without a scheme, such as 127"):
+        parse_listen("http://0.0.0.0:8080")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +85,7 @@ def test_base_url(text: str, origin: Origin, path: str) -> None:
         ("https://256.1.1.1/", "no valid host"),
     ],
 )
-def test_base_url_refusals(text: str, message: str) -> None:
+def test_invalid_base_urls_are_rejected(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_base_url(text)
 
@@ -91,7 +96,7 @@ def test_proxy() -> None:
 
 
 @pytest.mark.parametrize("text", ["https://proxy:3128", "proxy:3128", "http://proxy:3128/path", "socks5://proxy:1"])
-def test_proxy_refusals(text: str) -> None:
+def test_invalid_proxies_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_proxy(text)
 

@@ -1,4 +1,4 @@
-"""Which catalog is in force, and how another takes its place."""
+"""The catalog in force: the package's own, or an installed one."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ TEXT = OPEN + "providers: {openai: env.OPENAI_API_KEY}"
 
 
 def content(date: str, model: str = "brand-new") -> bytes:
-    """A catalog of one model."""
+    """Return a catalog of one model."""
     file = {
         "format": 1,
         "date": date,
@@ -37,12 +37,12 @@ def content(date: str, model: str = "brand-new") -> bytes:
     return json.dumps(file).encode()
 
 
-def test_without_another_the_packages_own_is_in_force(tmp_path: Path) -> None:
+def test_package_catalog_is_the_default(tmp_path: Path) -> None:
     assert read_catalog(None).catalog is read_catalog(tmp_path).catalog is packaged()
     assert packaged().date > "2026"
 
 
-def test_an_installed_catalog_is_in_force_until_it_is_reverted(tmp_path: Path) -> None:
+def test_installed_catalog_is_in_force_until_it_is_reverted(tmp_path: Path) -> None:
     install(tmp_path, content("9999-01-01"))
     install(tmp_path, content("9999-01-02", "newer-still"))
     assert read_catalog(tmp_path).catalog.name_of("newer-still") == "newer-still"
@@ -53,14 +53,14 @@ def test_an_installed_catalog_is_in_force_until_it_is_reverted(tmp_path: Path) -
         revert(tmp_path)
 
 
-def test_what_is_faulty_or_older_is_not_taken(tmp_path: Path) -> None:
+def test_faulty_or_older_catalog_is_not_installed(tmp_path: Path) -> None:
     install(tmp_path, content("9999-01-02"))
-    for bad, said in (
+    for bad, reason in (
         (b"{", "not a catalog"),
         (content("9999-01-01"), "is before that of"),
         (content("9999")[:-40], "not a catalog"),
     ):
-        with pytest.raises(CatalogError, match=said):
+        with pytest.raises(CatalogError, match=reason):
             install(tmp_path, bad)
     dangling = json.loads(content("9999-01-03")) | {"names": {"x": ["x", "openai/x"]}}
     with pytest.raises(CatalogError, match="has no entry"):
@@ -69,7 +69,7 @@ def test_what_is_faulty_or_older_is_not_taken(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {CURRENT}
 
 
-def test_the_newer_of_two_counts_and_a_damaged_one_never(tmp_path: Path) -> None:
+def test_newer_catalog_is_used_and_a_damaged_one_ignored(tmp_path: Path) -> None:
     folder = tmp_path / FOLDER
     folder.mkdir()
     (folder / CURRENT).write_bytes(content("2000-01-01"))
@@ -83,7 +83,7 @@ def test_the_newer_of_two_counts_and_a_damaged_one_never(tmp_path: Path) -> None
     assert "cannot be used" in warning
 
 
-def test_a_configuration_changes_with_its_catalog(tmp_path: Path) -> None:
+def test_digest_of_a_configuration_changes_with_its_catalog(tmp_path: Path) -> None:
     before = compiled(TEXT, folder=tmp_path).snapshot
     install(tmp_path / "data", content("9999-01-01"))
     after = compiled(TEXT, folder=tmp_path).snapshot
@@ -95,22 +95,22 @@ def test_a_configuration_changes_with_its_catalog(tmp_path: Path) -> None:
     assert listed.endpoints["openai"].listed == {"unheard-of": ("unheard-of",), "brand-new": ("brand-new",)}
 
 
-def test_a_catalog_cannot_keep_a_gateway_from_starting(tmp_path: Path) -> None:
-    """A configuration that was accepted may name a model that a later catalog no longer has."""
+def test_new_catalog_does_not_stop_the_gateway_from_starting(tmp_path: Path) -> None:
+    """An accepted configuration may name a model that a later catalog no longer has."""
     accept(tmp_path / "snapshot", TEXT + "\nmodels: {a: [gpt-4o-mini]}")
     install(tmp_path / "data", content("9999-01-01"))
     compiled_ = read_snapshot(tmp_path / "snapshot", ENVIRON)
     assert [item.id for item in compiled_.snapshot.models["a"].targets] == ["openai/gpt-4o-mini"]
 
 
-def test_a_damaged_list_adds_nothing(tmp_path: Path) -> None:
+def test_damaged_list_adds_no_models(tmp_path: Path) -> None:
     write_lists(tmp_path, Lists({"a": ["b"]}))
     assert read_catalog(tmp_path).lists == Lists({"a": ["b"]})
     (tmp_path / FOLDER / LISTS).write_bytes(b"[")
     assert read_catalog(tmp_path).lists == Lists()
 
 
-def test_a_list_is_read_by_canonical_names() -> None:
+def test_models_of_a_list_are_keyed_by_canonical_names() -> None:
     models = ["accounts/fireworks/models/kimi-k2p5", "accounts/me/models/mine"]
     assert by_name(packaged(), "fireworks", models) == {
         "kimi-k2.5": ("accounts/fireworks/models/kimi-k2p5",),
@@ -128,12 +128,12 @@ def test_a_list_is_read_by_canonical_names() -> None:
         ("openai: {keys: {k: env.OPENAI_API_KEY}, catalog: ''}", ""),
     ],
 )
-def test_a_providers_models_are_those_at_its_address_or_as_stated(provider: str, expected: str) -> None:
+def test_catalog_of_a_provider_follows_its_address_or_its_setting(provider: str, expected: str) -> None:
     (endpoint,) = compiled(f"{OPEN}providers:\n  {provider}\n").snapshot.endpoints.values()
     assert endpoint.catalog == expected
 
 
-def test_an_unknown_provider_of_the_catalog_is_warned_of() -> None:
+def test_unknown_catalog_provider_is_a_warning() -> None:
     outcome = checked(OPEN + "providers: {openai: {keys: {k: env.OPENAI_API_KEY}, catalog: opnai}}")
     (message,) = found(outcome, "warning")
     assert message == "providers.openai.catalog: the catalog has no provider 'opnai'; did you mean 'openai'?"

@@ -1,4 +1,4 @@
-"""From a file to a snapshot."""
+"""A document is compiled into a snapshot, or into all its errors."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ governance: {virtual_keys: {me: env.CLIENT_KEY}}
 """
 
 
-def test_routing() -> None:
+def test_routing_settings_are_compiled() -> None:
     assert compiled(TEXT).snapshot.routing == Routing(
         strategy=Strategy("priority"),
         max_attempts=3,
@@ -31,13 +31,13 @@ def test_routing() -> None:
     )
 
 
-def test_the_defaults_of_the_file_are_those_of_the_domain() -> None:
+def test_defaults_of_the_file_equal_those_of_the_domain() -> None:
     snapshot = compiled(OPEN + "providers: {openai: env.OPENAI_API_KEY}").snapshot
     assert snapshot.routing == Routing()
     assert snapshot.key_headers == ("authorization", "x-api-key", "x-goog-api-key")
 
 
-def test_errors_of_form_and_of_meaning_come_together_in_the_order_of_the_file() -> None:
+def test_all_errors_are_reported_in_the_order_of_the_file() -> None:
     text = """
 providers:
   openai: env.MISSING
@@ -55,12 +55,12 @@ governance: {require_key: false}
     ]
 
 
-def test_what_only_follows_from_an_error_is_not_reported() -> None:
+def test_consequences_of_an_error_are_not_reported() -> None:
     text = OPEN + "providers: {local: {type: 3, base_url: 'http://127.0.0.1:1'}}\n"
     assert errors(text) == ["providers.local.type: must be text, not a number"]
 
 
-def test_an_error_in_one_entry_hides_none_of_others_and_brings_none_about() -> None:
+def test_error_in_one_entry_neither_hides_nor_causes_others() -> None:
     text = """
 providers:
   local: 5
@@ -86,11 +86,17 @@ governance:
         "models.empty: must not be empty",
         "models.drained.targets: every target has weight 0, so no request can be served; set a weight above 0",
         "routing.max_attempts: must be a whole number, not text",
-        "routing.strategy: unknown strategy 'latency'; use one of: priority, weighted",
+        (
+            "routing.strategy: unknown strategy 'latency'; use one of: "
+            "adaptive, cheapest, fastest, least-busy, priority, weighted"
+        ),
         "governance.require_key: must be true or false, not text",
         "governance.teams.red: must be a mapping, not a list",
         "governance.virtual_keys.me.budgets[0].limit_usd: must be a number, not text",
-        "governance.virtual_keys.me.strategy: unknown strategy 'random'; use one of: priority, weighted",
+        (
+            "governance.virtual_keys.me.strategy: unknown strategy 'random'; use one of: "
+            "adaptive, cheapest, fastest, least-busy, priority, weighted"
+        ),
         "governance.virtual_keys.you.team: unknown team 'rde'; did you mean 'red'?",
         "governance.virtual_keys.you.value: is also the value of the key 'me'; give each key its own",
     ]
@@ -106,21 +112,21 @@ governance:
         (lambda text: text.replace("max_attempts: 3", "max_attempts: 4"), True),
     ],
 )
-def test_the_digest_stands_for_what_the_file_says(change: "type[str]", differs: bool) -> None:
+def test_digest_depends_on_the_content_of_the_file(change: "type[str]", differs: bool) -> None:
     assert (compiled(change(TEXT)).snapshot.digest != compiled(TEXT).snapshot.digest) is differs
 
 
-def test_the_digest_stands_for_the_secrets_too_and_shows_none() -> None:
+def test_digest_depends_on_secrets_and_reveals_none() -> None:
     digest = compiled(TEXT).snapshot.digest
     assert compiled(TEXT, {**ENVIRON, "OPENAI_API_KEY": "another"}).snapshot.digest != digest
     assert len(digest) == 64
 
 
-def test_a_snapshot_shows_no_secret() -> None:
+def test_repr_of_a_snapshot_shows_no_secret() -> None:
     assert ENVIRON["OPENAI_API_KEY"] not in repr(compiled(TEXT))
 
 
-def test_files(tmp_path: Path) -> None:
+def test_files_are_compiled_and_listed_or_reported(tmp_path: Path) -> None:
     path = tmp_path / "pointsman.yaml"
     assert found(compile_file(path, ENVIRON)) == [f"{path} cannot be read: No such file or directory"]
     assert found(compile_file(tmp_path, ENVIRON)) == [f"{tmp_path} cannot be read: Is a directory"]
@@ -132,12 +138,6 @@ def test_files(tmp_path: Path) -> None:
     catalog = tmp_path / "data" / "catalog"
     assert outcome.secret_files == {tmp_path / "key", catalog / "models.json", catalog / "lists.json"}
     assert outcome.compiled.snapshot.endpoints["openai"].keys[0].credential.reveal() == "sk-file"
-
-
-def test_fields_nothing_acts_on_yet_are_said_to_be_so() -> None:
-    text = "providers: {openai: {keys: {k: {value: env.OPENAI_API_KEY}}, tags: {region: eu}}}\n"
-    (problem,) = checked(text + "governance: {require_key: false}").problems
-    assert str(problem) == "providers.openai.tags: tags have no effect in this version"
 
 
 ODD = st.recursive(
@@ -161,7 +161,7 @@ logging: {level: info}
 
 
 @given(st.data())
-def test_whatever_stands_in_a_place_is_compiled_or_reported(data: st.DataObject) -> None:
+def test_any_value_in_any_place_is_compiled_or_reported(data: st.DataObject) -> None:
     document = yaml.safe_load(WHOLE)
     node = document
     while True:

@@ -1,4 +1,4 @@
-"""A gateway without a file."""
+"""The configuration of a gateway without a file comes from the environment."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ def snapshot(environ: dict[str, str]) -> tuple[Snapshot, str]:
     return checked.compiled.snapshot, default.virtual_key
 
 
-def test_one_provider_serves_every_bare_name() -> None:
+def test_single_provider_serves_every_bare_name() -> None:
     found, virtual_key = snapshot({"OPENAI_API_KEY": "sk-x"})
     assert found.endpoints.keys() == {"openai"}
     assert found.endpoints["openai"].serves == ("*",)
@@ -29,7 +29,7 @@ def test_one_provider_serves_every_bare_name() -> None:
     assert len(virtual_key) > 40
 
 
-def test_every_known_variable_that_is_set_counts() -> None:
+def test_provider_of_each_set_variable_is_configured() -> None:
     environ = {provider.key_env: "sk-x" for provider in PROVIDERS.values() if provider.key_env}
     found, _ = snapshot({**environ, "UNRELATED_API_KEY": "x", "GROQ_API_KEY": ""})
     expected = {name for name, provider in PROVIDERS.items() if provider.key_env} - {"groq"}
@@ -37,11 +37,11 @@ def test_every_known_variable_that_is_set_counts() -> None:
     assert all(endpoint.serves == () for endpoint in found.endpoints.values())
 
 
-def test_a_key_is_made_where_none_was_kept() -> None:
+def test_new_virtual_key_is_random() -> None:
     assert snapshot({"OPENAI_API_KEY": "x"})[1] != snapshot({"OPENAI_API_KEY": "x"})[1]
 
 
-def test_a_key_that_was_kept_still_opens_the_gateway() -> None:
+def test_kept_virtual_key_stays_valid() -> None:
     environ, digest = {"OPENAI_API_KEY": "x"}, sha256(b"the key of the first start")
     default = default_document(environ, digest.hexdigest())
     assert isinstance(default, Default)
@@ -51,7 +51,7 @@ def test_a_key_that_was_kept_still_opens_the_gateway() -> None:
     assert list(compiled.snapshot.virtual_keys) == [digest.digest()]
 
 
-def test_the_data_folder_does_not_depend_on_the_working_folder() -> None:
+def test_data_folder_does_not_depend_on_the_working_folder() -> None:
     environ = {"OPENAI_API_KEY": "x", "HOME": "/home/someone"}
     default = default_document(environ)
     assert isinstance(default, Default)
@@ -60,7 +60,7 @@ def test_the_data_folder_does_not_depend_on_the_working_folder() -> None:
     assert compiled.settings.data_dir == Path("/home/someone/.local/state/pointsman")
 
 
-def test_nothing_to_go_by() -> None:
+def test_environment_without_provider_variables_is_a_problem() -> None:
     problem = default_document({})
     assert isinstance(problem, Problem)
     assert "OPENAI_API_KEY" in problem.message

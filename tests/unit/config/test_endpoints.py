@@ -1,19 +1,22 @@
-"""Providers: record, address, keys."""
+"""Providers are compiled into endpoints with a type, an address and keys."""
+
+from datetime import UTC, datetime
 
 import pytest
 
 from fakes.configuration import OPEN, checked, compiled, errors, found, problem_at
 from pointsman.domain.origin import Origin
+from pointsman.domain.requirements import Tag
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
-from pointsman.providers._openai_compatible import Quirks
+from pointsman.providers._openai_codecs import Quirks
 
 
 def endpoint(text: str, name: str) -> Endpoint:
     return compiled(OPEN + text).snapshot.endpoints[name]
 
 
-def test_a_known_name_brings_everything_but_the_key() -> None:
+def test_known_name_implies_type_address_and_operations() -> None:
     found_endpoint = endpoint("providers: {openai: env.OPENAI_API_KEY}", "openai")
     assert found_endpoint.type == "openai"
     assert found_endpoint.origin == Origin("https", "api.openai.com", 443)
@@ -24,7 +27,7 @@ def test_a_known_name_brings_everything_but_the_key() -> None:
     assert (key.name, key.credential.reveal(), key.weight, key.serves) == ("default", "sk-openai", 1.0, ())
 
 
-def test_any_other_name_states_its_type() -> None:
+def test_unknown_name_with_a_type_is_compiled() -> None:
     text = """
 providers:
   local:
@@ -32,7 +35,7 @@ providers:
     base_url: http://127.0.0.1:8000/v1
     keys: {only: {value: "", weight: 2, serves: ["smol*"]}}
     serves: [smollm2]
-    tags: {region: eu, certifications: [hipaa, soc2]}
+    tags: {region: eu, certifications: [hipaa, {value: soc2, evidence: report 7, expires: 2100-01-01}]}
     bills_unfinished: prompt
 """
     found_endpoint = endpoint(text, "local")
@@ -40,7 +43,8 @@ providers:
     assert found_endpoint.origin == Origin("http", "127.0.0.1", 8000)
     assert found_endpoint.serves == ("smollm2",)
     assert found_endpoint.bills_unfinished == "prompt"
-    assert found_endpoint.tags == {"region": "eu", "certifications": ("hipaa", "soc2")}
+    soc2 = Tag("soc2", "report 7", datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+    assert found_endpoint.tags == {"region": (Tag("eu"),), "certifications": (Tag("hipaa"), soc2)}
     (key,) = found_endpoint.keys
     assert (key.name, key.credential.reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))
 
@@ -70,19 +74,19 @@ providers:
         ),
     ],
 )
-def test_the_field_for_a_bound_is_known_of_the_type_unless_it_is_stated(
+def test_output_bound_follows_the_type_unless_it_is_set(
     fields: str, output_bound: str, rename: tuple[tuple[str, str], ...]
 ) -> None:
     found_endpoint = endpoint(f"providers: {{{fields}}}", fields.partition(":")[0])
     assert found_endpoint.quirks == Quirks(output_bound, rename)
 
 
-def test_a_provider_that_needs_no_key_needs_nothing() -> None:
+def test_provider_without_authentication_requires_no_fields() -> None:
     (key,) = endpoint("providers: {ollama: }", "ollama").keys
     assert key.credential.reveal() == ""
 
 
-def test_a_private_address_of_a_known_provider_may_do_without_a_key() -> None:
+def test_known_provider_at_another_address_requires_no_key() -> None:
     (key,) = endpoint("providers: {openai: {base_url: 'https://proxy.example/v1'}}", "openai").keys
     assert key.credential.reveal() == ""
 
@@ -95,7 +99,7 @@ def test_a_private_address_of_a_known_provider_may_do_without_a_key() -> None:
             "providers.opnai: `type` is required, because the name is not that of a known provider",
         ),
         ("x: {type: opanai}", "providers.x.type: unknown type; did you mean 'openai'?"),
-        ("x: {type: zzzzzz}", "providers.x.type: unknown type; set it to one of: cerebras"),
+        ("x: {type: zzzzzz}", "providers.x.type: unknown type; set it to one of: anthropic"),
         (
             "x: {type: openai-compatible}",
             "providers.x: `base_url` is required, because the type openai-compatible has no default address",
@@ -117,7 +121,7 @@ def test_a_private_address_of_a_known_provider_may_do_without_a_key() -> None:
         ),
     ],
 )
-def test_refusals(text: str, problem: str) -> None:
+def test_invalid_providers_are_errors(text: str, problem: str) -> None:
     (message,) = errors(f"{OPEN}providers:\n  {text}\n")
     assert message.startswith(problem)
     assert "sk-live" not in message
@@ -135,7 +139,7 @@ providers:
       one: env.OPENAI_API_KEY
       two: env.OPENAI_API_KEY
       idle: {value: env.GROQ_API_KEY, weight: 0}
-  groq: {keys: {idle: {value: env.GROQ_API_KEY, weight: 0}}, tags: {region: eu}}
+  groq: {keys: {idle: {value: env.GROQ_API_KEY, weight: 0}}}
 """
     )
     assert outcome.compiled is not None
@@ -146,4 +150,3 @@ providers:
         "providers.groq.keys: every key has weight 0, so no request can use this provider; set a weight above 0",
     ]
     assert problem_at(outcome, "providers.openai.keys.idle.weight").severity == "note"
-    assert problem_at(outcome, "providers.groq.tags").message == "tags have no effect in this version"

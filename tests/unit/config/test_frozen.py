@@ -1,4 +1,4 @@
-"""Structs of this package come back as they were; nothing else is taken from a file, and no secret is put there."""
+"""Structs of this package survive freezing. Other objects are not thawed, and no secret is written."""
 
 import os
 import pickle
@@ -20,7 +20,7 @@ def nothing(kind: str, name: str) -> object:
     raise AssertionError((kind, name))
 
 
-def test_values_come_back() -> None:
+def test_values_survive_freezing_and_thawing() -> None:
     one = Origin("https", "api.test", 443)
     value = [one, one, Period("day", 1, ZoneInfo("Asia/Tokyo")), Path("/a/b"), frozenset({1}), {b"a": (None, 1.5)}]
     data, secrets = freeze(value)
@@ -30,7 +30,7 @@ def test_values_come_back() -> None:
     assert secrets == {}
 
 
-def test_secrets_and_catalogs_are_named() -> None:
+def test_secrets_and_catalogs_are_stored_by_reference() -> None:
     keys = (ProviderKey("a", Secret("sk-very-secret", "env.KEY")), ProviderKey("none", Secret("")))
     data, secrets = freeze((keys, packaged()))
     assert b"very-secret" not in data
@@ -40,14 +40,14 @@ def test_secrets_and_catalogs_are_named() -> None:
     assert (key.credential.reveal(), none.credential.reveal(), catalog) == ("sk-other", "", packaged())
 
 
-def test_a_secret_from_nowhere_is_never_written() -> None:
-    with pytest.raises(TypeError, match="a secret is not serialised"):
+def test_secret_without_a_reference_is_not_frozen() -> None:
+    with pytest.raises(TypeError, match="a secret cannot be serialized"):
         freeze(ProviderKey("a", Secret("sk-very-secret")))
 
 
-def test_heads_with_a_key_in_them_are_never_written() -> None:
+def test_cached_heads_with_a_key_are_not_frozen() -> None:
     key = ProviderKey("a", Secret("sk-very-secret", "env.KEY"))
-    key.envelopes.known[("chat",)] = (b"authorization: Bearer sk-very-secret", b"")
+    key.cached_heads.known[("chat",)] = (b"authorization: Bearer sk-very-secret", b"")
     assert b"very-secret" not in freeze(key)[0]
 
 
@@ -57,13 +57,13 @@ class Trap:
 
 
 @pytest.mark.parametrize("value", [Trap(), os.system, freeze, Secret, ZoneInfo, print])
-def test_nothing_but_structs_is_taken(value: object) -> None:
+def test_objects_other_than_structs_are_not_thawed(value: object) -> None:
     with pytest.raises(FrozenError, match="is not allowed in a snapshot"):
         thaw(bytes(32) + pickle.dumps(value), nothing)
 
 
-def test_a_file_cannot_change_a_class_of_the_package() -> None:
-    """The opcode for the state of an object would set attributes of a class as well."""
+def test_thawing_cannot_change_a_class() -> None:
+    """The pickle opcode for the state of an object could also set attributes of a class."""
     found = b"cpointsman.domain.origin\nOrigin\n"
     with pytest.raises(FrozenError):
         thaw(bytes(32) + found + b"(N}S'port'\nI1\nstb.", nothing)
@@ -80,12 +80,12 @@ def test_a_file_cannot_change_a_class_of_the_package() -> None:
     ],
     ids=["member", "enum", "zone", "extension"],
 )
-def test_whatever_else_a_file_says_is_an_error_of_its_own(data: bytes) -> None:
+def test_invalid_content_raises_frozen_error(data: bytes) -> None:
     with pytest.raises(FrozenError):
         thaw(bytes(32) + data, nothing)
 
 
-def test_a_struct_that_has_other_fields_by_now_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_fields_of_a_struct_raise_frozen_error(monkeypatch: pytest.MonkeyPatch) -> None:
     data, _ = freeze([Origin("https", "api.test", 443)])
 
     class Later(Struct, frozen=True):
@@ -99,7 +99,7 @@ def test_a_struct_that_has_other_fields_by_now_is_noticed(monkeypatch: pytest.Mo
         thaw(data, nothing)
 
 
-def test_bytes_that_are_nothing_of_the_kind() -> None:
+def test_damaged_bytes_raise_frozen_error() -> None:
     data, _ = freeze(Origin("https", "api.test", 443))
     for damaged in (b"", b"nonsense", data[:-3], data.replace(b"Origin", b"Orogin")):
         with pytest.raises(FrozenError):

@@ -1,4 +1,4 @@
-"""The JSON Schema accepts what the program accepts, and flags what an editor should."""
+"""The JSON Schema accepts the files that the program accepts, and flags mistakes."""
 
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def test_examples_validate(validator: jsonschema.Draft202012Validator, path: Pat
     validator.validate(yaml.safe_load(path.read_text()))
 
 
-def test_every_form_validates(validator: jsonschema.Draft202012Validator) -> None:
+def test_full_and_short_forms_validate(validator: jsonschema.Draft202012Validator) -> None:
     validator.validate(yaml.safe_load(DESIGNED))
 
 
@@ -77,7 +77,7 @@ def test_every_form_validates(validator: jsonschema.Draft202012Validator) -> Non
         ("weight: 3", "weight: '3'"),
         ("weight: 3", "weight: -3"),
         ("strategy: weighted", "strategy: wieghted"),
-        ("strategy: priority", "strategy: adaptive"),
+        ("strategy: priority", "strategy: quickest"),
         ("type: openai-compatible", "type: opnai"),
         ("version: 1", "version: 2"),
         ("variant: control", "varient: control"),
@@ -86,7 +86,7 @@ def test_every_form_validates(validator: jsonschema.Draft202012Validator) -> Non
         ("notebook: {value: env.NOTEBOOK_KEY}", "notebook: {value: env.NOTEBOOK_KEY, tema: x}"),
     ],
 )
-def test_slips_are_flagged(validator: jsonschema.Draft202012Validator, old: str, new: str) -> None:
+def test_misspelt_fields_and_values_are_flagged(validator: jsonschema.Draft202012Validator, old: str, new: str) -> None:
     assert old in DESIGNED
     data: Any = yaml.safe_load(DESIGNED.replace(old, new))
     with pytest.raises(jsonschema.ValidationError):

@@ -1,4 +1,4 @@
-"""A snapshot that this version, these secrets or this catalog did not make is compiled again from its document."""
+"""A snapshot is compiled again from its document if it has another version, other secrets or another catalog."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -15,27 +15,27 @@ from pointsman.config.snapshot_file import SnapshotError, read_snapshot
 TEXT = OPEN + "providers: {openai: env.OPENAI_API_KEY}\n"
 
 
-def write_as_of_old(path: Path, text: str, **more: str) -> None:
-    """The first format: the document, and of further keys the name of a file that is read no more."""
+def write_first_format(path: Path, text: str, **more: str) -> None:
+    """Write the first format: the document, and the name of a file of keys that is no longer read."""
     body = msgspec.msgpack.encode({"content": text.encode(), "folder": str(path.parent), "digest": "d", **more})
     path.write_bytes(b"PMSNAP\r\n" + (1).to_bytes(4, "little") + sha256(body).digest() + body)
 
 
-def test_a_file_of_the_first_format_is_compiled(tmp_path: Path) -> None:
-    write_as_of_old(tmp_path / "snapshot", TEXT)
+def test_snapshot_of_the_first_format_is_compiled(tmp_path: Path) -> None:
+    write_first_format(tmp_path / "snapshot", TEXT)
     found = read_or_compile(tmp_path / "snapshot", ENVIRON)
     assert found.snapshot.digest == compiled(TEXT, folder=tmp_path).snapshot.digest
 
 
-def test_keys_of_the_first_format_are_read_from_the_file_of_keys(tmp_path: Path) -> None:
+def test_keys_of_the_first_format_are_read_from_the_keys_file(tmp_path: Path) -> None:
     write_keys(tmp_path / "keys.jsonl", 2)
     teams = "{team-0: {}, team-1: {}}"
     text = f"providers: {{openai: env.OPENAI_API_KEY}}\ngovernance: {{keys_file: keys.jsonl, teams: {teams}}}\n"
-    write_as_of_old(tmp_path / "snapshot", text, keys="snapshot-keys-0123")
+    write_first_format(tmp_path / "snapshot", text, keys="snapshot-keys-0123")
     assert len(read_or_compile(tmp_path / "snapshot", ENVIRON).snapshot.virtual_keys) == 2
 
 
-def test_one_of_another_version_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshot_of_another_version_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot_file, "__version__", "0.0.9")
     accept(tmp_path / "snapshot", TEXT)
     monkeypatch.undo()
@@ -43,20 +43,20 @@ def test_one_of_another_version_is_compiled(tmp_path: Path, monkeypatch: pytest.
     assert found.snapshot.digest == compiled(TEXT, folder=tmp_path).snapshot.digest
 
 
-def test_other_secrets_are_in_force_at_once(tmp_path: Path) -> None:
-    told = accept(tmp_path / "snapshot", TEXT)
+def test_changed_secrets_are_in_force_at_once(tmp_path: Path) -> None:
+    accepted = accept(tmp_path / "snapshot", TEXT)
     found = read_or_compile(tmp_path / "snapshot", {**ENVIRON, "OPENAI_API_KEY": "sk-other"}).snapshot
     assert found.endpoints["openai"].keys[0].credential.reveal() == "sk-other"
-    assert found.digest != told.snapshot.digest
+    assert found.digest != accepted.snapshot.digest
 
 
-def test_one_whose_secrets_are_gone_says_which(tmp_path: Path) -> None:
+def test_snapshot_error_names_the_missing_secret(tmp_path: Path) -> None:
     accept(tmp_path / "snapshot", TEXT)
     with pytest.raises(SnapshotError, match=r"no longer compiles: .*OPENAI_API_KEY is not set"):
         read_or_compile(tmp_path / "snapshot", {})
 
 
-def test_an_earlier_version_refuses_a_newer_format_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_version_rejects_a_newer_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(tmp_path / "snapshot", TEXT)
     monkeypatch.setattr(snapshot_file, "FORMAT", 1)
     with pytest.raises(SnapshotError, match="has format 2; this version reads formats 1 to 1"):

@@ -1,4 +1,4 @@
-"""Very many keys are found by digest and by name, in memory and in a file."""
+"""A directory finds keys by digest and by name, in memory and in a file."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ def rows(count: int) -> list[KeyRow]:
 
 
 @given(st.dictionaries(NAMES, st.tuples(st.binary(min_size=32, max_size=32), st.integers(0, 9)), max_size=80))
-def test_keys_are_found_and_nothing_else(known: dict[str, tuple[bytes, int]]) -> None:
+def test_only_existing_keys_are_found(known: dict[str, tuple[bytes, int]]) -> None:
     by_digest = {digest: KeyRow(digest, name, policy) for name, (digest, policy) in known.items()}
     directory = KeyDirectory.build(by_digest.values(), POLICIES)
     assert len(directory) == len(by_digest)
@@ -33,14 +33,14 @@ def test_keys_are_found_and_nothing_else(known: dict[str, tuple[bytes, int]]) ->
     assert directory.named("no such name, since this one is longer") is None
 
 
-def test_it_is_identified_by_its_content() -> None:
+def test_digest_of_a_directory_depends_on_its_content() -> None:
     one, same = (KeyDirectory.build(rows(50), POLICIES) for _ in range(2))
     assert one.digest == same.digest
     assert one.digest != KeyDirectory.build(rows(51), POLICIES).digest
     assert one.digest != KeyDirectory.build(rows(50), POLICIES[:9]).digest
 
 
-def test_a_file_that_is_deleted_stays_open(tmp_path: Path) -> None:
+def test_directory_stays_readable_after_its_file_is_deleted(tmp_path: Path) -> None:
     path, made = tmp_path / "keys #1?", KeyDirectory.build(rows(1000), POLICIES)
     path.write_bytes(made.data)
     directory = KeyDirectory.open(path, made.digest)
@@ -48,7 +48,7 @@ def test_a_file_that_is_deleted_stays_open(tmp_path: Path) -> None:
     assert all(directory.find(row.digest) == row for row in rows(1000))
 
 
-def test_every_damage_is_noticed(tmp_path: Path) -> None:
+def test_damaged_directory_is_not_opened(tmp_path: Path) -> None:
     made = KeyDirectory.build(rows(40), POLICIES)
     path, whole = tmp_path / "keys", made.data
     for at in range(0, len(whole), 997):
@@ -61,7 +61,7 @@ def test_every_damage_is_noticed(tmp_path: Path) -> None:
             KeyDirectory.open(path, made.digest)
 
 
-def test_a_key_owns_the_limits_of_its_policy_and_shares_those_of_its_team() -> None:
+def test_key_owns_the_limits_of_its_policy_and_shares_those_of_its_team() -> None:
     def limit(level: Level, owner: str) -> Limit:
         return Limit(level=level, owner=owner, metric="usd", period=Period("day"), amount=5)
 

@@ -1,4 +1,4 @@
-"""A file of further keys means the same as its entries in the configuration, and says what is wrong with each line."""
+"""A line of the keys file equals an entry of the configuration, and each faulty line is reported."""
 
 import json
 from collections.abc import Mapping
@@ -39,12 +39,12 @@ FULL: dict[str, Any] = {
 
 
 def write(folder: Path, *lines: Mapping[str, Any] | str) -> None:
-    said = (line if isinstance(line, str) else json.dumps(line) for line in lines)
-    (folder / "keys.jsonl").write_text("\n".join(said) + "\n")
+    texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+    (folder / "keys.jsonl").write_text("\n".join(texts) + "\n")
 
 
 def as_data(key: VirtualKey) -> Any:
-    """A key as something that can be compared."""
+    """Return the fields of a key for comparison."""
     entries = {
         name: (one.weight, one.allow_models, list(map(limit_data, one.limits))) for name, one in key.entries.items()
     }
@@ -56,7 +56,7 @@ def limit_data(limit: Any) -> Any:
     return (limit.counter, limit.amount, limit.soft, str(limit.period.zone))
 
 
-def test_a_line_means_what_an_entry_of_the_configuration_means(tmp_path: Path) -> None:
+def test_line_means_the_same_as_an_entry_of_the_configuration(tmp_path: Path) -> None:
     write(tmp_path, {"name": "you", "value": DIGEST, **FULL}, "", entry(1) | {"team": "research"})
     keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
     assert isinstance(keys, FileKeys)
@@ -70,7 +70,7 @@ def test_a_line_means_what_an_entry_of_the_configuration_means(tmp_path: Path) -
     assert {key.name for key in keys.values()} == {"me", "you", "user-000001"}
 
 
-def test_keys_are_found_by_digest_and_by_name_and_are_the_same_object(tmp_path: Path) -> None:
+def test_lookups_by_digest_and_by_name_return_the_same_key(tmp_path: Path) -> None:
     write(tmp_path, {"name": "you", "value": DIGEST})
     keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
     assert isinstance(keys, FileKeys)
@@ -103,7 +103,7 @@ def test_limits_are_found_by_their_counters(tmp_path: Path) -> None:
         assert name not in counters
 
 
-def test_only_keys_that_were_used_lately_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_recently_used_keys_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_directory, "MAX_HELD", 10)
     write(tmp_path, *({**entry(number), "team": "research"} for number in range(50)))
     keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
@@ -113,16 +113,16 @@ def test_only_keys_that_were_used_lately_are_held(tmp_path: Path, monkeypatch: p
     assert len(keys._made) == len(keys._policies) == 10
 
 
-def test_a_change_of_the_file_is_a_change_of_the_configuration(tmp_path: Path) -> None:
+def test_changed_keys_file_changes_the_digest_of_the_configuration(tmp_path: Path) -> None:
     write(tmp_path, {"name": "you", "value": DIGEST})
     one = compiled(TEXT, folder=tmp_path)
-    assert tmp_path / "keys.jsonl" in one.secret_files, "it is watched"
+    assert tmp_path / "keys.jsonl" in one.secret_files, "the file is watched"
     write(tmp_path, {"name": "you", "value": DIGEST, "allow_models": ["gpt-*"]})
     assert compiled(TEXT, folder=tmp_path).snapshot.digest != one.snapshot.digest
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "start"),
     [
         ("{", "must be one JSON object"),
         ("[1]", "must be one JSON object"),
@@ -135,6 +135,14 @@ def test_a_change_of_the_file_is_a_change_of_the_configuration(tmp_path: Path) -
         ({"name": "me", "value": DIGEST}, "name: 'me' is already used in the configuration file"),
         ({"name": "first", "value": DIGEST}, "name: 'first' is already used on line 1"),
         ({"name": "you", "value": entry(0)["value"]}, "value: already used on line 1"),
+        (
+            {"name": "you", "value": DIGEST, "previous_value": entry(0)["value"]},
+            "previous_value: already used on line 1; create another key",
+        ),
+        (
+            {"name": "you", "value": DIGEST, "previous_value": DIGEST},
+            "previous_value: is the same as `value`; set `value` to the new key, or remove `previous_value`",
+        ),
         (
             {"name": "you", "value": DIGEST, "team": "reserch"},
             "team: unknown team 'reserch'; did you mean 'research'?",
@@ -150,21 +158,21 @@ def test_a_change_of_the_file_is_a_change_of_the_configuration(tmp_path: Path) -
         ({"name": "you", "value": DIGEST, "labels": 5}, "labels: must be a mapping, not a number"),
     ],
 )
-def test_what_is_wrong_with_a_line_is_said(line: Any, said: str, tmp_path: Path) -> None:
+def test_faulty_line_is_reported_with_its_number(line: Any, start: str, tmp_path: Path) -> None:
     write(tmp_path, {"name": "first", "value": entry(0)["value"]}, "", line)
     (message,) = errors(TEXT, folder=tmp_path)
-    assert message.startswith(f"governance.keys_file: line 3: {said}")
-    assert "in-the-clear" not in message, "it may be a secret in the wrong place"
+    assert message.startswith(f"governance.keys_file: line 3: {start}")
+    assert "in-the-clear" not in message, "the value may be a secret"
 
 
-def test_of_many_errors_the_first_are_told(tmp_path: Path) -> None:
+def test_only_the_first_errors_are_reported(tmp_path: Path) -> None:
     write(tmp_path, *(["{"] * 30))
     found = errors(TEXT, folder=tmp_path)
-    assert len(found) == module.MAX_TOLD + 1
+    assert len(found) == module.MAX_REPORTED + 1
     assert found[-1] == "governance.keys_file: 10 more errors in this file are not shown"
 
 
-def test_a_key_of_the_file_that_is_being_rotated_has_two_values(tmp_path: Path) -> None:
+def test_key_with_a_previous_value_has_two_digests_and_one_name(tmp_path: Path) -> None:
     old = sha256(b"pm-key-of-last-month")
     write(tmp_path, {"name": "you", "value": DIGEST, "previous_value": f"sha256:{old.hexdigest()}", **FULL})
     keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
@@ -178,8 +186,6 @@ def test_a_key_of_the_file_that_is_being_rotated_has_two_values(tmp_path: Path) 
     assert keys.named("you") is by_new
 
 
-def test_a_previous_value_of_the_file_is_a_digest_of_its_own(tmp_path: Path) -> None:
-    write(tmp_path, {"name": "you", "value": DIGEST, "previous_value": DIGEST})
-    assert "value: already used on line 1" in str(errors(TEXT, folder=tmp_path))
+def test_previous_value_must_be_a_digest(tmp_path: Path) -> None:
     write(tmp_path, {"name": "you", "value": DIGEST, "previous_value": "pm-plain"})
     assert "previous_value: must be `sha256:`" in str(errors(TEXT, folder=tmp_path))

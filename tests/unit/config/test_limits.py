@@ -1,4 +1,4 @@
-"""Budgets and rate limits: exact amounts, and refusals that name the field."""
+"""Budgets and rate limits have exact amounts, and errors name the field."""
 
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -23,16 +23,22 @@ def limits_of(limits: str) -> tuple[Limit, ...]:
     return key.limits
 
 
-def said(limit: Limit) -> tuple[Metric, str, int, bool]:
+def fields_of(limit: Limit) -> tuple[Metric, str, int, bool]:
     return limit.metric, limit.period.name, limit.amount, limit.soft
 
 
-def test_every_kind_of_limit() -> None:
+def test_only_budgets_can_be_paced() -> None:
+    found = limits_of("budgets: [{limit_usd: 5, per: day, paced: true}, {limit_usd: 9, per: month}]")
+    assert [limit.paced for limit in found] == [True, False]
+    assert errors(of_key("rate_limits: [{requests: 5, per: day, paced: true}]"))
+
+
+def test_limits_of_every_metric_are_compiled() -> None:
     text = """
       budgets: [{limit_usd: 50, per: day}, {limit_usd: 0.000000001, per: {hours: 6}, soft: true}],
       rate_limits: [{requests: 600, per: minute}, {tokens: 200000, per: minute}]
     """
-    assert [said(limit) for limit in limits_of(text)] == [
+    assert [fields_of(limit) for limit in limits_of(text)] == [
         ("usd", "day", 50_000_000_000, False),
         ("usd", "6h", 1, True),
         ("requests", "minute", 600, False),
@@ -41,7 +47,7 @@ def test_every_kind_of_limit() -> None:
 
 
 @pytest.mark.parametrize("unit", ["minute", "hour", "day", "week", "month", "quarter", "year"])
-def test_every_period(unit: str) -> None:
+def test_every_calendar_unit_is_a_period(unit: str) -> None:
     (limit,) = limits_of(f"budgets: [{{limit_usd: 1, per: {unit}}}]")
     assert limit.period == Period(unit)
 
@@ -49,14 +55,14 @@ def test_every_period(unit: str) -> None:
 @pytest.mark.parametrize(
     ("zone", "found"), [("Europe/Berlin", ZoneInfo("Europe/Berlin")), ("UTC", None), ("Etc/UTC", None)]
 )
-def test_windows_of_a_zone(zone: str, found: ZoneInfo | None) -> None:
+def test_zone_of_a_limit_is_that_of_its_period(zone: str, found: ZoneInfo | None) -> None:
     (limit,) = limits_of(f"budgets: [{{limit_usd: 1, per: day, zone: {zone}}}]")
     assert limit.period.zone == found
 
 
 @pytest.mark.parametrize("written", ["0.1", "'0.1'", "1e-1", ".1"])
-def test_amounts_are_what_was_written(written: str) -> None:
-    """And not the binary fraction next to it: 0.1 is 100,000,000.00000000555… billionths."""
+def test_amounts_are_exact_decimals(written: str) -> None:
+    """The binary fraction nearest to 0.1 would be 100,000,000.00000000555… billionths."""
     (limit,) = limits_of(f"budgets: [{{limit_usd: {written}, per: day}}]")
     assert limit.amount == 100_000_000
 
@@ -66,7 +72,7 @@ def test_nano_dollars_are_exact(nano: int) -> None:
     assert nano_dollars(Decimal(nano).scaleb(-9)) == nano
 
 
-def test_limits_of_every_level_are_named_by_their_owner() -> None:
+def test_limits_of_every_level_name_their_owner() -> None:
     text = """
     providers: {openai: {keys: {k: {value: env.OPENAI_API_KEY}}, budgets: [{limit_usd: 1, per: day}]}}
     governance:
@@ -91,7 +97,7 @@ def test_limits_of_every_level_are_named_by_their_owner() -> None:
     ]
 
 
-def test_a_teams_limits_are_the_same_for_all_its_keys() -> None:
+def test_keys_of_a_team_share_its_limits() -> None:
     text = """
     providers: {openai: env.OPENAI_API_KEY}
     governance:
@@ -152,7 +158,7 @@ UNITS = "'minute', 'hour', 'day', 'week', 'month', 'quarter' or 'year'"
         ),
     ],
 )
-def test_refusals(limits: str, problem: str) -> None:
+def test_invalid_limits_are_errors(limits: str, problem: str) -> None:
     assert errors(of_key(limits))[0].startswith(f"governance.virtual_keys.me.{problem}")
 
 
@@ -172,7 +178,7 @@ def test_refusals(limits: str, problem: str) -> None:
             "virtual_keys.me.providers.opnai: unknown provider 'opnai'; did you mean 'openai'?",
         ),
         (
-            "teams: {t: {team: t}}, virtual_keys: {me: {value: env.CLIENT_KEY, team: t}}",  # there can be no cycle
+            "teams: {t: {team: t}}, virtual_keys: {me: {value: env.CLIENT_KEY, team: t}}",  # no cycle is possible
             "teams.t.team: unknown field",
         ),
         (
@@ -185,6 +191,6 @@ def test_refusals(limits: str, problem: str) -> None:
         ),
     ],
 )
-def test_owners_that_do_not_fit(governance: str, problem: str) -> None:
+def test_invalid_owners_are_errors(governance: str, problem: str) -> None:
     (message,) = errors(f"{BASE}governance: {{{governance}}}")
     assert message.startswith(f"governance.{problem}")

@@ -1,4 +1,4 @@
-"""The environment over the file."""
+"""Settings of the environment replace those of the file."""
 
 from pathlib import Path
 
@@ -15,19 +15,19 @@ providers: {openai: env.OPENAI_API_KEY}
 """
 
 
-def test_the_file_holds_where_the_environment_says_nothing(tmp_path: Path) -> None:
+def test_file_applies_if_the_environment_sets_nothing(tmp_path: Path) -> None:
     settings = compiled(FILE + OPEN, {**ENVIRON, "POINTSMAN_LISTEN": ""}, tmp_path).settings
     assert (str(settings.listen), str(settings.console)) == ("127.0.0.1:1111", "127.0.0.1:2222")
     assert settings.data_dir == tmp_path / "of-the-file"
 
 
-def test_the_environment_outranks_the_file(tmp_path: Path) -> None:
-    stated = {
+def test_environment_replaces_settings_of_the_file(tmp_path: Path) -> None:
+    variables = {
         "POINTSMAN_LISTEN": "127.0.0.1:3333",
         "POINTSMAN_CONSOLE_LISTEN": "[::1]:4444",
         "POINTSMAN_DATA_DIR": "there",
     }
-    settings = compiled(FILE + OPEN, {**ENVIRON, **stated}, tmp_path).settings
+    settings = compiled(FILE + OPEN, {**ENVIRON, **variables}, tmp_path).settings
     assert (str(settings.listen), str(settings.console)) == ("127.0.0.1:3333", "[::1]:4444")
     assert settings.data_dir == Path("there").absolute(), "relative to the working folder, as in a shell"
 
@@ -35,13 +35,13 @@ def test_the_environment_outranks_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "variable"), [("--listen", "POINTSMAN_LISTEN"), ("--console", "POINTSMAN_CONSOLE_LISTEN")]
 )
-def test_an_error_names_the_option_and_the_variable(option: str, variable: str) -> None:
+def test_error_names_the_option_and_the_variable(option: str, variable: str) -> None:
     assert errors(FILE + OPEN, {**ENVIRON, variable: "8080"}) == [
         f"{option} or {variable}: must be host:port, such as 127.0.0.1:8080"
     ]
 
 
-def test_checks_of_the_file_hold_for_what_is_stated_elsewhere() -> None:
+def test_settings_of_the_environment_are_checked_like_the_file() -> None:
     (error,) = errors(FILE + OPEN, {**ENVIRON, "POINTSMAN_LISTEN": ":3333"})
     assert error.startswith("governance.require_key: must be `true`, or server.listen must be a loopback address")
 
@@ -55,5 +55,5 @@ def test_checks_of_the_file_hold_for_what_is_stated_elsewhere() -> None:
         ({}, str(Path("data").absolute())),
     ],
 )
-def test_data_without_a_file_has_one_place(environ: dict[str, str], folder: str) -> None:
+def test_default_data_folder_follows_the_environment(environ: dict[str, str], folder: str) -> None:
     assert default_data_dir(environ) == Path(folder)

@@ -1,4 +1,4 @@
-"""Prices that outrank the catalog's: exact, and refused where they are half a price."""
+"""Prices in the configuration are exact, and an incomplete price is an error."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def override(text: str) -> PriceOverride:
     return one
 
 
-def test_a_price_of_every_class() -> None:
+def test_price_of_every_kind_of_token_is_compiled() -> None:
     text = f"""{RATES}, cached_input_usd_per_million: 0.075, cache_write_usd_per_million: 0.2,
       audio_input_usd_per_million: 1, audio_output_usd_per_million: 2, image_input_usd_per_million: 3,
       image_output_usd_per_million: 4, reasoning_usd_per_million: 0.000001, per_request_usd: 0.000000005"""
@@ -47,7 +47,7 @@ def test_a_price_of_every_class() -> None:
     assert (found.model, found.owner, found.output) == ("openai/gpt-4o", None, None)
 
 
-def test_what_is_not_stated_costs_as_the_others_and_what_is_0_is_free() -> None:
+def test_missing_rates_stay_unset_and_zero_is_free() -> None:
     found = override("input_usd_per_million: 0, output_usd_per_million: 0.1, cached_input_usd_per_million: 0").price
     assert found == Price(Rates(input=0, output=100_000, cache_read=0))
 
@@ -56,27 +56,27 @@ def test_what_is_not_stated_costs_as_the_others_and_what_is_0_is_free() -> None:
     ("text", "owner"),
     [("virtual_key: me", "virtual_key:me"), ("team: research", "team:research"), ("customer: acme", "customer:acme")],
 )
-def test_prices_of_one_owner(text: str, owner: str) -> None:
+def test_price_names_its_owner(text: str, owner: str) -> None:
     assert override(f"{text}, {RATES}").owner == owner
 
 
-def test_a_bound_without_a_price() -> None:
+def test_maximum_output_needs_no_price() -> None:
     found = override("max_output_tokens: 500")
     assert (found.price, found.output) == (None, 500)
 
 
-def test_a_window_and_the_prices_of_tools_without_a_price() -> None:
+def test_context_window_and_tool_prices_need_no_price() -> None:
     found = override("context_tokens: 128000, tools_usd: {web_search: 0.01, mcp: 0}")
     assert (found.price, found.context) == (None, 128_000)
     assert found.tools == {"web_search": ToolPrice(10_000_000), "mcp": ToolPrice(0)}
 
 
-def test_the_policy_for_unknown_prices() -> None:
+def test_policy_for_unknown_prices_is_compiled() -> None:
     assert pricing("{}").unknown == "allow-and-flag"
     assert pricing("{unknown: deny}").unknown == "deny"
 
 
-def test_patterns() -> None:
+def test_patterns_are_kept_in_the_order_of_the_file() -> None:
     overrides = "[{model: 'openai/gpt-4o*', max_output_tokens: 1}, {model: '*', max_output_tokens: 1}]"
     models = [one.model for one in pricing(f"{{overrides: {overrides}}}").overrides]
     assert models == ["openai/gpt-4o*", "*"]
@@ -103,7 +103,7 @@ HALF = ": set both input_usd_per_million and output_usd_per_million; 0 means fre
         (f"input_usd: 1, {RATES}", ".input_usd: unknown field; did you mean 'input_usd_per_million'?"),
     ],
 )
-def test_refusals(text: str, problem: str) -> None:
+def test_invalid_prices_are_errors(text: str, problem: str) -> None:
     (message,) = errors(f"{BASE}{GOVERNANCE}pricing: {{overrides: [{{model: openai/x, {text}}}]}}")
     assert message.startswith(f"pricing.overrides[0]{problem}")
 
@@ -115,12 +115,12 @@ def test_refusals(text: str, problem: str) -> None:
         ("oepnai/x", "unknown provider 'oepnai'; did you mean 'openai'?"),
     ],
 )
-def test_models_that_are_none(model: str, problem: str) -> None:
+def test_invalid_models_of_prices_are_errors(model: str, problem: str) -> None:
     (message,) = errors(f"{BASE}{GOVERNANCE}pricing: {{overrides: [{{model: {model}, {RATES}}}]}}")
     assert message == f"pricing.overrides[0].model: {problem}"
 
 
-def test_an_override_that_changes_nothing_draws_a_warning() -> None:
+def test_override_without_effect_is_a_warning() -> None:
     outcome = checked(f"{BASE}{OPEN}pricing: {{overrides: [{{model: openai/x}}]}}")
-    (said,) = found(outcome, "warning")
-    assert said.startswith("pricing.overrides[0]: has no effect; set a price, max_output_tokens, context_tokens or")
+    (warning,) = found(outcome, "warning")
+    assert warning.startswith("pricing.overrides[0]: has no effect; set a price, max_output_tokens, context_tokens or")

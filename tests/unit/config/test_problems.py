@@ -1,10 +1,10 @@
-"""Problems as values: order, rendering, suggestions."""
+"""Problems are sorted and rendered, and names are suggested."""
 
 from pointsman.config.problems import Findings, Problem, in_order, listed, nearest, render
 from pointsman.config.source import parse
 
 
-def test_findings_are_placed_and_ordered() -> None:
+def test_findings_are_sorted_by_line() -> None:
     findings = Findings(parse(b"a: 1\nb: 2\n"))
     findings.note(("b",), "second")
     assert not findings.has_errors
@@ -13,7 +13,7 @@ def test_findings_are_placed_and_ordered() -> None:
     assert findings.in_order() == (Problem("a", "first", 1), Problem("b", "second", 2, "note"))
 
 
-def test_forgotten_sections_take_what_is_inside_with_them() -> None:
+def test_problems_inside_and_around_lost_sections_are_dropped() -> None:
     findings = Findings(parse(b"a: {x: {y: 1}, z: 1}\nab: {x: 1}\n"))
     findings.error(("a", "x", "y"), "inside")
     findings.error(("a", "x"), "it")
@@ -27,17 +27,17 @@ def test_forgotten_sections_take_what_is_inside_with_them() -> None:
     assert [problem.message for problem in findings.in_order()] == ["beside", "of a like name"]
 
 
-def test_rendering() -> None:
+def test_problems_are_rendered_in_the_format_of_compilers() -> None:
     problems = in_order([Problem("a.b", "is wrong", 3, "warning"), Problem("", "cannot be read")])
     assert render(problems, "x.yaml") == ["x.yaml: error: cannot be read", "x.yaml:3: warning: a.b: is wrong"]
 
 
-def test_nearest() -> None:
+def test_nearest_suggests_only_similar_names() -> None:
     assert nearest("Wieght", ["weight", "value"]) == "; did you mean 'weight'?"
     assert nearest("zzz", ["weight", "value"]) == ""
 
 
-def test_listed() -> None:
+def test_listed_names_are_sorted_and_cut_short() -> None:
     assert listed([]) == "none"
     assert listed("ba") == "a, b"
     assert listed("abcd", limit=2) == "a, b and 2 more"

@@ -1,4 +1,4 @@
-"""What shapes the process: addresses, TLS, the way out, the log."""
+"""Settings of the processes: addresses, TLS, egress and the log."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ BASE = "providers: {openai: env.OPENAI_API_KEY}\n" + OPEN
 
 @pytest.fixture
 def pem(tmp_path: Path) -> Path:
-    """A folder with a certificate, its key and the authority."""
+    """Return a folder with a certificate, its key and its authority."""
     authority = trustme.CA()
     leaf = authority.issue_cert("localhost")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -60,7 +60,10 @@ def test_relative_paths_start_at_the_file(pem: Path) -> None:
     ("text", "problem"),
     [
         ("server: {listen: '8080'}", "server.listen: must be host:port, such as 127.0.0.1:8080"),
-        ("console: {listen: 'x y:80'}", "console.listen: 'x y' is not an IP address or a host name"),
+        (
+            "console: {listen: 'x y:80'}",
+            "console.listen: 'x y' is not an IP address or a host name; set host:port, such as 127.0.0.1:8080",
+        ),
         (
             "console: {listen: '127.0.0.1:8080'}",
             "console.listen: is the same address as server.listen; choose another port",
@@ -91,7 +94,7 @@ def test_relative_paths_start_at_the_file(pem: Path) -> None:
         ("egress: {proxy: env.NO_PROXY_HERE}", "egress.proxy: the environment variable NO_PROXY_HERE is not set"),
     ],
 )
-def test_refusals(text: str, problem: str | None) -> None:
+def test_invalid_settings_are_errors(text: str, problem: str | None) -> None:
     (message,) = errors(BASE + text)
     if problem is None:
         assert message.endswith("to set the address here, begin it with http://")
@@ -100,14 +103,14 @@ def test_refusals(text: str, problem: str | None) -> None:
     assert "word@" not in message
 
 
-def test_certificates_are_read_when_checked(pem: Path) -> None:
+def test_certificates_are_read_during_the_check(pem: Path) -> None:
     (message,) = errors(BASE + "server: {tls: {cert_file: cert.pem, key_file: other.pem}}", folder=pem)
     assert message == "server.tls: cert_file and key_file are not a certificate and its key: key values mismatch"
     (message,) = errors(BASE + "egress: {ca_file: not.pem}", folder=pem)
     assert message.startswith("egress: ca_file, client_cert or client_key cannot be used")
 
 
-def test_a_public_console_draws_a_warning() -> None:
+def test_public_console_is_a_warning() -> None:
     outcome = checked(BASE + "console: {listen: ':8081'}")
     (message,) = found(outcome, "warning")
     assert message.startswith(
@@ -116,7 +119,7 @@ def test_a_public_console_draws_a_warning() -> None:
     assert message.endswith("listen on loopback behind a TLS proxy")
 
 
-def test_the_way_out(pem: Path) -> None:
+def test_egress_settings_are_compiled(pem: Path) -> None:
     text = "egress: {proxy: 'http://proxy:3128', ca_file: ca.pem, client_cert: cert.pem, client_key: key.pem}\n"
     assert network(text + "routing: {timeouts: {connect_s: 2}}", pem) == Network(
         proxy=Origin("http", "proxy", 3128),
@@ -127,13 +130,13 @@ def test_the_way_out(pem: Path) -> None:
     )
 
 
-def test_a_proxy_with_a_password_comes_by_reference() -> None:
+def test_proxy_with_a_password_is_read_from_its_reference() -> None:
     found_network = network("egress: {proxy: env.PROXY}", environ={"PROXY": "http://me:p%40ss@proxy:3128"})
     assert found_network.proxy == Origin("http", "proxy", 3128)
     assert found_network.proxy_authorization == Secret("Basic bWU6cEBzcw==")
 
 
-def test_a_provider_overrides_single_fields() -> None:
+def test_egress_of_a_provider_replaces_single_fields() -> None:
     text = """
         providers:
           openai: env.OPENAI_API_KEY
@@ -146,13 +149,13 @@ def test_a_provider_overrides_single_fields() -> None:
     assert endpoints["groq"].network == replace(endpoints["openai"].network, proxy=None)
 
 
-def test_no_private_state_of_the_process_is_read() -> None:
+def test_only_the_given_environment_is_read() -> None:
     assert "HOME" in os.environ
     (message,) = errors(BASE + "egress: {proxy: env.HOME}", environ={"OPENAI_API_KEY": "x"})
     assert message == "egress.proxy: the environment variable HOME is not set"
 
 
-def test_the_default_provider_is_one_that_there_is() -> None:
+def test_default_provider_must_be_configured() -> None:
     text = "server: {default_provider: NAME}\nproviders: {openai: env.OPENAI_API_KEY}\n" + OPEN
     assert compiled(text.replace("NAME", "openai")).snapshot.default_provider == "openai"
     (problem,) = errors(text.replace("NAME", "opnai"))
@@ -160,13 +163,13 @@ def test_the_default_provider_is_one_that_there_is() -> None:
     assert "the providers are openai" in problem
 
 
-def test_what_nobody_is_known_to_own_follows_the_keys_unless_it_is_stated() -> None:
+def test_unowned_state_follows_require_key_unless_it_is_set() -> None:
     text = "providers: {openai: env.OPENAI_API_KEY}\n"
     keys = "governance: {virtual_keys: {k: env.OPENAI_API_KEY}}\n"
-    stated = "routing: {unowned_state: STATED, state_days: 90}\n"
+    routing = "routing: {unowned_state: STATED, state_days: 90}\n"
     for sections, allowed in ((OPEN, True), (keys, False)):
         assert allows_unowned(compiled(text + sections).snapshot) is allowed
         for word in ("refuse", "allow"):
-            snapshot = compiled(text + sections + stated.replace("STATED", word)).snapshot
+            snapshot = compiled(text + sections + routing.replace("STATED", word)).snapshot
             assert allows_unowned(snapshot) is (word == "allow")
             assert snapshot.routing.state_days == 90

@@ -1,4 +1,4 @@
-"""Public names: what they resolve to, and what they must not."""
+"""Public names are compiled into targets and fallbacks."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def model(text: str) -> PublicModel:
     return found_model
 
 
-def test_the_list_shorthand_is_an_order_of_priority() -> None:
+def test_list_of_targets_is_an_order_of_priority() -> None:
     quick = model("quick: [openai/gpt-4o, one/org/model]")
     assert quick.strategy == Strategy("priority")
     assert [(item.id, item.model, item.weight) for item in quick.targets] == [
@@ -34,7 +34,7 @@ def test_the_list_shorthand_is_an_order_of_priority() -> None:
     ]
 
 
-def test_the_full_form() -> None:
+def test_full_form_is_compiled() -> None:
     chat = model(
         "chat: {strategy: weighted, targets: [{model: openai/a, weight: 80, variant: x}, one/b], fallbacks: [two/c]}"
     )
@@ -46,7 +46,7 @@ def test_the_full_form() -> None:
     assert [(item.id, item.provenance) for item in chat.fallbacks] == [("two/c", "fallback")]
 
 
-def test_a_bare_name_is_a_candidate_for_each_provider_and_keeps_its_share() -> None:
+def test_bare_name_splits_its_weight_between_providers() -> None:
     chat = model("chat: {strategy: weighted, targets: [{model: qwen3, weight: 10}, {model: openai/a, weight: 30}]}")
     assert [(item.id, item.weight) for item in chat.targets] == [
         ("one/qwen3", 5.0),
@@ -55,7 +55,7 @@ def test_a_bare_name_is_a_candidate_for_each_provider_and_keeps_its_share() -> N
     ]
 
 
-def test_a_key_that_serves_a_model_makes_its_provider_serve_it() -> None:
+def test_provider_serves_the_models_of_its_keys() -> None:
     assert [item.id for item in model("chat: llama-3").targets] == ["groq/llama-3"]
 
 
@@ -83,7 +83,11 @@ def test_a_key_that_serves_a_model_makes_its_provider_serve_it() -> None:
         ),
         (
             "a: {strategy: wieghted, targets: [openai/x]}",
-            "models.a.strategy: unknown strategy 'wieghted'; use one of: priority, weighted; did you mean 'weighted'?",
+            (
+                "models.a.strategy: unknown strategy 'wieghted'; use one of: "
+                "adaptive, cheapest, fastest, least-busy, priority, weighted; did you "
+                "mean 'weighted'?"
+            ),
         ),
         (
             "a: {targets: [{model: openai/x, weight: 0}]}",
@@ -91,17 +95,20 @@ def test_a_key_that_serves_a_model_makes_its_provider_serve_it() -> None:
         ),
     ],
 )
-def test_refusals(text: str, problem: str) -> None:
+def test_invalid_public_models_are_errors(text: str, problem: str) -> None:
     messages = errors(f"{PROVIDERS}  {text}\n")
     assert messages[0].startswith(problem)
 
 
-def test_an_unknown_default_strategy() -> None:
-    (message,) = errors(OPEN + "providers: {openai: env.OPENAI_API_KEY}\nrouting: {strategy: adaptive}")
-    assert message == "routing.strategy: unknown strategy 'adaptive'; use one of: priority, weighted"
+def test_unknown_default_strategy_is_an_error() -> None:
+    (message,) = errors(OPEN + "providers: {openai: env.OPENAI_API_KEY}\nrouting: {strategy: quickest}")
+    assert message == (
+        "routing.strategy: unknown strategy 'quickest'; use one of: "
+        "adaptive, cheapest, fastest, least-busy, priority, weighted"
+    )
 
 
-def test_a_faulty_provider_is_not_reported_again_by_what_uses_it() -> None:
+def test_faulty_provider_is_reported_only_once() -> None:
     text = OPEN + "providers: {openai: env.MISSING}\nmodels: {a: [openai/x], b: [bare]}"
     assert errors(text) == ["providers.openai: the environment variable MISSING is not set"]
 
@@ -129,19 +136,19 @@ def test_a_faulty_provider_is_not_reported_again_by_what_uses_it() -> None:
         ),
     ],
 )
-def test_warnings(text: str, warning: str) -> None:
+def test_targets_without_effect_are_warnings(text: str, warning: str) -> None:
     outcome = checked(f"{PROVIDERS}  {text}\n")
     assert outcome.compiled is not None
     assert found(outcome, "warning") == [warning]
 
 
-def test_a_misspelt_model_is_warned_of_with_the_nearest_name() -> None:
+def test_misspelt_model_is_a_warning_with_the_nearest_name() -> None:
     outcome = checked(f"{PROVIDERS}  a: [openai/gpt-4o-minni]\n")
     warning = "models.a[0]: the catalog has no model 'gpt-4o-minni' of openai; did you mean 'gpt-4o-mini'?"
     assert found(outcome, "warning") == [warning]
 
 
-def test_a_model_that_is_going_to_end_is_noted() -> None:
+def test_deprecated_model_is_a_note() -> None:
     catalog = packaged()
     found_ = [(name, catalog.find("openai", name)) for name in catalog.models("openai")]
     ending, facts = next((name, one) for name, one in found_ if one is not None and one.deprecated_on is not None)
@@ -150,18 +157,18 @@ def test_a_model_that_is_going_to_end_is_noted() -> None:
     assert found(outcome, "note") == [expected]
 
 
-def test_a_bare_name_is_every_provider_that_has_it_by_the_catalog() -> None:
+def test_bare_name_resolves_to_each_provider_with_it_in_the_catalog() -> None:
     text = OPEN + "providers: {openai: env.OPENAI_API_KEY, openrouter: env.GROQ_API_KEY, groq: env.GROQ_API_KEY}\n"
     model = compiled(text + "models: {a: [gpt-4.1-mini]}").snapshot.models["a"]
     assert [item.id for item in model.targets] == ["openai/gpt-4.1-mini", "openrouter/openai/gpt-4.1-mini"]
     assert not model.fallbacks
 
 
-def test_siblings_stand_behind_declared_fallbacks() -> None:
+def test_siblings_come_after_declared_fallbacks() -> None:
     text = OPEN + "providers: {openai: env.OPENAI_API_KEY, openrouter: env.GROQ_API_KEY, groq: env.GROQ_API_KEY}\n"
     text += "models: {a: {strategy: priority, targets: [openai/gpt-4.1-mini], fallbacks: [groq/qwen/qwen3.6-27b]}}\n"
     alone = compiled(text).snapshot.models["a"]
-    assert [item.id for item in alone.fallbacks] == ["groq/qwen/qwen3.6-27b"], "explicit targets mean these"
+    assert [item.id for item in alone.fallbacks] == ["groq/qwen/qwen3.6-27b"], "siblings are off by default"
     model = compiled(text.replace("fallbacks", "siblings: true, fallbacks")).snapshot.models["a"]
     assert [(item.id, item.provenance) for item in model.fallbacks] == [
         ("groq/qwen/qwen3.6-27b", "fallback"),
@@ -169,7 +176,7 @@ def test_siblings_stand_behind_declared_fallbacks() -> None:
     ]
 
 
-def test_who_relied_on_siblings_for_public_names_is_told() -> None:
+def test_global_siblings_setting_is_a_warning_with_public_names() -> None:
     text = PROVIDERS + "  a: [openai/gpt-4o]\n"
     assert not found(checked(text + "routing: {siblings: false}\n"), "warning")
     (warning,) = found(checked(text + "routing: {siblings: true}\n"), "warning")
@@ -177,7 +184,7 @@ def test_who_relied_on_siblings_for_public_names_is_told() -> None:
     assert "`siblings: true` in a public name" in warning
 
 
-def test_a_name_may_have_times_failover_and_an_answer_of_its_own() -> None:
+def test_public_name_may_set_timeouts_failover_and_response_model() -> None:
     assert model("a: [openai/gpt-4o]").routing is None
     text = "a: {targets: [{model: openai/gpt-4o, timeouts: {response_s: 7}}, one/x], fallbacks: [two/x], "
     text += "timeouts: {response_s: 20, stall_s: 9}, failover: {fallback_on: [quota], first_token_s: 4}, "
@@ -190,7 +197,7 @@ def test_a_name_may_have_times_failover_and_an_answer_of_its_own() -> None:
     assert [item.response_s for item in own.targets] == [7, None]
 
 
-def test_what_a_name_does_not_say_is_as_in_routing() -> None:
+def test_unset_fields_of_a_public_name_follow_routing() -> None:
     text = PROVIDERS + "  a: {targets: [openai/gpt-4o], timeouts: {stall_s: 9}}\n"
     text += "routing: {max_attempts: 2, timeouts: {stream_head_s: 4}, failover: {fallback_on: [provider]}}\n"
     snapshot = compiled(text).snapshot
@@ -203,20 +210,20 @@ def test_what_a_name_does_not_say_is_as_in_routing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "start"),
     [
         ("routing: {failover: {fallback_on: [quotas]}}", "routing.failover.fallback_on[0]"),
         ("routing: {failover: {fallback_on: []}}", "routing.failover.fallback_on"),
-        ("routing: {failover: {stream_recovery: buffer}}", "routing.failover.stream_recovery"),
+        ("routing: {failover: {stream_recovery: resume}}", "routing.failover.stream_recovery"),
         ("models: {a: {targets: [openai/x], response_model: other}}", "models.a.response_model"),
     ],
 )
-def test_what_is_no_choice_is_an_error(text: str, said: str) -> None:
+def test_invalid_choices_are_errors(text: str, start: str) -> None:
     (error,) = errors(f"{OPEN}providers: {{openai: env.OPENAI_API_KEY}}\n{text}\n")
-    assert error.startswith(said)
+    assert error.startswith(start)
 
 
-def test_notes() -> None:
+def test_drained_and_unknown_targets_are_notes() -> None:
     outcome = checked(f"{PROVIDERS}  a: {{targets: [openai/x, {{model: groq/gemma, weight: 0}}]}}\n")
     assert found(outcome, "note") == [
         "providers.groq.keys.small.serves: matches no model that this file configures for the provider",
@@ -224,3 +231,32 @@ def test_notes() -> None:
         "models.a.targets[1].weight: weight 0: the target is drained",
         "models.a.targets[1].model: the catalog has no model 'gemma' of groq",
     ]
+
+
+def test_headers_that_strategies_read_are_in_the_snapshot() -> None:
+    sticky = "strategy: {{weighted: {{sticky: {}}}}}, targets: [openai/a, one/b]"
+    text = f"{PROVIDERS}  chat: {{{sticky.format('header:x-user')}}}\n  other: {{{sticky.format('session')}}}\n"
+    assert compiled(text).snapshot.read_headers == ("x-user",)
+
+
+def test_fallbacks_for_causes_come_before_those_for_all_purposes() -> None:
+    text = "chat: {targets: [openai/a, one/b], fallbacks: [two/c, two/d], fallbacks_for: "
+    chat = model(text + "{refusal: [one/e, two/d, one/b], content_filter: [one/e]}}")
+    assert [(item.id, sorted(item.after)) for item in chat.targets] == [("openai/a", []), ("one/b", ["refusal"])]
+    usual = ["context_length", "credential", "model_missing", "provider", "quota"]
+    assert [(item.id, sorted(item.after)) for item in chat.fallbacks] == [
+        ("one/e", ["content_filter", "refusal"]),
+        ("two/c", []),
+        ("two/d", sorted([*usual, "refusal"])),
+    ]
+    assert all(item.provenance == "fallback" for item in chat.fallbacks)
+
+
+def test_mistakes_in_fallbacks_for_causes_are_errors_with_their_place() -> None:
+    for text, place in (
+        ("{refusal: [nowhere/x]}", "models.a.fallbacks_for.refusal[0]"),
+        ("{refusals: [one/x]}", "models.a.fallbacks_for"),
+        ("{refusal: []}", "models.a.fallbacks_for.refusal"),
+    ):
+        found_errors = errors(PROVIDERS + f"  a: {{targets: [openai/x], fallbacks_for: {text}}}\n")
+        assert any(one.startswith(place) for one in found_errors), found_errors

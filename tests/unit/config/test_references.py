@@ -1,4 +1,4 @@
-"""Secrets: found by reference, refused when unusable, shown by nothing."""
+"""References are resolved to secrets, and no message shows a secret."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ def resolve(reference: str, folder: Path = Path(), environ: dict[str, str] | Non
     return References(environ or {}, folder).resolve(reference).reveal()
 
 
-def test_environment() -> None:
+def test_environment_variable_is_resolved() -> None:
     assert resolve("env.KEY", environ={"KEY": SECRET}) == SECRET
 
 
-def test_files_start_at_the_folder_and_may_be_absolute(tmp_path: Path) -> None:
+def test_file_paths_start_at_the_folder_or_are_absolute(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(f"{SECRET}\n")
     (tmp_path / "windows").write_bytes(f"{SECRET}\r\n".encode())
     assert resolve("file:key", tmp_path) == SECRET
@@ -25,7 +25,7 @@ def test_files_start_at_the_folder_and_may_be_absolute(tmp_path: Path) -> None:
     assert resolve(f"file:{tmp_path}/key") == SECRET
 
 
-def test_what_was_asked_for_is_remembered(tmp_path: Path) -> None:
+def test_resolved_references_are_remembered(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(SECRET)
     references = References({"KEY": SECRET}, tmp_path)
     references.resolve("file:key")
@@ -60,7 +60,7 @@ def test_what_was_asked_for_is_remembered(tmp_path: Path) -> None:
         ("file:large", "is larger than"),
     ],
 )
-def test_refusals_name_the_reference_and_never_the_value(tmp_path: Path, reference: str, message: str) -> None:
+def test_errors_name_the_reference_and_never_the_value(tmp_path: Path, reference: str, message: str) -> None:
     environ = {
         "EMPTY": "",
         "BROKEN": f"{SECRET}\r\nx: y",
@@ -78,7 +78,7 @@ def test_refusals_name_the_reference_and_never_the_value(tmp_path: Path, referen
     assert SECRET not in str(caught.value)
 
 
-def test_placeholders_stand_for_secrets_that_are_not_to_be_read(tmp_path: Path) -> None:
+def test_placeholders_replace_secrets_that_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(SECRET)
     references = References({"KEY": SECRET}, tmp_path, reads_secrets=False)
     values = {references.resolve(name).reveal() for name in ("env.KEY", "env.MISSING", "file:key", "file:missing")}

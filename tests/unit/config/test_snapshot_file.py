@@ -1,4 +1,4 @@
-"""The configuration on disk: whole or not there, compiled, and without secrets."""
+"""A snapshot file is written whole, and holds the compiled configuration without secrets."""
 
 import base64
 import os
@@ -29,21 +29,21 @@ def written(tmp_path: Path) -> Path:
     return tmp_path / "snapshot"
 
 
-def test_it_is_read_with_its_secrets(written: Path) -> None:
+def test_snapshot_is_read_with_its_secrets(written: Path) -> None:
     found = read_snapshot(written, ENVIRON)
-    told = compiled(DOCUMENT, folder=written.parent)
-    assert found.snapshot.digest == told.snapshot.digest
-    assert found.settings == told.settings
-    assert found.secret_files == told.secret_files
+    accepted = compiled(DOCUMENT, folder=written.parent)
+    assert found.snapshot.digest == accepted.snapshot.digest
+    assert found.settings == accepted.settings
+    assert found.secret_files == accepted.secret_files
     assert found.snapshot.endpoints["groq"].keys[0].credential.reveal() == SECRET
     key = found.snapshot.virtual_keys[sha256(ENVIRON["CLIENT_KEY"].encode()).digest()]
     assert (key.limits[0].amount, key.limits[0].counter) == (5_000_000_000, "virtual_key:me|usd|day")
     assert str(key.limits[0].period.zone) == "Europe/Berlin"
-    assert found.snapshot.pricing.catalog is told.snapshot.pricing.catalog
+    assert found.snapshot.pricing.catalog is accepted.snapshot.pricing.catalog
 
 
-def test_what_was_one_object_is_one_object(written: Path) -> None:
-    """An endpoint is known by its identity: candidates, the table of endpoints and that of names share it."""
+def test_shared_objects_stay_shared(written: Path) -> None:
+    """Endpoints are compared by identity: candidates and both tables of endpoints share the same object."""
     snapshot = read_snapshot(written, ENVIRON).snapshot
     (target,) = snapshot.models["chat"].targets
     assert snapshot.names is not None
@@ -51,19 +51,19 @@ def test_what_was_one_object_is_one_object(written: Path) -> None:
     assert target.endpoint.operations == PROVIDERS["openai"].operations
 
 
-def test_every_provider_survives_with_its_quirks(tmp_path: Path) -> None:
+def test_quirks_of_every_provider_survive(tmp_path: Path) -> None:
     keys = "{base_url: 'http://127.0.0.1:9', keys: {only: env.OPENAI_API_KEY}, output_bound: max_tokens}"
     text = OPEN + "providers:\n" + "".join(f"  {name}: {keys}\n" for name in PROVIDERS)
-    told = accept(tmp_path / "snapshot", text).snapshot.endpoints
+    accepted = accept(tmp_path / "snapshot", text).snapshot.endpoints
     found = read_snapshot(tmp_path / "snapshot", ENVIRON).snapshot.endpoints
-    assert found.keys() == told.keys() == PROVIDERS.keys()
+    assert found.keys() == accepted.keys() == PROVIDERS.keys()
     for name, endpoint in found.items():
         for field in ("type", "origin", "operations", "quirks", "default_output", "tools", "tool_models", "network"):
-            assert getattr(endpoint, field) == getattr(told[name], field)
-        assert endpoint.keys[0].credential == told[name].keys[0].credential
+            assert getattr(endpoint, field) == getattr(accepted[name], field)
+        assert endpoint.keys[0].credential == accepted[name].keys[0].credential
 
 
-def test_other_secrets_than_it_was_written_with_are_seen(written: Path) -> None:
+def test_changed_secrets_make_a_snapshot_outdated(written: Path) -> None:
     with pytest.raises(OutdatedError, match="other secrets"):
         read_snapshot(written, {**ENVIRON, "OPENAI_API_KEY": "sk-other"})
     (written.parent / "groq.key").unlink()
@@ -71,7 +71,7 @@ def test_other_secrets_than_it_was_written_with_are_seen(written: Path) -> None:
         read_snapshot(written, ENVIRON)
 
 
-def test_no_secret_is_in_it(tmp_path: Path) -> None:
+def test_snapshot_contains_no_secret(tmp_path: Path) -> None:
     (tmp_path / "groq.key").write_text(SECRET)
     environ = {**ENVIRON, "PROXY": "http://user:proxy-password@proxy.test:1", "STORE": "postgresql://u:pg-password@h/d"}
     text = DOCUMENT + "egress: {proxy: env.PROXY}\nstore: {url: env.STORE}\n"
@@ -90,7 +90,7 @@ def test_no_secret_is_in_it(tmp_path: Path) -> None:
     assert (tmp_path / "snapshot").stat().st_mode & 0o777 == 0o600
 
 
-def test_an_address_without_a_password_is_kept_as_it_is(tmp_path: Path) -> None:
+def test_address_without_a_password_is_kept(tmp_path: Path) -> None:
     (tmp_path / "groq.key").write_text(SECRET)
     accept(tmp_path / "snapshot", DOCUMENT + "store: {url: 'postgresql://h/d'}\n")
     found = read_snapshot(tmp_path / "snapshot", ENVIRON).settings.store_url
@@ -98,14 +98,14 @@ def test_an_address_without_a_password_is_kept_as_it_is(tmp_path: Path) -> None:
     assert found.reveal() == "postgresql://h/d"
 
 
-def test_a_newer_one_takes_the_place_of_the_old_and_leaves_nothing_beside(written: Path) -> None:
+def test_newer_snapshot_replaces_the_old_one_and_leaves_no_other_file(written: Path) -> None:
     accept(written, DOCUMENT.replace("5,", "7,"))
     (key,) = read_snapshot(written, ENVIRON).snapshot.virtual_keys.values()
     assert key.limits[0].amount == 7_000_000_000
     assert sorted(path.name for path in written.parent.iterdir()) == ["groq.key", "snapshot"]
 
 
-def test_one_that_cannot_be_written_leaves_the_old_in_place(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_snapshot(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = written.read_bytes()
 
     def full(_: int) -> None:
@@ -118,7 +118,7 @@ def test_one_that_cannot_be_written_leaves_the_old_in_place(written: Path, monke
     assert sorted(path.name for path in written.parent.iterdir()) == ["groq.key", "snapshot"]
 
 
-def test_a_file_cut_short_anywhere_is_refused(written: Path) -> None:
+def test_truncated_snapshot_is_rejected(written: Path) -> None:
     whole = written.read_bytes()
     for length in range(0, len(whole), 7):
         written.write_bytes(whole[:length])
@@ -127,7 +127,7 @@ def test_a_file_cut_short_anywhere_is_refused(written: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 8, 12, 43, 44, -1])
-def test_a_changed_byte_is_seen(written: Path, at: int) -> None:
+def test_changed_byte_is_rejected(written: Path, at: int) -> None:
     content = bytearray(written.read_bytes())
     content[at] ^= 1
     written.write_bytes(content)
@@ -135,7 +135,7 @@ def test_a_changed_byte_is_seen(written: Path, at: int) -> None:
         read_snapshot(written, ENVIRON)
 
 
-def test_another_format_is_refused_by_name(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_format_is_rejected_with_its_number(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot_file, "FORMAT", FORMAT + 1)
     accept(written, DOCUMENT)
     monkeypatch.undo()
@@ -143,18 +143,18 @@ def test_another_format_is_refused_by_name(written: Path, monkeypatch: pytest.Mo
         read_snapshot(written, ENVIRON)
 
 
-def test_one_of_another_version_is_outdated(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshot_of_another_version_is_outdated(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot_file, "__version__", "0.0.9")
     with pytest.raises(OutdatedError, match="was written by another version"):
         read_snapshot(written, ENVIRON)
 
 
-def test_where_there_is_none(tmp_path: Path) -> None:
+def test_missing_snapshot_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_snapshot(tmp_path / "none", ENVIRON)
 
 
-def test_a_valid_checksum_over_something_else_is_refused(tmp_path: Path) -> None:
+def test_other_content_with_a_valid_checksum_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "snapshot"
     path.write_bytes(b"PMSNAP\r\n" + FORMAT.to_bytes(4, "little") + sha256(b"\xc1").digest() + b"\xc1")
     with pytest.raises(SnapshotError, match="is damaged"):
@@ -165,7 +165,7 @@ TEAMS = ", ".join(f"team-{number}: {{budgets: [{{limit_usd: 9, per: year}}]}}" f
 MANY = f"providers: {{openai: env.OPENAI_API_KEY}}\ngovernance: {{keys_file: keys.jsonl, teams: {{{TEAMS}}}}}\n"
 
 
-def test_keys_are_read_from_their_directory_and_not_from_the_file_again(tmp_path: Path) -> None:
+def test_keys_are_read_from_their_directory_and_not_from_the_keys_file(tmp_path: Path) -> None:
     write_keys(tmp_path / "keys.jsonl", 300)
     compiled = accept(tmp_path / "snapshot", MANY)
     (tmp_path / "keys.jsonl").unlink()
@@ -180,7 +180,7 @@ def test_keys_are_read_from_their_directory_and_not_from_the_file_again(tmp_path
     assert owners == {"virtual_key:user-000007", "team:team-7"}
 
 
-def test_directories_that_no_snapshot_names_are_deleted(tmp_path: Path) -> None:
+def test_key_directories_of_older_snapshots_are_deleted(tmp_path: Path) -> None:
     for count in (10, 20):
         write_keys(tmp_path / "keys.jsonl", count)
         accept(tmp_path / "snapshot", MANY)
@@ -190,7 +190,7 @@ def test_directories_that_no_snapshot_names_are_deleted(tmp_path: Path) -> None:
     assert list(tmp_path.glob("snapshot-keys-*")) == []
 
 
-def test_a_damaged_directory_of_keys_is_noticed(tmp_path: Path) -> None:
+def test_damaged_directory_of_keys_is_rejected(tmp_path: Path) -> None:
     write_keys(tmp_path / "keys.jsonl", 30)
     accept(tmp_path / "snapshot", MANY)
     (directory,) = tmp_path.glob("snapshot-keys-*")

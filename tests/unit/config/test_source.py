@@ -1,4 +1,4 @@
-"""YAML as text: what it says, where it says it, and what is refused."""
+"""YAML text is parsed into data with places, or rejected."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ def refusal(content: bytes) -> SourceError:
     return caught.value
 
 
-def test_data_and_places() -> None:
+def test_values_have_paths_and_lines() -> None:
     parsed = parse(b"a:\n  b: [1, 2.5]\n  c d:\n    - x: yes\n")
     assert parsed.data == {"a": {"b": [1, 2.5], "c d": [{"x": True}]}}
     assert parsed.place(("a", "b", 1)) == ("a.b[1]", 2)
@@ -22,20 +22,20 @@ def test_data_and_places() -> None:
     assert parsed.place(()) == ("", 1)
 
 
-def test_a_missing_part_is_named_and_placed_at_what_holds_it() -> None:
+def test_missing_part_has_the_line_of_its_parent() -> None:
     parsed = parse(b"a:\n  b: 1\n")
     assert parsed.place(("a", "c")) == ("a.c", 1)
     assert parsed.place(("a", "c", "d")) == ("a.c.d", 1)
 
 
-def test_places_follow_shorthands() -> None:
+def test_places_follow_short_forms() -> None:
     parsed = parse(b"providers:\n  openai: env.X\nmodels:\n  quick:\n    - a/b\n    - c/d\n")
     assert parsed.place(("providers", "openai", "keys", "default", "value")) == ("providers.openai", 2)
     assert parsed.place(("models", "quick", "targets", 1, "model")) == ("models.quick[1]", 6)
     assert parsed.place(("models", "quick", "targets", 7)) == ("models.quick", 4)
 
 
-def test_anchors_and_merges() -> None:
+def test_anchors_and_merges_are_expanded() -> None:
     parsed = parse(b"a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: {<<: [{x: 8}, *a], z: *a}\n")
     assert parsed.data["b"] == {"x": 1, "y": 3}
     assert parsed.data["c"] == {"x": 8, "y": 2, "z": {"x": 1, "y": 2}}
@@ -64,45 +64,45 @@ def test_anchors_and_merges() -> None:
         (b"a: " + b"9" * 5000, "not a valid number or date", 1),
     ],
 )
-def test_refusals(content: bytes, message: str, line: int | None) -> None:
+def test_invalid_yaml_is_rejected_with_its_line(content: bytes, message: str, line: int | None) -> None:
     error = refusal(content)
     assert message in error.message
     assert error.line == line
 
 
-def test_the_size_is_bounded() -> None:
+def test_size_is_limited() -> None:
     assert f"the limit is {source.MAX_BYTES} bytes" in refusal(b"a: " + b"x" * source.MAX_BYTES).message
 
 
 @pytest.mark.parametrize("content", [b"[" * 200_000, b"a: " + b"{b: " * 100_000, b"a: &a [*a]", b"a: &a {<<: *a}"])
-def test_the_depth_is_bounded(content: bytes) -> None:
+def test_depth_is_limited(content: bytes) -> None:
     assert "nested deeper than" in refusal(content).message
 
 
-def test_the_expansion_of_aliases_is_bounded() -> None:
+def test_expansion_of_aliases_is_limited() -> None:
     lines = [b"a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     for level in range(1, 12):
         aliases = b", ".join([b"*a%d" % (level - 1)] * 10)
         lines.append(b"a%d: &a%d [%s]" % (level, level, aliases))
-    assert "after expanding aliases" in refusal(b"\n".join(lines)).message
+    assert "counting each alias in full" in refusal(b"\n".join(lines)).message
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_nothing() -> None:
+def test_byte_order_mark_and_windows_line_ends_are_ignored() -> None:
     assert parse(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n").data == {"a": 1, "b": 2}
 
 
 @given(st.binary(max_size=200) | st.text("ab:-[]{}&*!<>|'\"\n\t #%@?,0", max_size=200).map(str.encode))
-def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+def test_any_bytes_are_parsed_or_rejected(content: bytes) -> None:
     try:
         parse(content)
     except SourceError as error:
-        assert error.message  # noqa: PT017 -- both outcomes are right, nothing else is
+        assert error.message  # noqa: PT017 -- an error with a message is also a valid outcome
 
 
-def test_keys_that_stand_twice_are_all_found_and_the_first_holds() -> None:
+def test_duplicate_keys_are_all_reported_and_the_first_is_kept() -> None:
     source = parse(b"a: 1\nb:\n  c: 1\n  c: 2\na: {d: 3}\n")
     assert source.data == {"a": 1, "b": {"c": 1}}
-    assert [(one.location, one.line, one.message) for one in source.repeated] == [
+    assert [(one.location, one.line, one.message) for one in source.duplicates] == [
         (("b", "c"), 4, "duplicate key; the first is on line 3"),
         (("a",), 5, "duplicate key; the first is on line 1"),
     ]

@@ -1,11 +1,12 @@
-"""Strategies in the configuration: a name, or a name with settings of its own."""
+"""A strategy is a name, or a mapping of the name to its settings."""
 
 import pytest
 from msgspec import Struct
+from pydantic import TypeAdapter
 
 from pointsman.config.problems import Findings
 from pointsman.config.source import parse
-from pointsman.config.strategies import StrategySettings, compile_strategy
+from pointsman.config.strategies import StrategyField, compile_strategy
 from pointsman.domain.targets import Candidate, Strategy
 from pointsman.routing.ordering import Order, Ordered
 from pointsman.routing.strategies import STRATEGIES, StrategyKind
@@ -23,33 +24,47 @@ def make(candidates: tuple[Candidate, ...], settings: object) -> Order:
 KINDS = {**STRATEGIES, "quickest": StrategyKind(make, Quickest)}
 
 
-def compiled(**stated: object) -> tuple[Strategy | None, list[str]]:
+FIELD = TypeAdapter(StrategyField)
+
+
+def compiled(field: object) -> tuple[Strategy | None, list[str]]:
     findings = Findings(parse(b"models: {}\n"))
-    strategy = compile_strategy(
-        StrategySettings.model_validate(stated), ("models", "chat", "strategy"), findings, KINDS
-    )
+    strategy = compile_strategy(FIELD.validate_python(field), ("models", "chat", "strategy"), findings, KINDS)
     return strategy, [f"{problem.path}: {problem.message}" for problem in findings.in_order()]
 
 
-def test_settings_are_read_by_the_schema_of_the_strategy() -> None:
-    assert compiled(name="quickest") == (Strategy("quickest"), [])
-    assert compiled(name="quickest", explore=0.5) == (Strategy("quickest", Quickest(0.5)), [])
+def test_settings_follow_the_schema_of_the_strategy() -> None:
+    fields: tuple[object, ...] = ("quickest", {"quickest": None}, {"quickest": {}})
+    for field in fields:
+        assert compiled(field) == (Strategy("quickest"), [])
+    assert compiled({"quickest": {"explore": 0.5}}) == (Strategy("quickest", Quickest(0.5)), [])
 
 
 @pytest.mark.parametrize(
-    ("stated", "message"),
+    ("field", "message"),
     [
         (
-            {"name": "quickest", "exlpore": 1},
-            ".exlpore: unknown setting 'exlpore' of the strategy 'quickest'; its settings are ",
+            {"quickest": {"exlpore": 1}},
+            ".quickest.exlpore: unknown setting 'exlpore' of the strategy 'quickest'; its settings are ",
         ),
         (
-            {"name": "weighted", "explore": 1},
-            ".explore: unknown setting 'explore' of the strategy 'weighted'; it has no settings",
+            {"priority": {"explore": 1}},
+            ".priority.explore: unknown setting 'explore' of the strategy 'priority'; it has no settings",
         ),
-        ({"name": "quickest", "explore": "much"}, ": invalid settings of the strategy 'quickest': Expected "),
+        (
+            {"weighted": {"sticky": "cookie"}},
+            (
+                ".weighted: invalid settings of the strategy 'weighted': sticky must be one of session, end_user, "
+                "virtual_key, "
+            ),
+        ),
+        (
+            {"weighted": {"sticky": "session", "cost": 1}},
+            ".weighted: invalid settings of the strategy 'weighted': sticky and cost exclude each other",
+        ),
+        ({"quickest": {"explore": "much"}}, ".quickest: invalid settings of the strategy 'quickest': Expected "),
     ],
 )
-def test_faulty_settings_are_errors_that_tell_what_is_allowed(stated: dict[str, object], message: str) -> None:
-    _, messages = compiled(**stated)
+def test_faulty_settings_are_errors_with_the_allowed_settings(field: object, message: str) -> None:
+    _, messages = compiled(field)
     assert [one.startswith(f"models.chat.strategy{message}") for one in messages] == [True]

@@ -1,4 +1,4 @@
-"""`check` says what a budget makes unusable, and how to price it; 0 is a price."""
+"""`check` warns about models and batches that budgets reject, and suggests a price."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ BY_REQUEST = PRICED.replace("}]}", ", per_request_usd: 0}]}")
 BATCHES = BY_REQUEST.replace("local/odd", "local/")
 
 
-def said(tmp_path: Any, text: str) -> list[tuple[str, str]]:
+def problems_of(tmp_path: Any, text: str) -> list[tuple[str, str]]:
     environ = {**ENVIRON, "ME": "pm-key-of-the-tests-me", "YOU": "pm-key-of-the-tests-you"}
     checked = compile_document(load((BASE + text).encode()), tmp_path, environ)
     assert checked.compiled is not None, checked.problems
@@ -28,8 +28,8 @@ def said(tmp_path: Any, text: str) -> list[tuple[str, str]]:
     return [(one.severity, one.message) for one in checked.problems if one.path in wanted]
 
 
-def test_a_model_without_a_price_is_told_where_a_budget_refuses_it(tmp_path: Any) -> None:
-    found = said(tmp_path, BUDGET)
+def test_model_without_a_price_under_a_budget_is_a_warning(tmp_path: Any) -> None:
+    found = problems_of(tmp_path, BUDGET)
     ((severity, message),) = [one for one in found if "local/odd" in one[1]]
     assert severity == "warning"
     assert message.startswith("the price of local/odd is unknown, so virtual key 'me'")
@@ -37,12 +37,12 @@ def test_a_model_without_a_price_is_told_where_a_budget_refuses_it(tmp_path: Any
 
 
 @pytest.mark.parametrize("text", [OPEN, SOFT, BUDGET + PRICED])
-def test_where_it_is_free_or_nothing_refuses_it_nothing_is_said(text: str, tmp_path: Any) -> None:
-    assert not [one for one in said(tmp_path, text) if "price of" in one[1]]
+def test_free_or_unlimited_model_draws_no_warning(text: str, tmp_path: Any) -> None:
+    assert not [one for one in problems_of(tmp_path, text) if "price of" in one[1]]
 
 
 @pytest.mark.parametrize("allowed", ["allow_models: [other]", "providers: {elsewhere: {}}"])
-def test_a_key_that_may_not_use_it_does_not_count(allowed: str, tmp_path: Any) -> None:
+def test_budget_of_a_key_without_access_draws_no_warning(allowed: str, tmp_path: Any) -> None:
     text = BUDGET.replace("value: env.ME", f"value: env.ME, {allowed}")
     base = BASE.replace("providers:", 'providers:\n  elsewhere: {type: vllm, base_url: "http://127.0.0.1:8/v1"}')
     checked = compile_document(load((base + text).encode()), tmp_path, {**ENVIRON, "ME": "pm-key-of-the-tests-me"})
@@ -50,21 +50,23 @@ def test_a_key_that_may_not_use_it_does_not_count(allowed: str, tmp_path: Any) -
     assert not [one for one in checked.problems if "price of" in one.message]
 
 
-def test_the_budget_of_a_provider_refuses_it_to_all(tmp_path: Any) -> None:
+def test_budget_of_a_provider_draws_a_warning(tmp_path: Any) -> None:
     base = BASE.replace('9/v1"', '9/v1", budgets: [{limit_usd: 5, per: day}]')
     checked = compile_document(load((base + OPEN).encode()), tmp_path, ENVIRON)
     assert checked.compiled is not None, checked.problems
     assert any("the budget of provider 'local' rejects it" in one.message for one in checked.problems)
 
 
-def test_batches_are_told_until_each_has_a_price(tmp_path: Any) -> None:
+def test_batches_draw_one_warning_until_they_have_a_price(tmp_path: Any) -> None:
     two = BUDGET.replace("}}}", "}, you: {value: env.YOU, budgets: [{limit_usd: 5, per: day}]}}}")
     for text in (BUDGET, two):
-        warnings = [one for one in said(tmp_path, text + PRICED) if "batches" in one[1]]
-        assert [severity for severity, _ in warnings] == ["warning"], "once, however many keys have one"
-        assert "{model: local/, input_usd_per_million: 0" in warnings[0][1], "and how to price them"
-    assert [one for one in said(tmp_path, BUDGET + BY_REQUEST) if "batches" in one[1]], "it is of another model"
+        warnings = [one for one in problems_of(tmp_path, text + PRICED) if "batches" in one[1]]
+        assert [severity for severity, _ in warnings] == ["warning"], "one warning for any number of keys"
+        assert "{model: local/, input_usd_per_million: 0" in warnings[0][1], "the warning suggests a price"
+    assert [one for one in problems_of(tmp_path, BUDGET + BY_REQUEST) if "batches" in one[1]], (
+        "the price is for another model"
+    )
     for model in ("local/", "local/*", "*"):
         text = BUDGET + BATCHES.replace("local/", repr(model))
-        assert not [one for one in said(tmp_path, text) if "batches" in one[1]]
-    assert not [one for one in said(tmp_path, SOFT) if "batches" in one[1]]
+        assert not [one for one in problems_of(tmp_path, text) if "batches" in one[1]]
+    assert not [one for one in problems_of(tmp_path, SOFT) if "batches" in one[1]]

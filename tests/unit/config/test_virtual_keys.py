@@ -1,4 +1,4 @@
-"""Virtual keys: digests, headers, and who may do without."""
+"""Virtual keys are compiled into digests, and open mode is limited to loopback."""
 
 from hashlib import sha256
 
@@ -23,18 +23,18 @@ def test_a_digest_in_the_file() -> None:
     assert compiled(BASE + text).snapshot.virtual_keys.keys() == {DIGEST.digest()}
 
 
-def test_what_becomes_of_requests_near_a_limit_is_said_for_all_and_for_one() -> None:
+def test_near_limit_is_set_globally_and_for_one_key() -> None:
     text = "governance: {%svirtual_keys: {me: {value: env.CLIENT_KEY%s}}}"
-    for said, of_key, all_of_them, one in (
+    for setting, of_key, all_of_them, one in (
         ("", "", "refuse", None),
         ("near_limit: shorten, ", "", "shorten", None),
         ("near_limit: shorten, ", ", near_limit: refuse", "shorten", "refuse"),
     ):
-        snapshot = compiled(BASE + text % (said, of_key)).snapshot
+        snapshot = compiled(BASE + text % (setting, of_key)).snapshot
         assert (snapshot.near_limit, snapshot.virtual_keys[DIGEST.digest()].near_limit) == (all_of_them, one)
 
 
-def test_a_key_has_the_labels_of_its_team_and_customer_beside_its_own() -> None:
+def test_key_has_the_labels_of_its_team_and_customer_and_its_own() -> None:
     text = """governance:
   customers: {acme: {labels: {plan: gold, region: eu, tier: one}}}
   teams: {red: {customer: acme, labels: {region: us, tier: two}}}
@@ -62,12 +62,16 @@ def test_key_headers_are_lower_case_and_in_order() -> None:
             "{virtual_keys: {a: pm-live}}",
             (
                 "governance.virtual_keys.a: a secret must not be in this file; "
-                "use env.NAME or file:PATH, or sha256: and its digest"
+                "use env.NAME or file:PATH, or `sha256:` and the key's SHA-256"
             ),
         ),
         (
             f"{{virtual_keys: {{a: env.CLIENT_KEY, b: 'sha256:{DIGEST.hexdigest()}'}}}}",
             "governance.virtual_keys.b: is also the value of the key 'a'; give each key its own",
+        ),
+        (
+            "{virtual_keys: {a: 'file:must not be in'}}",
+            "governance.virtual_keys.a: file:must not be in cannot be read: No such file or directory",
         ),
         ("{}", "governance.virtual_keys: no virtual key is defined, so every request would be rejected"),
         (
@@ -77,19 +81,20 @@ def test_key_headers_are_lower_case_and_in_order() -> None:
         ("{require_key: false, key_headers: [x-a, X-A]}", "governance.key_headers[1]: duplicate header"),
     ],
 )
-def test_refusals(text: str, problem: str) -> None:
+def test_invalid_virtual_keys_are_errors(text: str, problem: str) -> None:
     (message,) = errors(f"{BASE}governance: {text}")
     assert message.startswith(problem)
     assert "pm-live" not in message
+    assert ("SHA-256" in message) == ("SHA-256" in problem)
 
 
 @pytest.mark.parametrize("listen", [":8080", "0.0.0.0:8080", "[::]:8080", "gateway.example:8080"])
-def test_open_mode_is_for_this_machine_alone(listen: str) -> None:
+def test_open_mode_requires_a_loopback_address(listen: str) -> None:
     (message,) = errors(f"{BASE}governance: {{require_key: false}}\nserver: {{listen: '{listen}'}}")
     assert message.startswith("governance.require_key: must be `true`, or server.listen must be a loopback address")
 
 
-def test_a_short_key_draws_a_warning_and_unused_ones_a_note() -> None:
+def test_short_key_is_a_warning_and_an_optional_one_a_note() -> None:
     text = BASE + "governance: {require_key: false, virtual_keys: {a: env.SHORT}}"
     outcome = checked(text, {**ENVIRON, "SHORT": "letmein"})
     assert found(outcome, "warning") == [
@@ -100,7 +105,7 @@ def test_a_short_key_draws_a_warning_and_unused_ones_a_note() -> None:
     ]
 
 
-def test_a_key_that_is_being_rotated_has_two_values_and_is_one_key() -> None:
+def test_key_with_a_previous_value_has_two_digests_and_is_one_object() -> None:
     text = "governance: {virtual_keys: {me: {value: env.CLIENT_KEY, previous_value: env.OLD_KEY}}}"
     keys = compiled(BASE + text, {**ENVIRON, "OLD_KEY": "pm-the-key-of-last-month"}).snapshot.virtual_keys
     assert keys.keys() == {DIGEST.digest(), sha256(b"pm-the-key-of-last-month").digest()}
@@ -124,12 +129,12 @@ def test_a_key_that_is_being_rotated_has_two_values_and_is_one_key() -> None:
         ),
     ],
 )
-def test_a_previous_value_is_checked_like_a_value(keys: str, problem: str) -> None:
+def test_previous_value_is_checked_like_a_value(keys: str, problem: str) -> None:
     (error,) = errors(BASE + f"governance: {{virtual_keys: {keys}}}")
     assert error.startswith(f"governance.virtual_keys.{problem}")
 
 
-def test_an_entry_may_name_keys_of_its_provider() -> None:
+def test_provider_entry_may_name_keys_of_its_provider() -> None:
     text = """
 providers: {openai: {keys: {prod: env.OPENAI_API_KEY, dev: env.GROQ_API_KEY}}}
 governance: {virtual_keys: {a: {value: env.OPENAI_API_KEY, providers: {openai: {keys: [%s]}}}}}

@@ -1,4 +1,4 @@
-"""Reload: what changes on disk is taken up once, what is wrong is refused, and the old configuration stays."""
+"""A changed configuration is loaded once, and a faulty one is reported while the old one stays in force."""
 
 import asyncio
 import os
@@ -26,29 +26,29 @@ governance: {{require_key: false}}
 
 
 class Recorder:
-    """Runs a watcher and keeps what it reports."""
+    """Runs a watcher and records its reports."""
 
     def __init__(self, path: Path, poll_s: float = 3.0) -> None:
         compiled = compile_file(path, ENVIRON).compiled
         assert compiled is not None
         self._path = path
         self.reports: asyncio.Queue[str] = asyncio.Queue()
-        self.watcher = ConfigWatcher(path, ENVIRON, compiled, self.taken, self.refused, poll_s)
+        self.watcher = ConfigWatcher(path, ENVIRON, compiled, self.on_compiled, self.on_rejected, poll_s)
 
-    def taken(self, compiled: Compiled, problems: tuple[Problem, ...]) -> None:
+    def on_compiled(self, compiled: Compiled, problems: tuple[Problem, ...]) -> None:
         model = compiled.snapshot.models["chat"].targets[0].model
         key = compiled.snapshot.endpoints["openai"].keys[0].credential.reveal()
         self.reports.put_nowait(f"{model} {key}")
 
-    def refused(self, problems: tuple[Problem, ...]) -> None:
-        self.reports.put_nowait(f"refused: {problems[0]}")
+    def on_rejected(self, problems: tuple[Problem, ...]) -> None:
+        self.reports.put_nowait(f"rejected: {problems[0]}")
 
     async def next(self) -> str:
         async with asyncio.timeout(PATIENCE_S):
             return await self.reports.get()
 
     async def started(self) -> asyncio.Task[None]:
-        """Run the watcher, until the kernel watches for it."""
+        """Start the watcher and wait until the kernel watches the folder."""
         task = asyncio.create_task(self.watcher.run())
         await watched(self._path.parent, os.getpid())
         return task
@@ -69,18 +69,18 @@ async def stop(task: asyncio.Task[None]) -> None:
 
 
 def replace_file(path: Path, content: str) -> None:
-    """As editors do: write beside it, then rename."""
+    """Write a new file and rename it, as editors do."""
     replacement = path.with_name(path.name + ".new")
     replacement.write_text(content)
     replacement.rename(path)
 
 
-def test_rewritten_and_renamed_files_are_taken_up(tmp_path: Path) -> None:
+def test_rewritten_and_renamed_files_are_loaded(tmp_path: Path) -> None:
     path = tmp_path / "pointsman.yaml"
     path.write_text(text("a"))
 
     async def scenario() -> None:
-        recorder = Recorder(path, poll_s=60)  # so that only notification can be the cause
+        recorder = Recorder(path, poll_s=60)  # so only a notification can cause the reload
         task = await recorder.started()
         path.write_text(text("b"))
         assert await recorder.next() == "b sk-test"
@@ -92,7 +92,7 @@ def test_rewritten_and_renamed_files_are_taken_up(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_faulty_file_is_reported_once_and_the_next_good_one_taken(tmp_path: Path) -> None:
+def test_faulty_file_is_reported_once_and_the_next_valid_one_loaded(tmp_path: Path) -> None:
     path = tmp_path / "pointsman.yaml"
     path.write_text(text("a"))
 
@@ -100,7 +100,7 @@ def test_a_faulty_file_is_reported_once_and_the_next_good_one_taken(tmp_path: Pa
         recorder = Recorder(path, poll_s=0.05)
         task = await recorder.started()
         replace_file(path, text("b").replace("models", "modles"))
-        assert await recorder.next() == "refused: modles: unknown field; did you mean 'models'?"
+        assert await recorder.next() == "rejected: modles: unknown field; did you mean 'models'?"
         replace_file(path, text("c"))
         assert await recorder.next() == "c sk-test"
         path.unlink()
@@ -113,8 +113,8 @@ def test_a_faulty_file_is_reported_once_and_the_next_good_one_taken(tmp_path: Pa
     run(scenario)
 
 
-def test_the_old_file_put_back_after_a_faulty_one_is_told_of(tmp_path: Path) -> None:
-    """It is what is in force, and yet it is news: nothing on disk is refused any more."""
+def test_old_file_restored_after_a_faulty_one_is_reported(tmp_path: Path) -> None:
+    """The old file is already in force. The report tells that the file on disk is valid again."""
     path = tmp_path / "pointsman.yaml"
     path.write_text(text("a"))
 
@@ -122,7 +122,7 @@ def test_the_old_file_put_back_after_a_faulty_one_is_told_of(tmp_path: Path) -> 
         recorder = Recorder(path, poll_s=0.05)
         task = await recorder.started()
         replace_file(path, text("b").replace("models", "modles"))
-        assert "refused" in await recorder.next()
+        assert "rejected" in await recorder.next()
         replace_file(path, text("a"))
         assert await recorder.next() == "a sk-test"
         await stop(task)
@@ -131,7 +131,7 @@ def test_the_old_file_put_back_after_a_faulty_one_is_told_of(tmp_path: Path) -> 
     run(scenario)
 
 
-def test_a_secret_file_is_watched_wherever_it_is(tmp_path: Path) -> None:
+def test_secret_file_in_another_folder_is_watched(tmp_path: Path) -> None:
     path = tmp_path / "config" / "pointsman.yaml"
     secret = tmp_path / "secrets" / "openai"
     path.parent.mkdir()
@@ -152,7 +152,7 @@ def test_a_secret_file_is_watched_wherever_it_is(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_swapped_kubernetes_link_is_seen(tmp_path: Path) -> None:
+def test_swapped_kubernetes_link_is_loaded(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"..{name}").mkdir()
         (tmp_path / f"..{name}" / "pointsman.yaml").write_text(text(name))
@@ -164,14 +164,14 @@ def test_a_swapped_kubernetes_link_is_seen(tmp_path: Path) -> None:
         recorder = Recorder(path)
         task = await recorder.started()
         (tmp_path / "..data_tmp").symlink_to("..b")
-        os.replace(tmp_path / "..data_tmp", tmp_path / "..data")  # noqa: PTH105 -- the very call
+        os.replace(tmp_path / "..data_tmp", tmp_path / "..data")  # noqa: PTH105 -- the kubelet's own call
         assert await recorder.next() == "b sk-test"
         await stop(task)
 
     run(scenario)
 
 
-def test_a_swapped_folder_is_found_by_the_slow_check(tmp_path: Path) -> None:
+def test_swapped_folder_is_found_by_polling(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "pointsman.yaml").write_text(text(name))
@@ -199,12 +199,12 @@ def test_reload_reports_even_an_unchanged_file(tmp_path: Path) -> None:
         assert await recorder.next() == "a sk-test"
         path.write_text("[")
         await recorder.watcher.reload()
-        assert (await recorder.next()).startswith("refused: not valid YAML")
+        assert (await recorder.next()).startswith("rejected: not valid YAML")
 
     run(scenario)
 
 
-def test_a_change_without_effect_is_not_reported(tmp_path: Path) -> None:
+def test_change_without_effect_is_not_reported(tmp_path: Path) -> None:
     path = tmp_path / "pointsman.yaml"
     path.write_text(text("a"))
 
@@ -220,7 +220,7 @@ def test_a_change_without_effect_is_not_reported(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_busy_log_in_the_same_folder_delays_no_reload(tmp_path: Path) -> None:
+def test_busy_log_in_the_same_folder_delays_no_reload(tmp_path: Path) -> None:
     path = tmp_path / "pointsman.yaml"
     path.write_text(text("a"))
 
@@ -231,7 +231,7 @@ def test_a_busy_log_in_the_same_folder_delays_no_reload(tmp_path: Path) -> None:
                 await asyncio.sleep(0.002)
 
     async def scenario() -> None:
-        recorder = Recorder(path, poll_s=60)  # so that only notification can be the cause
+        recorder = Recorder(path, poll_s=60)  # so only a notification can cause the reload
         task, busy = await recorder.started(), asyncio.create_task(chatter())
         await asyncio.sleep(0.2)
         replace_file(path, text("b"))
@@ -242,8 +242,8 @@ def test_a_busy_log_in_the_same_folder_delays_no_reload(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_the_slow_check_goes_on_beside_a_busy_log(tmp_path: Path) -> None:
-    """A swap that raises no event in the folder that is watched is found all the same."""
+def test_polling_continues_during_a_busy_log(tmp_path: Path) -> None:
+    """Polling finds a swap that raises no event in the watched folder."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "pointsman.yaml").write_text(text(name))
@@ -267,8 +267,8 @@ def test_the_slow_check_goes_on_beside_a_busy_log(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_a_kubernetes_swap_right_at_the_start_is_seen(tmp_path: Path) -> None:
-    """The kubelet may swap the link between the moment the file was read and the moment the kernel watches it."""
+def test_kubernetes_swap_at_the_start_is_loaded(tmp_path: Path) -> None:
+    """The kubelet may swap the link after the file was read and before the kernel watches it."""
     for name in ("a", "b"):
         (tmp_path / f"..{name}").mkdir()
         (tmp_path / f"..{name}" / "pointsman.yaml").write_text(text(name))
@@ -279,9 +279,9 @@ def test_a_kubernetes_swap_right_at_the_start_is_seen(tmp_path: Path) -> None:
     async def scenario() -> None:
         recorder = Recorder(path, poll_s=0.5)
         task = asyncio.create_task(recorder.watcher.run())
-        await asyncio.sleep(0.02)  # it has read the file, and the watch is on its way
+        await asyncio.sleep(0.02)  # the file has been read, and the watch is starting
         (tmp_path / "..data_tmp").symlink_to("..b")
-        os.replace(tmp_path / "..data_tmp", tmp_path / "..data")  # noqa: PTH105 -- the very call
+        os.replace(tmp_path / "..data_tmp", tmp_path / "..data")  # noqa: PTH105 -- the kubelet's own call
         assert await recorder.next() == "b sk-test"
         await stop(task)
 

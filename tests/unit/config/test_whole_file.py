@@ -1,4 +1,4 @@
-"""A file is there whole or not at all."""
+"""A file is written whole or not at all."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from pointsman.config.whole_file import write_whole
 
 
-def test_it_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+def test_write_replaces_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for content in (b"one", b"another"):
         write_whole(path, content)
@@ -17,7 +17,7 @@ def test_it_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_was_there_stays_when_it_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(fd: int) -> None:
         raise OSError("no space")
 

@@ -23,7 +23,7 @@ class Fixture:
         self.file.write_text(CONFIG)
         accept(self.snapshot, CONFIG, ENVIRON)
         self.new: list[str] = []
-        self.behind: list[int] = []
+        self.outdated: list[int] = []
         self.distributed: list[str] = []
         self.configuration = Configuration(
             self.snapshot,
@@ -39,7 +39,7 @@ class Fixture:
 
     async def _distribute(self, within_s: float) -> list[int]:
         self.distributed.append(read_snapshot(self.snapshot, ENVIRON).snapshot.digest)
-        return self.behind
+        return self.outdated
 
     def reload(self) -> tuple[bool, list[str]]:
         return run(self.configuration.reload())
@@ -79,7 +79,7 @@ def test_rejection_reports_errors_only(tmp_path: Path) -> None:
 def test_workers_without_the_new_configuration_are_reported(tmp_path: Path) -> None:
     one = Fixture(tmp_path)
     one.file.write_text(OTHER)
-    one.behind = [17]
+    one.outdated = [17]
     assert one.reload() == (False, ["1 worker(s) have not loaded it; the log says why"])
 
 

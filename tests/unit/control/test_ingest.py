@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fakes.books import Books, writer_in
 from fakes.clock import PATIENCE_S, SOON_S, pace
 from fakes.control import DAY_COUNTER, scope, write_request
+from fakes.ingestion import Ingestion, journal_writer
 from integration.gateway import run
 from pointsman.control import ingest as module
 from pointsman.control.store.database import StoreError, store_url
@@ -21,35 +21,35 @@ from pointsman.journal.segments import segment_path
 
 
 def test_records_are_ingested_once_over_several_restarts(tmp_path: Path) -> None:
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
 
     async def main() -> None:
         for start in range(4):
-            books = Books(tmp_path)
-            await books.read()
+            ingestion = Ingestion(tmp_path)
+            await ingestion.read()
             for number in range(25):
                 write_request(writer, start * 25 + number, time.time())
-            await books.read()
-            assert await books.total() == (start + 1) * 25 * 70
-            assert books.posted == (start + 1) * 25 * 70, "restored from the store, then charged"
-            await books.ingest.finish(PATIENCE_S)
+            await ingestion.read()
+            assert await ingestion.total() == (start + 1) * 25 * 70
+            assert ingestion.posted == (start + 1) * 25 * 70, "restored from the store, then charged"
+            await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
 
 
 def test_request_open_during_a_restart_is_charged_once(tmp_path: Path) -> None:
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
     now = time.time()
 
     async def main() -> None:
         of = scope()
         writer.intent(of, "00000000-open", 1, now, 1000, 10)
-        first = Books(tmp_path)
+        first = Ingestion(tmp_path)
         await first.read()
         await first.ingest.finish(PATIENCE_S)
         writer.store(of, Outcome(of.number, "00000000-open", 1, now, 33, 1, 1, 0, 0, "ok", "reported"))
-        second = Books(tmp_path)
+        second = Ingestion(tmp_path)
         await second.read()
         assert await second.total() == 33
         assert second.posted == 33
@@ -61,33 +61,33 @@ def test_request_open_during_a_restart_is_charged_once(tmp_path: Path) -> None:
 
 def test_journal_of_a_dead_worker_is_closed_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
 
     async def main() -> None:
-        books = Books(tmp_path)
+        ingestion = Ingestion(tmp_path)
         writer.intent(scope(), "00000000-open", 1, time.time(), 1000, 10)
-        await books.read()
-        assert books.retired == []
-        assert books.ingest.open_epochs() == {1}
+        await ingestion.read()
+        assert ingestion.retired == []
+        assert ingestion.ingest.open_epochs() == {1}
         writer.close()
-        await books.read()
-        assert await books.total() == 1000
-        assert len(books.retired) == 1
-        assert books.ingest.open_epochs() == set()
-        await books.read()
+        await ingestion.read()
+        assert await ingestion.total() == 1000
+        assert len(ingestion.retired) == 1
+        assert ingestion.ingest.open_epochs() == set()
+        await ingestion.read()
         assert list((tmp_path / "journal").iterdir()) == []
-        await books.ingest.finish(PATIENCE_S)
+        await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
 
 
 def test_store_failure_neither_loses_nor_doubles_records(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
 
     async def main() -> None:
-        books = Books(tmp_path)
-        await books.read()
-        store = books.ingest.store
+        ingestion = Ingestion(tmp_path)
+        await ingestion.read()
+        store = ingestion.ingest.store
         assert store is not None
         commit = store.commit
 
@@ -99,27 +99,27 @@ def test_store_failure_neither_loses_nor_doubles_records(tmp_path: Path, caplog:
             write_request(writer, number, time.time())
             if number % 3 == 0:
                 store.commit = after_commit  # type: ignore[method-assign]
-                await books.ingest.step()
-                assert books.ingest.state.problem == "the answer was lost"
+                await ingestion.ingest.step()
+                assert ingestion.ingest.state.problem == "the answer was lost"
                 store.commit = commit  # type: ignore[method-assign]
-            await books.read()
-            assert books.ingest.state.problem is None
-        assert await books.total() == 700
-        assert books.posted == 700
+            await ingestion.read()
+            assert ingestion.ingest.state.problem is None
+        assert await ingestion.total() == 700
+        assert ingestion.posted == 700
         assert caplog.text.count("stays in the journal") == caplog.text.count("the store works again") == 4
-        await books.ingest.finish(PATIENCE_S)
+        await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
 
 
 def test_end_of_a_worker_is_reported_after_a_lost_answer_of_the_store(tmp_path: Path) -> None:
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
 
     async def main() -> None:
-        books = Books(tmp_path)
-        await books.read()
-        store = books.ingest.store
+        ingestion = Ingestion(tmp_path)
+        await ingestion.read()
+        store = ingestion.ingest.store
         assert store is not None
         commit = store.commit
 
@@ -130,75 +130,75 @@ def test_end_of_a_worker_is_reported_after_a_lost_answer_of_the_store(tmp_path: 
         write_request(writer, 1, time.time())
         writer.close()
         store.commit = after_commit  # type: ignore[method-assign]
-        await books.ingest.step()
-        assert books.retired == []
+        await ingestion.ingest.step()
+        assert ingestion.retired == []
         store.commit = commit  # type: ignore[method-assign]
-        await books.read()
-        assert len(books.retired) == 1
-        assert books.posted == await books.total() == 70
-        await books.read()
-        assert len(books.retired) == 1
-        await books.ingest.finish(PATIENCE_S)
+        await ingestion.read()
+        assert len(ingestion.retired) == 1
+        assert ingestion.posted == await ingestion.total() == 70
+        await ingestion.read()
+        assert len(ingestion.retired) == 1
+        await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
 
 
 def test_opening_the_store_is_retried(tmp_path: Path) -> None:
     async def main() -> None:
-        books = Books(tmp_path)
-        books.failures = 2
-        reading = asyncio.create_task(books.ingest.run())
+        ingestion = Ingestion(tmp_path)
+        ingestion.failures = 2
+        reading = asyncio.create_task(ingestion.ingest.run())
         async with asyncio.timeout(PATIENCE_S):
-            await books.ingest.is_ready.wait()
-            await books.ingest.finish(PATIENCE_S)
+            await ingestion.ingest.is_ready.wait()
+            await ingestion.ingest.finish(PATIENCE_S)
             await reading
-        assert books.ingest.state.problem is None
+        assert ingestion.ingest.state.problem is None
 
     run(main())
 
 
 def test_ingested_segments_are_deleted_and_the_backlog_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
-    writer = writer_in(tmp_path, segment_bytes=1 << 16)
+    writer = journal_writer(tmp_path, segment_bytes=1 << 16)
 
     async def main() -> None:
-        books = Books(tmp_path)
-        await books.read()
+        ingestion = Ingestion(tmp_path)
+        await ingestion.read()
         for number in range(600):
             write_request(writer, number, time.time())
             while writer.dropped or (number % 20 == 0 and writer._next is None):
                 await asyncio.sleep(0.001)
-        assert books.ingest.backlog_bytes() > 1 << 17
-        await books.read()
-        await books.read()
-        assert books.ingest.backlog_bytes() <= 1 << 16
+        assert ingestion.ingest.backlog_bytes() > 1 << 17
+        await ingestion.read()
+        await ingestion.read()
+        assert ingestion.ingest.backlog_bytes() <= 1 << 16
         assert not segment_path(writer.folder, 0).exists()
-        assert await books.total() == 600 * 70
-        await books.ingest.finish(PATIENCE_S)
+        assert await ingestion.total() == 600 * 70
+        await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
 
 
-def test_unreadable_journal_is_logged_once_and_set_aside(
+def test_unreadable_journal_is_logged_once_and_quarantined(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHECKPOINT_S", 0.0)
     other = tmp_path / "journal" / "001-00000000000000000009"
     other.mkdir(parents=True)
     segment_path(other, 0).write_bytes(b"not a segment" * 100)
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
 
     async def main() -> None:
-        books = Books(tmp_path)
+        ingestion = Ingestion(tmp_path)
         write_request(writer, 1, time.time())
-        await books.read()
-        await books.read()
-        assert await books.total() == 70
-        assert books.ingest.state.damage == 2, "its header, and the rest"
+        await ingestion.read()
+        await ingestion.read()
+        assert await ingestion.total() == 70
+        assert ingestion.ingest.state.damage == 2, "its header, and the rest"
         assert caplog.text.count(f"the header of {segment_path(other, 0)} is damaged") == 1
         async with asyncio.timeout(SOON_S):
-            await books.ingest.finish(PATIENCE_S)
+            await ingestion.ingest.finish(PATIENCE_S)
         kept = other.with_name(f"damaged-{other.name}")
         assert segment_path(kept, 0).read_bytes().startswith(b"not a segment")
 
@@ -207,13 +207,13 @@ def test_unreadable_journal_is_logged_once_and_set_aside(
 
 
 def test_long_reads_yield_to_other_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = writer_in(tmp_path, segment_bytes=1 << 23)
+    writer = journal_writer(tmp_path, segment_bytes=1 << 23)
     for number in range(2000):
         write_request(writer, number, time.time())
 
     async def main() -> None:
-        books = Books(tmp_path)
-        await books.ingest.step()  # opens the store
+        ingestion = Ingestion(tmp_path)
+        await ingestion.ingest.step()  # opens the store
         turns = 0
 
         async def others() -> None:
@@ -223,10 +223,10 @@ def test_long_reads_yield_to_other_tasks(tmp_path: Path, monkeypatch: pytest.Mon
                 await asyncio.sleep(0)
 
         charging = asyncio.create_task(others())
-        await books.read()
+        await ingestion.read()
         assert turns > 6000 / module.MAX_RECORDS
         charging.cancel()
-        await books.ingest.finish(PATIENCE_S)
+        await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
@@ -237,41 +237,41 @@ def test_lease_table_is_ready_when_all_journals_of_dead_workers_are_read(
 ) -> None:
     monkeypatch.setattr(module, "MAX_BATCH", 30)
     monkeypatch.setattr(module, "MAX_RECORDS", 30)
-    dead, alive = writer_in(tmp_path, epoch=1), writer_in(tmp_path, epoch=2)
+    dead, alive = journal_writer(tmp_path, epoch=1), journal_writer(tmp_path, epoch=2)
     for number in range(100):
         write_request(dead, number, time.time())
         write_request(alive, 1000 + number, time.time())
     dead.close()
 
     async def main() -> None:
-        books = Books(tmp_path)
+        ingestion = Ingestion(tmp_path)
         steps = 0
-        while books.posted < 100 * 70 or not books.retired:
-            await books.ingest.step()
+        while ingestion.posted < 100 * 70 or not ingestion.retired:
+            await ingestion.ingest.step()
             steps += 1
-            assert books.ingest.is_ready.is_set() == bool(books.retired)
+            assert ingestion.ingest.is_ready.is_set() == bool(ingestion.retired)
         assert steps > 5
-        assert books.ingest.is_ready.is_set(), "living workers report their own holdings"
-        await books.ingest.finish(PATIENCE_S)
+        assert ingestion.ingest.is_ready.is_set(), "living workers report their own holdings"
+        await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
     alive.close()
 
 
 def test_counters_are_restored_quickly(tmp_path: Path) -> None:
-    dead = writer_in(tmp_path, segment_bytes=1 << 26)
+    dead = journal_writer(tmp_path, segment_bytes=1 << 26)
     for number in range(10_000):
         write_request(dead, number, time.time())
     dead.close()
 
     async def main() -> float:
-        books = Books(tmp_path)
-        reading = asyncio.create_task(books.ingest.run())
+        ingestion = Ingestion(tmp_path)
+        reading = asyncio.create_task(ingestion.ingest.run())
         began = time.process_time()  # of all threads; others use this machine too
-        await books.ingest.is_ready.wait()
+        await ingestion.ingest.is_ready.wait()
         took_s = time.process_time() - began
-        assert books.posted == 10_000 * 70
-        await books.ingest.finish(PATIENCE_S)
+        assert ingestion.posted == 10_000 * 70
+        await ingestion.ingest.finish(PATIENCE_S)
         await reading
         return took_s
 
@@ -279,18 +279,18 @@ def test_counters_are_restored_quickly(tmp_path: Path) -> None:
 
 
 def test_finish_waits_for_a_running_commit(tmp_path: Path) -> None:
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
 
     async def main() -> None:
-        books = Books(tmp_path)
-        reading = asyncio.create_task(books.ingest.run())
-        await books.ingest.is_ready.wait()
+        ingestion = Ingestion(tmp_path)
+        reading = asyncio.create_task(ingestion.ingest.run())
+        await ingestion.ingest.is_ready.wait()
         for number in range(50):
             write_request(writer, number, time.time())
             await asyncio.sleep(0)
-        await books.ingest.finish(PATIENCE_S)
+        await ingestion.ingest.finish(PATIENCE_S)
         await reading
-        again = Books(tmp_path)
+        again = Ingestion(tmp_path)
         await again.read()
         assert await again.total() == 50 * 70
         assert again.ingest.state.records == 0, "the first ingestion had read everything"
@@ -311,19 +311,19 @@ def test_idle_ingestion_makes_no_checkpoints(tmp_path: Path, monkeypatch: pytest
         return await checkpoint(store)
 
     monkeypatch.setattr(Store, "checkpoint", counting)
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
 
     async def main() -> None:
-        books = Books(tmp_path)
-        await books.read()
+        ingestion = Ingestion(tmp_path)
+        await ingestion.read()
         for number in range(3):
             before = checkpoints
             write_request(writer, number, time.time())
-            await books.read()
+            await ingestion.read()
             for _ in range(3):
-                await books.read()
+                await ingestion.read()
             assert checkpoints == before + 1
-        await books.ingest.finish(PATIENCE_S)
+        await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
     writer.close()
@@ -331,26 +331,26 @@ def test_idle_ingestion_makes_no_checkpoints(tmp_path: Path, monkeypatch: pytest
 
 def test_scopes_of_past_configurations_are_forgotten(tmp_path: Path) -> None:
     """After each reload a worker uses new numbers. No later segment repeats the old scopes."""
-    writer = writer_in(tmp_path, segment_bytes=1 << 14)
+    writer = journal_writer(tmp_path, segment_bytes=1 << 14)
 
     async def main() -> None:
-        books = Books(tmp_path)
-        await books.read()
+        ingestion = Ingestion(tmp_path)
+        await ingestion.read()
         for number in range(200):
             while writer._next is None:
                 await asyncio.sleep(0.001)
             write_request(writer, number, time.time(), scope(number))
             if number % 10 == 0:
-                await books.read()
-        await books.read()
-        assert await books.total() == 200 * 70
-        (journal,) = books.ingest._journals.values()
+                await ingestion.read()
+        await ingestion.read()
+        assert await ingestion.total() == 200 * 70
+        (journal,) = ingestion.ingest._journals.values()
         known = [*vars(journal).values(), *vars(journal.reader).values()]
         scopes = [
             one for found in known if isinstance(found, dict) for one in found.values() if type(one) is ChargeScope
         ]
         assert 0 < len(scopes) < 50, "only the scopes of one segment remain"
-        await books.ingest.finish(5)
+        await ingestion.ingest.finish(5)
 
     run(main())
     writer.close()
@@ -358,30 +358,30 @@ def test_scopes_of_past_configurations_are_forgotten(tmp_path: Path) -> None:
 
 def test_store_that_lost_commits_is_not_charged_twice(tmp_path: Path) -> None:
     """This holds for records of a living worker and for reservations of a dead one."""
-    alive, dead = writer_in(tmp_path, epoch=1), writer_in(tmp_path, epoch=2)
+    alive, dead = journal_writer(tmp_path, epoch=1), journal_writer(tmp_path, epoch=2)
 
     async def main() -> None:
-        books = Books(tmp_path)
+        ingestion = Ingestion(tmp_path)
         write_request(alive, 1, time.time())
-        await books.read()
+        await ingestion.read()
         file, copy = tmp_path / "pointsman.db", tmp_path / "copy.db"
         with sqlite3.connect(file) as connection, sqlite3.connect(copy) as backup:
             connection.backup(backup)
         write_request(alive, 2, time.time())
         dead.intent(scope(), "00000000-open", 1, time.time(), 1000, 10)
         dead.close()
-        await books.read()
-        assert books.posted == 2 * 70 + 1000
+        await ingestion.read()
+        assert ingestion.posted == 2 * 70 + 1000
         with sqlite3.connect(file) as connection, sqlite3.connect(copy) as backup:
             backup.backup(connection)
-        books.ingest._must_rewind = True
+        ingestion.ingest._must_rewind = True
         for _ in range(2):
-            await books.read()
-            assert books.posted == await books.total() == 2 * 70 + 1000
+            await ingestion.read()
+            assert ingestion.posted == await ingestion.total() == 2 * 70 + 1000
         write_request(alive, 3, time.time())
-        await books.read()
-        assert books.posted == await books.total() == 3 * 70 + 1000
-        await books.ingest.finish(PATIENCE_S)
+        await ingestion.read()
+        assert ingestion.posted == await ingestion.total() == 3 * 70 + 1000
+        await ingestion.ingest.finish(PATIENCE_S)
 
     run(main())
     alive.close()
@@ -390,15 +390,15 @@ def test_store_that_lost_commits_is_not_charged_twice(tmp_path: Path) -> None:
 def test_store_claimed_by_another_gateway_grants_no_leases_until_it_is_free(
     tmp_path: Path,
 ) -> None:
-    writer = writer_in(tmp_path)
+    writer = journal_writer(tmp_path)
 
     async def main() -> None:
-        books = Books(tmp_path)
-        ingest = books.ingest
+        ingestion = Ingestion(tmp_path)
+        ingest = ingestion.ingest
         ingest.is_shared = True
         assert not ingest.is_owner, "another gateway may own the store"
         write_request(writer, 1, time.time())
-        await books.read()
+        await ingestion.read()
         assert ingest.is_owner
         assert ingest.is_ready.is_set()
         store = ingest.store
@@ -419,9 +419,9 @@ def test_store_claimed_by_another_gateway_grants_no_leases_until_it_is_free(
         row = {"counter": DAY_COUNTER, "window_start": Period("day").window(time.time())[0], "epoch": 77}
         await other.commit(Batch(counters=[{**row, "window_end": 1 << 40, "posted": 500}]))
         await other.close()
-        await books.read()
+        await ingestion.read()
         assert ingest.is_ready.is_set()
-        assert books.posted == 2 * 70 + 500
+        assert ingestion.posted == 2 * 70 + 500
         await ingest.finish(PATIENCE_S)
 
     run(main())

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fakes.books import Books, writer_in
 from fakes.control import DAY_COUNTER, scope, write_request
+from fakes.ingestion import Ingestion, journal_writer
 from integration.databases import database
 from integration.gateway import run
 from pointsman.control import ingest as module
@@ -46,7 +46,8 @@ def attempt(writer: JournalWriter, name: str, at: float, nano: int, tokens: int 
     writer.store(of, Outcome(of.number, name, 1, at, nano, tokens, 0, 0, 0, "ok", "reported"))
 
 
-# What a store may refuse, or nothing can be made of: how it is written, and what of it is charged all the same.
+# Records that a store may reject, or that are unusable. Each has a function that writes it, and the nano-dollars that
+# are charged nevertheless.
 BAD: dict[str, tuple[Callable[[JournalWriter], None], int]] = {
     "an amount over 63 bits": (lambda writer: attempt(writer, "a", time.time(), TOO_MUCH), 0),
     "tokens over 63 bits": (lambda writer: attempt(writer, "a", time.time(), 33, TOO_MUCH), 33),
@@ -77,28 +78,28 @@ def test_rejected_record_is_quarantined_and_others_are_ingested(
     write_bad, charged = BAD[name]
 
     async def test(url: str | None) -> None:
-        writer, other = writer_in(tmp_path, epoch=1), writer_in(tmp_path, epoch=2)
+        writer, other = journal_writer(tmp_path, epoch=1), journal_writer(tmp_path, epoch=2)
         for number in range(10):
             write_request(writer, number, time.time())
             write_request(other, 100 + number, time.time())
             if number == 4:
                 write_bad(writer)
-        books = Books(tmp_path, url)
-        await books.read()
-        store = books.ingest.store
+        ingestion = Ingestion(tmp_path, url)
+        await ingestion.read()
+        store = ingestion.ingest.store
         assert store is not None
-        assert books.ingest.state.problem is None
-        assert books.ingest.state.rejected == 1
-        assert books.posted == await posted_of(store) == 20 * 70 + charged
-        assert await books.total() == 20 * 70
+        assert ingestion.ingest.state.problem is None
+        assert ingestion.ingest.state.rejected == 1
+        assert ingestion.posted == await posted_of(store) == 20 * 70 + charged
+        assert await ingestion.total() == 20 * 70
         assert len({row["request_id"] for row in await store.requests({}, 100)} - {"a"}) == 20
         assert caplog.text.count("1 record(s) quarantined in") == 1
         assert f"{tmp_path}/quarantine.jsonl; first epoch 1, segment 0, byte" in caplog.text
         write_request(writer, 50, time.time())
-        await books.read()
-        assert books.posted == await posted_of(store) == 21 * 70 + charged
-        await books.ingest.finish(5)
-        again = Books(tmp_path, url)
+        await ingestion.read()
+        assert ingestion.posted == await posted_of(store) == 21 * 70 + charged
+        await ingestion.ingest.finish(5)
+        again = Ingestion(tmp_path, url)
         await again.read()
         assert (again.posted, again.ingest.state.rejected) == (21 * 70 + charged, 1)
         await again.ingest.finish(5)
@@ -116,21 +117,21 @@ def test_many_rejected_records_are_quarantined_in_several_transactions(
     monkeypatch.setattr(module, "MAX_RECORDS", 7)
 
     async def test(url: str | None) -> None:
-        writers, now = [writer_in(tmp_path, epoch=epoch) for epoch in (1, 2)], time.time()
+        writers, now = [journal_writer(tmp_path, epoch=epoch) for epoch in (1, 2)], time.time()
         for number in range(60):
             for epoch, writer in enumerate(writers):
                 write_request(writer, 100 * epoch + number, now)
             if number % 3 == 0:
                 attempt(writers[0], f"bad-{number}", now, 1, TOO_MUCH)
-        books = Books(tmp_path, url)
-        await books.read()
-        store = books.ingest.store
+        ingestion = Ingestion(tmp_path, url)
+        await ingestion.read()
+        store = ingestion.ingest.store
         assert store is not None
-        assert books.ingest.state.problem is None
-        assert books.ingest.state.rejected == 20
-        assert books.posted == await posted_of(store) == 120 * 70 + 20
-        assert await books.total() == 120 * 70
-        await books.ingest.finish(5)
+        assert ingestion.ingest.state.problem is None
+        assert ingestion.ingest.state.rejected == 20
+        assert ingestion.posted == await posted_of(store) == 120 * 70 + 20
+        assert await ingestion.total() == 120 * 70
+        await ingestion.ingest.finish(5)
         for writer in writers:
             writer.close()
 
@@ -140,20 +141,20 @@ def test_many_rejected_records_are_quarantined_in_several_transactions(
 @STORES
 def test_rejected_open_request_of_a_dead_worker_is_quarantined(kind: str, tmp_path: Path) -> None:
     async def test(url: str | None) -> None:
-        writer, now = writer_in(tmp_path), time.time()
+        writer, now = journal_writer(tmp_path), time.time()
         for number, nano in enumerate((1000, TOO_MUCH, 2000)):
             writer.intent(scope(), f"00000000-open-{number}", 1, now, nano, 10)
         writer.intent(scope(), "00000000-open-never", 1, 1e300, 1, 10)
         writer.close()
-        books = Books(tmp_path, url)
-        await books.read()
-        store = books.ingest.store
+        ingestion = Ingestion(tmp_path, url)
+        await ingestion.read()
+        store = ingestion.ingest.store
         assert store is not None
-        assert len(books.retired) == 1
-        assert books.ingest.is_ready.is_set()
-        assert books.ingest.state.rejected == 2
-        assert books.posted == await posted_of(store) == await books.total() == 3000
-        await books.ingest.finish(5)
+        assert len(ingestion.retired) == 1
+        assert ingestion.ingest.is_ready.is_set()
+        assert ingestion.ingest.state.rejected == 2
+        assert ingestion.posted == await posted_of(store) == await ingestion.total() == 3000
+        await ingestion.ingest.finish(5)
 
     on_store(kind, test)
 
@@ -173,7 +174,7 @@ def test_records_count_once_whenever_control_is_killed(kind: str, tmp_path: Path
 
     async def test(url: str | None) -> None:
         nonlocal writes_left
-        writer, round_, breaks = writer_in(tmp_path), 0, 1
+        writer, round_, breaks = journal_writer(tmp_path), 0, 1
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Store, "_write", breaking)
             while breaks:
@@ -184,20 +185,20 @@ def test_records_count_once_whenever_control_is_killed(kind: str, tmp_path: Path
                 writes_left, breaks = round_, 0
                 round_ += 1
                 while True:
-                    books = Books(tmp_path, url)
-                    while not await books.ingest.step():
+                    ingestion = Ingestion(tmp_path, url)
+                    while not await ingestion.ingest.step():
                         pass
-                    store = books.ingest.store
+                    store = ingestion.ingest.store
                     assert store is not None
-                    if books.ingest.state.problem is None:
+                    if ingestion.ingest.state.problem is None:
                         break
                     breaks += 1
                     writes_left = 10_000
                     await store.close()
-                assert books.posted == await posted_of(store) == round_ * (4 * 70 + 33)
-                assert await books.total() == round_ * 4 * 70
-                assert books.ingest.state.rejected >= round_, "each record is quarantined at least once"
-                await books.ingest.finish(5)
+                assert ingestion.posted == await posted_of(store) == round_ * (4 * 70 + 33)
+                assert await ingestion.total() == round_ * 4 * 70
+                assert ingestion.ingest.state.rejected >= round_, "each record is quarantined at least once"
+                await ingestion.ingest.finish(5)
         assert round_ > 10
         writer.close()
 
@@ -207,9 +208,9 @@ def test_records_count_once_whenever_control_is_killed(kind: str, tmp_path: Path
 @STORES
 def test_lost_answer_to_a_record_by_record_commit_changes_nothing(kind: str, tmp_path: Path) -> None:
     async def test(url: str | None) -> None:
-        writer, books = writer_in(tmp_path), Books(tmp_path, url)
-        await books.read()
-        store = books.ingest.store
+        writer, ingestion = journal_writer(tmp_path), Ingestion(tmp_path, url)
+        await ingestion.read()
+        store = ingestion.ingest.store
         assert store is not None
         commit = store.commit
 
@@ -221,15 +222,15 @@ def test_lost_answer_to_a_record_by_record_commit_changes_nothing(kind: str, tmp
         store.commit = after_commit  # type: ignore[method-assign, assignment]
         write_request(writer, 1, time.time())
         attempt(writer, "bad", time.time(), 33, TOO_MUCH)
-        await books.ingest.step()
-        await books.ingest.step()
-        assert books.ingest.state.problem == "the answer was lost"
-        await books.read()
+        await ingestion.ingest.step()
+        await ingestion.ingest.step()
+        assert ingestion.ingest.state.problem == "the answer was lost"
+        await ingestion.read()
         write_request(writer, 2, time.time())
-        await books.read()
-        assert books.posted == await posted_of(store) == 2 * 70 + 33
-        assert books.ingest.state.rejected == 1
-        await books.ingest.finish(5)
+        await ingestion.read()
+        assert ingestion.posted == await posted_of(store) == 2 * 70 + 33
+        assert ingestion.ingest.state.rejected == 1
+        await ingestion.ingest.finish(5)
         writer.close()
 
     on_store(kind, test)

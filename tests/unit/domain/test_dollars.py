@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.domain.dollars import dollars
+from pointsman.domain.dollars import dollars, nano_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,8 @@ def test_decimals_and_groups_are_formatted(nano: int, text: str) -> None:
 def test_text_is_exact(nano: int) -> None:
     sign, whole, fraction = "-" if nano < 0 else "", *dollars(abs(nano), symbol="", decimals=9).split(".")
     assert (int(sign + whole + fraction), len(fraction)) == (nano, 9)
+
+
+@pytest.mark.parametrize(("usd", "nano"), [(0.01, 10_000_000), (1e-9, 1), (1_000_000.0, 10**15)])
+def test_dollars_become_nano_dollars(usd: float, nano: int) -> None:
+    assert nano_of(usd) == nano

@@ -18,7 +18,7 @@ from pointsman.providers._openai_errors import classify
 def test_key_repeated_by_provider_is_masked() -> None:
     body = json.dumps({"error": {"message": f"bad key {SECRET}, yes {SECRET}", "param": "p"}}).encode()
     failure = redact(classify(400, {}, body, 0.0), Secret(SECRET))
-    assert failure.said == f"bad key {MASK}, yes {MASK}"
+    assert failure.quote == f"bad key {MASK}, yes {MASK}"
     assert failure.body is not None
     assert json.loads(failure.body) == {"error": {"message": f"bad key {MASK}, yes {MASK}", "param": "p"}}
     assert (failure.status, failure.kind) == (400, failures.UPSTREAM_REFUSED)
@@ -27,9 +27,9 @@ def test_key_repeated_by_provider_is_masked() -> None:
 def test_key_cut_at_end_of_message_is_masked() -> None:
     text = "x" * 488 + SECRET
     failure = redact(classify(400, {}, json.dumps({"error": {"message": text}}).encode(), 0.0), Secret(SECRET))
-    assert failure.said is not None
-    assert failure.said.endswith("x" + MASK)
-    assert SECRET[:8] not in failure.said
+    assert failure.quote is not None
+    assert failure.quote.endswith("x" + MASK)
+    assert SECRET[:8] not in failure.quote
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,10 @@ def test_key_cut_at_end_of_message_is_masked() -> None:
     ],
 )
 def test_parts_and_remains_of_key_are_masked(said: str) -> None:
-    masked = redact(Failure(failures.UPSTREAM_REFUSED, "no", said=said, told=said, param=said), Secret(SECRET))
-    for text in (masked.said, masked.told, masked.param):
+    masked = redact(
+        Failure(failures.UPSTREAM_REFUSED, "no", quote=said, client_message=said, param=said), Secret(SECRET)
+    )
+    for text in (masked.quote, masked.client_message, masked.param):
         assert text is not None
         assert MASK in text
         assert SECRET[-4:] not in text
@@ -55,8 +57,8 @@ def test_parts_and_remains_of_key_are_masked(said: str) -> None:
 def test_provider_address_is_masked_for_the_client(host: str) -> None:
     shown = f"[{host}]" if ":" in host else host
     text = f"see http://{shown}:8000/docs or {shown}:8000, on port 18000 of x{host}"
-    masked = redact(Failure(failures.UPSTREAM_REFUSED, text, said=text), Secret(""), Origin("http", host, 8000))
-    assert masked.said == f"see {MASK}/docs or {MASK}, on port 18000 of x{host}"
+    masked = redact(Failure(failures.UPSTREAM_REFUSED, text, quote=text), Secret(""), Origin("http", host, 8000))
+    assert masked.quote == f"see {MASK}/docs or {MASK}, on port 18000 of x{host}"
     assert masked.message == text, "the operator needs the address"
 
 

@@ -1,19 +1,19 @@
-"""The one answer of a request, when it breaks off or the gateway ends it."""
+"""The answer to a request that fails after its commit, or that the gateway ends."""
 
 import asyncio
 import json
 
 import pytest
 
-from fakes.engine import engine_before
+from fakes.engine import running_engine
 from fakes.origin import Peer, run
 from pointsman.domain.snapshots import Routing
 from unit.engine.test_serve import CONTENT, STREAM_HEAD, answering, begin, chat, chunk, whole
 
 
 @pytest.mark.parametrize("is_stream", [True, False])
-def test_an_answer_that_breaks_off_after_its_commit_says_so(is_stream: bool) -> None:
-    """An event where the dialect has one for it, else a cut connection."""
+def test_answer_that_fails_after_its_commit_ends_with_an_error(is_stream: bool) -> None:
+    """The error is an event of the dialect if it has one; otherwise the connection is aborted."""
 
     async def main() -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
@@ -21,12 +21,12 @@ def test_an_answer_that_breaks_off_after_its_commit_says_so(is_stream: bool) -> 
         async def die(peer: Peer) -> None:
             await peer.answer(STREAM_HEAD + chunk(CONTENT) if is_stream else head + b"{" * 30)
 
-        async with engine_before(die, answering(whole()), routing=Routing(commit_buffer=20)) as rig:
+        async with running_engine(die, answering(whole()), routing=Routing(commit_buffer=20)) as rig:
             _, client = begin(rig, chat(stream=is_stream))
             record = await rig.log.next()
             assert (client.status, record.status) == (200, 200)
             assert record.code in ("truncated", "connection_lost")
-            assert rig.asked == [1, 0]
+            assert rig.request_counts == [1, 0]
             if is_stream:
                 assert client.ended == "finished"
                 last = client.body.split(b"\n\n")[-2].removeprefix(b"data: ")
@@ -38,7 +38,7 @@ def test_an_answer_that_breaks_off_after_its_commit_says_so(is_stream: bool) -> 
 
 
 @pytest.mark.parametrize("is_begun", [False, True])
-def test_a_request_that_the_gateway_ends_is_told_so_and_charged(is_begun: bool) -> None:
+def test_request_ended_by_a_shutdown_is_rejected_and_charged(is_begun: bool) -> None:
     async def main() -> None:
         asked, gone = asyncio.Event(), asyncio.Event()
 
@@ -46,10 +46,10 @@ def test_a_request_that_the_gateway_ends_is_told_so_and_charged(is_begun: bool) 
             await peer.request()
             asked.set()
             peer.send(STREAM_HEAD + (chunk(CONTENT) if is_begun else b""))
-            await peer.gone()
+            await peer.wait_closed()
             gone.set()
 
-        async with engine_before(stop_halfway) as rig:
+        async with running_engine(stop_halfway) as rig:
             exchange, client = begin(rig, chat(stream=True))
             await asked.wait()
             while is_begun and not client.written:
@@ -70,6 +70,6 @@ def test_a_request_that_the_gateway_ends_is_told_so_and_charged(is_begun: bool) 
             (attempt,) = record.attempts
             assert (attempt.outcome, attempt.retry_after_s) == ("shutting_down", None)
             assert attempt.usage_source == "estimated"
-            assert not rig.live.conditions, "it is nobody's fault"
+            assert not rig.live.conditions, "no provider is at fault"
 
     run(main())

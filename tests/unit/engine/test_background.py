@@ -1,4 +1,4 @@
-"""What takes long is done beside the loop, and told in it."""
+"""Long work runs in a thread, and its result arrives in the event loop."""
 
 import asyncio
 import threading
@@ -12,11 +12,11 @@ from pointsman.engine.tasks import EagerTask
 
 
 class Stopped(Exception):  # noqa: N818
-    """Thrown into what waits."""
+    """The exception that cancels a task."""
 
 
 async def _outcome(background: BackgroundThread, function: Callable[[int], object]) -> object:
-    """What came of a call, as an eager coroutine sees it."""
+    """Return the result of a call, as an eager coroutine gets it."""
     told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
     async def ask() -> None:
@@ -29,7 +29,7 @@ async def _outcome(background: BackgroundThread, function: Callable[[int], objec
     return await told
 
 
-def test_it_is_done_in_a_thread_and_told_in_the_loop() -> None:
+def test_call_runs_in_a_thread_and_returns_in_the_event_loop() -> None:
     async def main() -> None:
         background = BackgroundThread()
         here = threading.current_thread().name
@@ -42,7 +42,7 @@ def test_it_is_done_in_a_thread_and_told_in_the_loop() -> None:
     asyncio.run(main())
 
 
-def test_what_it_raises_is_raised_in_the_request() -> None:
+def test_exception_of_a_call_is_raised_in_the_request() -> None:
     def fail(number: int) -> None:
         raise ValueError(number)
 
@@ -54,7 +54,7 @@ def test_what_it_raises_is_raised_in_the_request() -> None:
     asyncio.run(main())
 
 
-def test_the_loop_goes_on_meanwhile() -> None:
+def test_event_loop_runs_during_a_call() -> None:
     def work(_: int) -> int:
         return sum(number % 7 for number in range(3_000_000))
 
@@ -70,7 +70,7 @@ def test_the_loop_goes_on_meanwhile() -> None:
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
-def test_a_request_that_is_cancelled_is_not_told(is_closed: bool) -> None:
+def test_result_for_a_cancelled_request_is_dropped(is_closed: bool) -> None:
     async def main() -> None:
         background, ends, seen = BackgroundThread(), threading.Event(), list[bool | None]()
 

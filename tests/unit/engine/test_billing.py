@@ -1,8 +1,8 @@
-"""Room is reserved and the intent stored before an attempt is sent; what it used is charged when it is over."""
+"""An attempt is reserved and its intent stored before it is sent. It is charged when it has ended."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 
 import pytest
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from fakes.clock import PATIENCE_S
 from fakes.exchange import claim_of, exchange_of
 from fakes.journal import read_all
-from fakes.money import PLAIN, asking, limit
+from fakes.money import PLAIN, limit, make_call
 from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -19,12 +19,12 @@ from pointsman.domain.leases import NO_SHARE, Grant, LeaseRequest, LeaseUnavaila
 from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
-from pointsman.domain.plans import Reason
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot
 from pointsman.domain.targets import candidate
+from pointsman.domain.verdicts import Reason
 from pointsman.engine import billing as module
-from pointsman.engine.billing import Billing, ReservedAttempt, wants
+from pointsman.engine.billing import Billing, ReservedAttempt, lease_requests
 from pointsman.engine.lease_client import LeaseClient
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
@@ -32,7 +32,7 @@ from pointsman.engine.tasks import Bell
 from pointsman.journal import writer as writing
 from pointsman.journal.records import CounterRef, Intent, Outcome
 from pointsman.journal.writer import JournalWriter
-from pointsman.money.fit import MIN_OUTPUT, DoesNotFit, ShortenedCall
+from pointsman.money.fit import MIN_OUTPUT, DoesNotFit, ShortenedCall, moment
 from pointsman.money.ledger import Ledger, Shortfall
 from pointsman.money.terms import DEFAULT_OUTPUT
 from pointsman.providers import PROVIDERS
@@ -62,20 +62,22 @@ class Scene:
         self.live = Live(configuration)
         self.billing = Billing(self.live, ledger or Ledger(), journal, lease_client)
         self.key = configuration.virtual_keys[b"d"]
-        self.tab = self.billing.billing_terms.find(self.live.snapshot, self.key, ALPHA)
+        self.billing_terms = self.billing.terms_cache.find(self.live.snapshot, self.key, ALPHA)
 
-    def hold(self, call: Call | None = None, request_id: str = "r", ordinal: int = 1) -> ReservedAttempt:
-        found = self.try_to_hold(call, request_id, ordinal)
+    def reserve(self, call: Call | None = None, request_id: str = "r", ordinal: int = 1) -> ReservedAttempt:
+        found = self.try_to_reserve(call, request_id, ordinal)
         assert isinstance(found, ReservedAttempt)
         return found
 
-    def try_to_hold(
+    def try_to_reserve(
         self, call: Call | None = None, request_id: str = "r", ordinal: int = 1
     ) -> ReservedAttempt | Reason | list[Shortfall]:
-        return self.billing.hold(self.tab, call or asking(max_tokens=100), request_id, ordinal)
+        return self.billing.reserve(self.billing_terms, call or make_call(max_tokens=100), request_id, ordinal)
 
-    def refused(self, shorts: list[Shortfall]) -> DoesNotFit:
-        found = self.billing.fit(self.tab, asking(max_tokens=100), shorts, monotonic(), shortens=False)
+    def fit_failure(self, shortfalls: list[Shortfall]) -> DoesNotFit:
+        found = self.billing.fit(
+            self.billing_terms, make_call(max_tokens=100), shortfalls, monotonic(), accepts_shorter=False
+        )
         assert isinstance(found, DoesNotFit)
         return found
 
@@ -83,27 +85,27 @@ class Scene:
         return self.billing.ledger.account((counter,)).counters[0].window.settled
 
 
-class Mute:
-    """A line to control on which nobody answers."""
+class SilentLeaseClient:
+    """A client of control that gets no answers."""
 
     def ask(
-        self, wants: Sequence[LeaseRequest], answered: Callable[[Sequence[Grant] | LeaseUnavailable], None]
+        self, lease_requests: Sequence[LeaseRequest], on_answer: Callable[[Sequence[Grant] | LeaseUnavailable], None]
     ) -> None:
         pass
 
 
-def short_of(scene: Scene) -> list[Shortfall]:
-    """The limits that have no room for another attempt."""
-    shorts = scene.try_to_hold(request_id="another")
-    assert isinstance(shorts, list)
-    return shorts
+def shortfalls_of(scene: Scene) -> list[Shortfall]:
+    """Return the limits that have no room for another attempt."""
+    shortfalls = scene.try_to_reserve(request_id="another")
+    assert isinstance(shortfalls, list)
+    return shortfalls
 
 
-def reception_of(usage: Usage | None) -> AnswerReceiver:
+def receiver_of(usage: Usage | None) -> AnswerReceiver:
     exchange, _ = exchange_of()
-    reception = AnswerReceiver(asking(), PROVIDERS["openai"].codecs["chat"], claim_of(exchange), Bell(), Routing())
-    reception.usage = usage
-    return reception
+    receiver = AnswerReceiver(make_call(), PROVIDERS["openai"].codecs["chat"], claim_of(exchange), Bell(), Routing())
+    receiver.usage = usage
+    return receiver
 
 
 @pytest.fixture
@@ -113,58 +115,64 @@ def journal(tmp_path: Path) -> Iterator[JournalWriter]:
     writer.close()
 
 
-def test_an_attempt_from_its_reservation_to_its_charge(journal: JournalWriter) -> None:
+def test_attempt_is_reserved_charged_and_journaled(journal: JournalWriter) -> None:
     provider = limit("requests", 9, "minute", level="provider", name="alpha")
     scene = Scene(configured(BUDGET, provider), journal)
-    hold = scene.hold()
-    assert (hold.attempt, hold.bound.nano, hold.bound.tokens) == ("r-1", 612 * 150 + 100 * 600, 712)
+    reserved = scene.reserve()
+    assert (reserved.attempt_id, reserved.bound.nano, reserved.bound.tokens) == ("r-1", 612 * 150 + 100 * 600, 712)
     (intent,) = read_all(journal.folder, is_live=True)[0]
     assert isinstance(intent, Intent)
     assert (intent.request_id, intent.ordinal, intent.nano, intent.tokens) == (
         "r",
         1,
-        hold.bound.nano,
-        hold.bound.tokens,
+        reserved.bound.nano,
+        reserved.bound.tokens,
     )
-    charge = scene.billing.settle(hold, reception_of(Usage(10, 5, tokens_cached=3, tokens_reasoning=2)), None)
+    charge = scene.billing.settle(reserved, receiver_of(Usage(10, 5, tokens_cached=3, tokens_reasoning=2)), None)
     assert charge.nano == 10 * 150 + 5 * 600
     assert scene.settled(BUDGET) == charge.nano
     _, outcome = read_all(journal.folder, is_live=True)[0]
     assert isinstance(outcome, Outcome)
-    told = (charge.nano, 10, 5, 3, 2, "ok", "provider", True, 15, charge.nano)
-    assert outcome == Outcome(hold.tab.scope.number, "r", 1, outcome.at, *told)
-    assert hold.tab.scope.counters == (
+    expected = (charge.nano, 10, 5, 3, 2, "ok", "provider", True, 15, charge.nano)
+    assert outcome == Outcome(reserved.billing_terms.scope.number, "r", 1, outcome.at, *expected)
+    assert reserved.billing_terms.scope.counters == (
         CounterRef(counter=BUDGET.counter, metric="usd", unit="day"),
         CounterRef(counter=provider.counter, metric="requests", unit="minute", counts_attempts=True),
     )
-    assert (hold.tab.scope.virtual_key, hold.tab.scope.team, hold.tab.scope.customer) == ("me", "t", "c")
+    assert (
+        reserved.billing_terms.scope.virtual_key,
+        reserved.billing_terms.scope.team,
+        reserved.billing_terms.scope.customer,
+    ) == ("me", "t", "c")
 
 
-def test_a_failure_is_named_and_charged_nothing(journal: JournalWriter) -> None:
+def test_failed_attempt_is_recorded_and_costs_nothing(journal: JournalWriter) -> None:
     scene = Scene(configured(BUDGET), journal)
-    charge = scene.billing.settle(scene.hold(), reception_of(None), failure(failures.CONNECT_FAILED))
+    charge = scene.billing.settle(scene.reserve(), receiver_of(None), failure(failures.CONNECT_FAILED))
     assert (charge.nano, scene.settled(BUDGET), scene.billing.ledger.open_attempts) == (0, 0, 0)
     outcome = read_all(journal.folder, is_live=True)[0][-1]
     assert isinstance(outcome, Outcome)
     assert (outcome.outcome, outcome.source) == ("connect_failed", "none")
 
 
-def test_what_does_not_fit_is_not_in_the_journal(journal: JournalWriter) -> None:
+def test_attempt_without_room_is_not_journaled(journal: JournalWriter) -> None:
     scene = Scene(configured(limit("usd", 10)), journal)
-    shorts = scene.try_to_hold()
-    assert isinstance(shorts, list)
-    assert wants(shorts) == [LeaseRequest(shorts[0].limit.counter, shorts[0].window, shorts[0].amount - 10, 10)]
+    shortfalls = scene.try_to_reserve()
+    assert isinstance(shortfalls, list)
+    assert lease_requests(shortfalls) == [
+        LeaseRequest(shortfalls[0].limit.counter, shortfalls[0].window, shortfalls[0].amount - 10, 10)
+    ]
     assert read_all(journal.folder, is_live=True)[0] == []
 
 
-def test_nothing_stays_reserved_for_an_intent_that_cannot_be_written(journal: JournalWriter) -> None:
+def test_unwritable_intent_leaves_no_reservation(journal: JournalWriter) -> None:
     scene = Scene(configured(limit("usd", 1 << 90)), journal)
     with pytest.raises(OverflowError):
-        scene.try_to_hold(asking(max_tokens=1 << 70))
+        scene.try_to_reserve(make_call(max_tokens=1 << 70))
     assert scene.billing.ledger.open_attempts == 0
 
 
-# Bounds.
+# Maximums of answers.
 
 
 @pytest.mark.parametrize(
@@ -178,33 +186,33 @@ def test_nothing_stays_reserved_for_an_intent_that_cannot_be_written(journal: Jo
         ((), "chat", False),
     ],
 )
-def test_an_answer_without_a_bound_is_given_one_where_it_counts(
+def test_answer_without_a_maximum_gets_one_if_it_counts_in_a_limit(
     limits: tuple[Limit, ...], operation: Operation, is_bounded: bool
 ) -> None:
     for known, bound in ((50, 50), (None, DEFAULT_OUTPUT)):
         scene = Scene(configured(*limits, output=known))
-        asked = asking(operation)
-        sent = scene.hold(asked).call
+        asked = make_call(operation)
+        sent = scene.reserve(asked).call
         assert sent.max_tokens == (bound if is_bounded else None)
-        assert asked.max_tokens is None, "the client's call is not touched: another attempt may need another bound"
-        assert scene.hold(asking(operation, max_tokens=7), "r2").call.fields == {}
+        assert asked.max_tokens is None, "the client's call is unchanged: another attempt may need another maximum"
+        assert scene.reserve(make_call(operation, max_tokens=7), "r2").call.fields == {}
 
 
-def test_what_is_free_takes_no_room(journal: JournalWriter) -> None:
+def test_free_calls_reserve_nothing(journal: JournalWriter) -> None:
     scene = Scene(configured(limit("usd", 1), limit("tokens", 1), price=False), journal)
-    for number, call in enumerate((asking("file", size=10**8), asking("other", method="GET"))):
-        hold = scene.hold(call, str(number))
-        assert (hold.bound.nano, hold.bound.tokens) == (0, 0)
-        kept = scene.billing.settle(hold, reception_of(Usage(8, 5)), None)
-        assert (kept.nano, kept.tokens) == (0, 0), "it was charged when it arose"
+    for number, call in enumerate((make_call("file", size=10**8), make_call("other", method="GET"))):
+        reserved = scene.reserve(call, str(number))
+        assert (reserved.bound.nano, reserved.bound.tokens) == (0, 0)
+        kept = scene.billing.settle(reserved, receiver_of(Usage(8, 5)), None)
+        assert (kept.nano, kept.tokens) == (0, 0), "the reported usage was charged before"
     assert len(read_all(journal.folder, is_live=True)[0]) == 4
 
 
-# Prices that are not known.
+# Unknown prices.
 
 
 @pytest.mark.parametrize(
-    ("limits", "unknown", "said"),
+    ("limits", "unknown", "expected"),
     [
         ((BUDGET,), "allow-and-flag", "and a budget applies"),
         ((BUDGET,), "deny", "and a budget applies"),
@@ -215,151 +223,158 @@ def test_what_is_free_takes_no_room(journal: JournalWriter) -> None:
         ((), "allow-and-flag", None),
     ],
 )
-def test_an_unknown_price_is_a_policy_and_under_a_budget_a_refusal(
-    limits: tuple[Limit, ...], unknown: str, said: str | None
+def test_unknown_price_is_rejected_by_policy_and_by_a_budget(
+    limits: tuple[Limit, ...], unknown: str, expected: str | None
 ) -> None:
     scene = Scene(configured(*limits, price=False, unknown=unknown))
-    found = scene.try_to_hold()
-    if said is None:
+    found = scene.try_to_reserve()
+    if expected is None:
         assert isinstance(found, ReservedAttempt)
-        assert scene.billing.settle(found, reception_of(Usage(1, 1)), None).is_priced is False
+        assert scene.billing.settle(found, receiver_of(Usage(1, 1)), None).is_priced is False
     else:
-        message = f"the price of alpha/gpt-4o is not known, {said}; state it in pricing.overrides"
+        message = f"the price of alpha/gpt-4o is unknown, {expected}; set it in pricing.overrides"
         assert found == Reason("price_unknown", message)
     assert scene.billing.ledger.open_attempts == 0
 
 
 @pytest.mark.parametrize("operation", ["batch", "other"])
 @pytest.mark.parametrize("price", [True, False])
-def test_what_is_billed_later_cannot_be_held_by_a_budget(operation: Operation, price: bool) -> None:
+def test_operation_billed_later_is_rejected_by_a_budget(operation: Operation, price: bool) -> None:
     scene = Scene(configured(BUDGET, price=price))
-    found = scene.try_to_hold(asking(operation))
+    found = scene.try_to_reserve(make_call(operation))
     assert isinstance(found, Reason)
-    assert (found.code, "when the provider has done it" in found.message) == ("price_unknown", True)
+    assert (found.code, "until the provider has completed it" in found.message) == ("price_unknown", True)
     assert scene.billing.ledger.open_attempts == 0
-    assert isinstance(scene.try_to_hold(asking(operation, path="/batches/b/cancel")), ReservedAttempt)
-    assert isinstance(Scene(configured(limit("usd", 9, soft=True))).try_to_hold(asking(operation)), ReservedAttempt)
+    assert isinstance(scene.try_to_reserve(make_call(operation, path="/batches/b/cancel")), ReservedAttempt)
+    assert isinstance(
+        Scene(configured(limit("usd", 9, soft=True))).try_to_reserve(make_call(operation)), ReservedAttempt
+    )
 
 
-def test_what_is_billed_later_may_have_a_price_for_each_request() -> None:
+def test_operation_billed_later_may_have_a_price_per_request() -> None:
     configuration = configured(BUDGET)
     override = PriceOverride(model="*", owner=None, price=replace(PLAIN, request_nano=7), output=None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (override,))))
-    assert scene.hold(asking("batch")).bound.nano > 7
+    assert scene.reserve(make_call("batch")).bound.nano > 7
     free = PriceOverride(model="*", owner=None, price=Price(Rates(input=0, output=0), is_by_request=True), output=None)
     scene = Scene(replace(configuration, pricing=Pricing("allow-and-flag", (free,))))
-    assert scene.hold(asking("batch")).bound.nano == 0, "0 is free, and known"
+    assert scene.reserve(make_call("batch")).bound.nano == 0, "0 is free, and known"
 
 
-# The journal in trouble.
+# A full journal.
 
 
-def test_without_a_journal_limited_attempts_are_refused_and_others_counted(
+def test_full_journal_rejects_limited_attempts_and_counts_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = JournalWriter(tmp_path, 0, 1, segment_bytes=4096, max_bytes=4096)
     ends_at = monotonic() + PATIENCE_S
-    while writer.trouble is None:
+    while writer.problem is None:
         assert monotonic() < ends_at
         sleep(0.001)
-    monkeypatch.setattr(writing, "KEEP_FREE", 4096)
+    monkeypatch.setattr(writing, "RESERVED_BYTES", 4096)
     scene = Scene(configured(BUDGET), writer)
-    found = scene.try_to_hold()
+    found = scene.try_to_reserve()
     assert isinstance(found, Reason)
     assert found.code == "journal_unavailable"
     assert "has reached its limit" in found.message
     assert scene.billing.ledger.open_attempts == 0, "nothing stays reserved"
     free = Scene(configured(), writer)
-    free.hold()
-    assert free.billing.unkept == 1
+    free.reserve()
+    assert free.billing.unrecorded == 1
     writer.close()
 
 
-# Refusals.
+# Rejections.
 
 
-def test_a_refusal_names_the_limit_and_what_is_left() -> None:
+def test_rejection_names_the_limit_and_the_amount_left() -> None:
     tight = limit("usd", 160_000)
     scene = Scene(configured(tight, limit("requests", 5, "minute")))
-    scene.hold(asking(max_tokens=1))
-    reason = scene.refused(short_of(scene)).reason
+    scene.reserve(make_call(max_tokens=1))
+    reason = scene.fit_failure(shortfalls_of(scene)).reason
     assert reason.code == "over_budget"
     left = "the budget of $0.00016 per day of virtual key me has $0.0000676 left"
-    assert reason.message == f"{left}, but this attempt may need up to $0.0001518"
+    until = moment(tight.period.window(time())[1])
+    assert reason.message == f"{left} until {until}, but this attempt may need up to $0.0001518"
     assert reason.until is not None
     assert 0 < reason.until - monotonic() <= 86_400
-    assert scene.live.exhausted == {}, "something is left: a smaller request may fit"
+    assert scene.live.exhausted == {}, "a smaller request may fit"
 
 
-def test_no_waiting_helps_an_attempt_that_is_larger_than_a_limit() -> None:
+def test_attempt_larger_than_a_limit_gets_no_retry_time() -> None:
     scene = Scene(configured(limit("tokens", 700, "minute")))
-    reason = scene.refused(short_of(scene)).reason
+    reason = scene.fit_failure(shortfalls_of(scene)).reason
     assert reason.code == "over_rate_limit"
     limited = "the limit of 700 tokens per minute of virtual key me"
-    assert reason.message == f"{limited} is less than the 712 that this attempt may need"
+    assert reason.message.startswith(
+        f"{limited} is less than the 712 that this attempt may need; it has 700 left until"
+    )
     assert reason.until is None
     assert scene.live.exhausted == {}
 
 
-def test_only_what_has_nothing_left_anywhere_is_not_asked_for_again() -> None:
+def test_limit_is_exhausted_only_if_nothing_is_left_or_reserved() -> None:
     tight = limit("requests", 1, "minute")
     scene = Scene(configured(tight))
-    hold = scene.hold()
-    assert scene.refused(short_of(scene)).reason.code == "over_rate_limit"
-    assert scene.live.exhausted == {}, "what is reserved may be given back"
-    scene.billing.settle(hold, reception_of(Usage(1, 1)), None)
-    scene.refused(short_of(scene))
+    reserved = scene.reserve()
+    assert scene.fit_failure(shortfalls_of(scene)).reason.code == "over_rate_limit"
+    assert scene.live.exhausted == {}, "part of the reservation may be released"
+    scene.billing.settle(reserved, receiver_of(Usage(1, 1)), None)
+    scene.fit_failure(shortfalls_of(scene))
     assert scene.live.exhausted.keys() == {tight.counter}
 
 
 @pytest.mark.parametrize(
-    ("left", "lent", "is_over", "said"),
+    ("left", "leased", "is_over", "expected"),
     [
         (0, 0, True, "has $0 left"),
-        (0, 5, False, "has $0 left and $0.000000005 leased to other workers, but this"),  # they may give something back
+        (0, 5, False, "has $0 left and $0.000000005 leased to other workers until"),  # they may return some
         (5, 0, False, "has $0.000000005 left"),  # a smaller request may fit
-        (None, None, False, "has $0 left"),  # nobody has said
+        (None, None, False, "has $0 left"),  # no answer yet
     ],
 )
-def test_what_control_has_left_is_left(left: int | None, lent: int | None, is_over: bool, said: str) -> None:
-    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lease_client=Mute())
-    shorts = short_of(scene)
-    if left is not None and lent is not None:
-        scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, left, lent)], monotonic())
-    assert said in scene.refused(shorts).reason.message
+def test_rejection_counts_the_amount_left_at_control(
+    left: int | None, leased: int | None, is_over: bool, expected: str
+) -> None:
+    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lease_client=SilentLeaseClient())
+    shortfalls = shortfalls_of(scene)
+    if left is not None and leased is not None:
+        scene.billing.note_grants([Grant(BUDGET.counter, shortfalls[0].window, 0, left, leased)], monotonic())
+    assert expected in scene.fit_failure(shortfalls).reason.message
     assert (scene.live.exhausted.keys() == {BUDGET.counter}) is is_over
 
 
-def test_what_may_come_free_is_what_others_hold_too() -> None:
-    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lease_client=Mute())
-    shorts = short_of(scene)
+def test_attempt_may_fit_after_others_return_their_leases() -> None:
+    scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE), lease_client=SilentLeaseClient())
+    shortfalls = shortfalls_of(scene)
 
-    def may_fit(left: int, lent: int) -> bool:
-        scene.billing.answered([Grant(BUDGET.counter, shorts[0].window, 0, left, lent)], monotonic())
-        return scene.refused(shorts).may_fit
+    def may_fit(left: int, leased: int) -> bool:
+        scene.billing.note_grants([Grant(BUDGET.counter, shortfalls[0].window, 0, left, leased)], monotonic())
+        return scene.fit_failure(shortfalls).may_fit
 
-    assert not scene.refused(shorts).may_fit
-    assert may_fit(10, shorts[0].amount - 10)
-    assert not may_fit(10, shorts[0].amount - 11)
+    assert not scene.fit_failure(shortfalls).may_fit
+    assert may_fit(10, shortfalls[0].amount - 10)
+    assert not may_fit(10, shortfalls[0].amount - 11)
 
 
-def test_control_is_not_asked_again_at_once_for_what_it_has_not() -> None:
+def test_limit_is_spent_for_a_moment_after_a_grant_without_enough() -> None:
     scene = Scene(configured(BUDGET), ledger=Ledger(NO_SHARE))
-    shorts = scene.try_to_hold()
-    assert isinstance(shorts, list)
-    more, window = shorts[0].more, shorts[0].window
+    shortfalls = scene.try_to_reserve()
+    assert isinstance(shortfalls, list)
+    more, window = shortfalls[0].more, shortfalls[0].window
 
-    def is_spent(left: int, lent: int, window: int, *, after_s: float = 0.0) -> bool:
-        scene.billing.answered([Grant(BUDGET.counter, window, 0, left, lent)], 10.0)
-        return scene.billing.is_spent(shorts, 10.0 + after_s)
+    def is_spent(left: int, leased: int, window: int, *, after_s: float = 0.0) -> bool:
+        scene.billing.note_grants([Grant(BUDGET.counter, window, 0, left, leased)], 10.0)
+        return scene.billing.is_spent(shortfalls, 10.0 + after_s)
 
-    assert not scene.billing.is_spent(shorts, 10.0)
-    assert not is_spent(0, 1, window), "others hold some"
+    assert not scene.billing.is_spent(shortfalls, 10.0)
+    assert not is_spent(0, 1, window), "another worker has a lease"
     assert is_spent(0, 0, window)
     assert is_spent(more - 1, 0, window)
-    assert not is_spent(more, 0, window), "there is enough, though others were given theirs"
-    assert not is_spent(0, 0, window - 86_400), "that was another window"
-    assert not is_spent(0, 0, window, after_s=module.TOLD_S)
+    assert not is_spent(more, 0, window), "control has enough"
+    assert not is_spent(0, 0, window - 86_400), "the grant is for another window"
+    assert not is_spent(0, 0, window, after_s=module.GRANT_FRESH_S)
 
 
 # Shorter answers.
@@ -367,44 +382,46 @@ def test_control_is_not_asked_again_at_once_for_what_it_has_not() -> None:
 
 def shorten(call: Call, *limits: Limit, left: int = 0) -> ShortenedCall | None:
     scene = Scene(replace(configured(*limits, output=1000), near_limit="shorten"))
-    shorts = scene.try_to_hold(call)
-    assert isinstance(shorts, list)
-    scene.billing.answered([Grant(short.limit.counter, short.window, 0, left, 0) for short in shorts], 10.0)
-    found = scene.billing.fit(scene.tab, call, shorts, 10.0, shortens=True)
+    shortfalls = scene.try_to_reserve(call)
+    assert isinstance(shortfalls, list)
+    scene.billing.note_grants(
+        [Grant(shortfall.limit.counter, shortfall.window, 0, left, 0) for shortfall in shortfalls], 10.0
+    )
+    found = scene.billing.fit(scene.billing_terms, call, shortfalls, 10.0, accepts_shorter=True)
     return found if isinstance(found, ShortenedCall) else None
 
 
-def test_a_shorter_answer_fits_into_every_limit_and_the_tightest_is_named() -> None:
+def test_shorter_answer_fits_every_limit_and_names_the_tightest() -> None:
     money, tokens = limit("usd", 612 * 150 + 50 * 600), limit("tokens", 612 + 40)
     for limits, longest, named in (((money,), 50, "budget of"), ((money, tokens), 40, "limit of 652 tokens")):
-        found = shorten(asking(max_tokens=100), *limits)
+        found = shorten(make_call(max_tokens=100), *limits)
         assert found is not None
         assert found.call.max_tokens == longest
         assert found.reason.code == "shortened"
         assert found.reason.message.startswith(f"the answer is limited to {longest} tokens: the {named}")
-    found = shorten(asking(), money, left=10 * 600)
+    found = shorten(make_call(), money, left=10 * 600)
     assert found is not None
-    assert found.call.max_tokens == 60, "what control has left counts, and the model's bound where none is stated"
-    assert found.call.fields == {}, "the codec puts it into a field"
+    assert found.call.max_tokens == 60, "the amount left at control counts, and the model's maximum is the default"
+    assert found.call.fields == {}, "the codec sets the field"
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        asking("embedding", size=10**6),
-        asking("image"),
-        asking("responses"),  # of which nothing is known but its size
-        asking(max_tokens=0),
-        asking(max_tokens=MIN_OUTPUT - 1),
-        asking(size=10**6, max_tokens=100),
+        make_call("embedding", size=10**6),
+        make_call("image"),
+        make_call("responses"),  # only its size is known
+        make_call(max_tokens=0),
+        make_call(max_tokens=MIN_OUTPUT - 1),
+        make_call(size=10**6, max_tokens=100),
     ],
 )
-def test_what_cannot_be_shortened(call: Call) -> None:
+def test_calls_without_a_useful_shorter_answer_are_not_shortened(call: Call) -> None:
     assert shorten(call, limit("usd", 512 * 150)) is None
 
 
-def test_an_answer_that_fits_by_now_is_not_shortened() -> None:
-    call = asking(max_tokens=100)
+def test_answer_that_fits_by_now_is_not_shortened() -> None:
+    call = make_call(max_tokens=100)
     found = shorten(call, limit("usd", 612 * 150), left=100 * 600)
     assert found is not None
     assert found.call is call
@@ -413,7 +430,7 @@ def test_an_answer_that_fits_by_now_is_not_shortened() -> None:
 # The clock.
 
 
-def test_after_the_clock_was_set_back_windows_go_on_at_the_pace_of_the_steady_one(
+def test_windows_follow_the_monotonic_clock_after_the_clock_is_set_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wall, steady = 1_764_000_000.0, 50.0
@@ -421,17 +438,17 @@ def test_after_the_clock_was_set_back_windows_go_on_at_the_pace_of_the_steady_on
     monkeypatch.setattr(module, "monotonic", lambda: steady)
     tight = limit("requests", 1, "minute")
     scene = Scene(configured(tight))
-    scene.billing.settle(scene.hold(), reception_of(Usage(1, 1)), None)
+    scene.billing.settle(scene.reserve(), receiver_of(Usage(1, 1)), None)
     wall -= 3600
-    assert isinstance(scene.try_to_hold(request_id="r2"), list), "the same window"
+    assert isinstance(scene.try_to_reserve(request_id="r2"), list), "the same window"
     steady += 61
     wall += 61
-    scene.billing.settle(scene.hold(request_id="r2"), reception_of(Usage(1, 1)), None)
+    scene.billing.settle(scene.reserve(request_id="r2"), receiver_of(Usage(1, 1)), None)
     for _ in range(5):
-        assert isinstance(scene.try_to_hold(request_id="r3"), list)
+        assert isinstance(scene.try_to_reserve(request_id="r3"), list)
     steady += 60
     wall += 60
-    scene.hold(request_id="r3")
+    scene.reserve(request_id="r3")
     wall += 7200
-    scene.hold(request_id="r4")
+    scene.reserve(request_id="r4")
     assert scene.billing.ledger.account((tight,)).counters[0].window.start == wall // 60 * 60

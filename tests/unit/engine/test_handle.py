@@ -1,4 +1,4 @@
-"""What the gateway says to a head, to a request, and to what is no request at all."""
+"""The gateway's answers to heads, to requests, and to bytes that are not a request."""
 
 import json
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from time import time
 import pytest
 from msgspec.structs import replace
 
-from fakes.engine import Rig, engine_before
+from fakes.engine import Rig, running_engine
 from fakes.exchange import FakeClient, exchange_of, request_head
 from fakes.origin import Peer, run
-from fakes.wire import refused
+from fakes.wire import rejected
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind
 from pointsman.domain.identity import VirtualKey
@@ -33,7 +33,7 @@ async def answer(peer: Peer) -> None:
 
 
 def locked(rig: Rig, *values: bytes) -> None:
-    """Have the configuration in force ask for one of these keys."""
+    """Put a configuration in force that requires one of these keys."""
     keys = {sha256(value).digest(): VirtualKey(name=value.decode(), digest=sha256(value).digest()) for value in values}
     rig.live.swap(replace(rig.snapshot, require_key=True, virtual_keys=keys))
 
@@ -43,7 +43,7 @@ def bearer(value: bytes) -> dict[bytes, bytes]:
 
 
 def handle(gateway: PublicApi, head: Head, body: bytes = b"") -> FakeClient:
-    """As the server does: `accept` once for each head, then `handle`."""
+    """Call `accept` once for each head, then `handle`, like the server."""
     if head.mode is None:
         head.mode = gateway.accept(head)
     exchange, client = exchange_of(head, body)
@@ -69,9 +69,9 @@ def error_of(client: FakeClient) -> str:
     ],
     ids=lambda value: value.target.decode() if isinstance(value, Head) else "",
 )
-def test_only_uploads_are_passed_on_as_they_arrive(head: Head, mode: BodyMode) -> None:
+def test_only_uploads_are_streamed(head: Head, mode: BodyMode) -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             assert PublicApi(rig.engine).accept(head) is mode
 
     run(main())
@@ -89,26 +89,26 @@ def test_only_uploads_are_passed_on_as_they_arrive(head: Head, mode: BodyMode) -
     ],
     ids=lambda value: value.code if isinstance(value, Kind) else "",
 )
-def test_a_head_that_is_refused_is_refused_before_and_after_its_body(head: Head, kind: Kind) -> None:
+def test_bad_head_is_rejected_before_and_after_its_body(head: Head, kind: Kind) -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             gateway = PublicApi(rig.engine)
             locked(rig, b"right")
-            assert refused(lambda: gateway.accept(head)).kind is kind
-            head.mode = BodyMode.BUFFER  # a request that came in one read is handled without asking
+            assert rejected(lambda: gateway.accept(head)).kind is kind
+            head.mode = BodyMode.BUFFER  # the server does not call `accept` for a request in one read
             client = handle(gateway, head, CHAT)
             record = await rig.log.next()
             assert (client.status, error_of(client)) == (kind.status, kind.code)
             assert (record.status, record.code, record.attempts) == (kind.status, kind.code, ())
             assert client.headers[b"x-pointsman-request-id"].decode() == record.request_id
-            assert rig.asked == [0]
+            assert rig.request_counts == [0]
 
     run(main())
 
 
-def test_a_request_is_served() -> None:
+def test_valid_request_is_served() -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             locked(rig, b"right")
             client = handle(PublicApi(rig.engine), request_head(headers=bearer(b"right")), CHAT)
             record = await rig.log.next()
@@ -120,9 +120,9 @@ def test_a_request_is_served() -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models"])
-def test_a_key_that_has_expired_is_told_so_and_named_in_the_log(path: str) -> None:
+def test_expired_key_is_rejected_and_named_in_the_log(path: str) -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             locked(rig, b"right")
             ((digest, key),) = rig.live.snapshot.virtual_keys.items()
             keys = {digest: replace(key, expires_at=time() - 1, team="red", customer="acme")}
@@ -137,15 +137,15 @@ def test_a_key_that_has_expired_is_told_so_and_named_in_the_log(path: str) -> No
             assert "right" not in message
             assert (record.status, record.message) == (401, "the virtual key has expired; present another one")
             assert (record.virtual_key, record.team, record.customer) == ("right", "red", "acme")
-            assert rig.asked == [0]
+            assert rig.request_counts == [0]
 
     run(main())
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b'{"model":"chat","model":"x","messages":[]}'])
-def test_a_body_that_cannot_be_read_asks_nobody(body: bytes) -> None:
+def test_unreadable_body_reaches_no_provider(body: bytes) -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             locked(rig, b"right")
             headers = {b"x-request-id": b"mine", **bearer(b"right")}
             client = handle(PublicApi(rig.engine), request_head(headers=headers), body)
@@ -153,16 +153,16 @@ def test_a_body_that_cannot_be_read_asks_nobody(body: bytes) -> None:
             assert record.virtual_key == "right"
             assert (client.status, client.ended, record.code) == (400, "finished", error_of(client))
             assert record.client_request_id == "mine"
-            assert rig.asked == [0]
+            assert rig.request_counts == [0]
 
     run(main())
 
 
 def test_health_and_readiness() -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             gateway = PublicApi(rig.engine)
-            locked(rig, b"right")  # health asks for no key
+            locked(rig, b"right")  # health needs no key
 
             def status(path: str) -> tuple[int, str]:
                 client = handle(gateway, request_head("GET", path))
@@ -173,7 +173,7 @@ def test_health_and_readiness() -> None:
             assert rig.snapshot.digest.startswith(digest)
             gateway.is_draining = True
             assert (status("/healthz"), status("/readyz")) == ((200, "ok"), (503, "draining"))
-            assert rig.log.records == [], "probes are no requests"
+            assert rig.log.records == [], "probes are not logged"
 
     run(main())
 
@@ -181,7 +181,7 @@ def test_health_and_readiness() -> None:
 # A request keeps the configuration that it was admitted under.
 
 
-def test_a_reload_between_two_attempts_changes_nothing_for_the_request() -> None:
+def test_reload_between_two_attempts_does_not_affect_the_request() -> None:
     def configured(rig: Rig, nano: int, routing: Routing) -> Snapshot:
         price = PriceOverride(model="*", owner=None, price=Price(Rates(input=0, output=0), request_nano=nano))
         return replace(rig.snapshot, pricing=Pricing("deny", (price,)), routing=routing)
@@ -191,9 +191,9 @@ def test_a_reload_between_two_attempts_changes_nothing_for_the_request() -> None
             await peer.request()
             rig.live.swap(replace(later, endpoints={}, models={}, limit_headers=True))
             peer.send(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
-            await peer.gone()
+            await peer.wait_closed()
 
-        async with engine_before(reloading, answer) as rig:
+        async with running_engine(reloading, answer) as rig:
             later = configured(
                 rig, 900, Routing(strategy=Strategy("weighted"), max_attempts=1, timeouts=Timeouts(commit_s=0.001))
             )
@@ -215,21 +215,21 @@ FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\
 
 
 def upload(gateway: PublicApi) -> tuple[FakeClient, Callable[[], None]]:
-    """Begin an upload; the second part is its client going away."""
+    """Begin an upload. Return its client and a function that disconnects it."""
     head = request_head("POST", "/v1/audio/transcriptions", FORM)
     head.mode = gateway.accept(head)
     exchange, client = exchange_of(head, length=len(FIELD + FILE))
     gateway.handle(exchange)
-    return client, lambda: client.leave(exchange)
+    return client, lambda: client.disconnect(exchange)
 
 
-def test_an_upload_that_fits_is_served_once_it_is_whole() -> None:
+def test_small_upload_is_served_when_it_is_complete() -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             client, _ = upload(PublicApi(rig.engine))
             client.upload(FIELD[:20], FIELD[20:])
             client.upload(FILE[:10])
-            assert rig.live.in_progress == {}, "more of what is acted on may follow"
+            assert rig.live.in_progress == {}, "more fields may follow"
             client.upload(FILE[10:], ends=True)
             assert rig.live.in_progress == {"alpha/m": 1}
             record = await rig.log.next()
@@ -240,9 +240,9 @@ def test_an_upload_that_fits_is_served_once_it_is_whole() -> None:
     run(main())
 
 
-def test_a_reload_while_an_upload_arrives_changes_nothing_for_it() -> None:
+def test_reload_during_an_upload_does_not_affect_it() -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             client, _ = upload(PublicApi(rig.engine))
             client.upload(FIELD)
             rig.live.swap(replace(rig.snapshot, models={}))
@@ -253,21 +253,21 @@ def test_a_reload_while_an_upload_arrives_changes_nothing_for_it() -> None:
     run(main())
 
 
-def test_an_upload_that_names_no_model_is_refused() -> None:
+def test_upload_without_a_model_is_rejected() -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             client, _ = upload(PublicApi(rig.engine))
             client.upload(FILE, ends=True)
             record = await rig.log.next()
             assert (client.status, client.ended, record.code) == (400, "finished", "invalid_request")
-            assert rig.asked == [0]
+            assert rig.request_counts == [0]
 
     run(main())
 
 
-def test_an_upload_that_the_gateway_ends_before_its_model_is_known_is_told_so() -> None:
+def test_upload_cancelled_by_a_shutdown_before_its_model_is_rejected() -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             gateway, head = PublicApi(rig.engine), request_head("POST", "/v1/audio/transcriptions", FORM)
             head.mode = gateway.accept(head)
             exchange, client = exchange_of(head, length=len(FIELD + FILE))
@@ -282,14 +282,14 @@ def test_an_upload_that_the_gateway_ends_before_its_model_is_known_is_told_so() 
     run(main())
 
 
-def test_a_client_that_leaves_before_its_model_is_known_is_accounted_for() -> None:
+def test_disconnect_before_the_model_is_known_is_recorded() -> None:
     async def main() -> None:
-        async with engine_before(answer) as rig:
+        async with running_engine(answer) as rig:
             client, leave = upload(PublicApi(rig.engine))
             client.upload(FIELD[:20])
             leave()
             record = await rig.log.next()
             assert (record.status, record.code, record.attempts) == (499, "client_disconnected", ())
-            assert rig.asked == [0]
+            assert rig.request_counts == [0]
 
     run(main())

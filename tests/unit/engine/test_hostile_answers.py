@@ -1,10 +1,10 @@
-"""Whatever a provider sends, nothing escapes, nothing stays reserved, and what is charged is a number of a database."""
+"""Hostile answers raise no errors, leave no reservations, and have charges that fit in the database."""
 
 import logging
 
 import pytest
 
-from fakes.engine import engine_before
+from fakes.engine import running_engine
 from fakes.money import limit
 from fakes.origin import run
 from pointsman.domain.identity import VirtualKey
@@ -51,7 +51,7 @@ def test_hostile_answers_leave_nothing_behind(stream: bool, as_events: bool, cap
     async def main() -> None:
         for body in bodies:
             answer = STREAM_HEAD + chunk(b"data: " + body + b"\n\n") + b"0\r\n\r\n" if as_events else whole(body)
-            async with engine_before(answering(answer), routing=ONCE) as rig:
+            async with running_engine(answering(answer), routing=ONCE) as rig:
                 priced(rig, "refuse")
                 _, client = begin(rig, chat(stream=stream, max_tokens=20), ME)
                 record = await rig.log.next()

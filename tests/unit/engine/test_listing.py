@@ -1,4 +1,4 @@
-"""A provider's list without what is another's."""
+"""A provider's list is passed on without the objects of other owners."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ def asked(query: str = "", path: str = "/batches") -> Call:
 
 
 def read(asked_for: Call, names: list[str], own: set[str], *, most: int = 100, **page: Any) -> tuple[Any, list[str]]:
-    """The list as a client gets it, and the queries it took, of a provider that keeps `names`."""
+    """Return the list that a client gets, and the queries to a provider that stores `names`."""
     ownership, _ = before(*(owned(name, "team:red" if name in own else "team:blue") for name in names))
     listing, queries = FilteredList(asked_for), []
     following: Call | Failure | None = listing.first(asked_for)
@@ -46,7 +46,7 @@ def read(asked_for: Call, names: list[str], own: set[str], *, most: int = 100, *
 NAMES = [f"b{number:03d}" for number in range(500)]
 
 
-def test_pages_are_read_on_until_one_is_full() -> None:
+def test_pages_are_read_until_a_full_page_is_found() -> None:
     own = set(NAMES[::90])  # six
     found, queries = read(asked("?order=asc&limit=4"), NAMES, own)
     assert [one["id"] for one in found["data"]] == sorted(own)[:4]
@@ -57,25 +57,25 @@ def test_pages_are_read_on_until_one_is_full() -> None:
     assert found["has_more"] is False
 
 
-def test_what_is_left_of_a_page_is_there_for_the_next() -> None:
+def test_unused_rest_of_a_page_is_left_for_the_next_request() -> None:
     found, queries = read(asked("?limit=2"), NAMES[:50], set(NAMES))
     assert ([one["id"] for one in found["data"]], found["has_more"], len(queries)) == (["b000", "b001"], True, 1)
 
 
-def test_who_owns_nothing_gets_an_empty_list() -> None:
+def test_owner_without_objects_gets_an_empty_list() -> None:
     found, _ = read(asked(), NAMES, set())
     assert (found["data"], found["has_more"]) == ([], False)
-    assert "b0" not in json.dumps(found)  # nor the ids of others
+    assert "b0" not in json.dumps(found)  # no id of another owner's object
 
 
-def test_files_are_asked_for_in_their_own_pages() -> None:
+def test_files_are_requested_in_larger_pages() -> None:
     _, queries = read(asked(path="/files"), NAMES[:10], set(), most=10_000)
     assert queries == [""]
     _, queries = read(asked("?limit=7", path="/files"), NAMES[:10], set(), most=10_000)
     assert queries == ["limit=100"]
 
 
-def test_a_list_with_too_little_in_it_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_pages_read_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_PAGES", 3)
     found, queries = read(asked(), NAMES, {"b499"})
     assert isinstance(found, Failure)
@@ -84,7 +84,7 @@ def test_a_list_with_too_little_in_it_is_not_read_for_ever(monkeypatch: pytest.M
     assert ([one["id"] for one in found["data"]], found["has_more"], len(queries)) == (["b099"], True, 3)
 
 
-def test_what_is_no_list_is_not_passed_on() -> None:
+def test_body_that_is_not_a_list_is_not_passed_on() -> None:
     ownership, _ = before()
     for body in (b"", b"[]", b'{"data":{}}', b'{"object":"list"}', b'{"data":[1]}', b"<html>"):
         listing = FilteredList(asked())
@@ -93,12 +93,12 @@ def test_what_is_no_list_is_not_passed_on() -> None:
         assert listing.body is None
 
 
-def test_elements_without_an_id_are_left_out() -> None:
+def test_elements_without_an_id_are_omitted() -> None:
     found, _ = read(asked(), [""], set())
     assert found["data"] == []
 
 
-def test_a_list_is_not_passed_on_while_it_cannot_be_known() -> None:
+def test_list_is_not_passed_on_if_owners_are_unknown() -> None:
     ownership, control = before(owned("b1"))
     assert isinstance(control, Control)
     control.unable = LeaseUnavailable("control is away")
@@ -107,7 +107,7 @@ def test_a_list_is_not_passed_on_while_it_cannot_be_known() -> None:
     assert found.kind.code == "state_unavailable"
 
 
-def test_lists_are_read_forwards() -> None:
+def test_parameter_before_is_rejected() -> None:
     found = FilteredList(asked("?before=b1")).first(asked("?before=b1"))
     assert isinstance(found, Failure)
     assert found.param == "before"

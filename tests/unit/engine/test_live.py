@@ -1,4 +1,4 @@
-"""The bookkeeping of attempts, and what of it outlives a reload."""
+"""State that attempts change, and the part of it that a reload keeps."""
 
 import pytest
 from msgspec.structs import replace
@@ -21,12 +21,12 @@ def live() -> Live:
 
 
 def attempt(state: Live, item: Candidate, kind: Kind | None, now: float = NOW, key: int = 0) -> None:
-    """One attempt from begin to end."""
+    """Begin and end one attempt."""
     state.begin(item, now, is_retry=False)
     state.finish(item, item.keys[key], None if kind is None else failure(kind), now)
 
 
-def test_attempts_in_progress_are_counted_and_forgotten() -> None:
+def test_attempts_in_progress_are_counted_until_they_end() -> None:
     state = live()
     state.begin(A, NOW, is_retry=False)
     state.begin(A, NOW, is_retry=False)
@@ -39,7 +39,7 @@ def test_attempts_in_progress_are_counted_and_forgotten() -> None:
     assert state.in_progress == {}
 
 
-def test_failures_change_the_health_of_that_candidate_only_and_a_success_restores_it() -> None:
+def test_failures_change_the_health_of_one_candidate_until_a_success() -> None:
     state = live()
     states = []
     for _ in range(LIMITS.failures):
@@ -53,7 +53,7 @@ def test_failures_change_the_health_of_that_candidate_only_and_a_success_restore
     assert state.conditions == {}
 
 
-def test_the_attempt_at_a_recovering_candidate_is_the_trial_that_keeps_others_away() -> None:
+def test_attempt_at_a_recovering_candidate_is_its_only_trial() -> None:
     state = live()
     for _ in range(LIMITS.failures):
         attempt(state, A, failures.UPSTREAM_ERROR)
@@ -72,7 +72,7 @@ def test_the_attempt_at_a_recovering_candidate_is_the_trial_that_keeps_others_aw
         (failures.UPSTREAM_MODEL_DENIED, "m"),
     ],
 )
-def test_a_refused_key_is_blocked_without_harm_to_its_provider_or_the_other_keys(kind: Kind, model: str | None) -> None:
+def test_rejected_key_is_blocked_but_its_provider_and_other_keys_are_not(kind: Kind, model: str | None) -> None:
     state = live()
     attempt(state, A, kind, key=1)
     assert list(state.key_blocks) == [("alpha", "k2", model)]
@@ -81,7 +81,7 @@ def test_a_refused_key_is_blocked_without_harm_to_its_provider_or_the_other_keys
     assert state.key_blocks == {}
 
 
-def test_a_limit_of_several_models_becomes_one_of_the_key_and_a_success_ends_that_at_once() -> None:
+def test_rate_limits_of_several_models_block_the_key_until_a_success() -> None:
     state = live()
     models = [candidate(ALPHA, f"m{number}") for number in range(MODELS_OF_A_KEY)]
     for item in models[:-1]:
@@ -93,7 +93,7 @@ def test_a_limit_of_several_models_becomes_one_of_the_key_and_a_success_ends_tha
     assert set(state.key_blocks) == {("alpha", "k1", item.model) for item in models[1:]}
 
 
-def test_a_limit_of_several_models_is_theirs_while_the_key_serves_another() -> None:
+def test_rate_limits_of_several_models_do_not_block_a_key_that_serves() -> None:
     state = live()
     for number in range(3 * MODELS_OF_A_KEY):
         attempt(state, candidate(ALPHA, f"m{number}"), failures.UPSTREAM_RATE_LIMITED, NOW + number * 0.01)
@@ -101,7 +101,7 @@ def test_a_limit_of_several_models_is_theirs_while_the_key_serves_another() -> N
     assert ("alpha", "k1", None) not in state.key_blocks
 
 
-def test_an_answer_to_a_request_from_before_a_block_does_not_end_it() -> None:
+def test_answer_to_a_request_from_before_a_block_does_not_end_it() -> None:
     state = live()
     for _ in range(2):
         state.begin(A, NOW, is_retry=False)
@@ -113,7 +113,7 @@ def test_an_answer_to_a_request_from_before_a_block_does_not_end_it() -> None:
     assert state.key_blocks == {}
 
 
-def test_a_failure_at_one_operation_says_nothing_of_another() -> None:
+def test_failure_of_one_operation_does_not_affect_another() -> None:
     state = live()
     for _ in range(LIMITS.failures):
         state.begin(A, NOW, is_retry=False, operation="embedding")
@@ -127,7 +127,7 @@ def test_a_failure_at_one_operation_says_nothing_of_another() -> None:
     assert state.conditions == {}
 
 
-def test_the_breaker_goes_by_the_settings_and_by_how_long_a_failure_took() -> None:
+def test_breaker_uses_its_settings_and_the_duration_of_failures() -> None:
     routing = Routing(health=HealthLimits(failures=1, max_block_s=0.25, max_block_hanging_s=0.5))
     state = Live(replace(snapshot([ALPHA, BETA]), routing=routing))
     attempt(state, A, failures.UPSTREAM_ERROR)
@@ -137,7 +137,7 @@ def test_the_breaker_goes_by_the_settings_and_by_how_long_a_failure_took() -> No
     assert state.conditions["beta/m"].blocked_until == NOW + 0.5
 
 
-def test_blocks_that_are_long_over_are_forgotten() -> None:
+def test_old_blocks_are_forgotten() -> None:
     state = live()
     attempt(state, A, failures.UPSTREAM_RATE_LIMITED)
     attempt(state, B, failures.CREDENTIAL_REJECTED, NOW + 10_000)
@@ -145,7 +145,7 @@ def test_blocks_that_are_long_over_are_forgotten() -> None:
 
 
 @pytest.mark.parametrize("kind", [failures.CLIENT_GONE, failures.UPSTREAM_REFUSED, failures.INTERNAL])
-def test_what_is_no_doing_of_the_provider_is_not_held_against_it(kind: Kind) -> None:
+def test_failures_without_fault_of_the_provider_do_not_affect_its_health(kind: Kind) -> None:
     state = live()
     for _ in range(LIMITS.failures):
         attempt(state, A, kind)
@@ -153,7 +153,7 @@ def test_what_is_no_doing_of_the_provider_is_not_held_against_it(kind: Kind) -> 
 
 
 def retries(state: Live, item: Candidate) -> int:
-    """How many retries are allowed right now, one after the other."""
+    """Return the number of retries that are allowed now, one after the other."""
     count = 0
     while state.may_retry(item.endpoint.name, NOW):
         state.begin(item, NOW, is_retry=True)
@@ -162,7 +162,7 @@ def retries(state: Live, item: Candidate) -> int:
     return count
 
 
-def test_retries_at_one_provider_are_bounded_and_traffic_earns_new_ones() -> None:
+def test_retries_at_a_provider_are_bounded_and_earned_by_requests() -> None:
     state = live()
     assert 0 < retries(state, A) <= CAPACITY
     assert not state.may_retry("alpha", NOW)
@@ -171,14 +171,14 @@ def test_retries_at_one_provider_are_bounded_and_traffic_earns_new_ones() -> Non
     assert 1 <= retries(state, A) <= 2, "a fifth of the traffic"
 
 
-def test_all_providers_together_have_a_budget_too() -> None:
+def test_retries_at_all_providers_are_bounded() -> None:
     items = [candidate(endpoint(f"provider{number}"), "m") for number in range(10)]
     state = Live(snapshot([item.endpoint for item in items]))
     assert 1 <= sum(retries(state, item) for item in items) <= CAPACITY
     assert not state.may_retry("fresh", NOW)
 
 
-def test_a_provider_with_an_empty_budget_leaves_the_others_theirs() -> None:
+def test_empty_retry_budget_of_a_provider_does_not_affect_others() -> None:
     state = live()
     while state.may_retry("alpha", NOW):
         state.begin(A, NOW, is_retry=True)
@@ -187,7 +187,7 @@ def test_a_provider_with_an_empty_budget_leaves_the_others_theirs() -> None:
     assert state.may_retry("beta", NOW)
 
 
-def test_a_reload_keeps_what_was_learned_of_what_is_still_there() -> None:
+def test_reload_keeps_the_state_of_remaining_targets_and_keys() -> None:
     state = live()
     for item in (A, B):
         attempt(state, item, failures.UPSTREAM_ERROR)
@@ -205,7 +205,7 @@ def test_a_reload_keeps_what_was_learned_of_what_is_still_there() -> None:
     assert state.in_progress == {"alpha/m": 1}
 
 
-def test_a_reload_gives_a_provider_no_new_retries() -> None:
+def test_reload_does_not_refill_a_retry_budget() -> None:
     state = live()
     while state.may_retry("alpha", NOW):
         state.begin(A, NOW, is_retry=True)
@@ -217,7 +217,7 @@ def test_a_reload_gives_a_provider_no_new_retries() -> None:
     assert state.may_retry("alpha", NOW), "forgotten with its provider"
 
 
-def test_a_model_name_with_slashes_belongs_to_the_provider_before_the_first() -> None:
+def test_model_name_with_slashes_belongs_to_the_provider_before_the_first() -> None:
     state = live()
     attempt(state, candidate(ALPHA, "org/model"), failures.UPSTREAM_ERROR)
     state.swap(snapshot([ALPHA]))
@@ -226,14 +226,14 @@ def test_a_model_name_with_slashes_belongs_to_the_provider_before_the_first() ->
     assert state.conditions == {}
 
 
-def test_a_clients_hurry_is_held_against_nobody() -> None:
+def test_deadline_of_a_client_does_not_affect_health() -> None:
     state = live()
     for _ in range(LIMITS.failures + 1):
         attempt(state, A, failures.DEADLINE_EXCEEDED)
     assert not state.conditions
 
 
-def test_conditions_of_names_that_clients_invent_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conditions_of_invented_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pointsman.engine.live.MAX_CONDITIONS", 3)
     state = live()
     for number in range(5):

@@ -1,4 +1,4 @@
-"""Memos that die with their owner."""
+"""Memos are freed with their owners."""
 
 from pointsman.engine.memos import Memo
 
@@ -7,7 +7,7 @@ class Owner:
     pass
 
 
-def test_each_owner_has_a_dict_that_goes_with_it() -> None:
+def test_dict_of_an_owner_is_freed_with_it() -> None:
     memo = Memo[str, int](10)
     one, other = Owner(), Owner()
     memo.of(one)["a"] = 1
@@ -17,7 +17,7 @@ def test_each_owner_has_a_dict_that_goes_with_it() -> None:
     assert list(memo._dicts) == [id(other)]
 
 
-def test_a_dict_is_emptied_when_it_is_full() -> None:
+def test_full_dict_is_emptied() -> None:
     memo, owner = Memo[int, int](3), Owner()
     for number in range(10):
         memo.of(owner)[number] = number

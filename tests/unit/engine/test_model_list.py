@@ -1,4 +1,4 @@
-"""The list of models: public names, what providers are said to serve, what the catalog knows; for whom."""
+"""The list of models has public names, served models and models of the catalog, filtered by key."""
 
 from functools import partial
 
@@ -7,9 +7,10 @@ import pytest
 from openai.types import Model
 
 from fakes.configuration import compiled
-from fakes.wire import refused
+from fakes.wire import rejected
+from pointsman.domain.requirements import NO_REQUIREMENTS, Requirement, Requirements
 from pointsman.domain.snapshots import Snapshot
-from pointsman.engine.model_list import ModelList, names_of
+from pointsman.engine.model_list import ModelList, ModelsAsked, names_of
 
 TEXT = """
 providers:
@@ -33,7 +34,9 @@ def snapshot() -> Snapshot:
 
 def ids(snapshot: Snapshot, key: str) -> list[str]:
     found = next(one for one in snapshot.virtual_keys.values() if one.name == key)
-    return [model["id"] for model in msgspec.json.decode(ModelList(snapshot).answer(found, "/models"))["data"]]
+    return [
+        model["id"] for model in msgspec.json.decode(ModelList(snapshot).answer(ModelsAsked(found, "/models")))["data"]
+    ]
 
 
 def test_public_names_come_first_then_targets_and_exact_patterns_then_the_catalog(snapshot: Snapshot) -> None:
@@ -43,7 +46,7 @@ def test_public_names_come_first_then_targets_and_exact_patterns_then_the_catalo
     assert "claude-sonnet-4-5" not in names
 
 
-def test_a_key_sees_what_it_may_use(snapshot: Snapshot) -> None:
+def test_key_sees_the_models_it_may_use(snapshot: Snapshot) -> None:
     everything = ids(snapshot, "all")
     assert len(everything) == len(set(everything)) > 100
     assert set(ids(snapshot, "some")) == {"chat"} | {name for name in everything if name.startswith("gpt-4.1")}
@@ -51,9 +54,9 @@ def test_a_key_sees_what_it_may_use(snapshot: Snapshot) -> None:
     assert not {"chat", "gpt-4o", "whisper-large-v3"} & set(ids(snapshot, "one"))
 
 
-def test_official_clients_read_it_price_and_context_included(snapshot: Snapshot) -> None:
+def test_official_clients_read_the_list_with_price_and_context(snapshot: Snapshot) -> None:
     for path in ("/models", "/models?limit=3", "/models/"):
-        found = msgspec.json.decode(ModelList(snapshot).answer(None, path))
+        found = msgspec.json.decode(ModelList(snapshot).answer(ModelsAsked(None, path)))
         assert found["object"] == "list"
         model = Model.model_validate(found["data"][0], strict=True)
         assert (model.id, model.object, model.owned_by) == ("chat", "model", "openai, local")
@@ -67,16 +70,59 @@ def test_official_clients_read_it_price_and_context_included(snapshot: Snapshot)
         assert "sk-openai" not in str(found)
 
 
-def test_one_model_is_found_by_its_whole_name(snapshot: Snapshot) -> None:
+def test_single_model_is_found_by_its_full_name(snapshot: Snapshot) -> None:
     models = ModelList(snapshot)
-    assert msgspec.json.decode(models.answer(None, "/models/openai/gpt-4o"))["id"] == "openai/gpt-4o"
-    assert msgspec.json.decode(models.answer(None, "/models/gpt-oss-120b"))["owned_by"] == "groq"
+    assert msgspec.json.decode(models.answer(ModelsAsked(None, "/models/openai/gpt-4o")))["id"] == "openai/gpt-4o"
+    assert msgspec.json.decode(models.answer(ModelsAsked(None, "/models/gpt-oss-120b")))["owned_by"] == "groq"
     key = next(one for one in snapshot.virtual_keys.values() if one.name == "some")
     for asked_by, path in ((None, "/models/nobody"), (key, "/models/gpt-4o")):
-        failure = refused(partial(models.answer, asked_by, path))
+        failure = rejected(partial(models.answer, ModelsAsked(asked_by, path)))
         assert (failure.kind.code, failure.kind.status, failure.param) == ("model_not_found", 404, "model")
 
 
-def test_a_list_is_worked_out_once(snapshot: Snapshot) -> None:
+def test_list_is_computed_once(snapshot: Snapshot) -> None:
     models = ModelList(snapshot)
-    assert models.answer(None, "/models") is models.answer(None, "/models")
+    assert models.answer(ModelsAsked(None, "/models")) is models.answer(ModelsAsked(None, "/models"))
+
+
+TAGGED = """
+providers:
+  de:
+    {type: vllm, base_url: "http://127.0.0.1:9000/v1", serves: [small],
+     tags: {region: {value: eu, expires: 2100-01-01}}}
+  us: {type: vllm, base_url: "http://127.0.0.1:9001/v1", serves: [large], tags: {region: us}}
+models:
+  both: [us/large, de/small]
+  far: [us/large]
+  far-first: {targets: [us/large], fallbacks: [de/small]}
+  own: {targets: [us/large], require: {region: eu}}
+governance:
+  virtual_keys:
+    all: env.CLIENT_KEY
+    eu: {value: env.GROQ_API_KEY, require: {region: eu}}
+"""
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_key_with_a_requirement_sees_only_models_of_compliant_providers(dialect: str) -> None:
+    tagged = compiled(TAGGED).snapshot
+    keys = {key.name: key for key in tagged.virtual_keys.values()}
+    models = ModelList(tagged)
+
+    def names(key: str, require: Requirements = NO_REQUIREMENTS, unix_s: float = 0.0) -> set[str]:
+        body = models.answer(ModelsAsked(keys[key], "/models", dialect, require, unix_s))
+        found = {model["id"] for model in msgspec.json.decode(body)["data"]}
+        return {name for name in found if not name.startswith("claude-via-")}
+
+    served = {"both", "far-first", "de/small"}
+    assert names("all") >= {"both", "far", "far-first", "us/large", *served}
+    assert "own" not in names("all")
+    assert names("eu") == served | ({"small"} & names("all"))
+    assert names("all", (Requirement("region", ("us",)),)) >= {"both", "far", "us/large"}
+    assert names("all", (Requirement("region", ("us",)),)).isdisjoint({"de/small", "own"})
+    assert names("eu", unix_s=4_102_444_800.0) == set()
+    assert rejected(lambda: models.answer(ModelsAsked(keys["eu"], "/models/far", dialect))).kind.status == 404
+    both = models.answer(ModelsAsked(keys["eu"], "/models/both", dialect))
+    if dialect == "openai":  # the other dialect names no providers
+        assert msgspec.json.decode(both)["owned_by"] == "de"
+        assert b"us" not in models.answer(ModelsAsked(keys["eu"], "/models/far-first", dialect))

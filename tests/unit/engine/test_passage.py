@@ -17,27 +17,27 @@ from unit.engine.test_receiver import BROKEN, JSON, MP3, NOW, SSE, TIMEOUTS, Sce
 __all__ = ["time_stands_still"]  # a fixture for every test
 
 
-def test_the_deadline_of_a_committed_stream_is_its_next_stall() -> None:
+def test_deadline_of_a_committed_stream_is_its_stall_timeout() -> None:
     scene = Scene()
     before = scene.leg.deadline
-    reception = scene.give(200, SSE, b"role ")
+    receiver = scene.give(200, SSE, b"role ")
     assert (scene.leg.deadline, scene.leg.timeout_kind) == (before, failures.COMMIT_TIMEOUT)
-    reception.on_data(b"C1 ")
+    receiver.on_data(b"C1 ")
     assert scene.leg.deadline == NOW + TIMEOUTS.stall_s
     assert scene.leg.timeout_kind is failures.STALLED
-    assert "watch" in scene.carrier.calls, "it is earlier than the time to commit was"
+    assert "watch" in scene.carrier.calls, "it is earlier than the previous deadline"
     scene.leg.deadline = 0.0
-    reception.on_data(b"C2 ")
+    receiver.on_data(b"C2 ")
     assert scene.leg.deadline == NOW + TIMEOUTS.stall_s
 
 
-def test_a_stream_as_a_whole_has_an_end() -> None:
+def test_duration_of_a_stream_is_bounded() -> None:
     scene = Scene(timeouts=Timeouts(stall_s=60.0, stream_s=30.0))
     scene.give(200, SSE, b"C1 ")
     assert scene.leg.deadline == NOW + 30.0
     assert scene.leg.timeout_kind is failures.STREAM_TOO_LONG
     first = scene.leg.deadline
-    scene.reception.on_data(b"C2 ")
+    scene.receiver.on_data(b"C2 ")
     assert scene.leg.deadline == first, "more content does not move it"
 
 
@@ -50,15 +50,13 @@ def test_a_stream_as_a_whole_has_an_end() -> None:
     ],
     ids=["stream", "binary", "large"],
 )
-def test_a_slow_client_is_waited_for_and_not_held_against_the_provider(
-    make: Callable[[], Scene], headers: Headers
-) -> None:
+def test_slow_client_suspends_the_deadline_of_the_provider(make: Callable[[], Scene], headers: Headers) -> None:
     scene, beginning = make(), b"[" if headers is JSON else b""
     scene.client.is_write_paused = True
     scene.give(200, headers, beginning + b"C1 ")
     assert scene.carrier.calls[-1] == "pause"
     assert scene.leg.deadline == NEVER
-    scene.reception.on_data(b"C2 ")  # what was read already still arrives
+    scene.receiver.on_data(b"C2 ")  # data that was already read still arrives
     assert scene.leg.deadline == NEVER
     scene.client.drain(scene.exchange)
     assert scene.carrier.calls[-2:] == ["watch", "resume"]
@@ -66,19 +64,19 @@ def test_a_slow_client_is_waited_for_and_not_held_against_the_provider(
     assert scene.client.body == beginning + b"C1 C2 "
 
 
-def test_a_client_that_catches_up_after_the_end_wakes_nobody() -> None:
+def test_drain_after_the_end_has_no_effect() -> None:
     scene = Scene()
     scene.give(200, SSE, b"C1 D")
     before = list(scene.carrier.calls)
-    scene.reception.on_drain()
+    scene.receiver.on_drain()
     assert scene.carrier.calls == before
 
 
-def test_a_slow_client_is_waited_for_behind_the_finish_too() -> None:
+def test_slow_client_suspends_the_deadline_after_the_finish() -> None:
     scene = Scene()
     scene.give(200, SSE, b"C1 ")
     scene.client.is_write_paused = True
-    scene.reception.on_data(b"F ")
+    scene.receiver.on_data(b"F ")
     assert scene.leg.deadline == NEVER
     scene.client.drain(scene.exchange)
     assert scene.leg.deadline == NOW + AFTER_FINISH_S
@@ -87,15 +85,15 @@ def test_a_slow_client_is_waited_for_behind_the_finish_too() -> None:
 @pytest.mark.parametrize(
     "end",
     [
-        lambda reception: reception.on_end(),
-        lambda reception: reception.on_failure(TransportFailure(failures.CONNECTION_LOST, "x", was_sent=True)),
+        lambda receiver: receiver.on_end(),
+        lambda receiver: receiver.on_failure(TransportFailure(failures.CONNECTION_LOST, "x", was_sent=True)),
     ],
     ids=["end", "failure"],
 )
-def test_an_attempt_is_over_once(end: Callable[[AnswerReceiver], None]) -> None:
+def test_attempt_ends_once(end: Callable[[AnswerReceiver], None]) -> None:
     scene = Scene()
-    reception = scene.give(200, SSE, b"C1 ", b"E")
-    assert reception.failure is BROKEN
-    reception.on_data(b"late")
-    end(reception)
+    receiver = scene.give(200, SSE, b"C1 ", b"E")
+    assert receiver.failure is BROKEN
+    receiver.on_data(b"late")
+    end(receiver)
     assert scene.outcome() == (b"C1 ", None, "upstream_error")

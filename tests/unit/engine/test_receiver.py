@@ -1,4 +1,4 @@
-"""The commit rule: what of a provider's answer reaches the client, and when."""
+"""The commit rule decides which part of a provider's answer reaches the client, and when."""
 
 import pytest
 from msgspec.structs import replace
@@ -32,16 +32,19 @@ BROKEN = Failure(failures.UPSTREAM_ERROR, "said so inside")
 
 
 class Decoder:
-    """Passes bytes on. In them `C` is content, `U` usage, `E` an error of the provider's, `F` the answer's last word
-    and `D` the end."""
+    """Passes bytes on. In them `C` is content, `R` marks it as a refusal, `U` is usage, `E` an error of the provider,
+    `F` the finish of the answer and `D` its end."""
 
-    events = left_out = 0
+    events = events_left_out = 0
 
     def __init__(self) -> None:
         self.has_content = False
         self.is_done = self.is_finished = self.is_ending = False
         self.usage: Usage | None = None
+        self.is_usage_partial = False
+        self.content_bytes = 0
         self.failure: Failure | None = None
+        self.refused: Kind | None = None
 
     def feed(self, data: bytes) -> bytes:
         assert self.failure is None, "fed after a failure"
@@ -49,6 +52,8 @@ class Decoder:
             self.usage = Usage(3, 2)
         if b"E" in data:
             self.failure = BROKEN
+        if b"R" in data:
+            self.refused = failures.REFUSED
         self.is_done = b"D" in data
         self.is_finished |= b"F" in data
         self.has_content |= b"C" in data or self.is_done or self.is_finished
@@ -65,9 +70,10 @@ class Decoder:
 
 
 class FakeCodec:
-    """Takes every body as it is; one that holds `bad` cannot be read."""
+    """Accepts every body unchanged. A body that contains `bad` cannot be decoded."""
 
     dialect = "openai"
+    is_translating = False
 
     def __init__(self, *, is_passthrough: bool = False) -> None:
         self.is_passthrough = is_passthrough
@@ -77,7 +83,9 @@ class FakeCodec:
     ) -> UpstreamRequest:
         raise NotImplementedError
 
-    def decode(self, call: Call, body: bytes, *, as_stream: bool = False) -> WholeAnswer | Failure:
+    def decode(
+        self, call: Call, body: bytes, *, as_stream: bool = False, now_unix_s: float = 0.0
+    ) -> WholeAnswer | Failure:
         if b"bad" in body:
             return Failure(failures.MALFORMED_ANSWER, "bad")
         if as_stream:
@@ -101,7 +109,7 @@ class FakeCodec:
     def usage_in(self, body: bytes) -> Usage | None:
         return Usage(1, 1) if b"odd" in body else usage_in(body)
 
-    def decoder(self, call: Call, max_event_bytes: int) -> StreamDecoder:
+    def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:
         return Decoder()
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
@@ -115,7 +123,7 @@ def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Scene:
-    """One attempt whose answer the test gives. `lengths` has the length of each begun answer: at most one."""
+    """One attempt whose answer the test supplies. `lengths` has the length of each answer that began: at most one."""
 
     def __init__(
         self,
@@ -136,31 +144,31 @@ class Scene:
         request = replace(call(), stream=stream)
         routing = Routing(timeouts=timeouts, commit_buffer=commit_buffer)
         codec = FakeCodec(is_passthrough=is_passthrough)
-        self.reception = AnswerReceiver(request, codec, claim, Bell(), routing)
-        exchange.on_drain = self.reception.on_drain
+        self.receiver = AnswerReceiver(request, codec, claim, Bell(), routing)
+        exchange.on_drain = self.receiver.on_drain
         self.carrier = FakeCarrier()
-        self.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), self.reception, NOW + 600)
+        self.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), self.receiver, NOW + 600)
         self.leg.carrier = self.carrier
-        self.reception.leg = self.leg
+        self.receiver.leg = self.leg
 
     def give(self, status: int, headers: Headers, *pieces: bytes) -> AnswerReceiver:
-        """The head and the next pieces of the answer."""
-        self.reception.on_head(status, headers)
+        """Receive the head and the next pieces of the answer."""
+        self.receiver.on_head(status, headers)
         for piece in pieces:
-            self.reception.on_data(piece)
-        return self.reception
+            self.receiver.on_data(piece)
+        return self.receiver
 
     def outcome(self) -> tuple[bytes | None, str | None, str | None]:
-        """What the client has of the body (`None`: nothing was begun), how its answer ended, and the failure."""
-        failure = self.reception.failure
+        """Return the body that the client has (`None` if no answer began), how its answer ended, and the failure."""
+        failure = self.receiver.failure
         body = self.client.body if self.exchange.is_started else None
         return body, self.client.ended, None if failure is None else failure.kind.code
 
 
-def test_a_head_that_is_due_early_leaves_the_rest_its_own_time() -> None:
+def test_early_deadline_of_the_head_does_not_apply_to_the_body() -> None:
     for headers, due in ((SSE, NOW + 9), (JSON, NOW + 99)):
         scene = Scene()
-        scene.reception.commit_by, scene.reception.content_by = NOW + 99, NOW + 9
+        scene.receiver.commit_by, scene.receiver.content_by = NOW + 99, NOW + 9
         scene.leg.deadline = NOW + 3
         scene.give(200, headers, *([b"{"] if headers is JSON else []))
         assert scene.leg.deadline == due
@@ -188,13 +196,13 @@ def test_a_head_that_is_due_early_leaves_the_rest_its_own_time() -> None:
         ([b"C1 ", b"E", b"C2"], (b"C1 ", None, "upstream_error")),
     ],
 )
-def test_a_stream_commits_at_its_first_content(
+def test_stream_commits_at_its_first_content(
     pieces: list[bytes], expected: tuple[bytes | None, str | None, str | None]
 ) -> None:
     scene = Scene()
     scene.give(200, SSE, *pieces)
     assert scene.outcome() == expected
-    assert (scene.reception.committed_at is not None) == (expected[0] is not None)
+    assert (scene.receiver.committed_at is not None) == (expected[0] is not None)
     assert scene.lengths in ([], [None])
 
 
@@ -207,57 +215,57 @@ def test_a_stream_commits_at_its_first_content(
         ([b"C1 ", b"D"], (b"C1 D", "finished", None)),
     ],
 )
-def test_the_end_of_a_stream(pieces: list[bytes], expected: tuple[bytes | None, str | None, str | None]) -> None:
+def test_stream_without_content_is_truncated(
+    pieces: list[bytes], expected: tuple[bytes | None, str | None, str | None]
+) -> None:
     scene = Scene()
     scene.give(200, SSE, *pieces).on_end()
     assert scene.outcome() == expected
 
 
-def test_a_connection_may_fail_behind_the_end_of_a_stream() -> None:
+def test_connection_failure_after_the_end_of_a_stream_is_ignored() -> None:
     scene = Scene()
     scene.give(200, SSE, b"C1 D").on_failure(TransportFailure(failures.CONNECTION_LOST, "reset", was_sent=True))
     assert scene.outcome() == (b"C1 D", "finished", None)
 
 
-def test_a_provider_that_said_done_may_take_a_moment_to_end_its_answer() -> None:
+def test_provider_has_a_moment_to_end_its_answer_after_done() -> None:
     scene = Scene()
     scene.give(200, SSE, b"C1 D")
     assert scene.leg.deadline == NOW + AFTER_DONE_S
-    assert scene.carrier.calls[-1] == "watch", "a deadline that was moved forward is to be observed"
+    assert scene.carrier.calls[-1] == "watch", "an earlier deadline must be watched"
 
 
 @pytest.mark.parametrize(
     ("pieces", "expected"),
     [([b"role "], None), ([b"U ", b"role "], Usage(3, 2)), ([b"C ", b"U "], Usage(3, 2))],
 )
-def test_what_a_broken_stream_said_it_used_is_kept(pieces: list[bytes], expected: Usage | None) -> None:
+def test_usage_of_a_broken_stream_is_kept(pieces: list[bytes], expected: Usage | None) -> None:
     scene = Scene()
     scene.give(200, SSE, *pieces).on_failure(TransportFailure(failures.STALLED, "silence", was_sent=True))
-    assert scene.reception.usage == expected
+    assert scene.receiver.usage == expected
     assert scene.outcome()[2] == "stream_stalled"
 
 
-def test_a_whole_answer_to_a_request_for_a_stream_becomes_one() -> None:
+def test_whole_answer_to_a_stream_request_becomes_a_stream() -> None:
     scene = Scene()
-    reception = scene.give(200, {**JSON, b"x": b"y"}, b"{hel", b"lo}")
-    reception.on_end()
-    assert scene.outcome() == (None, None, None), "sending it is the engine's part"
-    assert (reception.body, reception.usage) == (b"data: {hello}", Usage(1, 1))
-    assert reception.headers == {b"content-type": b"text/event-stream", b"x": b"y"}
-    assert reception.committed_at is not None
+    receiver = scene.give(200, {**JSON, b"x": b"y"}, b"{hel", b"lo}")
+    receiver.on_end()
+    assert scene.outcome() == (None, None, None), "the engine sends it"
+    assert (receiver.body, receiver.usage) == (b"data: {hello}", Usage(1, 1))
+    assert receiver.headers == {b"content-type": b"text/event-stream", b"x": b"y"}
+    assert receiver.committed_at is not None
 
 
 @pytest.mark.parametrize(("body", "usage"), [(b"{odd}", Usage(1, 1)), (b"{bad}", None)])
-def test_what_is_no_answer_to_a_request_for_a_stream_is_an_error_before_the_commit(
-    body: bytes, usage: Usage | None
-) -> None:
+def test_unusable_answer_to_a_stream_request_fails_before_the_commit(body: bytes, usage: Usage | None) -> None:
     scene = Scene()
     scene.give(200, JSON, body).on_end()
     assert scene.outcome() == (None, None, "malformed_answer")
-    assert (scene.reception.body, scene.reception.usage) == (None, usage)
+    assert (scene.receiver.body, scene.receiver.usage) == (None, usage)
 
 
-def test_a_whole_answer_that_outgrows_the_buffer_is_no_stream() -> None:
+def test_whole_answer_to_a_stream_request_must_fit_in_the_buffer() -> None:
     scene = Scene(commit_buffer=10)
     scene.give(200, JSON, b"{" * 11)
     assert scene.outcome() == (None, None, "malformed_answer")
@@ -271,29 +279,29 @@ def test_a_whole_answer_that_outgrows_the_buffer_is_no_stream() -> None:
     ("pieces", "body"),
     [([b"{}"], b"{}"), ([b'{"a"', b":1}"], b'{"a":1}'), ([], b""), ([b"x" * 50, b"y" * 50], b"x" * 50 + b"y" * 50)],
 )
-def test_a_whole_answer_commits_when_it_is_whole(pieces: list[bytes], body: bytes) -> None:
+def test_whole_answer_commits_when_it_is_complete(pieces: list[bytes], body: bytes) -> None:
     scene = Scene(stream=False)
-    reception = scene.give(200, JSON, *pieces)
-    assert (reception.committed_at, reception.body) == (None, None)
-    reception.on_end()
-    assert scene.outcome() == (None, None, None), "sending it is the engine's part"
-    assert (reception.body, reception.usage, reception.bytes_in) == (body, Usage(1, 1), len(body))
-    assert reception.committed_at is not None
+    receiver = scene.give(200, JSON, *pieces)
+    assert (receiver.committed_at, receiver.body) == (None, None)
+    receiver.on_end()
+    assert scene.outcome() == (None, None, None), "the engine sends it"
+    assert (receiver.body, receiver.usage, receiver.bytes_in) == (body, Usage(1, 1), len(body))
+    assert receiver.committed_at is not None
 
 
-def test_a_whole_answer_that_cannot_be_read_does_not_commit() -> None:
+def test_unreadable_whole_answer_does_not_commit() -> None:
     scene = Scene(stream=False)
-    reception = scene.give(200, JSON, b"bad")
-    reception.on_end()
+    receiver = scene.give(200, JSON, b"bad")
+    receiver.on_end()
     assert scene.outcome() == (None, None, "malformed_answer")
-    assert (reception.body, reception.committed_at) == (None, None)
+    assert (receiver.body, receiver.committed_at) == (None, None)
 
 
-def test_a_whole_answer_that_breaks_off_does_not_commit() -> None:
+def test_truncated_whole_answer_does_not_commit() -> None:
     scene = Scene(stream=False)
     scene.give(200, JSON, b"half").on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
     assert scene.outcome() == (None, None, "truncated")
-    assert scene.reception.committed_at is None
+    assert scene.receiver.committed_at is None
 
 
 @pytest.mark.parametrize(
@@ -304,27 +312,27 @@ def test_a_whole_answer_that_breaks_off_does_not_commit() -> None:
         ({**JSON, b"content-length": b"90", b"content-encoding": b"br"}, None),
     ],
 )
-def test_an_answer_larger_than_the_buffer_commits_when_it_outgrows_it(headers: Headers, length: int | None) -> None:
+def test_answer_commits_when_it_outgrows_the_buffer(headers: Headers, length: int | None) -> None:
     scene = Scene(stream=False, commit_buffer=100)
-    reception = scene.give(200, headers, b'["' + b"x" * 58, b"y" * 40)
+    receiver = scene.give(200, headers, b'["' + b"x" * 58, b"y" * 40)
     assert scene.outcome() == (None, None, None)
-    reception.on_data(b"z" * 48 + b'"]')
+    receiver.on_data(b"z" * 48 + b'"]')
     whole = b'["' + b"x" * 58 + b"y" * 40 + b"z" * 48 + b'"]'
     assert scene.outcome() == (whole, None, None)
     assert scene.lengths == [length]
-    reception.on_end()
+    receiver.on_end()
     assert scene.outcome() == (whole, "finished", None)
-    assert reception.body is None
+    assert receiver.body is None
 
 
-def test_a_large_answer_that_breaks_off_after_its_commit_is_left_to_the_engine() -> None:
+def test_large_answer_that_fails_after_its_commit_is_left_to_the_engine() -> None:
     scene = Scene(stream=False, commit_buffer=10)
     scene.give(200, JSON, b"[" * 11).on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
     assert scene.outcome() == (b"[" * 11, None, "truncated")
-    assert scene.reception.committed_at is not None
+    assert scene.receiver.committed_at is not None
 
 
-# What is passed through.
+# Relayed answers.
 
 EARLY_USAGE = b'{"usage":{"input_tokens":9},"instructions":"%b"}' % (b"x" * 40_000)
 
@@ -337,76 +345,76 @@ EARLY_USAGE = b'{"usage":{"input_tokens":9},"instructions":"%b"}' % (b"x" * 40_0
     ],
 )
 @pytest.mark.parametrize("commit_buffer", [100, 1_000_000])
-def test_the_usage_of_what_is_passed_through_is_read_wherever_it_stands(
+def test_usage_of_a_relayed_answer_is_found_anywhere(
     headers: Headers, pieces: tuple[bytes, ...], commit_buffer: int
 ) -> None:
     scene = Scene(stream=headers is SSE, is_passthrough=True, commit_buffer=commit_buffer)
-    reception = scene.give(200, headers, *pieces)
-    reception.on_end()
-    expected = Usage(1, 1) if reception.body is not None else Usage(9)  # a whole answer is the codec's to read
-    assert reception.used() == expected
+    receiver = scene.give(200, headers, *pieces)
+    receiver.on_end()
+    expected = Usage(1, 1) if receiver.body is not None else Usage(9)  # the codec reads a whole answer
+    assert receiver.used() == expected
 
 
 @pytest.mark.parametrize("cut", [1, 2, 20, 30_000])
-def test_json_that_outgrew_the_buffer_and_is_cut_is_no_answer(cut: int) -> None:
+def test_truncated_json_larger_than_the_buffer_is_a_failure(cut: int) -> None:
     scene = Scene(stream=False, is_passthrough=True, commit_buffer=100)
     sent = EARLY_USAGE[:-cut]
     scene.give(200, JSON, sent[:500], sent[500:]).on_end()
     assert scene.outcome() == (sent, None, "truncated")
 
 
-def test_what_outgrows_the_buffer_and_is_no_json_is_replaced() -> None:
+def test_other_content_larger_than_the_buffer_is_a_failure() -> None:
     scene = Scene(stream=False, commit_buffer=100)
     scene.give(200, {b"content-type": b"text/html"}, b"<html>" * 50)
     assert scene.outcome() == (None, None, "malformed_answer")
 
 
-def test_usage_counts_that_stands_before_the_place_where_an_answer_broke_off() -> None:
+def test_usage_before_a_truncation_is_counted() -> None:
     scene = Scene(stream=False, is_passthrough=True, commit_buffer=100)
-    reception = scene.give(200, JSON, EARLY_USAGE[:-9])
-    reception.on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
-    assert reception.used() == Usage(9)
+    receiver = scene.give(200, JSON, EARLY_USAGE[:-9])
+    receiver.on_failure(TransportFailure(failures.TRUNCATED, "cut", was_sent=True))
+    assert receiver.used() == Usage(9)
 
 
-def test_a_binary_answer_commits_at_its_first_byte() -> None:
+def test_binary_answer_commits_at_its_first_byte() -> None:
     scene = Scene(stream=False, is_passthrough=True)
-    reception = scene.give(200, {**MP3, b"content-length": b"4"})
+    receiver = scene.give(200, {**MP3, b"content-length": b"4"})
     assert scene.outcome() == (None, None, None)
-    reception.on_data(b"\x00\xff")
+    receiver.on_data(b"\x00\xff")
     assert scene.outcome() == (b"\x00\xff", None, None)
-    reception.on_data(b"\r\n")
-    reception.on_end()
+    receiver.on_data(b"\r\n")
+    receiver.on_end()
     assert scene.outcome() == (b"\x00\xff\r\n", "finished", None)
     assert scene.lengths == [4]
 
 
-def test_a_binary_answer_without_a_byte_is_an_answer() -> None:
+def test_empty_binary_answer_is_valid() -> None:
     scene = Scene(stream=False, is_passthrough=True)
     scene.give(204, {}).on_end()
     assert scene.outcome() == (b"", "finished", None)
 
 
-def test_json_that_is_passed_through_is_held() -> None:
+def test_relayed_json_is_held_until_its_end() -> None:
     scene = Scene(stream=False, is_passthrough=True)
-    reception = scene.give(200, JSON, b"{}")
+    receiver = scene.give(200, JSON, b"{}")
     assert scene.outcome() == (None, None, None)
-    reception.on_end()
-    assert reception.body == b"{}"
+    receiver.on_end()
+    assert receiver.body == b"{}"
 
 
 @pytest.mark.parametrize("headers", [SSE, JSON, MP3, {}])
-def test_the_first_byte_tells_a_stream_from_what_comes_in_its_place(headers: Headers) -> None:
+def test_first_byte_distinguishes_a_stream_from_json(headers: Headers) -> None:
     for beginning in (b"", b"\xef\xbb\xbf", b"\n\n"):
         scene = Scene()
         scene.give(200, headers, *filter(None, [beginning]), b"data: C1 ").on_end()
         assert scene.outcome() == (beginning + b"data: C1 .", "finished", None)
         scene = Scene()
         scene.give(200, headers, *filter(None, [beginning]), b"{}").on_end()
-        assert scene.reception.body == b"data: " + beginning + b"{}"
-        assert scene.reception.is_stream
+        assert scene.receiver.body == b"data: " + beginning + b"{}"
+        assert scene.receiver.is_stream
 
 
-def test_an_empty_answer_in_the_place_of_a_stream_is_none() -> None:
+def test_empty_answer_to_a_stream_request_is_truncated() -> None:
     scene = Scene()
     scene.give(200, SSE).on_end()
     assert scene.outcome() == (None, None, "truncated")
@@ -415,89 +423,131 @@ def test_an_empty_answer_in_the_place_of_a_stream_is_none() -> None:
 # A stream that has finished and does not end.
 
 
-def test_a_stream_that_has_finished_ends_soon_whatever_comes() -> None:
+def test_finished_stream_ends_soon_despite_heartbeats() -> None:
     scene = Scene()
     scene.give(200, SSE, b"C1 ", b"F ")
     assert scene.leg.deadline == NOW + AFTER_FINISH_S
-    assert scene.carrier.calls[-1] == "watch", "a deadline that was moved forward is to be observed"
-    scene.reception.on_data(b"heartbeat ")
+    assert scene.carrier.calls[-1] == "watch", "an earlier deadline must be watched"
+    scene.receiver.on_data(b"heartbeat ")
     assert scene.leg.deadline == NOW + AFTER_FINISH_S
-    scene.reception.on_failure(TransportFailure(failures.STALLED, "silence", was_sent=True))
+    scene.receiver.on_failure(TransportFailure(failures.STALLED, "silence", was_sent=True))
     assert scene.outcome() == (b"C1 F heartbeat .", "finished", None)
 
 
 @pytest.mark.parametrize("kind", [failures.CONNECTION_LOST, failures.STREAM_TOO_LONG, failures.MALFORMED_ANSWER])
-def test_nothing_is_missing_of_a_stream_that_has_finished(kind: Kind) -> None:
+def test_finished_stream_is_complete_despite_a_failure(kind: Kind) -> None:
     scene = Scene()
     scene.give(200, SSE, b"C1 F ").on_failure(TransportFailure(kind, "in words", was_sent=True))
     assert scene.outcome() == (b"C1 F .", "finished", None)
 
 
-# Errors in place of an answer.
+# Errors instead of an answer.
 
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("status", [301, 400, 429, 500])
-def test_an_error_status_goes_to_the_providers_table(status: int, stream: bool) -> None:
+def test_error_status_is_mapped_by_the_codec(status: int, stream: bool) -> None:
     scene = Scene(stream=stream)
     scene.give(status, JSON, b"ab", b"c").on_end()
-    failure = scene.reception.failure
+    failure = scene.receiver.failure
     assert failure is not None
     assert (failure.status, failure.message) == (status, "3 bytes")
     assert scene.outcome()[:2] == (None, None)
 
 
-def test_an_endless_error_is_read_to_its_limit_only() -> None:
+def test_size_of_an_error_body_is_bounded() -> None:
     scene = Scene()
-    reception = scene.give(500, JSON, *[b"x" * 10_000] * 20)
-    reception.on_end()
-    assert reception.failure is not None
-    assert reception.failure.message == f"{MAX_ERROR_BYTES} bytes"
+    receiver = scene.give(500, JSON, *[b"x" * 10_000] * 20)
+    receiver.on_end()
+    assert receiver.failure is not None
+    assert receiver.failure.message == f"{MAX_ERROR_BYTES} bytes"
 
 
 @pytest.mark.parametrize("kind", [failures.CONNECT_FAILED, failures.COMMIT_TIMEOUT])
-def test_a_failure_in_place_of_a_head(kind: Kind) -> None:
+def test_failure_before_a_head_hides_addresses_from_the_client(kind: Kind) -> None:
     scene = Scene()
-    scene.reception.on_failure(TransportFailure(kind, "in words", was_sent=False))
-    failure = scene.reception.failure
+    scene.receiver.on_failure(TransportFailure(kind, "in words", was_sent=False))
+    failure = scene.receiver.failure
     assert failure is not None
     assert (failure.kind, failure.message) == (kind, "in words")
-    assert "in words" not in failure.for_client, "it may name an address"
+    assert "in words" not in failure.for_client, "the message may contain an address"
     assert scene.outcome()[:2] == (None, None)
 
 
 # Deadlines and slow clients.
 
 
-def test_the_time_of_the_head_is_the_first_byte_of_an_attempt() -> None:
+def test_head_is_the_first_byte_of_an_attempt() -> None:
     scene = Scene()
-    assert scene.reception.first_byte_at is None
+    assert scene.receiver.first_byte_at is None
     scene.give(200, SSE)
-    first = scene.reception.first_byte_at
+    first = scene.receiver.first_byte_at
     assert first == NOW
-    scene.reception.on_data(b"C1 ")
-    assert (scene.reception.first_byte_at, scene.reception.status) == (first, 200)
+    scene.receiver.on_data(b"C1 ")
+    assert (scene.receiver.first_byte_at, scene.receiver.status) == (first, 200)
 
 
-# What was once got wrong.
+# Regressions.
 
 
-def test_an_error_answer_that_does_not_end_holds_up_nobody() -> None:
+def test_duration_of_an_error_body_is_bounded() -> None:
     scene = Scene(stream=False)
     scene.give(500, JSON, b"so ", b"far")
     assert scene.leg.deadline == NOW + ERROR_BODY_S
     assert scene.carrier.calls[-1] == "watch"
-    scene.reception.on_failure(TransportFailure(failures.COMMIT_TIMEOUT, "too long", was_sent=True))
-    assert scene.reception.failure == Failure(failures.UPSTREAM_ERROR, "6 bytes", 500)
+    scene.receiver.on_failure(TransportFailure(failures.COMMIT_TIMEOUT, "too long", was_sent=True))
+    assert scene.receiver.failure == Failure(failures.UPSTREAM_ERROR, "6 bytes", 500)
 
 
-def test_not_modified_is_an_answer() -> None:
+def test_status_not_modified_is_an_answer() -> None:
     scene = Scene(stream=False, is_passthrough=True)
     scene.give(304, {b"etag": b'"x"'}).on_end()
     assert scene.outcome() == (b"", "finished", None)
 
 
-def test_a_stream_without_content_is_not_held_for_ever() -> None:
+def test_size_of_a_stream_without_content_is_bounded() -> None:
     scene = Scene(commit_buffer=100)
     scene.give(200, SSE, *[b": nothing to say "] * 7)
     assert scene.outcome() == (None, None, "malformed_answer")
+
+
+REFUSAL = frozenset({failures.REFUSED})
+
+
+def test_refusal_is_held_to_its_end_if_another_candidate_is_for_it() -> None:
+    scene = Scene()
+    scene.receiver.held = REFUSAL
+    scene.give(200, SSE, b"data: RC", b"U", b"D")
+    assert scene.outcome() == (None, None, "refused")
+    assert (scene.receiver.body, scene.receiver.usage) == (b"data: RCUD", Usage(3, 2))
+    assert scene.receiver.committed_at is None
+    scene = Scene()
+    scene.give(200, SSE, b"data: RC", b"U", b"D")
+    assert scene.outcome() == (b"data: RCUD", "finished", None)
+    assert scene.receiver.refused is failures.REFUSED
+
+
+def test_refusal_that_breaks_off_is_a_failure_of_the_provider() -> None:
+    scene = Scene()
+    scene.receiver.held = REFUSAL
+    scene.give(200, SSE, b"data: RC", b"E")
+    assert scene.outcome()[0] is None
+    assert scene.receiver.failure is BROKEN
+
+
+def test_refusal_longer_than_the_buffer_is_passed_on() -> None:
+    scene = Scene(commit_buffer=20)
+    scene.receiver.held = REFUSAL
+    scene.give(200, SSE, b"data: RC", b"C" * 30, b"D")
+    assert scene.outcome() == (b"data: RC" + b"C" * 30 + b"D", "finished", None)
+
+
+def test_held_refusal_has_begun_in_time() -> None:
+    """The limit for the first content of a stream no longer applies to it."""
+    scene = Scene()
+    scene.receiver.held = REFUSAL
+    scene.receiver.commit_by, scene.receiver.content_by = NOW + 99, NOW + 9
+    scene.give(200, SSE)
+    assert scene.leg.deadline == NOW + 9
+    scene.give(200, SSE, b"data: RC")
+    assert scene.leg.deadline == NOW + 99

@@ -1,10 +1,10 @@
-"""The record of a request: who answered, in what time, and for how much."""
+"""The record of a request has its provider, its times and its cost."""
 
 import asyncio
 from types import SimpleNamespace
 from typing import cast
 
-from fakes.engine import engine_before
+from fakes.engine import running_engine
 from fakes.origin import Peer, run
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.records import RequestRecord
@@ -22,17 +22,17 @@ def noted(*, is_stream: bool, events: int, committed_at: float | None = 100.5, u
     return record
 
 
-def test_a_stream_has_the_time_of_its_first_content_and_between_its_events() -> None:
+def test_record_of_a_stream_has_its_first_content_and_event_gap() -> None:
     record = noted(is_stream=True, events=5, usage=None)
     assert (record.ttft_us, record.token_gap_us, record.bytes_out) == (500_000, 250_000, 900)
 
 
-def test_there_is_no_time_between_tokens_where_there_is_only_one() -> None:
+def test_stream_with_one_event_has_no_token_gap() -> None:
     record = noted(is_stream=True, events=1, usage=None)
     assert (record.ttft_us, record.token_gap_us) == (500_000, None)
 
 
-def test_an_answer_in_one_piece_or_without_content_has_neither() -> None:
+def test_whole_or_empty_answer_has_no_stream_times() -> None:
     for record in (
         noted(is_stream=False, events=0, usage=None),
         noted(is_stream=True, events=0, committed_at=None, usage=None),
@@ -40,16 +40,16 @@ def test_an_answer_in_one_piece_or_without_content_has_neither() -> None:
         assert (record.ttft_us, record.token_gap_us, record.tokens_in) == (None, None, None)
 
 
-def test_every_class_of_tokens_is_noted() -> None:
+def test_record_has_every_class_of_tokens() -> None:
     usage = Usage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, "flex")
     record = noted(is_stream=False, events=0, usage=usage)
     classes = [name for name in Usage.__struct_fields__ if name != "tools"]
     assert [getattr(record, name) for name in classes] == [getattr(usage, name) for name in classes]
 
 
-def test_an_answer_reaches_client_log_and_metrics() -> None:
+def test_answer_reaches_client_log_and_metrics() -> None:
     async def main() -> None:
-        async with engine_before(answering(whole())) as rig:
+        async with running_engine(answering(whole())) as rig:
             exchange, client = begin(rig, chat())
             record = await rig.log.next()
             assert (client.status, client.body, client.ended) == (200, BODY, "finished")
@@ -64,20 +64,20 @@ def test_an_answer_reaches_client_log_and_metrics() -> None:
             assert {labels: one.value for labels, one in rig.engine.request_metrics.attempts.by_labels.items()} == {
                 ("alpha", "m", "ok"): 1
             }
-            assert exchange.on_cancel is exchange.on_drain is None, "nothing is left to hold the request"
+            assert exchange.on_cancel is exchange.on_drain is None, "no reference keeps the request alive"
 
     run(main())
 
 
-def test_the_time_providers_take_is_not_the_gateways_own() -> None:
+def test_time_of_attempts_is_not_gateway_time() -> None:
     async def main() -> None:
         async def slow(peer: Peer) -> None:
             await peer.request()
             await asyncio.sleep(0.05)
             peer.send(OVERLOADED)
-            await peer.gone()
+            await peer.wait_closed()
 
-        async with engine_before(slow, answering(whole())) as rig:
+        async with running_engine(slow, answering(whole())) as rig:
             _, client = begin(rig, chat())
             record = await rig.log.next()
             assert record.duration_us > 50_000

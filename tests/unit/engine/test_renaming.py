@@ -1,4 +1,4 @@
-"""Events and JSON get another model; whatever else passes unchanged."""
+"""Events and JSON get the requested model's name. Other bodies pass unchanged."""
 
 from pointsman.engine.renaming import Renaming
 
@@ -7,7 +7,7 @@ JSON = {b"content-type": b"application/json"}
 
 
 class Collected:
-    """A sink that keeps what it is given."""
+    """A sink that records its calls."""
 
     def __init__(self) -> None:
         self.body = b""
@@ -41,7 +41,7 @@ def test_events_are_renamed() -> None:
     assert out.is_over
 
 
-def test_what_is_no_stream_of_events_passes_unchanged() -> None:
+def test_other_streams_pass_unchanged() -> None:
     for headers, length in (({b"content-type": b"audio/mpeg"}, None), (EVENTS, 21)):
         out = Collected()
         renaming = Renaming(out, "chat", headers)
@@ -52,7 +52,7 @@ def test_what_is_no_stream_of_events_passes_unchanged() -> None:
         assert out.is_aborted
 
 
-def test_a_whole_answer_is_renamed_by_its_kind() -> None:
+def test_whole_answer_is_renamed_by_its_content_type() -> None:
     for headers, body, renamed in (
         (JSON, b'{"model":"x"}', b'{"model":"chat"}'),
         (EVENTS, b'data: {"model":"x"}\n\ndata: [DONE]\n\n', b'data: {"model":"chat"}\n\ndata: [DONE]\n\n'),

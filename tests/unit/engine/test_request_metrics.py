@@ -1,4 +1,4 @@
-"""What is counted and written when a request is over."""
+"""Requests and attempts are counted and logged when they have ended."""
 
 import os
 from pathlib import Path
@@ -47,7 +47,7 @@ def record(
 
 
 def read(request_metrics: RequestMetrics) -> dict[str, float]:
-    """The samples by name and labels."""
+    """Return the samples by name and labels."""
     return samples(MetricsPage(list(request_metrics.counters), list(request_metrics.histograms)))
 
 
@@ -58,7 +58,7 @@ def charge(tokens_in: int, tokens_out: int, nano: int = 0) -> Charge:
     return Charge(nano, tokens_in + tokens_out, "provider", Usage(tokens_in, tokens_out), is_priced=nano > 0)
 
 
-def test_an_attempt() -> None:
+def test_attempt_is_counted_in_every_metric() -> None:
     request_metrics = RequestMetrics(FakeLog())
     request_metrics.attempt(A, "ok", 0.3, 0.02, charge(7, 5, nano=40))
     request_metrics.attempt(A, "ok", 0.4, 0.03, charge(1, 0))
@@ -76,7 +76,7 @@ def test_an_attempt() -> None:
     assert found['pointsman_tokens_total{direction="out",model="gpt-4o",provider="alpha"}'] == 5
 
 
-def test_a_request_is_counted_and_written_once() -> None:
+def test_request_is_counted_and_logged_once() -> None:
     log = FakeLog()
     request_metrics = RequestMetrics(log)
     requests = [record(), record(), record(stream=True), record(status=502), record(key=None), record(operation=None)]
@@ -96,7 +96,7 @@ def test_a_request_is_counted_and_written_once() -> None:
     assert found['pointsman_gateway_seconds_bucket{le="0.0025"}'] == len(requests)
 
 
-def test_targets_with_a_label_are_compared_by_it() -> None:
+def test_requests_are_counted_by_variant() -> None:
     request_metrics = RequestMetrics(FakeLog())
     for variant, status in (("control", 200), ("trial", 200), ("trial", 500), (None, 200)):
         request_metrics.request(record(variant=variant, status=status))
@@ -108,7 +108,7 @@ def test_targets_with_a_label_are_compared_by_it() -> None:
     }
 
 
-def test_a_key_and_its_team_have_their_cost_and_tokens() -> None:
+def test_cost_and_tokens_are_counted_by_key_and_team() -> None:
     request_metrics = RequestMetrics(FakeLog())
     for team, cost in (("red", 40), ("red", 2), (None, 5)):
         request = record()
@@ -121,7 +121,7 @@ def test_a_key_and_its_team_have_their_cost_and_tokens() -> None:
     assert found['pointsman_key_tokens_total{direction="out",team="red",virtual_key="me"}'] == 6
 
 
-def test_names_that_clients_make_up_are_counted_together() -> None:
+def test_invented_model_names_are_counted_together() -> None:
     request_metrics, alpha = RequestMetrics(FakeLog(), knows=lambda _, model: model == "known"), endpoint("alpha")
     for number in range(200):
         request_metrics.attempt(candidate(alpha, f"made-up-{number}"), "model_not_found", 0.1, None, NOTHING)
@@ -131,7 +131,7 @@ def test_names_that_clients_make_up_are_counted_together() -> None:
     assert {labels: one.value for labels, one in request_metrics.attempts.by_labels.items() if one.value} == {
         ("alpha", "other", "model_not_found"): 200,
         ("alpha", "known", "connect_failed"): 1,
-        ("alpha", "local", "ok"): 1,  # nobody lists it, but the provider has it
+        ("alpha", "local", "ok"): 1,  # not listed, but served
         ("alpha", "local", "connect_failed"): 1,
     }
     assert set(request_metrics.attempt_durations.by_labels) == {
@@ -141,7 +141,7 @@ def test_names_that_clients_make_up_are_counted_together() -> None:
     }
 
 
-def test_models_that_nobody_lists_do_not_crowd_out_those_that_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unlisted_models_do_not_displace_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SERVED", 10)
     request_metrics, alpha = RequestMetrics(FakeLog(), knows=lambda _, model: model == "known"), endpoint("alpha")
     for number in range(50):  # a server that answers to any name

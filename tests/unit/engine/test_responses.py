@@ -1,4 +1,4 @@
-"""The header lines of an answer: an allow-list for the provider's, and the gateway's own."""
+"""The header lines of an answer: those of the provider on an allow-list, and the gateway's own."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_only_listed_headers_pass_in_their_order() -> None:
     assert provider_lines({}) == b""
 
 
-def test_a_stream_is_not_to_be_kept_or_collected_on_its_way() -> None:
+def test_stream_has_headers_against_caching_and_buffering() -> None:
     headers = {b"content-type": b"text/plain", b"cache-control": b"max-age=60", b"openai-version": b"2020-10-01"}
     assert provider_lines(headers, is_stream=True) == (
         b"content-type: text/event-stream; charset=utf-8\r\n"
@@ -33,7 +33,7 @@ def test_a_stream_is_not_to_be_kept_or_collected_on_its_way() -> None:
     )
 
 
-def test_the_gateways_own_lines() -> None:
+def test_answer_lines_name_provider_attempts_and_cost() -> None:
     served_by = candidate(endpoint("alpha"), "gpt-4o")
     assert answer_lines("id-1", served_by, 2, 0.0012345) == (
         b"x-request-id: id-1\r\n"
@@ -45,18 +45,18 @@ def test_the_gateways_own_lines() -> None:
     )
 
 
-def test_without_an_attempt_there_is_nobody_to_name() -> None:
+def test_answer_without_an_attempt_names_no_provider() -> None:
     assert answer_lines("id-2", None, 0, 0.5) == (
         b"x-request-id: id-2\r\nx-pointsman-request-id: id-2\r\nserver-timing: gateway;dur=500.000\r\n"
     )
 
 
-def test_an_answer_that_was_shortened_says_to_what() -> None:
+def test_shortened_answer_has_its_maximum_in_a_header() -> None:
     lines = answer_lines("id-3", None, 0, 0.5, 2_000_000_000, 20)
     assert lines.endswith(b"x-pointsman-max-tokens: 20\r\nx-pointsman-cost-usd: 2\r\n")
 
 
-def test_every_candidate_and_count_has_its_own_lines() -> None:
+def test_answer_lines_differ_by_candidate_and_attempts() -> None:
     one, other = candidate(endpoint("alpha"), "m"), candidate(endpoint("beta"), "m")
     lines = [answer_lines("id", item, count, 0) for item in (one, other) for count in (1, 2)]
     assert len(set(lines)) == 4
@@ -67,7 +67,7 @@ def test_every_candidate_and_count_has_its_own_lines() -> None:
     "model",
     ["a\r\nset-cookie: x=1", "a\nb", "a\x00b", "tab\tname", "größe", "模型", "\ud800", "a\x7f", "\u2028", "a\x85b"],
 )
-def test_a_model_name_cannot_end_its_line(model: str) -> None:
+def test_model_name_cannot_end_its_header_line(model: str) -> None:
     lines = answer_lines("id", candidate(endpoint("alpha"), model), 1, 0)
     value = lines.partition(b"x-pointsman-model: ")[2].partition(b"\r\n")[0]
     assert lines.count(b"\n") == lines.count(b"\r\n") == 6

@@ -1,4 +1,4 @@
-"""One request from its call to its account, before scripted providers."""
+"""One request from its call to its record, with scripted providers."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fakes.engine import Rig, engine_before
+from fakes.engine import Rig, running_engine
 from fakes.exchange import FakeClient, exchange_of
 from fakes.origin import Peer, Script, run
 from fakes.wire import parse
@@ -17,9 +17,10 @@ from pointsman.domain.network import Network
 from pointsman.domain.records import record_of
 from pointsman.domain.snapshots import Routing, Timeouts
 from pointsman.engine.answer import ClientAnswer
-from pointsman.engine.attempt import RequestLog
-from pointsman.engine.serve import Cancelled, serve
-from pointsman.engine.tasks import Bell, EagerTask
+from pointsman.engine.attempt import Attempt
+from pointsman.engine.request_log import RequestLog
+from pointsman.engine.serve import serve
+from pointsman.engine.tasks import Bell, Cancelled, EagerTask
 from pointsman.routing.admit import Admission
 from pointsman.transport.http_exchange import Exchange
 
@@ -44,7 +45,7 @@ BAD_REQUEST = whole(b'{"error":{"message":"no such field","type":"invalid_reques
 
 
 def answering(*parts: bytes) -> Script:
-    """Answers every request with these bytes."""
+    """Return a provider that answers every request with these bytes."""
 
     async def script(peer: Peer) -> None:
         while True:
@@ -58,10 +59,10 @@ def chat(**fields: Any) -> Call:
 
 
 def begin(rig: Rig, call: Call, me: Admission = ME) -> tuple[Exchange, FakeClient]:
-    """Start to serve a call as the gateway does."""
+    """Begin to serve a call like the gateway does."""
     exchange, client = exchange_of()
     call = replace(call, snapshot=rig.live.snapshot)
-    log = RequestLog(
+    log: RequestLog[Attempt] = RequestLog(
         request_id="id-1",
         received_at=exchange.received_at,
         key=me.virtual_key,
@@ -75,7 +76,7 @@ def begin(rig: Rig, call: Call, me: Admission = ME) -> tuple[Exchange, FakeClien
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_failover_is_unseen_but_for_the_headers(stream: bool) -> None:
+def test_failover_is_visible_only_in_headers(stream: bool) -> None:
     async def main() -> None:
         good = STREAM_HEAD + chunk(CONTENT) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n" if stream else whole()
         dying = STREAM_HEAD + chunk(b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n') if stream else OVERLOADED
@@ -83,7 +84,7 @@ def test_failover_is_unseen_but_for_the_headers(stream: bool) -> None:
         async def die(peer: Peer) -> None:
             await peer.answer(dying)
 
-        async with engine_before(die, answering(good)) as rig:
+        async with running_engine(die, answering(good)) as rig:
             _, client = begin(rig, chat(stream=stream))
             record = await rig.log.next()
             assert client.body == (CONTENT + b"data: [DONE]\n\n" if stream else BODY)
@@ -99,9 +100,9 @@ def test_failover_is_unseen_but_for_the_headers(stream: bool) -> None:
     run(main())
 
 
-def test_when_nothing_is_left_the_client_is_told_everything() -> None:
+def test_last_error_lists_every_failed_attempt() -> None:
     async def main() -> None:
-        async with engine_before(answering(OVERLOADED), answering(OVERLOADED), routing=Routing(max_attempts=2)) as rig:
+        async with running_engine(answering(OVERLOADED), answering(OVERLOADED), routing=Routing(max_attempts=2)) as rig:
             _, client = begin(rig, chat())
             record = await rig.log.next()
             assert (client.status, client.ended) == (502, "finished")
@@ -116,75 +117,75 @@ def test_when_nothing_is_left_the_client_is_told_everything() -> None:
     run(main())
 
 
-def test_a_bad_request_goes_nowhere_else() -> None:
+def test_request_rejected_by_a_provider_is_not_retried() -> None:
     async def main() -> None:
-        async with engine_before(answering(BAD_REQUEST), answering(whole())) as rig:
+        async with running_engine(answering(BAD_REQUEST), answering(whole())) as rig:
             _, client = begin(rig, chat())
             record = await rig.log.next()
             assert (client.status, record.code) == (400, "upstream_refused")
             assert client.body == BAD_REQUEST.partition(b"\r\n\r\n")[2]
-            assert rig.asked == [1, 0]
+            assert rig.request_counts == [1, 0]
 
     run(main())
 
 
-def test_without_a_plan_nobody_is_asked() -> None:
+def test_request_without_a_plan_reaches_no_provider() -> None:
     async def main() -> None:
-        async with engine_before(answering(whole())) as rig:
+        async with running_engine(answering(whole())) as rig:
             _, client = begin(rig, chat(model="unheard-of"))
             record = await rig.log.next()
             assert (client.status, record.code) == (404, "model_not_found")
             assert b"x-should-retry" not in client.headers
-            assert (record.attempts, rig.asked) == ((), [0])
+            assert (record.attempts, rig.request_counts) == ((), [0])
 
     run(main())
 
 
-def test_a_client_that_leaves_during_an_attempt_takes_it_along() -> None:
+def test_disconnect_during_an_attempt_cancels_it() -> None:
     async def main() -> None:
         asked, gone = asyncio.Event(), asyncio.Event()
 
         async def hang(peer: Peer) -> None:
             await peer.request()
             asked.set()
-            await peer.gone()
+            await peer.wait_closed()
             gone.set()
 
-        async with engine_before(hang, answering(whole())) as rig:
+        async with running_engine(hang, answering(whole())) as rig:
             exchange, client = begin(rig, chat())
             await asked.wait()
             assert rig.live.in_progress == {"alpha/m": 1}
-            client.leave(exchange)
+            client.disconnect(exchange)
             assert rig.live.in_progress == {}
             record = await rig.log.next()
             await gone.wait()
             assert (record.status, record.code) == (499, "client_disconnected")
             assert [one.outcome for one in record.attempts] == ["client_disconnected"]
             assert rig.live.conditions == {}
-            assert (client.written, rig.asked) == (b"", [1, 0])
+            assert (client.written, rig.request_counts) == (b"", [1, 0])
 
     run(main())
 
 
-def test_a_client_that_leaves_in_a_pause_ends_the_request() -> None:
+def test_disconnect_during_a_pause_ends_the_request() -> None:
     async def main() -> None:
-        async with engine_before(answering(OVERLOADED)) as rig:
+        async with running_engine(answering(OVERLOADED)) as rig:
             exchange, client = begin(rig, chat())
             while rig.live.in_progress or not rig.live.conditions:
-                await asyncio.sleep(0.001)  # the first attempt has failed: the pause before the second
-            client.leave(exchange)
+                await asyncio.sleep(0.001)  # until the pause after the failed first attempt
+            client.disconnect(exchange)
             record = await rig.log.next()
             assert (record.status, record.code) == (499, "client_disconnected")
             assert [one.outcome for one in record.attempts] == ["upstream_error"]
-            assert rig.asked == [1]
+            assert rig.request_counts == [1]
 
     run(main())
 
 
-def test_a_failure_of_the_gateways_own_is_an_error_and_leaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_internal_error_is_answered_without_details(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         unusable = Network(ca_file="/there/is/no/such/file")
-        async with engine_before(answering(whole()), network=unusable) as rig:
+        async with running_engine(answering(whole()), network=unusable) as rig:
             _, client = begin(rig, chat())
             record = await rig.log.next()
             assert (client.status, client.ended) == (500, "finished")
@@ -198,13 +199,13 @@ def test_a_failure_of_the_gateways_own_is_an_error_and_leaks_nothing(caplog: pyt
     assert "FileNotFoundError" in caplog.text
 
 
-def test_a_request_that_outlasts_its_time_to_commit_is_given_up() -> None:
+def test_request_ends_after_its_commit_timeout() -> None:
     async def main() -> None:
         async def hang(peer: Peer) -> None:
             await peer.request()
-            await peer.gone()
+            await peer.wait_closed()
 
-        async with engine_before(hang, hang, routing=Routing(timeouts=Timeouts(commit_s=0.2))) as rig:
+        async with running_engine(hang, hang, routing=Routing(timeouts=Timeouts(commit_s=0.2))) as rig:
             _, client = begin(rig, chat())
             record = await rig.log.next()
             assert (client.status, record.code) == (504, "upstream_timeout")

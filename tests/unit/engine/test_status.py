@@ -1,4 +1,4 @@
-"""What operators are told: every line of it can be read by Prometheus."""
+"""The page of metrics, each line of which Prometheus can read."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ A = candidate(endpoint("alpha"), "m")
 
 
 class Page:
-    """What a worker tells, and what it tells of."""
+    """The page of metrics of a worker, and the worker's state."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -53,7 +53,7 @@ class Page:
 
 
 def on_page(main: Callable[[Page], None]) -> None:
-    """Run `main` on a page of its own."""
+    """Run `main` on a new page."""
 
     async def inside() -> None:
         main(Page())
@@ -61,7 +61,7 @@ def on_page(main: Callable[[Page], None]) -> None:
     run(inside())
 
 
-def test_the_page_has_gauges_and_what_was_counted() -> None:
+def test_page_has_gauges_and_counters() -> None:
     def main(page: Page) -> None:
         page.request_metrics.attempt(A, "ok", 0.1, 0.1, Charge(0, 0, "none"))
         page.live.begin(A, monotonic(), is_retry=False)
@@ -87,30 +87,30 @@ def test_page_shows_the_readings_of_targets() -> None:
     on_page(main)
 
 
-def test_what_is_wrong_is_named_as_long_as_it_is() -> None:
+def test_unhealthy_targets_and_blocked_keys_are_shown_while_they_last() -> None:
     def main(page: Page) -> None:
-        def wrong() -> set[str]:
+        def problems() -> set[str]:
             return {
                 name
                 for name in page.samples()
                 if name.startswith(("pointsman_target_unhealthy", "pointsman_key_blocked"))
             }
 
-        assert wrong() == set()
+        assert problems() == set()
         now = monotonic()
         for state in ["degraded"] * (LIMITS.failures - 1) + ["failed"]:
             page.live.begin(A, now, is_retry=False)
             page.live.finish(A, A.keys[0], failure(), now)
-            assert wrong() == {
+            assert problems() == {
                 f'pointsman_target_unhealthy{{model="m",operation="chat",provider="alpha",state="{state}"}}'
             }
         page.live.begin(A, now, is_retry=False)
         page.live.finish(A, A.keys[0], failure(failures.UPSTREAM_RATE_LIMITED, retry_after_s=30), now)
         blocked = 'pointsman_key_blocked_seconds{key="k1",model="m",provider="alpha",reason="upstream_rate_limited"}'
-        assert blocked in wrong()
+        assert blocked in problems()
         assert page.samples()[blocked] == pytest.approx(30, abs=1)
         page.live.conditions.clear()
         page.live.key_blocks["alpha", "k1", "m"] = KeyBlock(until=now - 1, failure=failure())
-        assert wrong() == set(), "a block that is over is none"
+        assert problems() == set(), "an expired block is not shown"
 
     on_page(main)

@@ -1,4 +1,4 @@
-"""Eager tasks: they start at once, and go on inside the callback that wakes them."""
+"""Eager tasks start at once, and resume inside the callback that wakes them."""
 
 import asyncio
 import gc
@@ -10,11 +10,11 @@ from pointsman.engine.tasks import Bell, EagerTask, Waiter
 
 
 class Stop(Exception):  # noqa: N818
-    """What `cancel` throws."""
+    """The exception that `cancel` throws."""
 
 
 class Script:
-    """A coroutine that notes what happens to it."""
+    """A coroutine that logs its steps."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -31,7 +31,7 @@ class Script:
         self.log.append("end")
 
 
-def test_it_starts_at_once_and_goes_on_inside_set() -> None:
+def test_task_starts_at_once_and_resumes_inside_set() -> None:
     script = Script()
     task = EagerTask(script.run(), Stop)
     assert script.log == []
@@ -46,7 +46,7 @@ def test_it_starts_at_once_and_goes_on_inside_set() -> None:
     assert task.is_done
 
 
-def test_a_value_that_is_there_already_is_not_waited_for() -> None:
+def test_value_set_before_the_wait_needs_no_wait() -> None:
     script = Script()
     for waiter in script.waiters:
         waiter.set("x")
@@ -66,7 +66,7 @@ def test_later_values_are_ignored() -> None:
     task.cancel()
 
 
-def test_cancelling_throws_at_once_where_it_waits() -> None:
+def test_cancel_throws_at_once_into_a_waiting_task() -> None:
     script = Script()
     task = EagerTask(script.run(), Stop)
     task.resume()
@@ -78,7 +78,7 @@ def test_cancelling_throws_at_once_where_it_waits() -> None:
     assert script.log == ["start", "stopped"]
 
 
-def test_cancelling_while_it_runs_throws_at_its_next_wait() -> None:
+def test_cancel_of_a_running_task_throws_at_its_next_wait() -> None:
     log: list[str] = []
     waiter: Waiter[None] = Waiter()
 
@@ -96,7 +96,7 @@ def test_cancelling_while_it_runs_throws_at_its_next_wait() -> None:
     assert task.is_done
 
 
-def test_cancelling_while_it_runs_to_its_end_does_nothing() -> None:
+def test_cancel_of_a_task_that_runs_to_its_end_has_no_effect() -> None:
     log: list[str] = []
 
     async def run() -> None:
@@ -109,7 +109,7 @@ def test_cancelling_while_it_runs_to_its_end_does_nothing() -> None:
     assert task.is_done
 
 
-def test_it_may_wait_again_after_being_cancelled() -> None:
+def test_cancelled_task_may_wait_again() -> None:
     log: list[str] = []
     first: Waiter[str] = Waiter()
     second: Waiter[str] = Waiter()
@@ -131,7 +131,7 @@ def test_it_may_wait_again_after_being_cancelled() -> None:
     assert task.is_done
 
 
-def test_cleaning_up_runs_before_cancel_returns() -> None:
+def test_cleanup_runs_before_cancel_returns() -> None:
     log: list[str] = []
     waiter: Waiter[None] = Waiter()
 
@@ -154,7 +154,7 @@ def test_cleaning_up_runs_before_cancel_returns() -> None:
 
 
 @pytest.mark.parametrize("is_first_waiting", [True, False])
-def test_an_error_that_leaves_it_is_logged_and_stays_there(
+def test_uncaught_error_of_a_task_is_logged_and_not_raised(
     is_first_waiting: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiter: Waiter[None] = Waiter()
@@ -174,7 +174,7 @@ def test_an_error_that_leaves_it_is_logged_and_stays_there(
     assert caplog.records[0].exc_info[0] is KeyError
 
 
-def test_a_cancellation_nobody_catches_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_uncaught_cancellation_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     waiter: Waiter[None] = Waiter()
 
     async def run() -> None:
@@ -188,7 +188,7 @@ def test_a_cancellation_nobody_catches_is_logged(caplog: pytest.LogCaptureFixtur
     assert len(caplog.records) == 1
 
 
-def test_leaving_the_program_is_not_swallowed() -> None:
+def test_keyboard_interrupt_is_not_swallowed() -> None:
     async def run() -> None:
         raise KeyboardInterrupt
 
@@ -198,7 +198,7 @@ def test_leaving_the_program_is_not_swallowed() -> None:
     assert task.is_done
 
 
-def test_waiting_for_anything_else_is_an_error_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_waiting_for_a_foreign_awaitable_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
     class Foreign:
         def __await__(self):  # type: ignore[no-untyped-def]
             yield object()
@@ -240,7 +240,7 @@ def test_tasks_that_wake_each_other_take_turns() -> None:
     assert task_b.is_done
 
 
-def test_one_task_may_cancel_another_that_is_waking_it() -> None:
+def test_task_may_cancel_another_that_is_waking_it() -> None:
     log: list[str] = []
     to_a: Waiter[None] = Waiter()
     never: Waiter[None] = Waiter()
@@ -266,7 +266,7 @@ def test_one_task_may_cancel_another_that_is_waking_it() -> None:
     assert task_b.is_done
 
 
-def test_bell_wakes_its_coroutine_time_and_again() -> None:
+def test_bell_wakes_its_coroutine_repeatedly() -> None:
     bell = Bell()
     log: list[bool] = []
 
@@ -277,7 +277,7 @@ def test_bell_wakes_its_coroutine_time_and_again() -> None:
     task = EagerTask(run(), Stop)
     bell.ring()
     task.resume()
-    assert log == [True], "a ring that nobody waited for is kept"
+    assert log == [True], "a ring before the wait is kept"
     bell.ring()
     bell.ring()
     assert log == [True] * 3
@@ -285,7 +285,7 @@ def test_bell_wakes_its_coroutine_time_and_again() -> None:
 
 
 @pytest.mark.parametrize("rings", [True, False])
-def test_bell_is_waited_for_within_a_time(rings: bool) -> None:
+def test_wait_for_a_bell_can_time_out(rings: bool) -> None:
     async def main() -> None:
         bell, log = Bell(), []
 

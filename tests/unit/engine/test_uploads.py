@@ -1,4 +1,4 @@
-"""A body that is passed on as it arrives: whose it is, what changes in it, and its pace."""
+"""A body that is passed on as it arrives: its call, its changes and its pace."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,16 +12,15 @@ from msgspec.structs import replace
 from fakes.engine import FakeCarrier
 from fakes.exchange import FakeClient, exchange_of, request_head
 from fakes.origin import POST, Answer
-from fakes.wire import asked
+from fakes.wire import parsed_head
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure, Rejection
-from pointsman.engine.serve import Cancelled
-from pointsman.engine.tasks import EagerTask
+from pointsman.engine.tasks import Cancelled, EagerTask
 from pointsman.engine.uploads import UploadRelay
 from pointsman.transport.leg import UploadLeg
 
 MOST_HELD = 100_000
-LONG = 1_000_000  # bytes of a form that is not read whole before it is passed on
+LONG = 1_000_000  # bytes of a form that is passed on before it is complete
 PURPOSE = b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\ntest\r\n'
 FIELD = b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\npublic-name\r\n'
 FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -29,11 +28,11 @@ END = b"\r\n--B--\r\n"
 FORM = "multipart/form-data; boundary=B"
 BINARY = "application/octet-stream"
 
-SOME_HEAD = RequestHead()  # calls are compared without their own
+SOME_HEAD = RequestHead()  # replaces the heads of calls that are compared
 
 
 class Scene:
-    """An upload whose client and provider the test plays. `call` is what the upload was found to ask for."""
+    """An upload whose client and provider the test controls. `call` is the result of the upload's head and form."""
 
     def __init__(
         self,
@@ -45,11 +44,11 @@ class Scene:
         most_held: int = MOST_HELD,
     ) -> None:
         exchange, self.client = exchange_of(request_head(target="/v1" + path), length=length)
-        what = asked(path, provider=provider, content_type=content_type)
-        self.upload = UploadRelay(exchange, what, most_held)
+        requested = parsed_head(path, provider=provider, content_type=content_type)
+        self.upload = UploadRelay(exchange, requested, most_held)
         self.call: Call | None = None
-        self.refusal: Failure | None = None
-        self.broken_off: Failure | None = None
+        self.rejection: Failure | None = None
+        self.aborted_with: Failure | None = None
         self.carrier = FakeCarrier()
         EagerTask(self._find(), Cancelled).resume()
 
@@ -60,33 +59,33 @@ class Scene:
     async def _find(self) -> None:
         try:
             self.call = await self.upload.find_call()
-        except Rejection as refusal:
-            self.refusal = refusal.failure
+        except Rejection as rejection:
+            self.rejection = rejection.failure
 
     def pump(self, model: str) -> UploadLeg:
-        """Send to a provider with which there is no connection yet."""
+        """Send the body to a provider without a connection yet."""
         leg = UploadLeg(POST, Answer(), monotonic() + 10, self.upload.length_for(model))
-        self.upload.pump(leg, model, 60.0, self._break_off)
+        self.upload.pump(leg, model, 60.0, self._abort)
         return leg
 
-    def _break_off(self, failure: Failure) -> None:
-        self.broken_off = failure
+    def _abort(self, failure: Failure) -> None:
+        self.aborted_with = failure
 
     def connect(self, leg: UploadLeg) -> None:
-        """The connection stands: the head is out, and bytes may be written."""
+        """Make the connection: the head is sent, and bytes may be written."""
         self.carrier.uploaded = leg.message(b"")
         leg.carrier = self.carrier
         self.take_more(leg)
 
     def take_more(self, leg: UploadLeg) -> None:
-        """The connection takes bytes again."""
+        """Let the connection accept bytes again."""
         self.carrier.takes_more = True
         assert leg.on_writable is not None
         leg.on_writable()
 
     @property
     def sent(self) -> bytes:
-        """The body as the provider has it."""
+        """Return the body that the provider has received."""
         head, _, rest = self.carrier.uploaded.partition(b"\r\n\r\n")
         if b"chunked" not in head:
             return rest
@@ -97,11 +96,11 @@ class Scene:
         return body
 
 
-# Whose it is.
+# The model.
 
 
 @pytest.mark.parametrize("cut", [1, 10, len(PURPOSE), len(PURPOSE + FIELD) - 3, len(PURPOSE + FIELD)])
-def test_the_model_is_found_as_soon_as_its_field_is_whole(cut: int) -> None:
+def test_model_is_found_when_its_field_is_complete(cut: int) -> None:
     scene, body = Scene(), PURPOSE + FIELD + FILE
     scene.client.upload(body[:cut])
     assert scene.model is None
@@ -118,28 +117,28 @@ def test_the_model_is_found_as_soon_as_its_field_is_whole(cut: int) -> None:
         lambda: Scene("text/plain", provider="alpha"),
     ],
 )
-def test_what_no_form_with_a_model_is_asked_of_is_not_waited_for(scene: Callable[[], Scene]) -> None:
+def test_upload_without_a_required_model_does_not_wait(scene: Callable[[], Scene]) -> None:
     assert scene().model == ""
 
 
 @pytest.mark.parametrize("body", [FILE + END, PURPOSE + FILE + END, PURPOSE[:-2] + END])
-def test_a_form_without_a_model_is_refused(body: bytes) -> None:
+def test_form_without_a_model_is_rejected(body: bytes) -> None:
     scene = Scene(length=len(body))
     scene.client.upload(body, ends=True)
-    assert scene.refusal is not None
-    assert (scene.refusal.kind.code, scene.refusal.param) == ("invalid_request", "model")
+    assert scene.rejection is not None
+    assert (scene.rejection.kind.code, scene.rejection.param) == ("invalid_request", "model")
 
 
-def test_a_form_that_ends_in_the_middle_is_refused() -> None:
+def test_truncated_form_is_rejected() -> None:
     scene = Scene()
     scene.client.upload(PURPOSE[:20], ends=True)
-    assert scene.refusal is not None
+    assert scene.rejection is not None
 
 
-def test_a_form_whose_model_does_not_come_is_not_collected_without_end() -> None:
+def test_form_is_rejected_if_its_model_is_not_in_the_held_bytes() -> None:
     scene = Scene()
     scene.client.upload(b"--B\r\nContent-Disposition: form-data; name=x\r\n\r\n", b"x" * MOST_HELD)
-    assert scene.refusal is not None
+    assert scene.rejection is not None
     assert scene.client.is_body_paused
 
 
@@ -147,14 +146,14 @@ LONG_FILE = FILE + b"x" * (2 * MOST_HELD)
 
 
 @pytest.mark.parametrize("body", [FILE + END, PURPOSE[:-2] + END, LONG_FILE])
-def test_with_a_provider_named_the_form_need_not_name_a_model(body: bytes) -> None:
+def test_form_needs_no_model_if_a_header_names_the_provider(body: bytes) -> None:
     scene = Scene(provider="alpha")
     scene.client.upload(body, ends=body is not LONG_FILE)
-    assert (scene.model, scene.refusal) == ("", None)
+    assert (scene.model, scene.rejection) == ("", None)
 
 
 @pytest.mark.parametrize("body", [FIELD + FILE, PURPOSE + FILE + b"x\r\n" + FIELD + PURPOSE])
-def test_with_a_provider_named_the_forms_model_is_still_read(body: bytes) -> None:
+def test_model_of_a_form_is_read_even_if_a_header_names_the_provider(body: bytes) -> None:
     scene = Scene(provider="alpha")
     scene.client.upload(body)
     assert scene.model == "public-name"
@@ -162,22 +161,22 @@ def test_with_a_provider_named_the_forms_model_is_still_read(body: bytes) -> Non
 
 @pytest.mark.parametrize("body", [b"no form", FIELD + FIELD + FILE, FIELD.replace(b"model", b"Model") + FILE])
 @pytest.mark.parametrize("provider", [None, "alpha"])
-def test_what_is_no_plain_form_is_refused(body: bytes, provider: str | None) -> None:
+def test_ambiguous_form_is_rejected(body: bytes, provider: str | None) -> None:
     scene = Scene(provider=provider, length=MOST_HELD)
     scene.client.upload(body)
-    assert scene.refusal is not None
+    assert scene.rejection is not None
     assert scene.model is None
 
 
-# However it is cut.
+# Pieces of a form.
 
 N_FIELD = b'--B\r\nContent-Disposition: form-data; name="n"\r\n\r\n3\r\n'
 SHORT_FILE, WIDE_FILE = FILE + b"s" * 300 + b"\r\n", FILE + b"w" * 3000 + b"\r\n"
-PARTS = st.lists(st.sampled_from([FIELD, N_FIELD, PURPOSE, SHORT_FILE, WIDE_FILE, b"spoilt"]), max_size=5)
+PARTS = st.lists(st.sampled_from([FIELD, N_FIELD, PURPOSE, SHORT_FILE, WIDE_FILE, b"garbage"]), max_size=5)
 
 
-def fate(body: bytes, places: list[int], path: str, provider: str | None, *, is_sized: bool) -> tuple[object, ...]:
-    """What becomes of a form: what it is taken for, and what the provider gets of it, if it gets all."""
+def outcome(body: bytes, places: list[int], path: str, provider: str | None, *, is_sized: bool) -> tuple[object, ...]:
+    """Return the call of a form, or its rejection; and the bytes that the provider receives, if it receives all."""
     scene = Scene(FORM, path, length=len(body) if is_sized else None, provider=provider, most_held=2000)
     ends = sorted({min(place, len(body)) for place in places} | {0, len(body)})
     pieces = [body[start:end] for start, end in pairwise(ends)]
@@ -185,40 +184,40 @@ def fate(body: bytes, places: list[int], path: str, provider: str | None, *, is_
         scene.client.upload(piece)
     scene.client.upload(ends=True)
     if scene.call is None:
-        assert scene.refusal is not None
-        return ("refused", scene.refusal)
+        assert scene.rejection is not None
+        return ("rejected", scene.rejection)
     leg = scene.pump("m")
-    if scene.broken_off is None:
+    if scene.aborted_with is None:
         scene.connect(leg)
-    sent = scene.sent if scene.broken_off is None else None
+    sent = scene.sent if scene.aborted_with is None else None
     assert scene.call is not None
-    return (replace(scene.call, head=SOME_HEAD), scene.broken_off, sent, leg.is_uploading)
+    return (replace(scene.call, head=SOME_HEAD), scene.aborted_with, sent, leg.is_uploading)
 
 
 @pytest.mark.parametrize("provider", [None, "alpha"])
 @given(parts=PARTS, places=st.lists(st.integers(0, 7000), max_size=20), is_image=st.booleans(), is_sized=st.booleans())
-def test_the_same_form_is_the_same_call_however_it_is_cut(
+def test_equal_forms_are_equal_calls_in_any_pieces(
     provider: str | None, parts: list[bytes], places: list[int], is_image: bool, is_sized: bool
 ) -> None:
     path = "/images/edits" if is_image else "/audio/transcriptions"
     body = b"".join(parts) + END[2:]
-    whole = fate(body, [], path, provider, is_sized=is_sized)
-    assert fate(body, places, path, provider, is_sized=is_sized) == whole
+    whole = outcome(body, [], path, provider, is_sized=is_sized)
+    assert outcome(body, places, path, provider, is_sized=is_sized) == whole
     bytewise = list(range(0, len(body), 7))
-    assert fate(body, bytewise, path, provider, is_sized=is_sized) == whole
+    assert outcome(body, bytewise, path, provider, is_sized=is_sized) == whole
 
 
 @pytest.mark.parametrize("parts", [[FIELD, SHORT_FILE], [SHORT_FILE, FIELD], [SHORT_FILE, N_FIELD, PURPOSE, FIELD]])
-def test_a_form_that_fits_is_taken_in_any_order(parts: list[bytes]) -> None:
+def test_short_form_may_have_its_fields_in_any_order(parts: list[bytes]) -> None:
     body = b"".join(parts) + END[2:]
-    call, broken_off, sent, _ = fate(body, [], "/images/edits", None, is_sized=True)
+    call, aborted_with, sent, _ = outcome(body, [], "/images/edits", None, is_sized=True)
     assert isinstance(call, Call)
     assert (call.model, call.choices, call.media.count) == ("public-name", 3 if N_FIELD in parts else 1, 1)
-    assert broken_off is None
+    assert aborted_with is None
     assert sent == body.replace(b"public-name", b"m")
 
 
-def test_what_is_held_back_is_accounted_for_until_it_is_sent() -> None:
+def test_held_bytes_count_as_memory_until_they_are_sent() -> None:
     scene = Scene(length=len(FILE + b"\r\n" + FIELD + END[2:]))
     scene.client.upload(FILE)
     assert scene.client.held == len(FILE)
@@ -229,15 +228,15 @@ def test_what_is_held_back_is_accounted_for_until_it_is_sent() -> None:
     assert scene.client.held == 0
 
 
-def test_no_more_is_held_back_than_there_is_memory_for() -> None:
+def test_form_is_rejected_if_memory_is_full() -> None:
     scene = Scene()
     scene.client.may_hold = 10
     scene.client.upload(FILE)
-    assert scene.refusal is not None
-    assert scene.refusal.kind.status == 503
+    assert scene.rejection is not None
+    assert scene.rejection.kind.status == 503
 
 
-# What spoils it on the way.
+# Changes after the decision.
 
 
 @pytest.mark.parametrize(
@@ -250,44 +249,44 @@ def test_no_more_is_held_back_than_there_is_memory_for() -> None:
     ],
 )
 @pytest.mark.parametrize("is_in_bytes", [True, False])
-def test_a_form_that_is_not_what_was_decided_on_is_broken_off(start: bytes, rest: bytes, is_in_bytes: bool) -> None:
+def test_form_that_changes_after_the_decision_is_aborted(start: bytes, rest: bytes, is_in_bytes: bool) -> None:
     scene = Scene(length=len(start + rest))
     scene.client.upload(start)
     leg = scene.pump("public-name")
     scene.connect(leg)
     scene.client.upload(*([bytes([byte]) for byte in rest] if is_in_bytes else [rest]), ends=True)
-    assert scene.broken_off is not None
-    assert scene.broken_off.kind.code == "invalid_request"
-    assert len(start) - len(END) <= len(scene.sent) < len(start + rest), "the provider lacks its end"
+    assert scene.aborted_with is not None
+    assert scene.aborted_with.kind.code == "invalid_request"
+    assert len(start) - len(END) <= len(scene.sent) < len(start + rest), "the provider does not get the end"
     assert b"odel" not in scene.sent[len(PURPOSE) :]
     assert leg.is_uploading
 
 
-def test_a_form_that_was_spoilt_before_it_was_sent_is_not_sent() -> None:
+def test_form_that_changes_before_it_is_sent_is_not_sent() -> None:
     scene = Scene()
     scene.client.upload(FIELD + FILE + b"\r\n" + FIELD)
-    assert scene.model == "public-name", "what follows is not looked at before that is decided"
+    assert scene.model == "public-name", "later bytes are not parsed before the decision"
     leg = scene.pump("m")
-    assert scene.broken_off is not None
+    assert scene.aborted_with is not None
     assert leg.on_writable is None
 
 
-def test_with_a_provider_named_a_model_that_comes_too_late_is_broken_off() -> None:
+def test_late_model_field_aborts_the_upload() -> None:
     scene = Scene(provider="alpha")
     scene.client.upload(LONG_FILE)
     assert scene.model == ""
     scene.connect(scene.pump(""))
     scene.client.upload(b"\r\n" + FIELD + END[2:], ends=True)
-    assert scene.broken_off is not None
-    assert scene.broken_off.param == "model"
+    assert scene.aborted_with is not None
+    assert scene.aborted_with.param == "model"
 
 
-# What changes in it.
+# Replacing the model.
 
 
 @pytest.mark.parametrize("model", ["m", "a-longer/name-than-before", "größe"])
 @pytest.mark.parametrize("is_sized", [True, False])
-def test_the_models_name_is_the_only_change(model: str, is_sized: bool) -> None:
+def test_only_the_model_name_of_a_form_changes(model: str, is_sized: bool) -> None:
     body = PURPOSE + FIELD + FILE + b"public-name stays in the file" + END
     expected = body.replace(b"public-name", model.encode(), 1)
     scene = Scene(length=len(body) if is_sized else None)
@@ -297,10 +296,10 @@ def test_the_models_name_is_the_only_change(model: str, is_sized: bool) -> None:
     scene.connect(leg)
     scene.client.upload(body[180:], ends=True)
     assert scene.sent == expected
-    assert not leg.is_uploading, "the body is whole"
+    assert not leg.is_uploading, "the body is complete"
 
 
-def test_a_body_without_a_model_is_not_touched() -> None:
+def test_body_without_a_model_is_unchanged() -> None:
     body = b"\x00\xffmodel" * 100
     scene = Scene(BINARY, "/files", length=len(body))
     assert scene.upload.length_for("ignored") == len(body)
@@ -310,7 +309,7 @@ def test_a_body_without_a_model_is_not_touched() -> None:
     assert (scene.sent, leg.is_uploading) == (body, False)
 
 
-def test_a_body_that_is_there_before_the_connection_is_sent_whole() -> None:
+def test_body_that_arrived_before_the_connection_is_sent_completely() -> None:
     body = FIELD + FILE + END
     scene = Scene(length=len(body))
     scene.client.upload(body, ends=True)
@@ -319,30 +318,30 @@ def test_a_body_that_is_there_before_the_connection_is_sent_whole() -> None:
     assert (scene.sent, leg.is_uploading) == (body.replace(b"public-name", b"m"), False)
 
 
-def test_a_second_provider_gets_all_of_what_the_first_could_not_be_given() -> None:
+def test_second_provider_gets_the_body_that_the_first_did_not() -> None:
     body = FIELD + FILE + END
     scene = Scene(length=len(body))
     scene.client.upload(body[:-3])
-    assert scene.pump("first").is_uploading  # no connection comes about
+    assert scene.pump("first").is_uploading  # its connection fails
     leg = scene.pump("second")
     scene.connect(leg)
     scene.client.upload(body[-3:], ends=True)
     assert scene.sent == body.replace(b"public-name", b"second")
 
 
-def test_what_comes_and_ends_while_the_connection_is_made_keeps_its_place() -> None:
+def test_data_that_arrives_during_the_connect_keeps_its_order() -> None:
     body = FIELD + FILE + END
     scene = Scene(length=len(body))
     scene.client.upload(body[:150])
     leg = scene.pump("m")
-    scene.upload._on_data(body[150:])  # was on its way already when reading was paused
+    scene.upload._on_data(body[150:])  # had been read when reading was paused
     scene.upload._on_end()
     assert leg.is_uploading
     scene.connect(leg)
     assert (scene.sent, leg.is_uploading) == (body.replace(b"public-name", b"m"), False)
 
 
-# Its pace.
+# Pace.
 
 
 def paced() -> tuple[Scene, FakeClient, UploadLeg]:
@@ -350,7 +349,7 @@ def paced() -> tuple[Scene, FakeClient, UploadLeg]:
     return scene, scene.client, scene.pump("")
 
 
-def test_nothing_is_read_until_the_connection_stands() -> None:
+def test_body_is_not_read_before_the_connection_is_made() -> None:
     scene, client, leg = paced()
     assert client.is_body_paused
     client.upload(b"one")
@@ -358,7 +357,7 @@ def test_nothing_is_read_until_the_connection_stands() -> None:
     assert (client.is_body_paused, scene.sent) == (False, b"one")
 
 
-def test_the_client_waits_for_a_slow_provider() -> None:
+def test_slow_provider_pauses_the_client() -> None:
     scene, client, leg = paced()
     scene.connect(leg)
     scene.carrier.takes_more = False
@@ -370,7 +369,7 @@ def test_the_client_waits_for_a_slow_provider() -> None:
     assert not leg.is_uploading
 
 
-def test_the_clients_end_comes_behind_its_last_bytes() -> None:
+def test_end_of_the_body_follows_its_last_bytes() -> None:
     scene, client, leg = paced()
     scene.connect(leg)
     scene.carrier.takes_more = False

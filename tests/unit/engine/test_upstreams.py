@@ -1,4 +1,4 @@
-"""One HTTP client for each way out, through reloads."""
+"""Upstreams have one HTTP client for each network, through reloads."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ def upstreams() -> Upstreams:
     return Upstreams(loop, Deadlines(loop))
 
 
-def test_providers_share_the_client_of_their_way_out() -> None:
+def test_providers_with_the_same_network_share_a_client() -> None:
     async def main() -> None:
         clients = upstreams()
         assert clients.client(ALPHA) is clients.client(ALPHA) is clients.client(BETA)
@@ -33,23 +33,23 @@ def test_providers_share_the_client_of_their_way_out() -> None:
     run(main())
 
 
-def test_a_reload_keeps_the_clients_that_are_still_used() -> None:
+def test_reload_keeps_the_clients_in_use() -> None:
     async def main() -> None:
         clients = upstreams()
         direct, slow = clients.client(ALPHA), clients.client(GAMMA)
-        # Another endpoint object with settings that are equal: its warm connections are kept.
+        # Another endpoint object with equal settings keeps its connections.
         again = replace(endpoint("alpha"), network=Network())
         assert clients.swap(snapshot([again])) == [slow]
         assert clients.client(again) is direct
         assert list(clients) == [direct]
-        assert clients.client(GAMMA) is not slow, "a way out that comes back is a new client"
+        assert clients.client(GAMMA) is not slow, "a network that is used again gets a new client"
         await clients.close()
         await slow.close()
 
     run(main())
 
 
-def test_a_provider_whose_way_out_changes_leaves_its_old_client() -> None:
+def test_provider_with_a_changed_network_gets_a_new_client() -> None:
     async def main() -> None:
         clients = upstreams()
         direct = clients.client(ALPHA)
@@ -62,7 +62,7 @@ def test_a_provider_whose_way_out_changes_leaves_its_old_client() -> None:
     run(main())
 
 
-def test_a_retired_client_serves_until_it_is_closed() -> None:
+def test_retired_client_serves_until_it_is_closed() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             while True:
@@ -80,7 +80,7 @@ def test_a_retired_client_serves_until_it_is_closed() -> None:
     run(main())
 
 
-def test_closing_closes_every_client_and_forgets_it() -> None:
+def test_close_closes_and_forgets_every_client() -> None:
     async def main() -> None:
         clients = upstreams()
         closed = [clients.client(ALPHA), clients.client(GAMMA)]

@@ -1,4 +1,4 @@
-"""Control's end: every record exactly once, with the damage that disks and dying writers leave."""
+"""The reader returns every record exactly once, and reports the damage that disks and dying writers leave."""
 
 import threading
 from pathlib import Path
@@ -15,19 +15,19 @@ from pointsman.journal.writer import JournalWriter
 
 
 def journal_of(folder: Path, count: int, segment_bytes: int = 1 << 16) -> tuple[Path, list[Record]]:
-    """A dead worker's journal."""
+    """Write a dead worker's journal. Return its folder, and its records without scopes."""
     writer = JournalWriter(folder, 0, 1, segment_bytes=segment_bytes)
-    told: list[Record] = []
-    while len(told) < 2 * count:
+    written: list[Record] = []
+    while len(written) < 2 * count:
         while writer._next is None:
             sleep(0.0005)
-        told += write(writer, len(told) // 2, 1)
+        written += write(writer, len(written) // 2, 1)
     writer.close()
-    return writer.folder, told
+    return writer.folder, written
 
 
 def positions(folder: Path) -> list[Position]:
-    """Where each record begins."""
+    """Return the position of each record."""
     reader = JournalReader(folder)
     found, at, is_end = list[Position](), Position(), False
     while not is_end:
@@ -44,46 +44,46 @@ def overwrite(path: Path, at: int, data: bytes) -> None:
         file.write(data)
 
 
-def test_a_record_whose_text_is_none_is_damage_like_any_other(tmp_path: Path) -> None:
+def test_record_with_invalid_utf8_is_damage(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path, 0, 1, segment_bytes=1 << 16)
-    told = write(writer, 0, 1)
+    written = write(writer, 0, 1)
     assert writer._store(ENCODER.encode(Intent(1, "rr", 1, 1.5, 10, 20)).replace(b"rr", b"\xff\xff"), None)
-    told += write(writer, 1, 1)
+    written += write(writer, 1, 1)
     writer.close()
     records, _, damage = read_all(writer.folder)
-    assert records == told
+    assert records == written
     assert len(damage) == 1
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
-def test_reading_goes_on_where_it_stopped(tmp_path: Path, at_once: int) -> None:
-    folder, told = journal_of(tmp_path, 250, SMALL)
+@pytest.mark.parametrize("count", [1, 2, 3, 1000])
+def test_reading_resumes_at_its_last_position(tmp_path: Path, count: int) -> None:
+    folder, written = journal_of(tmp_path, 250, SMALL)
     assert len(segment_numbers(folder)) > 2
-    assert read_all(folder, at_once=at_once)[0] == told
+    assert read_all(folder, count=count)[0] == written
     records: list[Record] = []
     position, is_end = Position(), False
     while not is_end:
-        reader = JournalReader(folder)  # as after a restart: it knows the position alone
-        chunk = reader.read(position, at_once, is_live=False)
+        reader = JournalReader(folder)  # as after a restart, with only the position
+        chunk = reader.read(position, count, is_live=False)
         for record in chunk.records:
             if isinstance(record, ChargeScope):
                 continue
-            assert reader.scopes[1] == scope(), "scopes from before the position are known"
+            assert reader.scopes[1] == scope(), "it loads scopes from before the position"
             records.append(record)
         position, is_end = chunk.end, chunk.is_end
         reader.close()
-    assert records == told
+    assert records == written
 
 
-def test_a_live_journal_is_read_while_it_is_written(tmp_path: Path) -> None:
+def test_live_journal_can_be_read(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path, 0, 1, segment_bytes=1 << 15)
-    told: list[Record] = []
+    written: list[Record] = []
 
     def work() -> None:
         for number in range(4000):
             while writer._next is None:
                 sleep(0.0001)
-            told.extend(write(writer, number, 1))
+            written.extend(write(writer, number, 1))
 
     thread = threading.Thread(target=work)
     reader, position, records = JournalReader(writer.folder), Position(), []
@@ -97,112 +97,112 @@ def test_a_live_journal_is_read_while_it_is_written(tmp_path: Path) -> None:
         if chunk.is_end and is_over:
             break
     thread.join()
-    assert records == told
+    assert records == written
     assert position.segment > 5
     reader.close()
     writer.close()
 
 
-def test_a_live_journal_is_never_cut(tmp_path: Path) -> None:
-    folder, told = journal_of(tmp_path, 3)
+def test_live_journal_keeps_its_incomplete_record(tmp_path: Path) -> None:
+    folder, written = journal_of(tmp_path, 3)
     last = positions(folder)[-1]
     path = segment_path(folder, 0)
-    whole = path.read_bytes()
+    content = path.read_bytes()
     overwrite(path, last.offset + 10, b"\xff")
     records, position, damage = read_all(folder, is_live=True)
-    assert (records, position, damage) == (told[:-1], last, [])
-    path.write_bytes(whole)  # now the rest of the frame has come
-    assert read_all(folder, position, is_live=True)[0] == told[-1:]
+    assert (records, position, damage) == (written[:-1], last, [])
+    path.write_bytes(content)  # completes the frame
+    assert read_all(folder, position, is_live=True)[0] == written[-1:]
 
 
-def test_a_torn_end_is_cut_off_and_reported_once(tmp_path: Path) -> None:
-    folder, told = journal_of(tmp_path, 3)
+def test_incomplete_last_record_is_erased_and_reported_once(tmp_path: Path) -> None:
+    folder, written = journal_of(tmp_path, 3)
     last = positions(folder)[-1]
     overwrite(segment_path(folder, 0), last.offset + 10, b"\xff")
     records, position, damage = read_all(folder)
-    assert (records, position) == (told[:-1], last)
-    assert damage == [f"{segment_path(folder, 0)} at byte {last.offset}: a torn end was cut off"]
-    assert read_all(folder) == (told[:-1], last, [])
+    assert (records, position) == (written[:-1], last)
+    assert damage == [f"{segment_path(folder, 0)} at byte {last.offset}: an incomplete last record was erased"]
+    assert read_all(folder) == (written[:-1], last, [])
     assert segment_path(folder, 0).stat().st_size == 1 << 16
 
 
-def test_damage_in_the_middle_is_reported_and_passed_over(tmp_path: Path) -> None:
-    folder, told = journal_of(tmp_path, 30)
-    where = positions(folder)
-    damaged = where[10]
+def test_damage_in_the_middle_is_reported_and_skipped(tmp_path: Path) -> None:
+    folder, written = journal_of(tmp_path, 30)
+    starts = positions(folder)
+    damaged = starts[10]
     overwrite(segment_path(folder, 0), damaged.offset + 9, b"\xff\xff")
     for is_live in (True, False):
         records, _, damage = read_all(folder, is_live=is_live)
-        assert records == told[:9] + told[10:]  # one of the positions is the scope's
-        length = where[11].offset - damaged.offset
+        assert records == written[:9] + written[10:]  # one of the positions is the scope's
+        length = starts[11].offset - damaged.offset
         assert damage == [
-            f"{segment_path(folder, 0)} at byte {damaged.offset}: {length} bytes are damaged and were passed over"
+            f"{segment_path(folder, 0)} at byte {damaged.offset}: {length} bytes are damaged and were skipped"
         ]
 
 
-def test_a_segment_whose_end_is_damaged_does_not_hide_those_behind_it(tmp_path: Path) -> None:
-    folder, told = journal_of(tmp_path, 250, SMALL)
-    where = positions(folder)
-    last = [at for at in where if at.segment == 0][-1]
+def test_damaged_end_of_a_segment_does_not_hide_the_next_segment(tmp_path: Path) -> None:
+    folder, written = journal_of(tmp_path, 250, SMALL)
+    starts = positions(folder)
+    last = [start for start in starts if start.segment == 0][-1]
     for garbage in (b"\0" * (SMALL - last.offset), b"\xa5" * (SMALL - last.offset)):
         overwrite(segment_path(folder, 0), last.offset, garbage)
         for is_live in (True, False):
             records, _, damage = read_all(folder, is_live=is_live)
-            assert len(records) == len(told) - 1
-            assert records[-1] == told[-1]
+            assert len(records) == len(written) - 1
+            assert records[-1] == written[-1]
             assert len(damage) == 1
             assert "the end of the segment is damaged" in damage[0]
 
 
-def test_much_damage_does_not_hide_what_is_behind_it(tmp_path: Path) -> None:
+def test_long_damage_does_not_hide_the_records_after_it(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path, 0, 1, segment_bytes=1 << 22)
-    told = write(writer, 0, 30_000)
+    written = write(writer, 0, 30_000)
     writer.close()
-    where = positions(writer.folder)
-    overwrite(segment_path(writer.folder, 0), where[2].offset, b"\xa5" * (1_500_000 // 4 * 4))
+    starts = positions(writer.folder)
+    overwrite(segment_path(writer.folder, 0), starts[2].offset, b"\xa5" * (1_500_000 // 4 * 4))
     records, _, damage = read_all(writer.folder)
     assert len(damage) == 1
-    assert records[-1] == told[-1]
+    assert records[-1] == written[-1]
     assert len(records) > 100
 
 
-def test_a_damaged_header_is_reported_and_what_is_behind_it_read(tmp_path: Path) -> None:
-    folder, told = journal_of(tmp_path, 3)
+def test_damaged_header_is_reported_and_the_records_after_it_are_read(tmp_path: Path) -> None:
+    folder, written = journal_of(tmp_path, 3)
     for garbage in (b"\0\0\0\0", b"\xff" * HEADER_BYTES):
         overwrite(segment_path(folder, 0), 0, garbage)
         records, _, damage = read_all(folder)
-        assert records == told
+        assert records == written
         assert damage == [f"the header of {segment_path(folder, 0)} is damaged"]
 
 
-def test_a_newer_versions_journal_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_of_a_newer_version_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "FORMAT", FORMAT + 1)
     folder, _ = journal_of(tmp_path, 3)
     monkeypatch.undo()
-    with pytest.raises(SegmentError, match="a newer one wrote it"):
+    with pytest.raises(SegmentError, match="run a newer version"):
         read_all(folder)
 
 
-def test_a_segment_that_is_being_made_is_waited_for(tmp_path: Path) -> None:
-    folder, told = journal_of(tmp_path, 2)
+def test_reader_waits_for_a_segment_that_is_being_created(tmp_path: Path) -> None:
+    folder, written = journal_of(tmp_path, 2)
     path = segment_path(folder, 0)
-    whole = path.read_bytes()
-    for content in (b"", bytes(len(whole))):
-        path.write_bytes(content)
+    content = path.read_bytes()
+    for unfinished in (b"", bytes(len(content))):
+        path.write_bytes(unfinished)
         assert read_all(folder, is_live=True) == ([], Position(), [])
-    path.write_bytes(whole)
-    assert read_all(folder, is_live=True)[0] == told
+    path.write_bytes(content)
+    assert read_all(folder, is_live=True)[0] == written
 
 
-def test_a_missing_segment_is_reported(tmp_path: Path) -> None:
-    folder, told = journal_of(tmp_path, 250, SMALL)
+def test_missing_segment_is_reported(tmp_path: Path) -> None:
+    folder, written = journal_of(tmp_path, 250, SMALL)
     segment_path(folder, 1).unlink()
     records, _, damage = read_all(folder)
-    assert records[-1] == told[-1]
-    assert damage == [f"{segment_path(folder, 1)} is missing, with all that was in it"]
+    assert records[-1] == written[-1]
+    assert damage == [f"{segment_path(folder, 1)} is missing; its records are lost"]
 
 
-def test_what_is_read_and_safe_is_deleted(tmp_path: Path) -> None:
+def test_ingested_segments_are_deleted(tmp_path: Path) -> None:
     folder, _ = journal_of(tmp_path, 250, SMALL)
     numbers = segment_numbers(folder)
     reader = JournalReader(folder)
@@ -213,7 +213,7 @@ def test_what_is_read_and_safe_is_deleted(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_journals_are_found_the_oldest_first(tmp_path: Path) -> None:
+def test_journals_are_discovered_oldest_first(tmp_path: Path) -> None:
     assert discover(tmp_path / "none") == []
     for slot, epoch in ((0, 20), (1, 5), (0, 5)):
         JournalWriter(tmp_path, slot, epoch, segment_bytes=SMALL).close()
@@ -222,14 +222,14 @@ def test_journals_are_found_the_oldest_first(tmp_path: Path) -> None:
     assert [(reader.slot, reader.epoch) for reader in discover(tmp_path)] == [(0, 5), (1, 5), (0, 20)]
 
 
-def test_records_come_with_their_kinds(tmp_path: Path) -> None:
+def test_records_have_their_types(tmp_path: Path) -> None:
     folder, _ = journal_of(tmp_path, 1)
     reader = JournalReader(folder)
-    kinds = [type(record) for record in reader.read(Position(), 10, is_live=False).records]
-    assert kinds == [ChargeScope, Intent, Outcome]
+    types = [type(record) for record in reader.read(Position(), 10, is_live=False).records]
+    assert types == [ChargeScope, Intent, Outcome]
 
 
-def test_a_chunk_can_be_cut_at_any_position(tmp_path: Path) -> None:
+def test_chunk_can_be_cut_at_any_position(tmp_path: Path) -> None:
     folder, _ = journal_of(tmp_path, 5)
     chunk = JournalReader(folder).read(Position(), 100, is_live=True)
     for count, offset in enumerate(chunk.offsets):
@@ -244,8 +244,8 @@ def test_a_chunk_can_be_cut_at_any_position(tmp_path: Path) -> None:
     assert later.before(Position(0, 100)).records == []
 
 
-def test_a_chunk_is_of_one_segment(tmp_path: Path) -> None:
-    folder, told = journal_of(tmp_path, 250, SMALL)
+def test_chunk_has_records_of_one_segment(tmp_path: Path) -> None:
+    folder, written = journal_of(tmp_path, 250, SMALL)
     reader, position, records = JournalReader(folder), Position(), list[Record]()
     while True:
         chunk = reader.read(position, 100_000, is_live=False)
@@ -254,5 +254,5 @@ def test_a_chunk_is_of_one_segment(tmp_path: Path) -> None:
         position = chunk.end
         if chunk.is_end:
             break
-    assert records == told
+    assert records == written
     assert position.segment > 2

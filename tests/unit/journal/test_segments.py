@@ -1,4 +1,4 @@
-"""Segment files: made whole or not at all, and refused for what they are."""
+"""Segment files are created completely or not at all, and unreadable ones are rejected."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pointsman.journal.segments import (
 )
 
 
-def test_a_segment_has_all_its_space_and_says_whose_it_is(tmp_path: Path) -> None:
+def test_segment_reserves_its_space_and_has_a_header(tmp_path: Path) -> None:
     create(tmp_path, 3, 1, 77, 8192).close()
     path = segment_path(tmp_path, 3)
     assert path.stat().st_size == 8192
@@ -36,33 +36,33 @@ def test_segments_are_found_by_number(tmp_path: Path) -> None:
     assert segment_numbers(tmp_path) == [2, 9, 10]
 
 
-def test_none_is_written_over(tmp_path: Path) -> None:
+def test_existing_segment_is_not_overwritten(tmp_path: Path) -> None:
     create(tmp_path, 0, 0, 1, 4096).close()
     with pytest.raises(FileExistsError):
         create(tmp_path, 0, 0, 2, 4096)
     assert read_header(segment_path(tmp_path, 0).read_bytes(), tmp_path)[1] == 1
 
 
-def test_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"File too large|No space left"):
         create(tmp_path, 0, 0, 1, 1 << 62)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_newer_format_is_refused_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_format_is_rejected_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "FORMAT", FORMAT + 1)
     create(tmp_path, 0, 0, 1, 4096).close()
     monkeypatch.undo()
     path = segment_path(tmp_path, 0)
     with pytest.raises(
-        SegmentError, match=r"has format 2; this version reads up to 1, so a newer one wrote it"
+        SegmentError, match=r"has format 2; this version reads up to 1, so run a newer version"
     ) as caught:
         read_header(path.read_bytes(), path)
     assert not isinstance(caught.value, DamagedHeaderError)
 
 
 @pytest.mark.parametrize("at", range(HEADER_BYTES))
-def test_damage_to_any_byte_of_a_header_is_seen(tmp_path: Path, at: int) -> None:
+def test_damage_to_any_byte_of_a_header_is_detected(tmp_path: Path, at: int) -> None:
     create(tmp_path, 0, 0, 1, 4096).close()
     content = bytearray(segment_path(tmp_path, 0).read_bytes())
     content[at] ^= 0x40
@@ -70,6 +70,6 @@ def test_damage_to_any_byte_of_a_header_is_seen(tmp_path: Path, at: int) -> None
         read_header(bytes(content), tmp_path)
 
 
-def test_a_file_that_is_too_short_is_no_segment(tmp_path: Path) -> None:
+def test_short_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DamagedHeaderError, match="too short"):
         read_header(b"PMJRNL", tmp_path)

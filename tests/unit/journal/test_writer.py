@@ -1,4 +1,4 @@
-"""The worker's end: what is stored stays, in order, whatever becomes of the process and of the disk."""
+"""The writer keeps all stored records in order, even if the process dies or the disk is full."""
 
 import os
 import signal
@@ -27,25 +27,25 @@ def until(condition: Callable[[], object]) -> None:
         sleep(0.001)
 
 
-def test_what_was_stored_is_read_in_order(tmp_path: Path) -> None:
+def test_records_are_read_in_the_order_of_writing(tmp_path: Path) -> None:
     journal = JournalWriter(tmp_path, 2, 77)
     assert journal.name == folder_name(2, 77) == "002-00000000000000000077"
-    told = write(journal, 0, 3)
+    written = write(journal, 0, 3)
     journal.request(b'{"request_id":"r0"}')
-    assert read_all(journal.folder, is_live=True)[0] == [*told, RequestDone(b'{"request_id":"r0"}')]
+    assert read_all(journal.folder, is_live=True)[0] == [*written, RequestDone(b'{"request_id":"r0"}')]
     journal.close()
-    assert segment_numbers(journal.folder) == [0], "the segment made ahead of time is taken away"
+    assert segment_numbers(journal.folder) == [0], "the unused next segment is deleted"
 
 
-def test_a_scope_is_told_once_a_segment(tmp_path: Path) -> None:
+def test_scope_is_written_once_per_segment(tmp_path: Path) -> None:
     journal = JournalWriter(tmp_path, 0, 1, segment_bytes=SMALL)
-    told = []
+    written = []
     for number in range(200):
         until(lambda: journal._next is not None)
-        told += write(journal, number, 1)
+        written += write(journal, number, 1)
     journal.close()
     records, position, damage = read_all(journal.folder)
-    assert records == told
+    assert records == written
     assert position.segment >= 3
     assert not damage
     for number in segment_numbers(journal.folder):
@@ -53,8 +53,8 @@ def test_a_scope_is_told_once_a_segment(tmp_path: Path) -> None:
         assert content.count(b"alpha") == 1
 
 
-def test_a_journal_has_its_lock_before_it_can_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else control would take it for a dead worker's, and delete it."""
+def test_journal_is_locked_before_it_can_be_discovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise control would take it for a dead worker's journal, and delete it."""
     seen: list[list[bool]] = []
 
     def create(*args: object) -> object:
@@ -63,25 +63,25 @@ def test_a_journal_has_its_lock_before_it_can_be_found(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(module, "create", create)
     journal = JournalWriter(tmp_path, 0, 1)
-    assert seen[0] == [], "it was there before it was whole"
+    assert seen[0] == [], "it is visible before it is complete"
     (reader,) = discover(tmp_path)
     assert reader.is_live()
     journal.close()
     assert not reader.is_live()
 
 
-def test_two_writers_of_one_name_cannot_be(tmp_path: Path) -> None:
+def test_second_writer_of_a_journal_is_rejected(tmp_path: Path) -> None:
     journal = JournalWriter(tmp_path, 0, 1)
-    told = write(journal, 0, 1)
+    written = write(journal, 0, 1)
     with pytest.raises(OSError, match=r"exists|not empty"):
         JournalWriter(tmp_path, 0, 1)
-    assert read_all(journal.folder, is_live=True)[0] == told
+    assert read_all(journal.folder, is_live=True)[0] == written
     assert [path.name for path in tmp_path.iterdir()] == [journal.name]
     journal.close()
 
 
-def intends(journal: JournalWriter, request_id: str) -> str | None:
-    """Store an intent; why it could not be."""
+def try_intent(journal: JournalWriter, request_id: str) -> str | None:
+    """Store an intent. Return the reason if that fails."""
     try:
         journal.intent(scope(), request_id, 1, 1.5, 10, 20)
     except JournalUnavailable as error:
@@ -90,65 +90,65 @@ def intends(journal: JournalWriter, request_id: str) -> str | None:
 
 
 class Full:
-    """A journal whose limit is one segment: the disk is full, as far as it can tell."""
+    """A journal that has reached its limit of one segment, as if the disk were full."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "KEEP_FREE", 512)
+        monkeypatch.setattr(module, "RESERVED_BYTES", 512)
         monkeypatch.setattr(module, "RETRY_S", 0.01)
-        self.troubles: list[str | None] = []
+        self.problems: list[str | None] = []
         self.journal = JournalWriter(
-            folder, 0, 1, segment_bytes=SMALL, max_bytes=SMALL, on_trouble=self.troubles.append
+            folder, 0, 1, segment_bytes=SMALL, max_bytes=SMALL, on_problem=self.problems.append
         )
-        until(lambda: self.troubles)
+        until(lambda: self.problems)
 
-    def make_room(self) -> None:
+    def raise_limit(self) -> None:
         self.journal._max_bytes = 10 * SMALL
         until(lambda: self.journal._next is not None)
 
 
-def test_a_full_journal_refuses_intents_keeps_outcomes_and_recovers(
+def test_full_journal_rejects_intents_keeps_outcomes_and_recovers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = Full(tmp_path, monkeypatch)
     journal = full.journal
-    assert full.troubles == [
-        f"the journal {journal.folder} has reached its limit of {SMALL} bytes; control does not read it"
-    ]
-    told: list[object] = []
+    (problem,) = full.problems
+    assert problem is not None
+    assert problem.startswith(f"the journal {journal.folder} has reached its limit of {SMALL} bytes")
+    written: list[object] = []
     number = 0
-    while (refused := intends(journal, f"r{number}")) is None:
-        told.append(Intent(1, f"r{number}", 1, 1.5, 10, 20))
+    while (reason := try_intent(journal, f"r{number}")) is None:
+        written.append(Intent(1, f"r{number}", 1, 1.5, 10, 20))
         number += 1
-    assert "has reached its limit" in refused
-    assert number > 20, "until the segment is nearly full, nothing is refused"
+    assert "has reached its limit" in reason
+    assert number > 20, "it accepts intents until the segment is nearly full"
     for one in range(number):
-        journal.store(scope(), outcome(f"r{one}"))  # of attempts that were let in
-        told.append(outcome(f"r{one}"))
+        journal.store(scope(), outcome(f"r{one}"))  # of the attempts above
+        written.append(outcome(f"r{one}"))
     journal.request(b"{}")
     assert journal.dropped == 1
-    assert journal._kept, "the outcomes did not all find room"
-    full.make_room()
-    until(lambda: intends(journal, "after") is None)
-    told.append(Intent(1, "after", 1, 1.5, 10, 20))
-    until(lambda: full.troubles[-1] is None)
-    assert journal.trouble is None
+    assert journal._pending, "some outcomes wait in memory"
+    full.raise_limit()
+    until(lambda: try_intent(journal, "after") is None)
+    written.append(Intent(1, "after", 1, 1.5, 10, 20))
+    until(lambda: full.problems[-1] is None)
+    assert journal.problem is None
     journal.close()
-    assert read_all(journal.folder)[0] == told, "nothing is lost, doubled or out of order"
+    assert read_all(journal.folder)[0] == written, "no record is lost, duplicated or out of order"
 
 
-def test_what_is_kept_in_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_KEPT", 5)
+def test_number_of_records_in_memory_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PENDING", 5)
     full = Full(tmp_path, monkeypatch)
     for number in range(500):
         full.journal.store(scope(), outcome(f"r{number}"))
-    assert len(full.journal._kept) <= 6
+    assert len(full.journal._pending) <= 6
     assert full.journal.dropped > 100
     full.journal.close()
 
 
-def test_no_space_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    troubles: list[str | None] = []
-    journal = JournalWriter(tmp_path, 0, 1, segment_bytes=SMALL, on_trouble=troubles.append)
+def test_full_disk_is_reported_until_it_has_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems: list[str | None] = []
+    journal = JournalWriter(tmp_path, 0, 1, segment_bytes=SMALL, on_problem=problems.append)
     until(lambda: journal._next is not None)
     monkeypatch.setattr(module, "RETRY_S", 0.01)
 
@@ -156,23 +156,25 @@ def test_no_space_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "create", no_space)
-    refused = None
-    while refused is None or not troubles:  # it takes the other thread a moment
-        refused = intends(journal, "r")
-    assert "No space left on device" in str(intends(journal, "r"))
-    assert troubles == [f"the journal {journal.folder} cannot grow: No space left on device"]
+    reason = None
+    while reason is None or not problems:  # the other thread needs a moment
+        reason = try_intent(journal, "r")
+    assert "No space left on device" in str(try_intent(journal, "r"))
+    assert len(problems) == 1
+    assert problems[0] is not None
+    assert problems[0].startswith(f"the journal {journal.folder} cannot grow: No space left on device. Correct this")
     monkeypatch.undo()
-    until(lambda: troubles[-1] is None)
+    until(lambda: problems[-1] is None)
     journal.close()
 
 
-def test_a_record_that_no_segment_can_hold_is_dropped_at_once(tmp_path: Path) -> None:
+def test_record_larger_than_a_segment_is_dropped(tmp_path: Path) -> None:
     journal = JournalWriter(tmp_path, 0, 1, segment_bytes=SMALL)
     until(lambda: journal._next is not None)
     journal.request(b"x" * SMALL)
     assert (journal.dropped, journal._number) == (1, 0)
-    told = write(journal, 0, 1)
-    assert read_all(journal.folder, is_live=True)[0] == told
+    written = write(journal, 0, 1)
+    assert read_all(journal.folder, is_live=True)[0] == written
     journal.close()
 
 
@@ -185,23 +187,23 @@ from fakes.journal import write
 from pointsman.journal.writer import JournalWriter
 journal = JournalWriter(Path(sys.argv[1]), 0, 1, segment_bytes=16384)
 for number in range(100_000):
-    while journal._next is None:  # the other thread has not made it yet
+    while journal._next is None:  # the other thread has not created it yet
         sleep(0.0001)
     write(journal, number, 1)
     print(number, flush=True)
 """
 
 
-def test_what_was_stored_survives_the_death_of_the_process(tmp_path: Path) -> None:
+def test_stored_records_survive_the_death_of_the_process(tmp_path: Path) -> None:
     tests = str(Path(__file__).parents[2])
     with subprocess.Popen([sys.executable, "-c", _DYING, str(tmp_path), tests], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for _ in range(300):
             process.stdout.readline()
         os.kill(process.pid, signal.SIGKILL)
-        said = process.stdout.read().decode().split()
+        printed = process.stdout.read().decode().split()
         process.wait()  # its output ends before its lock does
-    last = int(said[-1]) if said else 299
+    last = int(printed[-1]) if printed else 299
     (reader,) = discover(tmp_path)
     assert not reader.is_live()
     records, _, damage = read_all(reader.folder)
@@ -211,9 +213,7 @@ def test_what_was_stored_survives_the_death_of_the_process(tmp_path: Path) -> No
     assert len(records) - 2 * len(outcomes) in (0, 1), "at most one intent is open"
 
 
-def test_what_is_stored_is_kept_by_the_disk_where_that_is_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_are_synced_to_the_disk_if_so_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     real = os.fdatasync
 
@@ -229,12 +229,31 @@ def test_what_is_stored_is_kept_by_the_disk_where_that_is_wanted(
         ends_at = monotonic() + PATIENCE_S
         while is_synced and monotonic() < ends_at and not synced:
             sleep(0.01)
-        sleeping = len(synced)
+        idle = len(synced)
         sleep(0.2)
-        assert len(synced) - sleeping <= 1, "what is on the disk is not written again"
+        assert len(synced) - idle <= 1, "synced records are not synced again"
         writer.intent(scope(), "the-last", 1, 1.5, 10, 20)
         before = len(synced)
         writer.close()
-        assert len(synced) - before >= is_synced, "what was stored last is kept too"
+        assert len(synced) - before >= is_synced, "closing syncs the last record"
         assert bool(synced) is is_synced
     assert synced[0] == "00000000.seg"
+
+
+def test_failed_sync_is_reported_once_and_so_is_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems: list[str | None] = []
+    journal = JournalWriter(tmp_path, 0, 1, segment_bytes=SMALL, is_synced=True, on_problem=problems.append)
+    monkeypatch.setattr("pointsman.journal.writer.RETRY_S", 0.0)
+    failures = iter([OSError(5, "Input/output error")] * 3)
+
+    def sync() -> None:
+        for failure in failures:
+            raise failure
+
+    monkeypatch.setattr(journal, "sync", sync)
+    until(lambda: None in problems)
+    assert len(problems) == 2
+    assert problems[0] is not None
+    assert "cannot be synced to the disk" in problems[0]
+    monkeypatch.undo()
+    journal.close()

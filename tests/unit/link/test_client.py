@@ -38,6 +38,7 @@ from pointsman.link.frames import (
 )
 from pointsman.money import ledger as ledger_module
 from pointsman.money.ledger import Ledger
+from pointsman.money.usage import UsedAmounts
 
 USD = limit("usd", 1000)
 NOW = 1_764_000_000.0
@@ -91,7 +92,9 @@ class Scene:
         self.taken: list[str] = []
         self.server: asyncio.Server | None = None
         self.path = str(path / "link")
-        self.link = LinkClient(self.path, self.ledger, self.hello, self.take, lambda: b"m 1", self.lines.append)
+        self.link = LinkClient(
+            self.path, self.ledger, self.hello, self.take, lambda: b"m 1", self.lines.append, UsedAmounts(self.ledger)
+        )
 
     def hello(self) -> Hello:
         return Hello(
@@ -331,8 +334,8 @@ def test_draining_worker_takes_no_share(tmp_path: Path) -> None:
         assert (await scene.control.welcome(SHARE)).share == NO_SHARE
         assert await scene.control.next() == Draining(), "the new control process must be notified"
         assert scene.link.share == NO_SHARE
-        shorts = scene.ledger.reserve(scene.ledger.account((USD,)), "a", 100, 0, 1, NOW)
-        assert isinstance(shorts, list)
+        shortfalls = scene.ledger.reserve(scene.ledger.account((USD,)), "a", 100, 0, 1, NOW)
+        assert isinstance(shortfalls, list)
 
     run(tmp_path, test)
 

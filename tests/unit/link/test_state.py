@@ -66,7 +66,7 @@ def test_changes_are_resent_on_a_new_connection() -> None:
     async def main() -> None:
         sent: list[FromWorker] = []
         connection = StateConnection(sent.append)
-        connection.tell([CHANGE])  # without a connection, it is dropped
+        connection.report([CHANGE])  # without a connection, it is dropped
         sent.clear()
         connection.connected()
         assert sent == [StateChanges([CHANGE])]

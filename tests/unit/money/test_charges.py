@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.anthropic import stream_of
 from fakes.exchange import claim_of, exchange_of
-from fakes.money import PLAIN, asking, charge_of
+from fakes.money import PLAIN, charge_of, make_call
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Kind
@@ -20,22 +21,23 @@ from pointsman.domain.snapshots import Routing
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.tasks import Bell
 from pointsman.money.charges import USUAL_ANSWER, Answers, Bound, Charge
-from pointsman.providers import PROVIDERS
+from pointsman.providers import PROVIDERS, codec_of
+from pointsman.providers.api import Codec
 from pointsman.transport.leg import Leg
 from pointsman.wire.dialects.openai import DIALECT
 
 BOUND = Bound(500_000, 900)
 # Of WHOLE: 100 tokens of prompt, and an answer of a model without earlier answers.
-USUAL = Charge(100 * 150 + USUAL_ANSWER * 600, 900, "estimated", Usage(100, USUAL_ANSWER), held=500_000 - 315_000)
+USUAL = Charge(100 * 150 + USUAL_ANSWER * 600, 900, "estimated", Usage(100, USUAL_ANSWER), held_nano=500_000 - 315_000)
 SSE = {b"content-type": b"text/event-stream"}
 JSON = {b"content-type": b"application/json"}
-WHOLE = asking(size=400)
+WHOLE = make_call(size=400)
 STREAMED = msgspec.structs.replace(WHOLE, stream=True)
 
 
-def reception_of(call: Call, *, was_sent: bool = True) -> AnswerReceiver:
+def reception_of(call: Call, *, was_sent: bool = True, codec: Codec | None = None) -> AnswerReceiver:
     exchange, _ = exchange_of()
-    codec = PROVIDERS["openai"].codecs[call.operation]
+    codec = codec or PROVIDERS["openai"].codecs[call.operation]
     reception = AnswerReceiver(call, codec, claim_of(exchange), Bell(), Routing())
     reception.leg = Leg(UpstreamRequest(b"POST", b"/", b"", b""), reception, monotonic() + 600)
     reception.leg.was_sent = was_sent
@@ -86,6 +88,44 @@ def test_received_stream_is_counted_and_its_prompt_estimated() -> None:
         assert charged(kind, events=3) == expected
 
 
+@pytest.mark.parametrize("dialect", ["anthropic", "openai", "openai-responses"])
+@pytest.mark.parametrize("kind", [None, failures.CLIENT_GONE, failures.STALLED, failures.UPSTREAM_OVERLOADED])
+def test_message_that_breaks_off_costs_its_reported_prompt_and_the_received_part(
+    kind: Kind | None, dialect: str
+) -> None:
+    """Anthropic reports the tokens of the prompt first, and one of the answer. Its pieces hold several tokens."""
+    reception = reception_of(STREAMED, codec=codec_of("anthropic", operation_of(dialect), dialect))
+    reception.on_head(200, SSE)
+    begin = {"input_tokens": 8, "cache_read_input_tokens": 4, "output_tokens": 1}
+    reception.on_data(stream_of({"type": "message_start", "message": {"id": "m", "model": "m", "usage": begin}}))
+    failure = Failure(kind, "") if kind is not None else None
+
+    def charge(unfinished: str | None = None) -> Charge:
+        return charge_of(STREAMED, PLAIN, BOUND, unfinished, reception, failure)
+
+    prompt = Charge(12 * 150 + 600, 13, "provider", Usage(12, 1, tokens_cached=4))
+    assert charge() == prompt
+    held = charge("full")
+    if kind in (failures.CLIENT_GONE, failures.STALLED):
+        assert held.nano == 12 * 150 + USUAL_ANSWER * 600
+        assert (held.source, held.nano + held.held_nano) == ("estimated", BOUND.nano)
+    text = "twelve bytes"
+    opening = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+    reception.on_data(stream_of(opening, delta))
+    for _ in range(2):
+        reception.on_data(stream_of(delta))
+    received = Charge(12 * 150 + 18 * 600, 30, "estimated", Usage(12, 18, tokens_cached=4))
+    assert charge() == received
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 11}}
+    reception.on_data(stream_of(end))
+    assert charge() == Charge(12 * 150 + 11 * 600, 23, "provider", Usage(12, 11, tokens_cached=4))
+
+
+def operation_of(dialect: str) -> Operation:
+    return "responses" if dialect == "openai-responses" else "chat"
+
+
 @pytest.mark.parametrize(
     "kind", [failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED, failures.CONTENT_FILTERED, failures.TRUNCATED]
 )
@@ -94,7 +134,7 @@ def test_received_answer_is_charged_after_any_failure(kind: Kind) -> None:
         assert charged(kind, events=3, unfinished=unfinished).usage == Usage(100, 3)
 
 
-RESPONSE = msgspec.structs.replace(asking("responses", size=400), stream=True)
+RESPONSE = msgspec.structs.replace(make_call("responses", size=400), stream=True)
 IN_BACKGROUND = msgspec.structs.replace(RESPONSE, fields={"background": msgspec.Raw(b"true")})
 LEFT_OPEN = [
     (failures.CLIENT_GONE, None),
@@ -142,7 +182,7 @@ def test_unknown_billing_assumes_that_only_streams_stop(kind: Kind, status: int 
 
 def is_held_whole(charge: Charge, tokens_out: int = USUAL_ANSWER) -> bool:
     """Return whether limits hold the whole reservation, and the estimate has an answer of this many tokens."""
-    held = (charge.nano + charge.held, charge.tokens, charge.usage.tokens_out)
+    held = (charge.nano + charge.held_nano, charge.tokens, charge.usage.tokens_out)
     return held == (BOUND.nano, BOUND.tokens, tokens_out)
 
 
@@ -173,11 +213,11 @@ def test_answer_in_one_piece_is_not_counted() -> None:
 
 
 def test_partly_sent_request_costs_nothing() -> None:
-    reception = reception_of(asking("audio"))
+    reception = reception_of(make_call("audio"))
     assert reception.leg is not None
     reception.leg.is_uploading = True
     failure = Failure(failures.CONNECTION_LOST, "")
-    assert charge_of(asking("audio"), PLAIN, BOUND, "full", reception, failure, Answers()).nano == 0
+    assert charge_of(make_call("audio"), PLAIN, BOUND, "full", reception, failure, Answers()).nano == 0
 
 
 def test_page_of_a_proxy_costs_nothing() -> None:
@@ -230,17 +270,17 @@ def test_success_without_usage_is_estimated_from_its_answer() -> None:
     reception.on_head(200, JSON)
     reception.on_data(b"x" * 800)
     charge = charge_of(WHOLE, PLAIN, BOUND, None, reception, None, Answers())
-    assert (charge.usage, charge.nano, charge.held) == (Usage(100, 200), 135_000, 365_000)
+    assert (charge.usage, charge.nano, charge.held_nano) == (Usage(100, 200), 135_000, 365_000)
     assert (charge.tokens, charge.source) == (900, "estimated")
     unpriced = charge_of(WHOLE, None, Bound(0, 900), None, reception, None, Answers())
-    assert (unpriced.nano, unpriced.held, unpriced.is_priced) == (0, 0, False)
+    assert (unpriced.nano, unpriced.held_nano, unpriced.is_priced) == (0, 0, False)
 
 
 @pytest.mark.parametrize("operation", ["image", "audio"])
 def test_operation_without_an_estimate_costs_its_reservation_until_answers_arrive(
     operation: Operation,
 ) -> None:
-    call, answers = asking(operation, size=400), Answers()
+    call, answers = make_call(operation, size=400), Answers()
     assert charged(call=call, answers=answers) == Charge(500_000, 900, "reserved")
     assert charged(call=call, answers=answers, usage=Usage(8, 40)).source == "provider"
     later = charged(call=call, answers=answers)
@@ -257,7 +297,7 @@ def test_missing_answer_is_charged_at_the_usual_size() -> None:
     assert charged(failures.CLIENT_GONE, status=None, call=WHOLE, answers=answers).usage == Usage(100, 60)
     short = msgspec.structs.replace(WHOLE, max_tokens=20)
     assert charged(failures.CLIENT_GONE, status=None, call=short, answers=answers).usage == Usage(100, 20)
-    embedding = asking("embedding", size=400)
+    embedding = make_call("embedding", size=400)
     assert charged(failures.CLIENT_GONE, status=None, call=embedding).usage == Usage(100, 0)
 
 
@@ -272,11 +312,11 @@ def test_estimate_uses_the_price_of_the_requested_tier(tier: str | None, rates: 
     )
     fields = {"messages": "x" * 396} | ({"service_tier": tier} if tier is not None else {})
     for stream, tokens_out in ((True, 3), (False, USUAL_ANSWER)):
-        call = msgspec.structs.replace(asking(size=400, fields=fields), stream=stream)
+        call = msgspec.structs.replace(make_call(size=400, fields=fields), stream=stream)
         charge = charged(failures.CLIENT_GONE, call=call, price=price, events=3 if stream else 0)
         assert charge.usage.tokens_out == tokens_out
         most = min(charge.usage.tokens_in * rates[0] + tokens_out * rates[1], BOUND.nano)
-        assert (charge.nano, charge.nano + charge.held) == (most, most if stream else BOUND.nano)
+        assert (charge.nano, charge.nano + charge.held_nano) == (most, most if stream else BOUND.nano)
 
 
 @given(
@@ -291,13 +331,13 @@ def test_held_amount_is_between_the_report_and_the_reservation(
 ) -> None:
     answers, reception = Answers(), reception_of(call)
     for tokens_out in seen:
-        answers.add(tokens_out)
+        answers.add(Usage(8, tokens_out))
     if ended[1] is not None:
         reception.on_head(200, JSON)
     charge = charge_of(call, PLAIN, Bound(nano, 900), unfinished, reception, Failure(ended[0], ""), answers)
-    assert charge.held >= 0
-    if charge.held:
-        assert charge.nano + charge.held == nano
+    assert charge.held_nano >= 0
+    if charge.held_nano:
+        assert charge.nano + charge.held_nano == nano
     assert charge.source in ("estimated", "none")
 
 
@@ -306,7 +346,7 @@ def test_tokens_count_without_a_price() -> None:
 
 
 def test_queries_and_uploads_cost_nothing() -> None:
-    for call in (asking("other", method="GET"), asking("file")):
+    for call in (make_call("other", method="GET"), make_call("file")):
         assert charged(call=call) == Charge(0, 0, "none")
         assert charged(failures.CLIENT_GONE, status=None, call=call).nano == 0
         assert charged(usage=Usage(8, 5), call=call).nano == 0, "it was paid for before"
@@ -344,7 +384,7 @@ def test_streamed_answer_costs_the_same_as_one_in_one_piece(
     usage |= {"prompt_tokens_details": inputs} if inputs else {}
     usage |= {"completion_tokens_details": outputs} if outputs else {}
     tier_field = {"service_tier": tier} if tier is not None else {}
-    whole = asking(size=50)
+    whole = make_call(size=50)
     once = reception_of(whole)
     once.on_head(200, JSON)
     message = {"role": "assistant", "content": "x" * pieces}

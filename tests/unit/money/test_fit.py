@@ -2,10 +2,10 @@
 
 import pytest
 
-from fakes.money import asking, limit, terms
+from fakes.money import limit, make_call, terms
 from pointsman.domain.leases import Grant
 from pointsman.domain.limits import Limit
-from pointsman.money.fit import DoesNotFit, KnownShortfall, ShortenedCall, fit
+from pointsman.money.fit import MIN_OUTPUT, DoesNotFit, KnownShortfall, ShortenedCall, fit
 from pointsman.money.ledger import Shortfall
 
 PROMPT = 512 + 100  # tokens, of `asking`
@@ -19,9 +19,11 @@ def shortfall(
     return KnownShortfall(found, last_grant, is_fresh)
 
 
-def decided(*shortfalls: KnownShortfall, may_shorten: bool = True, shortens: bool = True) -> ShortenedCall | DoesNotFit:
-    call = asking(max_tokens=100)
-    return fit(terms(), call, shortfalls, may_shorten=may_shorten, shortens=shortens, ahead_s=800.0)
+def decided(
+    *shortfalls: KnownShortfall, may_shorten: bool = True, accepts_shorter: bool = True
+) -> ShortenedCall | DoesNotFit:
+    call = make_call(max_tokens=100)
+    return fit(terms(), call, shortfalls, may_shorten=may_shorten, accepts_shorter=accepts_shorter, ahead_s=800.0)
 
 
 def grant(remaining: int, leased_elsewhere: int = 0) -> Grant:
@@ -41,16 +43,24 @@ def test_amount_at_control_counts_while_it_is_fresh(is_fresh: bool) -> None:
     assert found.call.max_tokens == (50 if is_fresh else 30)
 
 
+def test_answer_is_no_shorter_than_its_reasoning() -> None:
+    call = make_call(max_tokens=100, fields={"thinking": {"type": "enabled", "budget_tokens": 40}})
+    for room, expected in ((40 + MIN_OUTPUT, 40 + MIN_OUTPUT), (40 + MIN_OUTPUT - 1, None)):
+        near = shortfall(PROMPT + room)
+        found = fit(terms(), call, [near], may_shorten=True, accepts_shorter=True, ahead_s=0.0)
+        assert (found.call.max_tokens if isinstance(found, ShortenedCall) else None) == expected
+
+
 def test_rejection_reports_if_a_shorter_answer_would_fit() -> None:
     for may_shorten, available, would_fit in ((True, PROMPT + 30, True), (False, PROMPT + 30, False), (True, 0, False)):
-        found = decided(shortfall(available), may_shorten=may_shorten, shortens=False)
+        found = decided(shortfall(available), may_shorten=may_shorten, accepts_shorter=False)
         assert isinstance(found, DoesNotFit)
-        assert (found.may_shorten, found.reason.until) == (would_fit, 100.0)
+        assert (found.fits_if_shortened, found.reason.until) == (would_fit, 100.0)
 
 
 def test_room_may_come_free_from_attempts_and_from_other_workers() -> None:
     for last_grant, may_fit in ((None, False), (grant(40, 53), True), (grant(40, 52), False)):
-        found = decided(shortfall(PROMPT, last_grant, is_fresh=False), shortens=False)
+        found = decided(shortfall(PROMPT, last_grant, is_fresh=False), accepts_shorter=False)
         assert isinstance(found, DoesNotFit)
         assert found.may_fit is may_fit
 

@@ -1,11 +1,13 @@
 """Reserve, settle and release over every counter at once, in windows that never reopen."""
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.money import limit
 from pointsman.domain.leases import NO_SHARE, Grant, Holding, LeaseRequest, Return, Share
-from pointsman.domain.limits import Limit
+from pointsman.domain.limits import Limit, Period
 from pointsman.money import ledger as module
+from pointsman.money import waived
 from pointsman.money.ledger import Ledger, Reservation, Shortfall
 
 NOW = 1_764_000_000.0  # the beginning of a minute
@@ -20,7 +22,7 @@ HALF = Share(1, 2, 0.0)
 
 def take(
     ledger: Ledger,
-    attempt: str,
+    attempt_id: str,
     nano: int = 100,
     tokens: int = 10,
     *,
@@ -28,7 +30,7 @@ def take(
     ordinal: int = 1,
     now: float = NOW,
 ) -> Reservation:
-    found = ledger.reserve(ledger.account(limits), attempt, nano, tokens, ordinal, now)
+    found = ledger.reserve(ledger.account(limits), attempt_id, nano, tokens, ordinal, now)
     assert isinstance(found, Reservation)
     return found
 
@@ -183,7 +185,7 @@ def test_windows_open_with_the_share() -> None:
     take(ledger, "a", 500, limits=(USD,))
     (shortfall,) = shortfalls_of(ledger, 1, limits=(USD,))
     assert (shortfall.more, shortfall.opened) == (1, 500)
-    assert shortfall.want() == LeaseRequest(USD.counter, DAY, 1, 500)
+    assert shortfall.lease_request() == LeaseRequest(USD.counter, DAY, 1, 500)
     assert shortfalls_of(Ledger(NO_SHARE), limits=(USD,))[0].opened == 0
     assert shortfalls_of(Ledger(Share(1, 2, NOW)), limits=(USD,))[0].available == 0, "this day began before the share"
 
@@ -233,7 +235,7 @@ def test_ended_window_is_not_reported_as_unopened() -> None:
 
 
 def test_memory_of_recalled_windows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WAIVED", 5)
+    monkeypatch.setattr(waived, "MAX_WAIVED", 5)
     ledger = Ledger(HALF)
     take(ledger, "a", limits=(TOKENS,))
     names = [limit(name=f"k{number}") for number in range(20)]
@@ -300,6 +302,25 @@ def test_earlier_requests_do_not_restore_the_old_limit() -> None:
     lowered = limit("usd", 50)
     ledger.reconfigure(changed(lowered), NOW)
     assert shortfalls_of(ledger, 500, limits=(USD,))[0].limit is lowered
+
+
+def test_lease_returned_before_its_window_opened_is_reported_with_nothing() -> None:
+    """The return may be lost with its connection. Control would then count the lease until the window ends."""
+    ledger = Ledger(HALF)
+    ledger.reconfigure(changed(USD), NOW)
+    ledger.granted([Grant(USD.counter, DAY, 300, 0, 0)])
+    assert ledger.reconfigure(changed(limit("usd", 500)), NOW) == [Return(USD.counter, DAY, 300)]
+    assert ledger.holdings() == [Holding(USD.counter, DAY, 0)]
+
+
+def test_recalled_window_is_reported_after_a_change_of_the_configuration() -> None:
+    ledger = Ledger(HALF)
+    ledger.reconfigure(changed(USD), NOW)
+    ledger.recall([(USD.counter, DAY)])
+    ledger.reconfigure(changed(USD), NOW)
+    assert ledger.holdings() == [Holding(USD.counter, DAY, 0)]
+    ledger.reconfigure(changed(USD), NOW + 86_400)
+    assert ledger.holdings() == [], "its window has ended"
 
 
 def test_removed_limit_is_forgotten_after_its_window() -> None:
@@ -383,7 +404,7 @@ def test_lease_ahead_of_a_lowered_or_removed_limit_is_returned(amount: int | Non
     ledger.granted([Grant(USD.counter, DAY, 300, 0, 0)])
     limits = {} if amount is None else {USD.counter: limit("usd", amount)}
     assert ledger.reconfigure(limits, NOW) == ([] if is_kept else [Return(USD.counter, DAY, 300)])
-    assert ledger.holdings() == ([Holding(USD.counter, DAY, 300)] if is_kept else [])
+    assert ledger.holdings() == [Holding(USD.counter, DAY, 300 if is_kept else 0)]
 
 
 def test_number_of_leases_ahead_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,3 +424,27 @@ def test_present_windows_are_returned_without_a_reservation() -> None:
     assert [window.free for window in ledger.present(account, NOW)] == [900, 2]
     assert [window.free for window in ledger.present(account, NOW + 60)] == [900, 3]
     assert [window.start for window in ledger.present(account, NOW)] == [DAY, NOW + 60], "windows never reopen"
+
+
+def test_ended_counters_of_end_users_are_dropped_and_their_sets_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIDY_FROM", 3)
+    ledger = Ledger()
+    monkeypatch.setattr(ledger, "_tidy_from", 3)
+    limits = [
+        Limit(level="end_user", owner=f"end_user:all/{n}", metric="usd", period=Period("minute"), amount=10)
+        for n in range(20)
+    ]
+    first = ledger.account((limits[0],))
+    assert not isinstance(ledger.reserve(first, "a", 6, 0, ordinal=1, now_unix_s=60.0), list)
+    for number, one in enumerate(limits[1:]):
+        account = ledger.account((one,))
+        now = 60.0 * (number + 2)
+        assert not isinstance(ledger.reserve(account, f"b{number}", 10, 0, ordinal=1, now_unix_s=now), list)
+        ledger.settle(f"b{number}", 10, 0)
+    assert len(ledger._counters) <= 5
+    assert ledger.settle("a", 6, 0) is not None, "an open reservation outlives its counter"
+    again = ledger.account((replace(limits[0]),))
+    now = 60.0 * 40
+    assert not isinstance(ledger.reserve(again, "c", 6, 0, ordinal=1, now_unix_s=now), list)
+    assert isinstance(ledger.reserve(first, "d", 6, 0, ordinal=1, now_unix_s=now), list), "both count in one counter"
+    assert ledger.present(first, now)[0].reserved == 6

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
-from fakes.money import PLAIN, asking, terms
+from fakes.money import PLAIN, make_call, terms
 from pointsman.domain.calls import Media
 from pointsman.domain.limits import Metric
 from pointsman.domain.operations import Operation
@@ -140,7 +140,7 @@ def usages(draw: st.DrawFn, most_in: int, most_out: int) -> Usage:
 def test_usage_within_bounds_never_costs_more_than_the_upper_bound(
     price: Price, size: int, max_tokens: int, choices: int, data: st.DataObject
 ) -> None:
-    nano, tokens = upper_bound(terms(price), asking(size=size, max_tokens=max_tokens, choices=choices))
+    nano, tokens = upper_bound(terms(price), make_call(size=size, max_tokens=max_tokens, choices=choices))
     usage = data.draw(usages(size + TEMPLATE_TOKENS, max_tokens * choices))
     assert cost_nano(price, usage) <= nano
     assert usage.tokens_in + usage.tokens_out <= tokens
@@ -180,41 +180,41 @@ _INPUTS = ("cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in"
 
 
 def test_bound_counts_the_bytes_of_the_prompt_and_the_tokens_of_the_answer() -> None:
-    assert upper_bound(terms(), asking(size=488, max_tokens=100, choices=3)) == (1000 * 150 + 300 * 600, 1300)
-    assert upper_bound(terms(), asking(size=488)) == (1000 * 150 + DEFAULT_OUTPUT * 600, 1000 + DEFAULT_OUTPUT)
-    assert upper_bound(terms(output=50), asking(size=488)) == (1000 * 150 + 50 * 600, 1050)
-    assert upper_bound(terms(output=50), asking("embedding", size=488)) == (1000 * 150, 1000)
-    assert upper_bound(terms(None), asking(size=488, max_tokens=1)) == (0, 1001)
+    assert upper_bound(terms(), make_call(size=488, max_tokens=100, choices=3)) == (1000 * 150 + 300 * 600, 1300)
+    assert upper_bound(terms(), make_call(size=488)) == (1000 * 150 + DEFAULT_OUTPUT * 600, 1000 + DEFAULT_OUTPUT)
+    assert upper_bound(terms(output=50), make_call(size=488)) == (1000 * 150 + 50 * 600, 1050)
+    assert upper_bound(terms(output=50), make_call("embedding", size=488)) == (1000 * 150, 1000)
+    assert upper_bound(terms(None), make_call(size=488, max_tokens=1)) == (0, 1001)
 
 
 def test_media_count_by_tokens_instead_of_bytes() -> None:
-    with_media = asking(size=4_000_000, max_tokens=1, media=Media(2, 100_000, 3_999_900))
+    with_media = make_call(size=4_000_000, max_tokens=1, media=Media(2, 100_000, 3_999_900))
     assert upper_bound(terms(), with_media) == ((100_000 + 100 + TEMPLATE_TOKENS) * 150 + 600, 100_613)
     assert longest_answer(terms(), replace(with_media, max_tokens=99), "tokens", 100_632) == 20
 
 
 def test_each_answer_is_charged() -> None:
-    call = replace(asking("completion", max_tokens=100, choices=2), answers=10)
+    call = replace(make_call("completion", max_tokens=100, choices=2), answers=10)
     assert upper_bound(terms(), call)[1] == 100 + TEMPLATE_TOKENS + 10 * 100
 
 
 def test_text_completion_without_a_bound_has_the_default_of_its_provider() -> None:
     bounded = replace(terms(output=500), default_output={"completion": 16})
     for call, tokens in (
-        (asking("completion"), 16),
-        (asking("completion", max_tokens=100), 100),
-        (asking("chat"), 500),
+        (make_call("completion"), 16),
+        (make_call("completion", max_tokens=100), 100),
+        (make_call("chat"), 500),
     ):
         assert most_output(bounded, call) == tokens
         assert upper_bound(bounded, call)[1] == 100 + TEMPLATE_TOKENS + tokens
         assert longest_answer(bounded, call, "tokens", 10**6) == tokens
-    assert most_output(terms(output=500), asking("completion")) == 500
+    assert most_output(terms(output=500), make_call("completion")) == 500
 
 
 @given(size=st.integers(0, 10**7), pieces=st.integers(0, 10**6))
 @example(size=0, pieces=0)
 def test_counted_usage_is_positive_and_within_the_bound(size: int, pieces: int) -> None:
-    usage = counted_usage(asking(size=size), pieces)
+    usage = counted_usage(make_call(size=size), pieces)
     assert usage.tokens_in >= 1
     assert usage.tokens_in <= size + TEMPLATE_TOKENS
     assert usage.tokens_out == pieces
@@ -243,7 +243,7 @@ def test_longest_answer_fits_exactly(
     output: int | None,
 ) -> None:
     metric, room = limit
-    call = asking(operation, size=size, max_tokens=max_tokens, choices=choices)
+    call = make_call(operation, size=size, max_tokens=max_tokens, choices=choices)
     bounded = terms(price, output=output)
 
     def bound(tokens: int) -> int:
@@ -260,7 +260,7 @@ def test_longest_answer_fits_exactly(
 
 
 def test_room_smaller_than_the_prompt_fits_no_answer() -> None:
-    call = asking(size=488, max_tokens=100)
+    call = make_call(size=488, max_tokens=100)
     assert longest_answer(terms(), call, "usd", 1000 * 150) == 0
     assert longest_answer(terms(), call, "usd", 1000 * 150 + 599) == 0
     assert longest_answer(terms(), call, "usd", 1000 * 150 + 600) == 1

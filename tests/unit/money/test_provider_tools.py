@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from fakes.money import asking, terms
+from fakes.money import make_call, terms
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import ToolPrice
 from pointsman.money.pricing import upper_bound
@@ -16,7 +16,7 @@ TOOLS = {
     "plugin:web": ToolPrice(4),
 }
 KNOWN = replace(terms(), context=100_000, tools=TOOLS)
-CALL = asking("responses", size=1000, max_tokens=10)
+CALL = make_call("responses", size=1000, max_tokens=10)
 
 
 def allowing(*uses: tuple[str, int], field: str = "tools", predicted: int = 0) -> Unbounded:
@@ -31,7 +31,7 @@ def test_context_window_and_each_tool_use_are_reserved() -> None:
 
 
 def test_request_larger_than_the_window_reserves_its_own_size() -> None:
-    large = asking("responses", size=200_000, max_tokens=10)
+    large = make_call("responses", size=200_000, max_tokens=10)
     assert most_nano(KNOWN, large, allowing(field="prompt")) == upper_bound(KNOWN, large)[0]
 
 
@@ -75,12 +75,12 @@ def test_unreported_tool_use_is_charged_as_reserved() -> None:
 
 def test_model_that_always_searches_is_charged_like_a_requested_tool() -> None:
     searching = replace(KNOWN, model_uses=(Use("web_search", 2, "model"),))
-    assert unbounded_of(searching, asking()) == Unbounded("model", (Use("web_search", 2, "model"),))
-    found = unbounded_of(searching, asking(fields={"web_search_options": {}}))
+    assert unbounded_of(searching, make_call()) == Unbounded("model", (Use("web_search", 2, "model"),))
+    found = unbounded_of(searching, make_call(fields={"web_search_options": {}}))
     assert found is not None
     assert (found.field, len(found.uses)) == ("web_search_options", 2)
     twice = replace(KNOWN, model_uses=(Use("web_search_options", 1, "model"),))
-    assert unbounded_of(twice, asking(fields={"web_search_options": {}})) == unbounded_of(
-        KNOWN, asking(fields={"web_search_options": {}})
+    assert unbounded_of(twice, make_call(fields={"web_search_options": {}})) == unbounded_of(
+        KNOWN, make_call(fields={"web_search_options": {}})
     ), "the model searches once, also if the request asks for it"
-    assert unbounded_of(KNOWN, asking()) is None
+    assert unbounded_of(KNOWN, make_call()) is None

@@ -9,7 +9,8 @@ from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
 from pointsman.domain.targets import candidate
-from pointsman.money.terms import Terms, terms_of
+from pointsman.money import terms as module
+from pointsman.money.terms import Terms, known_terms, terms_of
 
 OWN = limit(level="virtual_key")
 TEAM = limit(level="team", name="t")
@@ -172,3 +173,15 @@ def test_highest_rate_of_all_classes_tiers_and_thresholds_applies() -> None:
     )
     found = terms(PriceOverride(model="*", owner=None, price=dear))
     assert (found.max_input_rate, found.max_output_rate, found.request_nano) == (50, 60, 9)
+
+
+def test_known_terms_are_computed_once_for_each_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = snapshot([ALPHA.endpoint])
+    found = known_terms(KEY, ALPHA, configuration)
+    assert found.limits == terms_of(KEY, ALPHA, configuration).limits
+    assert known_terms(KEY, ALPHA, configuration) is found
+    assert known_terms(None, ALPHA, configuration) is not found
+    assert known_terms(KEY, ALPHA, replace(configuration)) is not found
+    monkeypatch.setattr(module, "MAX_TERMS", 2)
+    known_terms(KEY, candidate(ALPHA.endpoint, "other"), configuration)
+    assert known_terms(KEY, ALPHA, configuration) is not found, "their number is bounded"

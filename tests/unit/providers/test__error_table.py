@@ -5,7 +5,7 @@ import pytest
 from pointsman.domain import failures
 from pointsman.domain.failures import Fault, Kind, Scope
 from pointsman.providers import PROVIDERS
-from pointsman.providers._error_table import SHARED, Rule, judge, rule
+from pointsman.providers._error_table import SHARED, ErrorRule, judge, rule
 
 TABLES = {"shared": SHARED, **{name: provider.errors for name, provider in PROVIDERS.items()}}
 ROWS = [pytest.param(row, id=f"{name}-{number}") for name, rows in TABLES.items() for number, row in enumerate(rows)]
@@ -29,7 +29,7 @@ ROWS = [pytest.param(row, id=f"{name}-{number}") for name, rows in TABLES.items(
     ],
 )
 def test_rule_matches_status_codes_and_message(
-    row: Rule, status: int | None, codes: tuple[str, ...], message: str | None, fits: bool
+    row: ErrorRule, status: int | None, codes: tuple[str, ...], message: str | None, fits: bool
 ) -> None:
     assert row.fits(status, codes, message) is fits
 
@@ -42,7 +42,7 @@ def test_own_rules_of_provider_come_first() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_rules_that_affect_other_requests_ignore_quoted_text(row: Rule) -> None:
+def test_rules_that_affect_other_requests_ignore_quoted_text(row: ErrorRule) -> None:
     if row.kind.fault in (Fault.CREDENTIAL, Fault.QUOTA, Fault.PROVIDER) and row.scope is not Scope.ATTEMPT:
         assert row.says is None or row.statuses <= {401, 402, 429, 500, 503}
 

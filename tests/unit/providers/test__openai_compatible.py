@@ -12,7 +12,8 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
-from pointsman.providers._openai_compatible import NEWER, JsonCodec, PassthroughCodec, Quirks, openai_compatible
+from pointsman.providers._openai_codecs import NEWER, JsonCodec, PassthroughCodec, Quirks
+from pointsman.providers._openai_compatible import openai_compatible
 from pointsman.providers._usage_scan import usage_in
 from pointsman.providers.api import Form, WholeAnswer
 

@@ -108,7 +108,7 @@ def test_code_decides_if_status_is_ambiguous(status: int, error: dict[str, objec
 )
 def test_errors_in_other_shapes_are_read_but_not_passed_on(body: object, message: str) -> None:
     failure = classify(400, {}, json.dumps(body).encode(), NOW)
-    assert failure.said == message
+    assert failure.quote == message
     assert failure.message.startswith("the provider returned 400")
     assert message not in failure.message
     is_openai = isinstance(body, dict) and isinstance(body.get("error"), dict)
@@ -125,7 +125,7 @@ def test_openai_error_body_is_unchanged() -> None:
     body = b'{ "error": {"message": "bad temperature", "param": "temperature", "type": "x", "code": null} }'
     failure = classify(400, {}, body, NOW)
     assert (failure.body, failure.param, failure.kind.fault) == (body, "temperature", Fault.REQUEST)
-    assert (failure.message, failure.said) == (
+    assert (failure.message, failure.quote) == (
         "the provider returned 400 (type x, param temperature)",
         "bad temperature",
     )
@@ -138,9 +138,9 @@ def test_provider_message_about_request_is_kept_separate() -> None:
         error = {"message": message, "code": prompt, "type": prompt, "param": f"messages.{prompt}"}
         failure = classify(400, {}, json.dumps({"error": error}).encode(), NOW)
         assert failure.kind.fault is Fault.REQUEST
-        assert (failure.message, failure.said) == ("the provider returned 400 (param messages)", message)
+        assert (failure.message, failure.quote) == ("the provider returned 400 (param messages)", message)
     failure = classify_inside(json.dumps({"error": {"message": flagged, "code": 400}}).encode())
-    assert (failure.kind, failure.said) == (failures.CONTENT_FILTERED, flagged)
+    assert (failure.kind, failure.quote) == (failures.CONTENT_FILTERED, flagged)
     assert failure.message == "the provider returned an error with status 200 (code 400)"
 
 
@@ -162,7 +162,7 @@ def test_provider_message_about_other_faults_is_dropped(status: int) -> None:
 
 def test_long_message_is_cut() -> None:
     failure = classify(400, {}, json.dumps({"error": {"message": "x" * 10_000}}).encode(), NOW)
-    assert failure.said == "x" * MAX_MESSAGE
+    assert failure.quote == "x" * MAX_MESSAGE
     failure = classify(400, {}, json.dumps({"error": {"code": "x" * 10_000}}).encode(), NOW)
     assert failure.message == "the provider returned 400"
 

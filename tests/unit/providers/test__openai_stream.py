@@ -243,7 +243,7 @@ def test_one_unreadable_event_is_dropped(broken: bytes, before: bytes) -> None:
     for pieces in halves(sent) if len(sent) < 2000 else [[sent], [sent[:999], sent[999:]]]:
         decoder = stream()
         assert drain(decoder, pieces) == before + WORLD + STOP + DONE
-        assert (decoder.left_out, decoder.failure, decoder.is_done) == (1, None, True)
+        assert (decoder.events_left_out, decoder.failure, decoder.is_done) == (1, None, True)
 
 
 @pytest.mark.parametrize("end", [b"", DONE])
@@ -274,7 +274,7 @@ def test_heartbeats_become_comments(heartbeat: bytes) -> None:
         decoder = stream()
         out = drain(decoder, pieces)
         assert out == b":\n\n" + ROLE + b":\n\n" + HELLO + b":\n\n" + WORLD + b":\n\n" + STOP + DONE
-        assert (decoder.failure, decoder.events, decoder.left_out) == (None, 2, 0)
+        assert (decoder.failure, decoder.events, decoder.events_left_out) == (None, 2, 0)
 
 
 def test_halves_of_surrogate_pairs_pass() -> None:
@@ -282,7 +282,7 @@ def test_halves_of_surrogate_pairs_pass() -> None:
     for pieces in halves(ROLE + first + second + HELLO + first + STOP + DONE):
         decoder = stream()
         assert drain(decoder, pieces) == b"".join(pieces)
-        assert (decoder.failure, decoder.left_out, decoder.events) == (None, 0, 4)
+        assert (decoder.failure, decoder.events_left_out, decoder.events) == (None, 0, 4)
     last = event({"content": "x"}, "stop").replace(b'"x"}', b'"\\ud83d"}')
     decoder = stream()
     assert drain(decoder, [last]) == last + DONE

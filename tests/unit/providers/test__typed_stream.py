@@ -36,11 +36,11 @@ def stream(operation: Operation = "responses", choices: int = 1) -> TypedStream:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-@pytest.mark.parametrize("behind", [b"", DONE])
-def test_every_split_gives_the_same_stream(end: bytes, behind: bytes) -> None:
-    for pieces in halves((WHOLE + behind).replace(b"\n", end)):
+@pytest.mark.parametrize("after", [b"", DONE])
+def test_every_split_gives_the_same_stream(end: bytes, after: bytes) -> None:
+    for pieces in halves((WHOLE + after).replace(b"\n", end)):
         decoder = stream()
-        assert drain(decoder, pieces) == WHOLE + behind
+        assert drain(decoder, pieces) == WHOLE + after
         assert (decoder.is_done, decoder.is_finished, decoder.failure) == (True, True, None)
         assert (decoder.usage, decoder.events) == (Usage(7, 5), 2)
 
@@ -124,7 +124,7 @@ def test_first_unreadable_event_is_dropped_and_second_fails() -> None:
     broken = b'data: {"type":"response.out\n\n'
     decoder = stream()
     assert drain(decoder, [HELLO, broken, WORLD, COMPLETED]) == HELLO + WORLD + COMPLETED
-    assert (decoder.left_out, decoder.failure) == (1, None)
+    assert (decoder.events_left_out, decoder.failure) == (1, None)
     decoder = stream()
     assert drain(decoder, [HELLO, broken, WORLD, broken, COMPLETED]) == HELLO + WORLD
     assert decoder.failure is not None
@@ -140,7 +140,7 @@ def test_event_named_like_the_last_is_read() -> None:
     assert decoder.events == 6
     assert decoder.feed(WORLD.replace(b"delta", b"gamma", 1)) == WORLD.replace(b"delta", b"gamma", 1)
     assert decoder.feed(WORLD[:60] + b"\n\n") == b""
-    assert decoder.left_out == 1
+    assert decoder.events_left_out == 1
     with_error = WORLD.replace(b'"delta":', b'"error":{"message":"x"},"delta":')
     assert decoder.feed(with_error) == b""
     assert decoder.failure is not None
@@ -155,12 +155,15 @@ def test_error_event_continues_the_sequence_of_events() -> None:
     decoder = stream()
     decoder.feed(CREATED + HELLO + WORLD)
     sent = decoder.error_event(Failure(failures.STALLED, "too slow"), "id-1")
-    assert sent.startswith(b"event: error\ndata: ")
+    assert sent.startswith(b"event: response.failed\ndata: ")
     assert sent.endswith(b"\n\n")
-    error = json.loads(sent.partition(b"data: ")[2])
-    assert (error["type"], error["code"], error["sequence_number"]) == ("error", "stream_stalled", 4)
-    assert error["message"] == error["error"]["message"] == "too slow (request id-1)", "official SDKs raise on `error`"
-    assert json.loads(stream().error_event(Failure(failures.STALLED, "x"), "i")[19:])["sequence_number"] == 0
+    event = json.loads(sent.partition(b"data: ")[2])
+    assert (event["type"], event["sequence_number"]) == ("response.failed", 4)
+    assert event["response"]["status"] == "failed"
+    assert event["error"]["code"] == "stream_stalled"
+    assert event["error"]["message"] == "too slow (request id-1)", "official SDKs raise on `error`"
+    early = stream().error_event(Failure(failures.STALLED, "x"), "i")
+    assert json.loads(early.partition(b"data: ")[2])["sequence_number"] == 0
 
 
 def test_recorded_streams_are_whole_and_cuts_are_detected() -> None:

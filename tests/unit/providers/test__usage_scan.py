@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pointsman.domain.outcomes import Usage
-from pointsman.providers._openai_stream import MAX_USAGE_BYTES
 from pointsman.providers._typed_stream import TypedStream
 from pointsman.providers._usage_scan import MAX_BRACKETS, EventsScan, JsonScan, usage_in
+from pointsman.wire.usage import MAX_USAGE_BYTES
 
 USED = {"input_tokens": 30, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 2}}
 READ = Usage(30, 5, 0, 2, tools=())  # its output is present, without calls of tools

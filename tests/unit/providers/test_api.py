@@ -2,7 +2,7 @@
 
 import pytest
 
-from fakes.wire import refused
+from fakes.wire import rejected
 from pointsman.domain import failures
 from pointsman.domain.origin import Secret
 from pointsman.providers.api import bearer, safe_segment
@@ -22,5 +22,5 @@ def test_plain_name_is_a_path_segment(model: str) -> None:
     "model", ["", ".", "..", "a/b", "../a", "a?b", "a#b", "a%2fb", "a b", "a\r\nb", "a\n", "\u00e9", "a;b"]
 )
 def test_name_that_could_leave_its_segment_is_rejected(model: str) -> None:
-    failure = refused(lambda: safe_segment(model))
+    failure = rejected(lambda: safe_segment(model))
     assert (failure.kind, failure.param) == (failures.INVALID_REQUEST, "model")

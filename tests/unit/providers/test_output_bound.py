@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from fakes.wire import parse, target
 from pointsman.domain.calls import Call
-from pointsman.providers._openai_compatible import OLDER, JsonCodec, PassthroughCodec, Quirks
+from pointsman.providers._openai_codecs import OLDER, JsonCodec, PassthroughCodec, Quirks
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 BODIES: dict[str, dict[str, object]] = {

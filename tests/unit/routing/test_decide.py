@@ -3,10 +3,12 @@
 import random
 
 import pytest
+from msgspec import Raw
+from msgspec.structs import replace
 
-from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, plan_for, provider_key, snapshot
+from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, plan_for, provider_key, snapshot
 from pointsman.domain import failures
-from pointsman.domain.calls import Call, Facts
+from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.plans import Plan
@@ -19,7 +21,7 @@ A, B, C = (endpoint(name) for name in "abc")
 
 
 def rejection(call: Call, configuration: Snapshot) -> Failure:
-    decision = decide(Facts(call), FakeView(configuration), ScriptedDice(), NOW)
+    decision = decide(Facts(call), FakeView(configuration), ScriptedRandom(), NOW)
     assert isinstance(decision, Failure)
     return decision
 
@@ -53,7 +55,7 @@ def test_call_without_an_allowed_target_is_rejected_each_time() -> None:
     facts = Facts(call("a/m"), VirtualKey(name="k", digest=b"", entries=entries))
     live = Live(CHAT)
     for _ in range(2):
-        rejected = decide(facts, live, ScriptedDice(), NOW)
+        rejected = decide(facts, live, ScriptedRandom(), NOW)
         assert isinstance(rejected, Failure)
         assert rejected.kind is failures.MODEL_NOT_ALLOWED
 
@@ -85,7 +87,7 @@ def test_allow_models_applies_to_fallbacks_of_a_request() -> None:
     view = FakeView(CHAT)
 
     def decided(*fallbacks: str) -> Plan | Failure:
-        return decide(Facts(call(fallbacks=fallbacks), key), view, ScriptedDice(), NOW)
+        return decide(Facts(call(fallbacks=fallbacks), key), view, ScriptedRandom(), NOW)
 
     rejected = decided("b/x", "a/y")
     assert isinstance(rejected, Failure)
@@ -102,7 +104,7 @@ def test_provider_rights_of_a_key_apply_to_fallbacks_of_a_request() -> None:
     entries = {"a": ProviderEntry("a"), "b": ProviderEntry("b", allow_models=("m",))}
     request = call(fallbacks=("c/m", "b/secret", "b/m"))
     plan = decide(
-        Facts(request, VirtualKey(name="k", digest=b"", entries=entries)), FakeView(CHAT), ScriptedDice(), NOW
+        Facts(request, VirtualKey(name="k", digest=b"", entries=entries)), FakeView(CHAT), ScriptedRandom(), NOW
     )
     assert isinstance(plan, Plan)
     assert ids(plan) == ["a/m", "b/m"]
@@ -122,7 +124,7 @@ def test_virtual_key_may_be_limited_to_some_keys_of_a_provider() -> None:
         plan = decide(
             Facts(call, VirtualKey(name="mine", digest=b"", entries=entries)),
             FakeView(configuration),
-            ScriptedDice(),
+            ScriptedRandom(),
             NOW,
         )
         assert isinstance(plan, Plan)
@@ -133,7 +135,7 @@ def test_virtual_key_may_be_limited_to_some_keys_of_a_provider() -> None:
     assert keys_of(call("b/m", fallbacks=("a/m",))) == {"a/m": ["dev"], "b/m": ["k1"]}
     assert keys_of(call("a/m", stateful=True)) == {"a/m": ["dev"]}
     held = VirtualKey(name="mine", digest=b"", entries={"a": ProviderEntry("a", keys=frozenset({"other"}))})
-    rejected = decide(Facts(call("a/m"), held), FakeView(configuration), ScriptedDice(), NOW)
+    rejected = decide(Facts(call("a/m"), held), FakeView(configuration), ScriptedRandom(), NOW)
     assert isinstance(rejected, Failure)
     assert rejected.kind is failures.MODEL_NOT_ALLOWED
     assert "may use only the keys other of provider a, and none of them serves m" in rejected.message
@@ -232,8 +234,8 @@ def test_rejection_lists_the_reason_of_every_candidate() -> None:
 def test_strategy_of_the_name_outranks_the_default() -> None:
     targets = [candidate(A, "m", 1), candidate(B, "m", 99)]
     weighted = snapshot([A, B], targets, strategy="weighted")
-    assert plan_for(call(), FakeView(weighted), ScriptedDice(0.5)).strategy == "weighted"
-    assert ids(plan_for(call(), FakeView(weighted), ScriptedDice(0.5))) == ["b/m", "a/m"]
+    assert plan_for(call(), FakeView(weighted), ScriptedRandom(0.5)).strategy == "weighted"
+    assert ids(plan_for(call(), FakeView(weighted), ScriptedRandom(0.5))) == ["b/m", "a/m"]
     assert plan_for(call(), FakeView(snapshot([A, B], targets))).strategy == "priority"
 
 
@@ -269,6 +271,26 @@ def test_stateful_call_always_uses_the_heaviest_key() -> None:
     two = endpoint("a", provider_key("k1", 1), provider_key("k3", 2), provider_key("k2", 2))
     view = FakeView(snapshot([two], [candidate(two, "m")]))
     for number in (0.0, 0.5, 0.999):
-        plan = plan_for(call(stateful=True), view, ScriptedDice(number))
+        plan = plan_for(call(stateful=True), view, ScriptedRandom(number))
         assert plan.pinned
         assert [key.name for key in plan.choices[0].keys] == ["k2"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "is_pinned"),
+    [
+        ("input", b'"hi"', False),
+        ("store", b"false", False),
+        ("store", b"true", True),
+        ("background", b"true", True),
+        ("previous_response_id", b'"resp_1"', True),
+        ("conversation", b'"conv_1"', True),
+    ],
+)
+def test_response_is_pinned_only_if_it_needs_stored_objects(field: str, value: bytes, is_pinned: bool) -> None:
+    item = replace(endpoint("a"), dialects=("openai-responses",))
+    head = RequestHead(path="/responses", dialect="openai-responses")
+    fields = {"model": Raw(b'"a/m"'), "input": Raw(b'"hi"'), field: Raw(value)}
+    request = replace(call(operation="responses", stateful=True), head=head, fields=fields)
+    view = FakeView(snapshot([item], [candidate(item, "m")]))
+    assert plan_for(request, view).pinned is is_pinned

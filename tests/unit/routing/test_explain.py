@@ -2,11 +2,12 @@
 
 import json
 
-from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, failure, plan_for, snapshot
+from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, failure, plan_for, snapshot
 from pointsman.domain import failures
 from pointsman.domain.plans import Plan
+from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.targets import candidate
-from pointsman.routing.explain import as_data, as_lines
+from pointsman.routing.explain import as_data, as_lines, recorded_data, recorded_lines
 
 A, B, C = endpoint("a", "k1", "k2"), endpoint("b"), endpoint("c")
 
@@ -16,7 +17,7 @@ def explained() -> Plan:
     fallbacks = [candidate(B, "n", provenance="fallback")]
     view = FakeView(snapshot([A, B, C], targets, fallbacks, strategy="weighted"))
     view.open_breaker("c/m", NOW + 4)
-    return plan_for(call(), view, ScriptedDice(0.0))
+    return plan_for(call(), view, ScriptedRandom(0.0))
 
 
 def test_data_form_is_stable() -> None:
@@ -24,6 +25,7 @@ def test_data_form_is_stable() -> None:
         "strategy": "weighted",
         "source": "model chat",
         "notes": [],
+        "requirements": [],
         "deadline_s": 600.0,
         "max_attempts": 5,
         "attempts": [
@@ -34,6 +36,7 @@ def test_data_form_is_stable() -> None:
                 "weight": 80,
                 "variant": "control",
                 "provenance": "target",
+                "after": [],
             },
             {
                 "provider": "b",
@@ -42,6 +45,7 @@ def test_data_form_is_stable() -> None:
                 "weight": 1.0,
                 "variant": None,
                 "provenance": "fallback",
+                "after": [],
             },
             {
                 "provider": "c",
@@ -50,6 +54,7 @@ def test_data_form_is_stable() -> None:
                 "weight": 20,
                 "variant": None,
                 "provenance": "target",
+                "after": [],
             },
         ],
         "verdicts": [
@@ -68,6 +73,7 @@ def test_data_form_is_stable() -> None:
                 "last_resort": True,
             },
         ],
+        "limits": [],
     }
 
 
@@ -85,7 +91,8 @@ def test_text_contains_every_attempt_and_every_verdict() -> None:
 def test_rejection_is_explained() -> None:
     rejected = failure(failures.MODEL_NOT_FOUND)
     message = "said model_not_found"
-    assert as_data(rejected, NOW) == {"refused": {"code": "model_not_found", "status": 404, "message": message}}
+    refused = {"code": "model_not_found", "status": 404, "message": message}
+    assert as_data(rejected, NOW) == {"refused": refused, "requirements": [], "verdicts": [], "limits": []}
     assert as_lines(rejected, NOW) == ["rejected: 404 model_not_found: said model_not_found"]
 
 
@@ -93,3 +100,49 @@ def test_output_contains_no_secret() -> None:
     plan = explained()
     for printed in ("\n".join(as_lines(plan, NOW)), json.dumps(as_data(plan, NOW)), repr(plan)):
         assert "secret of" not in printed
+
+
+def test_rejected_record_is_explained_like_the_rejection() -> None:
+    record = RequestRecord(time=0.0, request_id="", method="POST", path="", status=403)
+    record.code, record.message, record.rule, record.rules = "refused_by_rule", "closed", "b", ("a", "b")
+    record.rule_problems, record.rule_facts = ("a: unknown: user is unknown",), {"stream": "true"}
+    assert recorded_data(record) == {
+        "refused": {"code": "refused_by_rule", "status": 403, "message": "closed"},
+        "rules": [
+            {"rule": "a", "result": "unknown", "message": "user is unknown"},
+            {"rule": "b", "result": "matched", "message": None},
+        ],
+        "facts": {"stream": "true"},
+        "requirements": [],
+        "verdicts": [],
+    }
+    assert recorded_lines(record) == [
+        "rule a: unknown: user is unknown",
+        "rule b: matched",
+        "   facts: stream = true",
+        "rejected: 403 refused_by_rule: closed",
+    ]
+
+
+def test_record_of_an_older_version_is_explained_by_its_attempts() -> None:
+    record = RequestRecord(time=0.0, request_id="", method="POST", path="", status=200)
+    record.strategy, record.source, record.verdicts = "priority", "model chat", ("b/m: its weight is 0",)
+    one = AttemptRecord(provider="a", model="m", key="k1", outcome="ok", start_us=0, duration_us=0)
+    record.attempts = (one, one)
+    assert recorded_lines(record) == [
+        "strategy priority, from model chat",
+        "  1. a/m",
+        "   - b/m excluded: its weight is 0",
+    ]
+
+
+def test_candidate_without_room_is_not_in_the_order() -> None:
+    record = RequestRecord(time=0.0, request_id="", method="POST", path="", status=200)
+    record.strategy, record.source, record.order = "priority", "model chat", ("a/m", "b/m")
+    record.verdicts, record.verdict_codes = ("a/m: is over", "b/m: was shortened"), ("over_budget", "shortened")
+    record.verdict_policies = ("billing", "billing")
+    assert recorded_lines(record)[1:] == [
+        "  1. b/m",
+        "   - a/m excluded (billing): is over",
+        "   - b/m shortened (billing): was shortened",
+    ]

@@ -30,15 +30,15 @@ from pointsman.routing.health import (
     KeyBlock,
     KeyName,
     begin,
-    begin_on,
+    block_after_start,
     block_key,
-    block_on,
+    block_of,
+    block_of_whole_key,
+    blocks_key,
+    covers_whole_key,
     is_forgotten,
-    is_of_key,
-    is_refusal,
     observe,
     subject,
-    widened,
 )
 
 DEAD = failure(failures.UPSTREAM_ERROR)
@@ -292,7 +292,7 @@ def test_blocked_key_is_probed_if_there_is_no_other(rejection: failures.Failure)
         assert block is not None
         probes.append(block.retry_at - now)
         now = block.retry_at
-        probed = begin_on(block, now)
+        probed = block_after_start(block, now)
         assert probed.retry_at > now, "only one request probes at a time"
         block = block_key(probed, replace(rejection, retry_after_s=3600.0), now + 0.1, now)
         now += 0.1
@@ -303,14 +303,14 @@ def test_rejected_key_gets_a_single_trial_and_a_limited_key_none() -> None:
     rejected, limited = block_key(None, REJECTED, NOW), block_key(None, LIMITED, NOW)
     assert rejected is not None
     assert limited is not None
-    tried = begin_on(rejected, rejected.until)
+    tried = block_after_start(rejected, rejected.until)
     assert tried.is_blocked(rejected.until + 1)
     assert tried.retry_at <= rejected.until, "a request without another key does not wait for the trial"
     assert not tried.is_blocked(rejected.until + TRIAL_S)
     ended = block_key(tried, DEAD, rejected.until + 1, rejected.until)
     assert ended is not None
     assert not ended.is_blocked(rejected.until + 1)
-    assert not begin_on(limited, limited.until).is_blocked(limited.until)
+    assert not block_after_start(limited, limited.until).is_blocked(limited.until)
 
 
 M = candidate(endpoint("p"), "m")
@@ -323,22 +323,22 @@ BLOCKS: dict[KeyName, KeyBlock] = {
 
 
 def test_longer_block_of_a_key_counts() -> None:
-    assert block_on(BLOCKS, M, "k1", NOW) == KeyBlock(until=NOW + 9, failure=REJECTED)
-    assert block_on(BLOCKS, candidate(endpoint("p"), "other"), "k1", NOW) == KeyBlock(until=NOW + 9, failure=REJECTED)
+    assert block_of(BLOCKS, M, "k1", NOW) == KeyBlock(until=NOW + 9, failure=REJECTED)
+    assert block_of(BLOCKS, candidate(endpoint("p"), "other"), "k1", NOW) == KeyBlock(until=NOW + 9, failure=REJECTED)
     assert (
-        block_on({("p", "k1", "m"): KeyBlock(until=NOW + 5, failure=LIMITED)}, candidate(endpoint("p"), "o"), "k1", NOW)
+        block_of({("p", "k1", "m"): KeyBlock(until=NOW + 5, failure=LIMITED)}, candidate(endpoint("p"), "o"), "k1", NOW)
         is None
     )
     for key in ("k2", "k3", "k4"):
-        assert block_on(BLOCKS, M, key, NOW) is None
+        assert block_of(BLOCKS, M, key, NOW) is None
 
 
 def test_limits_cover_a_model_and_rejections_cover_the_key_by_default() -> None:
-    assert [is_of_key(one) for one in (LIMITED, REJECTED)] == [False, True]
-    assert is_of_key(replace(LIMITED, scope=Scope.KEY))
-    assert not is_of_key(failure(failures.UPSTREAM_MODEL_DENIED))
-    assert [is_refusal(one) for one in (LIMITED, REJECTED, DEAD)] == [True, True, False]
-    assert not is_refusal(replace(REJECTED, scope=Scope.ATTEMPT))
+    assert [covers_whole_key(one) for one in (LIMITED, REJECTED)] == [False, True]
+    assert covers_whole_key(replace(LIMITED, scope=Scope.KEY))
+    assert not covers_whole_key(failure(failures.UPSTREAM_MODEL_DENIED))
+    assert [blocks_key(one) for one in (LIMITED, REJECTED, DEAD)] == [True, True, False]
+    assert not blocks_key(replace(REJECTED, scope=Scope.ATTEMPT))
 
 
 def limited_models(count: int, since: float = NOW) -> dict[KeyName, KeyBlock]:
@@ -350,22 +350,22 @@ def limited_models(count: int, since: float = NOW) -> dict[KeyName, KeyBlock]:
 
 def test_several_limited_models_block_the_whole_key() -> None:
     enough = limited_models(MODELS_OF_A_KEY)
-    wide = widened(enough, "p", "k1", NOW, 0.0)
+    wide = block_of_whole_key(enough, "p", "k1", NOW, 0.0)
     assert wide is not None
     assert wide.until == NOW + 5, "the block lasts until the first block of a model ends"
     assert wide.retry_at == NOW, "a guessed block does not delay a request without another key"
-    assert widened(limited_models(MODELS_OF_A_KEY - 1), "p", "k1", NOW, 0.0) is None
-    assert widened(enough, "p", "k2", NOW, 0.0) is None
-    assert widened(enough, "q", "k1", NOW, 0.0) is None
-    assert widened(enough, "p", "k1", NOW, NOW) is None, "the key has served a model since"
-    assert widened(limited_models(MODELS_OF_A_KEY, NOW - EVIDENCE_S), "p", "k1", NOW, 0.0) is None
-    assert widened(enough, "p", "k1", NOW + 6, 0.0) is None, "the first block is over"
+    assert block_of_whole_key(limited_models(MODELS_OF_A_KEY - 1), "p", "k1", NOW, 0.0) is None
+    assert block_of_whole_key(enough, "p", "k2", NOW, 0.0) is None
+    assert block_of_whole_key(enough, "q", "k1", NOW, 0.0) is None
+    assert block_of_whole_key(enough, "p", "k1", NOW, NOW) is None, "the key has served a model since"
+    assert block_of_whole_key(limited_models(MODELS_OF_A_KEY, NOW - EVIDENCE_S), "p", "k1", NOW, 0.0) is None
+    assert block_of_whole_key(enough, "p", "k1", NOW + 6, 0.0) is None, "the first block is over"
 
 
 def test_denied_models_do_not_block_the_whole_key() -> None:
     denied = failure(failures.UPSTREAM_MODEL_DENIED)
     blocks = {name: replace(block, failure=denied) for name, block in limited_models(9).items()}
-    assert widened(blocks, "p", "k1", NOW, 0.0) is None
+    assert block_of_whole_key(blocks, "p", "k1", NOW, 0.0) is None
 
 
 def test_block_is_forgotten_long_after_its_end() -> None:

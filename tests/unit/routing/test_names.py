@@ -6,7 +6,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from fakes.routing import NOW, FakeView, ScriptedDice, call, endpoint, provider_key
+from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, provider_key
 from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Plan
 from pointsman.domain.prices import ModelFacts
@@ -145,7 +145,7 @@ def test_list_of_a_provider_extends_the_catalog() -> None:
 def test_capable_models_come_first(fields: dict[str, Raw], size: int, expected: list[str]) -> None:
     first_b = snapshot(B, A) if fields or size > 1000 else snapshot(A, B)
     first_b = replace(first_b, pricing=replace(first_b.pricing, catalog=Catalog()))
-    plan = decide(Facts(replace(call("big"), fields=fields, size=size)), FakeView(first_b), ScriptedDice(0.0), NOW)
+    plan = decide(Facts(replace(call("big"), fields=fields, size=size)), FakeView(first_b), ScriptedRandom(0.0), NOW)
     assert isinstance(plan, Plan)
     assert [choice.candidate.id for choice in plan.choices] == expected
 

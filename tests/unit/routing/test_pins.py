@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+import pytest
 from msgspec.structs import astuple, replace
 
 from fakes.routing import NOW, FakeView, call, endpoint, provider_key, snapshot
@@ -52,6 +53,15 @@ def test_pin_overrides_strategy_and_weights() -> None:
 def test_call_without_a_model_follows_its_pin() -> None:
     serving = endpoint("a", provider_key("two", 1, ("gpt-*",)))
     assert keys_by_candidate(decided(pin(), model="", of=snapshot([serving, B]))) == [("a/", ["two"])]
+
+
+@pytest.mark.parametrize("model", ["chat", "a/m", ""])
+def test_conflict_of_pin_and_provider_header_names_the_header(model: str) -> None:
+    head = replace(call().head, provider="b")
+    assert code_and_message(decided(pin(), model=model, head=head)) == (
+        "invalid_request",
+        "the response 'r' is stored at provider 'a', but the header x-pointsman-provider names 'b'; remove the header",
+    )
 
 
 def test_key_restrictions_of_a_virtual_key_apply_to_pins() -> None:

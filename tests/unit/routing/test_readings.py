@@ -1,6 +1,7 @@
 """Readings: moving averages of a candidate's speed and errors."""
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.routing import NOW, failure
 from pointsman.domain import failures
@@ -40,6 +41,17 @@ def test_later_attempts_move_the_averages_by_their_weight() -> None:
 def test_missing_first_byte_and_tokens_leave_their_averages_alone() -> None:
     reading = observed(observed(None), first_s=None, tokens=0)
     assert [reading.first_byte_s, reading.token_s] == pytest.approx([0.2, 0.1])
+
+
+def test_time_to_the_first_content_of_a_stream_has_its_own_average() -> None:
+    reading = None
+    for content_s in (None, 0.5, 1.5, None):
+        content_at = NOW + content_s if content_s is not None else None
+        reading = observe(reading, None, NOW, NOW, ended_at=NOW + 2, tokens=9, content_at=content_at)
+        reading = replace(reading, at=0.0) if reading is not None else None
+    assert reading is not None
+    assert reading.content_s == pytest.approx(0.5 + WEIGHT)
+    assert observed(reading, failed=failure()).content_s == reading.content_s
 
 
 def test_failures_of_the_provider_move_the_error_rate_alone() -> None:

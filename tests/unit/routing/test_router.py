@@ -18,9 +18,12 @@ from pointsman.domain.state import Pin
 from pointsman.domain.targets import ProviderKey, candidate
 from pointsman.engine.live import Live
 from pointsman.routing import router as module
+from pointsman.routing.candidate_set import CandidateSet
 from pointsman.routing.decide import decide
+from pointsman.routing.evaluation import MAX_EVALUATION_S
 from pointsman.routing.health import FIRST_BLOCK_S
-from pointsman.routing.router import MAX_EVALUATION_S, CandidateSet, router_of
+from pointsman.routing.router import router_of
+from pointsman.routing.strategies import STRATEGIES
 
 A, B = endpoint("a"), endpoint("b")
 CHAT = snapshot([A, B], [candidate(A, "m"), candidate(B, "m")])
@@ -77,14 +80,15 @@ class WatchedSecret(Secret):
 
 
 @pytest.mark.usefixtures("uncollected")
-def test_old_snapshot_and_rotated_key_are_freed_after_a_swap() -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_old_snapshot_and_rotated_key_are_freed_after_a_swap(strategy: str) -> None:
     """This holds after requests with weighted targets and keys, bare names, pins, and virtual keys with settings."""
 
     def configured() -> tuple[Snapshot, weakref.ref[Secret]]:
         secret = WatchedSecret("to be rotated")
         two = endpoint("a", ProviderKey("k1", secret, 2), provider_key("k2"), serves=("free-*",))
         targets = [candidate(two, "m"), candidate(B, "m", 2)]
-        return snapshot([two, B], targets, strategy="weighted"), weakref.ref(secret)
+        return snapshot([two, B], targets, strategy=strategy), weakref.ref(secret)
 
     old, secret = configured()
     live, was = Live(old), weakref.ref(old)

@@ -11,9 +11,9 @@ from fakes.routing import (
     drive,
     endpoint,
     failure,
-    of,
     plan_for,
     snapshot,
+    snapshot_of,
     step_after,
 )
 from pointsman.domain import failures
@@ -29,7 +29,7 @@ LIMITED = failure(failures.UPSTREAM_RATE_LIMITED)
 
 
 def test_attempt_gets_half_of_the_remaining_time_and_the_last_all_of_it() -> None:
-    view = FakeView(of(A, B, C))
+    view = FakeView(snapshot_of(A, B, C))
     trace = drive(plan_for(call(), view), view, answers(failures.COMMIT_TIMEOUT), duration_s=1e9)
     assert [step.timeout_s for step in trace.tries] == [300, 150, 150]
     assert trace.now == NOW + 600
@@ -37,7 +37,7 @@ def test_attempt_gets_half_of_the_remaining_time_and_the_last_all_of_it() -> Non
 
 def limits(*choices: Endpoint, stream: bool, view: FakeView | None = None, **fields: float | None) -> Try:
     """Return the first step of a plan, for a stream or another answer."""
-    configuration = of(*choices)
+    configuration = snapshot_of(*choices)
     names = {"first_token_s": fields.pop("first_token_s", None)}
     routing = replace(
         configuration.routing, timeouts=replace(Timeouts(), **fields), failover=replace(Failover(), **names)
@@ -61,7 +61,7 @@ def test_stream_has_less_time_for_its_head_while_another_candidate_is_left() -> 
 
 
 def test_silent_stream_is_not_abandoned_for_an_unusable_candidate() -> None:
-    view = FakeView(of(A, B))
+    view = FakeView(snapshot_of(A, B))
     view.open_breaker("b/m", NOW + 60)
     assert limits(A, B, stream=True, view=view).head_s is None
     view.open_breaker("b/m", NOW + 10)
@@ -87,12 +87,12 @@ def test_target_may_set_its_own_times() -> None:
 
 
 def test_time_of_the_only_attempt_is_not_halved() -> None:
-    view = FakeView(of(A, B, max_attempts=1))
+    view = FakeView(snapshot_of(A, B, max_attempts=1))
     assert drive(plan_for(call(), view), view, answers(None)).tries[0].timeout_s == 600
 
 
 def test_attempt_never_begins_after_the_deadline() -> None:
-    view = FakeView(of(A, B))
+    view = FakeView(snapshot_of(A, B))
     plan = plan_for(call(timeout_s=1), view)
     step = step_after(plan, (), view, NOW + 1)
     assert isinstance(step, GiveUp)
@@ -104,7 +104,7 @@ def test_attempt_never_begins_after_the_deadline() -> None:
 
 
 def test_pause_never_ends_after_the_deadline() -> None:
-    view = FakeView(of(A))
+    view = FakeView(snapshot_of(A))
     trace = drive(plan_for(call(timeout_s=0.1), view), view, answers(failures.UPSTREAM_ERROR))
     assert len(trace.attempted) == 1
     assert trace.waits == []

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from fakes.routing import ScriptedDice
-from pointsman.routing.weights import Draw
+from fakes.routing import ScriptedRandom
+from pointsman.routing.weights import Draw, blended, draw
 
 
 class Item(NamedTuple):
@@ -19,7 +19,7 @@ def items(*weights: float) -> tuple[Item, ...]:
 
 
 def names(drawn: float, *weights: float) -> str:
-    return "".join(item.name for item in Draw(items(*weights)).order(ScriptedDice(drawn)))
+    return "".join(item.name for item in Draw(items(*weights)).order(ScriptedRandom(drawn)))
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-9, 0.2, 1.0, 1e9, 1e300, 2e306])
@@ -62,15 +62,43 @@ def test_roll_on_the_edge_belongs_to_the_next_member() -> None:
 
 def test_duplicate_members_are_kept() -> None:
     item = Item("a", 1)
-    assert Draw((item, item, item)).order(ScriptedDice(0.5)) == (item, item, item)
+    assert Draw((item, item, item)).order(ScriptedRandom(0.5)) == (item, item, item)
 
 
 def test_none_or_one_member_needs_no_random_number() -> None:
-    assert Draw(items()).order(ScriptedDice()) == ()
-    assert Draw(items(0)).order(ScriptedDice()) == items(0)
+    assert Draw(items()).order(ScriptedRandom()) == ()
+    assert Draw(items(0)).order(ScriptedRandom()) == items(0)
 
 
 def test_input_is_not_changed() -> None:
     given = items(1, 2, 3)
-    Draw(given).order(ScriptedDice(0.9))
+    Draw(given).order(ScriptedRandom(0.9))
     assert given == items(1, 2, 3)
+
+
+def test_blended_weights_fall_with_the_cost() -> None:
+    assert blended([1, 1, 2], [100, 200, 400], 1) == [1, 0.5, 0.5]
+    assert blended([1, 1], [100, 200], 2) == [1, 0.25]
+    assert blended([1, 1], [100, 200], 0) == [1, 1]
+
+
+def test_unknown_cost_counts_as_the_highest_known_one() -> None:
+    assert blended([1, 1, 1], [100, None, 200], 1) == [1, 0.5, 0.5]
+    assert blended([3, 1], [None, None], 1) == [3, 1]
+
+
+def test_free_member_leaves_no_weight_to_others() -> None:
+    assert blended([1, 1, 1], [0, 5, 0], 1) == [1, 0, 1]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300, 1e308])
+def test_draw_by_given_weights_has_their_shares_at_any_scale(scale: float) -> None:
+    rng, choices = random.Random(42), items(1, 1, 1)
+    drawn = [draw(choices, [0.6 * scale, 0.0, 0.4 * scale], rng) for _ in range(10_000)]
+    assert abs(sum(order[0].name == "a" for order in drawn) / 10_000 - 0.6) < 0.015
+    assert {"".join(item.name for item in order) for order in drawn} == {"acb", "cab"}
+
+
+def test_draw_by_given_weights_keeps_the_order_if_all_are_zero() -> None:
+    assert draw(items(1, 1), [0, 0], ScriptedRandom(0.9)) == items(1, 1)
+    assert draw((), [], ScriptedRandom(0.0)) == ()

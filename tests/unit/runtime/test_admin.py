@@ -1,4 +1,4 @@
-"""The admin process by itself: it says its token once, ends with its supervisor, and says that control is away."""
+"""The admin process alone: it prints its token once, ends with its supervisor, and reports that control is away."""
 
 import signal
 import socket
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.children import Running, child, get
+from fakes.children import Child, child, get
 from pointsman.runtime.tasks import ChildTask
 
 TOKEN = "a-token-of-the-tests-for-admins"
@@ -16,8 +16,8 @@ AWAY = "the control process is away"
 
 
 @contextmanager
-def admin(folder: Path, **environ: str) -> Iterator[tuple[Running, int]]:
-    """The process, and the port of the console. Nobody listens where control should."""
+def admin(folder: Path, **environ: str) -> Iterator[tuple[Child, int]]:
+    """Run an admin process without control. Yield the process and the port of the console."""
     with socket.create_server(("127.0.0.1", 0)) as console:
         task = ChildTask(
             listen_fds=[console.fileno()],
@@ -32,14 +32,14 @@ def admin(folder: Path, **environ: str) -> Iterator[tuple[Running, int]]:
             yield running, console.getsockname()[1]
 
 
-def test_the_first_start_says_the_token_once_at_any_log_level(tmp_path: Path) -> None:
+def test_first_start_prints_the_token_once_at_any_log_level(tmp_path: Path) -> None:
     with admin(tmp_path) as (running, _):
         assert running.is_ready
         running.process.send_signal(signal.SIGTERM)
-        code, said = running.wait()
+        code, stderr = running.wait()
         assert code == 0
-        token = said.partition("admin token, shown only once: ")[2].split()[0]
-        assert said.count(token) == 1
+        token = stderr.partition("admin token, shown only once: ")[2].split()[0]
+        assert stderr.count(token) == 1
     with admin(tmp_path) as (running, port):
         assert running.is_ready
         assert get(port, "/api/v1/status", token)[0] == 503
@@ -48,7 +48,7 @@ def test_the_first_start_says_the_token_once_at_any_log_level(tmp_path: Path) ->
         assert running.wait() == (0, "")
 
 
-def test_it_ends_with_its_supervisor(tmp_path: Path) -> None:
+def test_process_ends_with_its_supervisor(tmp_path: Path) -> None:
     with admin(tmp_path, POINTSMAN_ADMIN_TOKEN=TOKEN) as (running, _):
         assert running.is_ready
         running.abandon()
@@ -56,22 +56,22 @@ def test_it_ends_with_its_supervisor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["POINTSMAN_ADMIN_TOKEN", "POINTSMAN_METRICS_TOKEN"])
-def test_a_token_that_could_be_guessed_keeps_it_from_starting(name: str, tmp_path: Path) -> None:
+def test_weak_token_prevents_the_start(name: str, tmp_path: Path) -> None:
     with admin(tmp_path, **{"POINTSMAN_ADMIN_TOKEN": TOKEN, name: "hunter2"}) as (running, _):
         assert not running.is_ready
-        code, said = running.wait()
+        code, stderr = running.wait()
         assert code == 1
-        assert f"{name} has fewer than 20 characters" in said
-        assert "hunter2" not in said
+        assert f"{name} has fewer than 20 characters" in stderr
+        assert "hunter2" not in stderr
 
 
-def test_without_control_and_store_it_serves_and_says_so(tmp_path: Path) -> None:
+def test_missing_control_and_store_are_reported(tmp_path: Path) -> None:
     with admin(tmp_path, POINTSMAN_ADMIN_TOKEN=TOKEN) as (_, port):
         assert get(port, "/readyz", "") == (200, {"status": "degraded", "control": AWAY})
         error = {"error": {"code": "control_unavailable", "message": AWAY}}
         for path in ("/api/v1/status", "/api/v1/budgets", "/metrics"):
             assert get(port, path, TOKEN) == (503, error)
-        status, said = get(port, "/api/v1/requests", TOKEN)
+        status, answer = get(port, "/api/v1/requests", TOKEN)
         assert status == 503
-        assert "the store cannot be read" in str(said)
-        assert not list(tmp_path.iterdir()), "it makes no database"
+        assert "the store cannot be read" in str(answer)
+        assert not list(tmp_path.iterdir()), "it creates no database"

@@ -1,4 +1,4 @@
-"""What a supervisor gives each child."""
+"""The environment and the settings that a supervisor passes to its children."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def starter(settings: Settings, folder: Path) -> Starter:
     return Starter(settings, folder / "snapshot", None)
 
 
-def test_admin_gets_no_key_of_a_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_admin_gets_no_provider_keys_and_no_virtual_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "MY_VIRTUAL_KEY", "POINTSMAN_ADMIN_TOKEN", "PGSSLMODE"):
         monkeypatch.setenv(name, f"the-value-of-{name}")
     url = "postgresql://me:secret@127.0.0.1/db"
@@ -32,12 +32,12 @@ def test_admin_gets_no_key_of_a_provider(tmp_path: Path, monkeypatch: pytest.Mon
     assert environ[STORE_URL] == url
 
 
-def test_on_loopback_the_console_answers_to_names_of_loopback_and_stated_ones(tmp_path: Path) -> None:
+def test_console_accepts_loopback_names_and_configured_names(tmp_path: Path) -> None:
     settings = compiled(TEXT, {"OPENAI_API_KEY": "sk", "STORE": "postgresql:///db"}).settings
 
-    def hosts(host: str, stated: frozenset[str] = frozenset()) -> list[str]:
+    def hosts(host: str, configured: frozenset[str] = frozenset()) -> list[str]:
         console = replace(settings.console, host=host)
-        one = starter(replace(settings, console=console, console_hosts=stated), tmp_path)
+        one = starter(replace(settings, console=console, console_hosts=configured), tmp_path)
         return one._hosts()
 
     assert hosts("127.0.0.1") == ["127.0.0.1", "::1", "localhost"]

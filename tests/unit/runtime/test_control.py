@@ -1,4 +1,4 @@
-"""The control process by itself: it comes up, answers the admin process, and ends with its supervisor."""
+"""The control process alone: it starts, answers the admin process, and ends with its supervisor."""
 
 import asyncio
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fakes.children import Running, child
+from fakes.children import Child, child
 from fakes.configuration import accept
 from fakes.control import ENVIRON
 from pointsman.control.inquiries import ControlState, StateInquiry
@@ -23,7 +23,7 @@ governance: {virtual_keys: {me: env.ME}}
 
 
 @contextmanager
-def control(folder: Path) -> Iterator[Running]:
+def control(folder: Path) -> Iterator[Child]:
     snapshot = folder / "snapshot"
     accept(snapshot, CONFIG, ENVIRON)
     with socket.socket(socket.AF_UNIX) as link:
@@ -45,18 +45,18 @@ def control(folder: Path) -> Iterator[Running]:
 
 
 def state_in(folder: Path) -> ControlState:
-    """The state that control tells the admin process."""
+    """Return the state that control reports to the admin process."""
 
     async def main() -> ControlState:
-        line = Inquirer(str(folder / "link"))
-        (state,) = await line.ask(StateInquiry(), ControlState)
-        line.close()
+        inquirer = Inquirer(str(folder / "link"))
+        (state,) = await inquirer.ask(StateInquiry(), ControlState)
+        inquirer.close()
         return state
 
     return asyncio.run(main())
 
 
-def test_it_answers_the_admin_process_and_ends_when_told_to(tmp_path: Path) -> None:
+def test_control_answers_inquiries_and_ends_at_sigterm(tmp_path: Path) -> None:
     with control(tmp_path) as running:
         assert running.is_ready
         assert state_in(tmp_path).store == "ok"
@@ -64,14 +64,14 @@ def test_it_answers_the_admin_process_and_ends_when_told_to(tmp_path: Path) -> N
         assert running.wait() == (0, "")
 
 
-def test_it_ends_with_its_supervisor(tmp_path: Path) -> None:
+def test_control_ends_with_its_supervisor(tmp_path: Path) -> None:
     with control(tmp_path) as running:
         assert running.is_ready
         running.abandon()
         assert running.wait() == (0, "")
 
 
-def test_without_its_store_it_lives_and_says_so(tmp_path: Path) -> None:
+def test_unusable_store_is_reported(tmp_path: Path) -> None:
     (tmp_path / "pointsman.db").mkdir()
     with control(tmp_path) as running:
         assert running.is_ready

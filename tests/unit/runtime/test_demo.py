@@ -1,4 +1,4 @@
-"""The demonstration answers its first request, by way of a failover, and leaves nothing running."""
+"""The demonstration answers its first request after a failover, and leaves no process running."""
 
 import json
 import signal
@@ -14,17 +14,17 @@ from fakes.processes import free_ports
 
 
 def children_of(process: int) -> list[int]:
-    """Its providers, its worker and its control process."""
+    """Return the pids of a process's children."""
     return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def spend(address: str, body: dict[str, Any]) -> int:
-    """Ask with the demonstration's key, at once, until something else than an answer comes: its status."""
+    """Send requests with the demonstration's key until one fails. Return its status, or 0 if none fails."""
     headers = {"content-type": "application/json", "authorization": "Bearer pm-demo-notebook"}
-    asked = {"model": "chat", "messages": body["messages"], "max_tokens": 200, "n": 4}
+    request = {"model": "chat", "messages": body["messages"], "max_tokens": 200, "n": 4}
     for _ in range(30):
         try:
-            with urlopen(Request(address, json.dumps(asked).encode(), headers), timeout=PATIENCE_S) as answer:
+            with urlopen(Request(address, json.dumps(request).encode(), headers), timeout=PATIENCE_S) as answer:
                 answer.read()
         except HTTPError as error:
             error.close()
@@ -32,7 +32,7 @@ def spend(address: str, body: dict[str, Any]) -> int:
     return 0
 
 
-def test_the_demonstration() -> None:
+def test_demonstration_fails_over_enforces_its_budget_and_ends() -> None:
     port, console_port = free_ports(2)
     command = [sys.executable, "-m", "pointsman", "demo", "--port", str(port), "--console-port", str(console_port)]
     body = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}]}
@@ -48,7 +48,7 @@ def test_the_demonstration() -> None:
                 assert json.load(answer)["choices"][0]["message"]["content"]
                 assert answer.headers["x-pointsman-provider"] == "steady"
                 assert answer.headers["x-pointsman-attempts"] == "2"
-            assert spend(address, body) == 402, "its key has a budget that is soon used up"
+            assert spend(address, body) == 402, "the budget of the key is used up"
             with urlopen(f"http://127.0.0.1:{console_port}/metrics", timeout=PATIENCE_S) as metrics:
                 assert b"pointsman_requests_total" in metrics.read()
             process.send_signal(signal.SIGINT)
@@ -60,5 +60,5 @@ def test_the_demonstration() -> None:
     assert any(f"http://127.0.0.1:{port}/v1/chat/completions" in line for line in lines)
     assert records[0]["provider"] == "steady"
     assert records[-1]["code"] == "budget_exceeded"
-    assert len(children) == 5
+    assert len(children) == 6
     assert not any(Path(f"/proc/{child}").exists() for child in children)

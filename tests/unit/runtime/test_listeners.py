@@ -1,15 +1,15 @@
-"""Sockets that share an address."""
+"""Sockets that share an address get connections only while they listen."""
 
 import os
 import socket
 
 import pytest
 
-from pointsman.runtime.listeners import bind_beside, listen, open_to_all, port_of
+from pointsman.runtime.listeners import bind_same_address, listen, port_of, start_listening
 
 
-def served(fd: int) -> int:
-    """How many connections wait there; they are taken and closed."""
+def accept_all(fd: int) -> int:
+    """Accept and close all pending connections of a socket. Return their number."""
     with socket.socket(fileno=os.dup(fd)) as sock:
         sock.setblocking(False)
         count = 0
@@ -26,25 +26,25 @@ def connect(port: int, count: int) -> None:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
-def test_a_socket_gets_connections_once_it_is_opened() -> None:
+def test_socket_gets_connections_after_it_starts_listening() -> None:
     (first,) = listen("127.0.0.1", 0, is_shared=True)
     port = port_of(first)
-    (second,) = bind_beside([first])
+    (second,) = bind_same_address([first])
     assert port_of(second) == port
     connect(port, 40)
-    assert served(first) == 40
-    open_to_all([second])
-    open_to_all([second])
+    assert accept_all(first) == 40
+    start_listening([second])
+    start_listening([second])
     connect(port, 60)
-    assert served(first) + served(second) == 60
+    assert accept_all(first) + accept_all(second) == 60
     os.close(first)
-    (third,) = bind_beside([second])
+    (third,) = bind_same_address([second])
     connect(port, 20)
-    assert served(second) == 20
+    assert accept_all(second) == 20
     os.close(second)
     with pytest.raises(ConnectionRefusedError):
         connect(port, 1)
-    open_to_all([third])
+    start_listening([third])
     connect(port, 5)
-    assert served(third) == 5
+    assert accept_all(third) == 5
     os.close(third)

@@ -1,4 +1,4 @@
-"""One gateway has a data folder and its addresses; what is wrong with them is said."""
+"""A data folder and an address belong to one gateway, and errors name the address or the folder."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def settings(folder: Path, workers: int = 1) -> Settings:
     return replace(compiled(TEXT).settings, data_dir=folder / "data", workers=workers)
 
 
-def test_one_gateway_has_a_data_folder(tmp_path: Path) -> None:
+def test_data_folder_belongs_to_one_gateway(tmp_path: Path) -> None:
     fd = lock_data_dir(tmp_path / "data")
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
     with pytest.raises(SupervisorError, match=rf"another gateway \(pid {os.getpid()}\) uses the data folder"):
@@ -34,13 +34,13 @@ def test_one_gateway_has_a_data_folder(tmp_path: Path) -> None:
     os.close(lock_data_dir(tmp_path / "data"))
 
 
-def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_unusable_data_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SupervisorError, match=r"the data folder .* cannot be used: "):
         lock_data_dir(tmp_path / "file" / "data")
 
 
-def test_every_worker_has_a_socket_of_its_own_at_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_worker_has_its_own_socket_at_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sockets = open_sockets(settings(tmp_path, workers=3))
     ports = {port_of(fd) for fds in sockets.listen for fd in fds}
@@ -55,7 +55,7 @@ def test_every_worker_has_a_socket_of_its_own_at_one_port(tmp_path: Path, monkey
         os.close(fd)
 
 
-def test_an_address_in_use_is_said_and_the_folder_is_free_again(tmp_path: Path) -> None:
+def test_address_in_use_is_an_error_and_releases_the_folder(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -66,7 +66,7 @@ def test_an_address_in_use_is_said_and_the_folder_is_free_again(tmp_path: Path) 
     os.close(lock_data_dir(tmp_path / "data"))
 
 
-def test_an_address_that_others_would_share_is_in_use(tmp_path: Path) -> None:
+def test_address_that_another_process_shares_is_in_use(tmp_path: Path) -> None:
     one = settings(tmp_path)
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -78,7 +78,7 @@ def test_an_address_that_others_would_share_is_in_use(tmp_path: Path) -> None:
                 open_sockets(taken)
 
 
-def test_an_address_that_cannot_be_had_is_named(tmp_path: Path) -> None:
+def test_error_names_an_address_that_cannot_be_bound(tmp_path: Path) -> None:
     one = settings(tmp_path)
     foreign = replace(one, listen=replace(one.listen, host="192.0.2.1"))
     with pytest.raises(SupervisorError, match=r"server.listen: cannot listen on 192.0.2.1:0: Cannot assign"):

@@ -1,4 +1,4 @@
-"""Processes that die are replaced, sockets and the lock of the data folder outlive them all."""
+"""The supervisor restarts dead processes. Sockets and the lock of the data folder outlive all processes."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def settings(folder: Path, workers: int = 1) -> Settings:
 # Restarts.
 
 
-def test_the_pause_before_a_restart_grows_and_starts_again_after_a_stable_life(
+def test_pause_before_a_restart_grows_until_a_process_is_stable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
@@ -58,13 +58,13 @@ def test_the_pause_before_a_restart_grows_and_starts_again_after_a_stable_life(
     assert [pause(0.0) for _ in range(9)] == pytest.approx([*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]])
     assert pause(STABLE_S + 1) == pytest.approx(PAUSES_S[0])
     assert pause(0.0) == pytest.approx(PAUSES_S[1])
-    assert supervisor._restarts.keys() == {"worker 0"}, "each process by itself"
+    assert supervisor._restarts.keys() == {"worker 0"}, "each process has its own pause"
     until = supervisor._until_restart()
     assert until is not None
     assert until == pytest.approx(PAUSES_S[1])
 
 
-def test_a_worker_that_is_killed_is_replaced_and_no_connection_is_lost(tmp_path: Path) -> None:
+def test_killed_worker_is_replaced_without_losing_a_connection(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
         first = gateway.ask()
@@ -78,10 +78,10 @@ def test_a_worker_that_is_killed_is_replaced_and_no_connection_is_lost(tmp_path:
         (control,) = gateway.started("-")
         os.kill(control, signal.SIGKILL)
         gateway.until(lambda: len(gateway.started("-")) == 2)
-        assert gateway.ask() == second, "the others go on"
+        assert gateway.ask() == second, "other processes continue"
 
 
-def test_a_worker_that_cannot_live_is_not_started_in_a_hot_loop(tmp_path: Path) -> None:
+def test_failing_worker_is_restarted_with_pauses(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
         (tmp_path / "broken").touch()
@@ -94,79 +94,79 @@ def test_a_worker_that_cannot_live_is_not_started_in_a_hot_loop(tmp_path: Path) 
         assert gateway.ask() == gateway.started("0")[-1]
 
 
-def test_a_gateway_whose_worker_cannot_start_ends(tmp_path: Path) -> None:
+def test_gateway_ends_if_a_worker_cannot_start(tmp_path: Path) -> None:
     (tmp_path / "broken").touch()
     with supervised(tmp_path) as gateway:
         assert gateway.process.wait(PATIENCE_S) == 1
         assert "the worker 0 process could not start" in gateway.log
-        assert not list(tmp_path.glob("pointsman-*")), "the folder of the link is gone"
+        assert not list(tmp_path.glob("pointsman-*")), "the folder of the link is deleted"
 
 
 # Signals.
 
 
-def test_the_end(tmp_path: Path) -> None:
+def test_sigterm_stops_workers_first(tmp_path: Path) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         gateway.signal(signal.SIGTERM)
         assert gateway.process.wait(PATIENCE_S) == 0
-        ended = [slot for what, slot, _ in gateway.said if what == "ended"]
+        ended = [slot for event, slot, _ in gateway.events if event == "ended"]
         assert sorted(ended[:2]) == ["0", "1"]
-        assert sorted(ended[2:]) == ["-", "admin"], "control reads what workers have written before it ends"
+        assert sorted(ended[2:]) == ["-", "admin"], "control ingests the workers' journals before it ends"
         assert not list(tmp_path.glob("pointsman-*"))
         os.close(lock_data_dir(tmp_path / "data"))
 
 
-def test_a_gateway_that_is_told_to_end_while_it_starts_ends(tmp_path: Path) -> None:
+def test_sigterm_during_the_start_ends_the_gateway(tmp_path: Path) -> None:
     with supervised(tmp_path, workers=3) as gateway:
         gateway.until(lambda: gateway.started("0"))
         gateway.signal(signal.SIGTERM)
         assert gateway.process.wait(PATIENCE_S) == 0
-        assert not gateway.started("0") or ("ended", "0", gateway.started("0")[0]) in gateway.said
+        assert not gateway.started("0") or ("ended", "0", gateway.started("0")[0]) in gateway.events
 
 
-def test_a_hangup_reaches_control_and_every_worker(tmp_path: Path) -> None:
-    """Control reads the configuration again; workers reopen the log."""
+def test_sighup_reaches_control_and_every_worker(tmp_path: Path) -> None:
+    """Control reloads the configuration, and workers reopen the log."""
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         gateway.signal(signal.SIGHUP)
-        gateway.until(lambda: sorted(slot for what, slot, _ in gateway.said if what == "hangup") == ["-", "0", "1"])
+        gateway.until(lambda: sorted(slot for event, slot, _ in gateway.events if event == "hangup") == ["-", "0", "1"])
 
 
-def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+def test_children_end_with_a_killed_supervisor(tmp_path: Path) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         gateway.process.kill()
         gateway.process.wait()
         gateway.until(
-            lambda: sorted(slot for what, slot, _ in gateway.said if what == "ended") == ["-", "0", "1", "admin"]
+            lambda: sorted(slot for event, slot, _ in gateway.events if event == "ended") == ["-", "0", "1", "admin"]
         )
 
 
-# Handing over.
+# Handover.
 
 
-def test_a_hand_over_replaces_every_process_and_loses_no_connection(tmp_path: Path) -> None:
+def test_handover_replaces_every_process_without_losing_a_connection(tmp_path: Path) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         before = [gateway.started(slot)[0] for slot in ("0", "1", "-", "admin")]
         gateway.signal(signal.SIGUSR2)
         answers = []
-        while gateway.log.count("listening on") < 2 or len([1 for what, *_ in gateway.said if what == "ended"]) < 4:
+        while gateway.log.count("listening on") < 2 or len([1 for event, *_ in gateway.events if event == "ended"]) < 4:
             answers.append(gateway.ask())
         after = [gateway.started(slot)[1] for slot in ("0", "1", "-", "admin")]
         assert set(answers) <= {*before, *after}
-        assert gateway.process.poll() is None, "it is the same process"
+        assert gateway.process.poll() is None, "the supervisor's process stays the same"
         assert gateway.ask() in after
-        assert {pid for what, _, pid in gateway.said if what == "ended"} == set(before)
-        os.kill(after[0], signal.SIGKILL)  # and it keeps them as its predecessor did
+        assert {pid for event, _, pid in gateway.events if event == "ended"} == set(before)
+        os.kill(after[0], signal.SIGKILL)  # the new supervisor restarts it
         gateway.until(lambda: len(gateway.started("0")) == 3)
         with pytest.raises(SupervisorError, match=rf"pid {gateway.process.pid}\)"):
             lock_data_dir(tmp_path / "data")
 
 
 @pytest.mark.parametrize("slot", ["-", "1", "admin"])
-def test_a_hand_over_starts_what_was_waiting_to_be_started_again(slot: str, tmp_path: Path) -> None:
+def test_handover_starts_a_process_whose_restart_was_pending(slot: str, tmp_path: Path) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         for count in range(1, 6):
@@ -179,12 +179,12 @@ def test_a_hand_over_starts_what_was_waiting_to_be_started_again(slot: str, tmp_
         gateway.until(lambda: len(gateway.started(slot)) == 6)
         alive = {gateway.started("0")[-1], gateway.started("1")[-1]}
         gateway.until(lambda: {gateway.ask() for _ in range(20)} == alive)
-        sleep(max(0.0, planned_at + 1.9 - monotonic()))  # what was planned before is not done as well
+        sleep(max(0.0, planned_at + 1.9 - monotonic()))  # the planned restart must not happen too
         assert len(gateway.started(slot)) == 6
 
 
 @pytest.mark.parametrize("after_s", [0.2, 0.5, 0.7, 0.9])
-def test_a_gateway_that_is_told_to_end_while_it_hands_over_ends(tmp_path: Path, after_s: float) -> None:
+def test_sigterm_during_a_handover_ends_the_gateway(tmp_path: Path, after_s: float) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         gateway.signal(signal.SIGUSR2)
@@ -192,17 +192,17 @@ def test_a_gateway_that_is_told_to_end_while_it_hands_over_ends(tmp_path: Path, 
         sleep(after_s / 4)
         gateway.signal(signal.SIGTERM)
         assert gateway.process.wait(PATIENCE_S) == 0
-        gone = {pid for what, _, pid in gateway.said if what == "ended"}
-        assert gone == {pid for what, _, pid in gateway.said if what in ("worker", "control", "admin")}
+        ended = {pid for event, _, pid in gateway.events if event == "ended"}
+        assert ended == {pid for event, _, pid in gateway.events if event in ("worker", "control", "admin")}
 
 
-def test_a_control_that_dies_during_a_hand_over_is_started_again_before_it_is_over(tmp_path: Path) -> None:
-    """New workers wait for control, so nobody may wait for them first."""
+def test_handover_restarts_a_control_process_that_dies_meanwhile(tmp_path: Path) -> None:
+    """New workers wait for control, so the supervisor must restart it while it waits for them."""
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         (tmp_path / "slow-workers").touch()
         gateway.signal(signal.SIGUSR2)
-        gateway.until(lambda: any(what == "starting" for what, _, _ in gateway.said))
+        gateway.until(lambda: any(event == "starting" for event, _, _ in gateway.events))
         first, second = gateway.started("-")
         os.kill(second, signal.SIGKILL)
         gateway.until(lambda: len(gateway.started("-")) == 3)
@@ -212,27 +212,27 @@ def test_a_control_that_dies_during_a_hand_over_is_started_again_before_it_is_ov
         assert first != second
 
 
-def test_a_hand_over_without_control_starts_it_before_the_workers(tmp_path: Path) -> None:
+def test_handover_without_control_starts_it_before_the_workers(tmp_path: Path) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
-        for count in (1, 2, 3):  # so that it is waiting for its next start when the hand-over comes
+        for count in (1, 2, 3):  # so that its restart is pending at the handover
             gateway.until(lambda: len(gateway.started("-")) == count)  # noqa: B023 -- called at once
             os.kill(gateway.started("-")[-1], signal.SIGKILL)
         (tmp_path / "slow-workers").touch()
         gateway.signal(signal.SIGUSR2)
-        gateway.until(lambda: any(what == "starting" for what, _, _ in gateway.said))
+        gateway.until(lambda: any(event == "starting" for event, _, _ in gateway.events))
         gateway.until(lambda: len(gateway.started("-")) == 4)
         assert len(gateway.started("0")) == 1, "no new worker serves yet"
         (tmp_path / "slow-workers").unlink()
         gateway.until(lambda: len(gateway.started("0")) == len(gateway.started("1")) == 2)
 
 
-def test_a_process_that_is_starting_while_a_hand_over_begins_is_heard(tmp_path: Path) -> None:
+def test_process_that_starts_during_a_handover_can_become_ready(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
         (tmp_path / "slow").touch()
         os.kill(gateway.ask(), signal.SIGKILL)
-        gateway.until(lambda: any(what == "starting" for what, _, _ in gateway.said))
+        gateway.until(lambda: any(event == "starting" for event, _, _ in gateway.events))
         gateway.signal(signal.SIGUSR2)
         gateway.until(lambda: "handing over" in gateway.log)
         (tmp_path / "slow").unlink()
@@ -241,7 +241,7 @@ def test_a_process_that_is_starting_while_a_hand_over_begins_is_heard(tmp_path: 
         assert "Traceback" not in gateway.log
 
 
-def test_a_hand_over_to_workers_that_cannot_start_keeps_those_there_are(tmp_path: Path) -> None:
+def test_handover_keeps_old_workers_if_new_workers_cannot_start(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
         (first,) = gateway.started("0")
@@ -251,10 +251,10 @@ def test_a_hand_over_to_workers_that_cannot_start_keeps_those_there_are(tmp_path
         gateway.until(lambda: gateway.log.count("listening on") == 2)
         sleep(0.3)
         assert gateway.ask() == first
-        assert len(gateway.started("0")) == 2, "it is not tried again and again"
+        assert len(gateway.started("0")) == 2, "the new worker is not retried"
 
 
-def test_a_hand_over_to_what_could_not_start_is_refused(tmp_path: Path) -> None:
+def test_failed_rehearsal_prevents_the_handover(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
         (tmp_path / "refusing").touch()
@@ -266,25 +266,25 @@ def test_a_hand_over_to_what_could_not_start_is_refused(tmp_path: Path) -> None:
         gateway.until(lambda: len(gateway.started("0")) == 2)
 
 
-def test_a_gateway_that_is_told_to_end_while_it_asks_whether_it_could_hand_over_ends(tmp_path: Path) -> None:
+def test_sigterm_during_the_rehearsal_ends_the_gateway(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
         os.mkfifo(tmp_path / "hanging")
         gateway.signal(signal.SIGUSR2)
-        fd = os.open(tmp_path / "hanging", os.O_WRONLY)  # returns when it is read
+        fd = os.open(tmp_path / "hanging", os.O_WRONLY)  # returns when the rehearsal opens it
         gateway.signal(signal.SIGTERM)
         os.close(fd)
         assert gateway.process.wait(PATIENCE_S) == 0
         assert "handing over" not in gateway.log
 
 
-def test_what_is_left_by_another_version_may_not_be_understood(tmp_path: Path) -> None:
+def test_unreadable_handover_state_is_an_error(tmp_path: Path) -> None:
     one = settings(tmp_path)
     with pytest.raises(SupervisorError, match="cannot take over from the running version"):
         check_handover('{"sockets": 1}', one)
 
 
-def test_a_hand_over_to_nothing_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handover_to_a_missing_program_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = compiled(TEXT)
     supervisor = Supervisor(settings(tmp_path), found.snapshot, tmp_path / "snapshot", None, ["gone"])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -296,8 +296,8 @@ def test_a_hand_over_to_nothing_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
         os.close(fd)
 
 
-def test_no_connection_waits_for_a_worker_that_cannot_start(tmp_path: Path) -> None:
-    """The others serve; and it gets its share again once it can start."""
+def test_connections_avoid_a_worker_that_cannot_start(tmp_path: Path) -> None:
+    """Other workers serve until it can start. Then it gets connections again."""
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
         (victim,) = gateway.started("0")
@@ -312,7 +312,7 @@ def test_no_connection_waits_for_a_worker_that_cannot_start(tmp_path: Path) -> N
         gateway.until(lambda: gateway.ask() == other)
 
 
-def test_where_no_worker_can_start_connections_are_refused(tmp_path: Path) -> None:
+def test_connections_are_refused_if_no_worker_can_start(tmp_path: Path) -> None:
     with supervised(tmp_path) as gateway:
         gateway.until(gateway.listening)
         (tmp_path / "broken").touch()

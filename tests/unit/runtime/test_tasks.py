@@ -1,3 +1,5 @@
+"""The task of a child, its readiness, its stop event and its garbage collector."""
+
 import asyncio
 import gc
 import os
@@ -7,10 +9,10 @@ import msgspec
 import pytest
 
 from fakes.clock import PATIENCE_S
-from pointsman.runtime.tasks import GC_THRESHOLD, ChildTask, notify_ready, settle_memory, stop_event
+from pointsman.runtime.tasks import GC_THRESHOLD, ChildTask, notify_ready, stop_event, tune_garbage_collector
 
 
-def test_a_task_survives_the_command_line() -> None:
+def test_task_survives_encoding() -> None:
     task = ChildTask(
         slot=1,
         epoch=2,
@@ -26,7 +28,7 @@ def test_a_task_survives_the_command_line() -> None:
     assert msgspec.json.decode(msgspec.json.encode(task), type=ChildTask) == task
 
 
-def test_a_child_whose_supervisor_is_gone_is_ready_all_the_same() -> None:
+def test_readiness_without_a_supervisor_is_no_error() -> None:
     reading, writing = os.pipe()
     notify_ready(os.dup(writing))
     assert os.read(reading, 10) == b"1"
@@ -36,13 +38,13 @@ def test_a_child_whose_supervisor_is_gone_is_ready_all_the_same() -> None:
         os.close(writing)
 
 
-def test_what_there_is_when_memory_settles_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_present_objects_are_excluded_from_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     thresholds: list[int] = []
     monkeypatch.setattr(gc, "set_threshold", lambda *levels: thresholds.append(levels[0]))
     before = gc.get_freeze_count()
     gc.disable()
     try:
-        settle_memory()
+        tune_garbage_collector()
         assert gc.isenabled()
         assert gc.get_freeze_count() > before
         assert thresholds == [GC_THRESHOLD]
@@ -51,18 +53,18 @@ def test_what_there_is_when_memory_settles_is_not_looked_at_again(monkeypatch: p
         gc.unfreeze()
 
 
-def test_a_second_signal_hastens_even_if_nobody_has_seen_the_first() -> None:
+def test_second_sigterm_shuts_down_now() -> None:
     async def main() -> None:
         reading, writing = os.pipe()
-        hastened = asyncio.Event()
-        stopping = stop_event(reading, hastened.set)
+        shut_down = asyncio.Event()
+        stopping = stop_event(reading, shut_down.set)
         try:
             signal.raise_signal(signal.SIGTERM)
             await stopping.wait()
-            assert not hastened.is_set()
+            assert not shut_down.is_set()
             signal.raise_signal(signal.SIGTERM)
             async with asyncio.timeout(PATIENCE_S):
-                await hastened.wait()
+                await shut_down.wait()
         finally:
             loop = asyncio.get_running_loop()
             loop.remove_reader(reading)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from fakes.clock import PATIENCE_S
 from fakes.origin import Peer as Upstream
 from fakes.origin import run, serving
-from fakes.workers import GET, configured, connect, get, posted, working
+from fakes.workers import GET, chat_request, configured, connect, get, running_worker
 from pointsman.config.snapshot_file import write_snapshot
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import ProviderKey
@@ -32,20 +32,20 @@ WHOLE = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
 
 
-CHAT = posted(b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}')
+CHAT = chat_request(b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}')
 
 
 @pytest.fixture(autouse=True)
 def _collector() -> Iterator[None]:
-    """A worker sets up the garbage collector of its process, which is here that of the tests."""
+    """Restore the garbage collector, because a worker tunes that of its process, which runs the tests here."""
     before = gc.get_threshold()
     yield
     gc.unfreeze()
     gc.set_threshold(*before)
 
 
-async def nobody_listens(port: int) -> None:
-    """Wait until a listening socket is closed, which takes some turns of the loop."""
+async def wait_until_closed(port: int) -> None:
+    """Wait until a listening socket is closed, which takes some iterations of the loop."""
     with contextlib.suppress(ConnectionRefusedError):
         while True:
             (await connect(port)).reset()
@@ -56,23 +56,23 @@ async def models(worker: Worker) -> list[str]:
     return [model["id"] for model in json.loads(answer.body)["data"]]
 
 
-def test_clients_are_told_nothing_of_the_gateways_metrics() -> None:
+def test_clients_cannot_read_metrics() -> None:
     async def main() -> None:
-        async with working(configured()) as worker:
+        async with running_worker(configured()) as worker:
             assert (await get(worker.plane.server.port, "/readyz")).status == 200
             assert (await get(worker.plane.server.port, "/metrics")).status == 404
 
     run(main())
 
 
-def test_an_address_that_is_taken_is_an_error() -> None:
+def test_address_in_use_is_an_error() -> None:
     async def main() -> None:
-        async with working(configured()) as worker:
-            what = configured().settings
-            taken = type(what.listen)("127.0.0.1", worker.plane.server.port)
+        async with running_worker(configured()) as worker:
+            settings = configured().settings
+            taken = type(settings.listen)("127.0.0.1", worker.plane.server.port)
             second = Worker(
                 Snapshot(digest="", endpoints={}, models={}, virtual_keys={}),
-                replace(what, listen=taken),
+                replace(settings, listen=taken),
                 worker.plane.log._fd,
             )
             with pytest.raises(OSError, match="in use"):
@@ -82,7 +82,7 @@ def test_an_address_that_is_taken_is_an_error() -> None:
     run(main())
 
 
-def test_tls(tmp_path: Path) -> None:
+def test_worker_serves_tls(tmp_path: Path) -> None:
     authority = trustme.CA()
     own = authority.issue_cert("localhost")
     own.private_key_pem.write_to_path(tmp_path / "key.pem")
@@ -92,7 +92,7 @@ def test_tls(tmp_path: Path) -> None:
     authority.configure_trust(context)
 
     async def main() -> None:
-        async with working(configured(server=files)) as worker:
+        async with running_worker(configured(server=files)) as worker:
             peer = await connect(worker.plane.server.port, context)
             assert (await peer.ask(GET.format("/healthz").encode())).status == 200
             peer.finish()
@@ -100,9 +100,9 @@ def test_tls(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_swap_is_in_force_for_the_next_request() -> None:
+def test_new_configuration_applies_to_the_next_request() -> None:
     async def main() -> None:
-        async with working(configured("old")) as worker:
+        async with running_worker(configured("old")) as worker:
             assert await models(worker) == ["old", "local/m"]
             new = configured("new")
             worker.swap(new.snapshot)
@@ -113,21 +113,21 @@ def test_a_swap_is_in_force_for_the_next_request() -> None:
     run(main())
 
 
-def test_a_request_in_progress_outlives_the_provider_it_asks() -> None:
+def test_request_in_progress_outlives_its_provider() -> None:
     async def main() -> None:
-        asked, may_answer = asyncio.Event(), asyncio.Event()
+        received, may_answer = asyncio.Event(), asyncio.Event()
 
         async def script(upstream: Upstream) -> None:
             await upstream.request()
-            asked.set()
+            received.set()
             await may_answer.wait()
             upstream.send(ANSWER)
-            await upstream.gone()
+            await upstream.wait_closed()
 
-        async with serving(script) as fake, working(configured(port=fake.origin.port)) as worker:
+        async with serving(script) as fake, running_worker(configured(port=fake.origin.port)) as worker:
             peer = await connect(worker.plane.server.port)
             await peer.send(CHAT)
-            await asked.wait()
+            await received.wait()
             worker.swap(Snapshot(digest="empty", endpoints={}, models={}, virtual_keys={}, require_key=False))
             may_answer.set()
             assert (await peer.read_answer()).status == 200
@@ -137,30 +137,30 @@ def test_a_request_in_progress_outlives_the_provider_it_asks() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("is_hastened", [False, True])
-def test_a_stop_waits_for_requests_in_progress_unless_it_is_hastened(is_hastened: bool) -> None:
+@pytest.mark.parametrize("is_immediate", [False, True])
+def test_stop_waits_for_requests_in_progress_unless_shut_down_now(is_immediate: bool) -> None:
     async def main() -> None:
-        asked, may_answer = asyncio.Event(), asyncio.Event()
+        received, may_answer = asyncio.Event(), asyncio.Event()
 
         async def script(upstream: Upstream) -> None:
             await upstream.request()
-            asked.set()
+            received.set()
             await may_answer.wait()
             upstream.send(ANSWER)
-            await upstream.gone()
+            await upstream.wait_closed()
 
         async with serving(script) as fake:
-            what = configured(port=fake.origin.port)
+            compiled = configured(port=fake.origin.port)
             log_fd = os.open(os.devnull, os.O_WRONLY)
-            worker = Worker(what.snapshot, what.settings, log_fd)
+            worker = Worker(compiled.snapshot, compiled.settings, log_fd)
             await worker.start()
             peer = await connect(worker.plane.server.port)
             await peer.send(CHAT)
-            await asked.wait()
+            await received.wait()
             stopping = asyncio.ensure_future(worker.stop())
-            await nobody_listens(worker.plane.server.port)
+            await wait_until_closed(worker.plane.server.port)
             assert not stopping.done()
-            if is_hastened:
+            if is_immediate:
                 worker.plane.server.shut_down_now()
                 answer = await peer.read_answer()
                 assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -178,10 +178,10 @@ def test_a_stop_waits_for_requests_in_progress_unless_it_is_hastened(is_hastened
     run(main())
 
 
-def test_what_is_there_after_start_and_swap_is_left_alone_by_the_garbage_collector() -> None:
+def test_start_and_swap_exclude_objects_from_garbage_collection() -> None:
     async def main() -> None:
         gc.unfreeze()
-        async with working(configured()) as worker:
+        async with running_worker(configured()) as worker:
             assert gc.get_threshold()[0] == GC_THRESHOLD
             frozen = gc.get_freeze_count()
             assert frozen > 0
@@ -196,8 +196,9 @@ def number_of_keys() -> int:
     return sum(type(one) is ProviderKey for one in gc.get_objects())
 
 
-def test_old_configurations_are_gone_after_a_swap() -> None:
-    """Without the garbage collector, which leaves alone what was there at the last swap; connections stay open."""
+def test_old_configurations_are_freed_after_a_swap() -> None:
+    """The garbage collector does not free them, because each swap excludes present objects from it. Connections stay
+    open."""
 
     async def main() -> None:
         async def script(upstream: Upstream) -> None:
@@ -205,7 +206,7 @@ def test_old_configurations_are_gone_after_a_swap() -> None:
                 await upstream.request()
                 upstream.send(ANSWER)
 
-        async with serving(script) as fake, working(configured(port=fake.origin.port)) as worker:
+        async with serving(script) as fake, running_worker(configured(port=fake.origin.port)) as worker:
             old: list[weakref.ref[Snapshot]] = []
             peer, idle = await connect(worker.plane.server.port), await connect(worker.plane.server.port)
             assert (await peer.ask(CHAT)).status == 200
@@ -215,7 +216,9 @@ def test_old_configurations_are_gone_after_a_swap() -> None:
                 old.append(weakref.ref(new))
                 worker.swap(new)
                 del new
-                await peer.ask(posted(b'{"model":"chat-%d","messages":[{"role":"user","content":"hi"}]}' % number))
+                await peer.ask(
+                    chat_request(b'{"model":"chat-%d","messages":[{"role":"user","content":"hi"}]}' % number)
+                )
                 await peer.ask(GET.format("/v1/models").encode())
                 if number == 3:
                     await idle.ask(CHAT.replace(b"Host:", b"X-Only-Once: 1\r\nHost:"))
@@ -228,9 +231,8 @@ def test_old_configurations_are_gone_after_a_swap() -> None:
     run(main())
 
 
-def test_a_worker_imports_neither_the_compiler_nor_its_libraries(tmp_path: Path) -> None:
-    taken = configured()
-    write_snapshot(tmp_path / "snapshot", taken)
+def test_worker_imports_neither_the_compiler_nor_its_libraries(tmp_path: Path) -> None:
+    write_snapshot(tmp_path / "snapshot", configured())
     listening, (ready, their_ready), (their_life, life) = socket.create_server(("127.0.0.1", 0)), os.pipe(), os.pipe()
     fds = (listening.fileno(), their_ready, their_life)
     folder = str(tmp_path)
@@ -256,11 +258,11 @@ def test_a_worker_imports_neither_the_compiler_nor_its_libraries(tmp_path: Path)
     os.close(their_ready)
     assert os.read(ready, 1) == b"1"
     process.terminate()
-    _, told = process.communicate(timeout=PATIENCE_S)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     for fd in (ready, their_life, life):
         os.close(fd)
     listening.close()
-    lines = (line for line in told.splitlines() if "import time:" in line)
+    lines = (line for line in stderr.splitlines() if "import time:" in line)
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     assert {"pointsman", "uvloop"} <= imported
     assert not imported & {"pydantic", "pydantic_core", "yaml", "sqlalchemy", "fastapi", "uvicorn"}

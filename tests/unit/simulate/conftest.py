@@ -1,4 +1,4 @@
-"""Runs tests on both event loops, and sends raw bytes to simulated providers."""
+"""Fixtures that run tests on both event loops, and send raw bytes to simulated providers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine

@@ -1,11 +1,11 @@
-"""Building blocks of endpoints: strict decoding, errors in the API's words, events."""
+"""Building blocks of endpoints: strict decoding, errors in the API's format, events."""
 
 import json
 
 import pytest
 from msgspec import Struct
 
-from fakes.simulated import ask, rejected
+from fakes.simulated import context_for, rejected
 from pointsman.simulate.answers import error, json_answer, names, sse, usage
 
 
@@ -17,8 +17,8 @@ class Body(Struct):
 KNOWN = names("model count extra")
 
 
-def test_a_body_is_decoded() -> None:
-    assert ask({"model": "gpt-4o", "count": 2, "extra": None}).decode(Body, KNOWN) == Body("gpt-4o", 2)
+def test_body_is_decoded() -> None:
+    assert context_for({"model": "gpt-4o", "count": 2, "extra": None}).decode(Body, KNOWN) == Body("gpt-4o", 2)
 
 
 @pytest.mark.parametrize(
@@ -32,23 +32,25 @@ def test_a_body_is_decoded() -> None:
         (b"\xff", 400, None, None, "JSON"),
     ],
 )
-def test_invalid_body_is_explained(body: object, status: int, code: str | None, param: str | None, words: str) -> None:
-    found = rejected(lambda: ask(body).decode(Body, KNOWN))
+def test_invalid_body_is_rejected_with_a_message(
+    body: object, status: int, code: str | None, param: str | None, words: str
+) -> None:
+    found = rejected(lambda: context_for(body).decode(Body, KNOWN))
     assert (found["status"], found["code"], found["param"]) == (status, code, param)
     assert words in found["message"]
     assert found["type"] == "invalid_request_error"
 
 
-def test_only_models_that_are_served_are_found() -> None:
-    ask(models=("mine",)).require_model("mine")
-    assert rejected(lambda: ask(models=("mine",)).require_model("gpt-4o"))["status"] == 404
+def test_unknown_model_is_not_found() -> None:
+    context_for(models=("mine",)).require_model("mine")
+    assert rejected(lambda: context_for(models=("mine",)).require_model("gpt-4o"))["status"] == 404
 
 
 def test_ids_name_provider_and_request() -> None:
-    assert ask(name="alpha", index=7).new_id("file-") == "file-alpha00000007"
+    assert context_for(name="alpha", index=7).new_id("file-") == "file-alpha00000007"
 
 
-def test_errors_have_openais_shape() -> None:
+def test_errors_have_openais_format() -> None:
     answer = error(429, "slow down", "requests", code="rate_limit_exceeded", param="p")
     expected = {"message": "slow down", "type": "requests", "param": "p", "code": "rate_limit_exceeded"}
     assert (answer.status, json.loads(answer.body)) == (429, {"error": expected})

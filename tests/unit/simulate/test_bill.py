@@ -1,4 +1,4 @@
-"""Integer money, and the cost of each outcome."""
+"""Charges as integers, and the cost of each outcome."""
 
 import pytest
 

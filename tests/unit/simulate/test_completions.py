@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fakes.simulated import ask, chunks
+from fakes.simulated import chunks, context_for
 from pointsman.simulate.completions import Prompt, completions, input_token_counts
 
 BODY: dict[str, Any] = {"model": "gpt-3.5-turbo-instruct", "prompt": "Once upon a time"}
@@ -28,15 +28,15 @@ def test_prompts_are_text_or_token_ids_or_lists_of_them(prompt: Prompt, counts: 
 
 @pytest.mark.parametrize(("prompt", "n", "count"), [("a", None, 1), ("a", 3, 3), (["a", "b"], 2, 4), ([1, 2], 2, 2)])
 def test_every_prompt_has_its_choices(prompt: Prompt, n: int | None, count: int) -> None:
-    body = json.loads(completions(ask({**BODY, "prompt": prompt, "n": n})).body)
+    body = json.loads(completions(context_for({**BODY, "prompt": prompt, "n": n})).body)
     assert [choice["index"] for choice in body["choices"]] == list(range(count))
 
 
 @pytest.mark.parametrize(
     ("limit", "length", "count", "end"), [(None, 40, 16, "length"), (5, 40, 5, "length"), (50, 40, 40, "stop")]
 )
-def test_the_limit_of_an_answer(limit: int | None, length: int, count: int, end: str) -> None:
-    answer = completions(ask({**BODY, "max_tokens": limit}, output_tokens=length, text="numbered"))
+def test_limit_cuts_an_answer(limit: int | None, length: int, count: int, end: str) -> None:
+    answer = completions(context_for({**BODY, "max_tokens": limit}, output_tokens=length, text="numbered"))
     body = json.loads(answer.body)
     assert body["choices"][0]["text"] == "".join(f" {number}" for number in range(count))
     assert (body["choices"][0]["finish_reason"], answer.tokens_out) == (end, count)
@@ -44,9 +44,9 @@ def test_the_limit_of_an_answer(limit: int | None, length: int, count: int, end:
 
 def test_stream_equals_the_whole_answer() -> None:
     fields = {**BODY, "n": 2}
-    whole = completions(ask(fields, cached_share=0.5))
+    whole = completions(context_for(fields, cached_share=0.5))
     options = {"stream": True, "stream_options": {"include_usage": True}}
-    stream = completions(ask({**fields, **options}, cached_share=0.5))
+    stream = completions(context_for({**fields, **options}, cached_share=0.5))
     events, body = chunks(stream), json.loads(whole.body)
     for choice in body["choices"]:
         own = [one for event in events for one in event["choices"] if one["index"] == choice["index"]]
@@ -61,4 +61,4 @@ def test_stream_equals_the_whole_answer() -> None:
 
 
 def test_usage_is_streamed_only_on_request() -> None:
-    assert not any("usage" in event for event in chunks(completions(ask({**BODY, "stream": True}))))
+    assert not any("usage" in event for event in chunks(completions(context_for({**BODY, "stream": True}))))

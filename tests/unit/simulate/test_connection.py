@@ -22,7 +22,7 @@ CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello 
 STREAM = {**CHAT, "stream": True}
 
 
-def test_a_connection_serves_many_requests(run: Run, connect: Connect) -> None:
+def test_connection_serves_many_requests(run: Run, connect: Connect) -> None:
     async def main() -> None:
         async with SimulatedProvider() as provider:
             client = await connect(provider)
@@ -52,7 +52,7 @@ def test_pipelined_requests_are_answered_in_order(run: Run, connect: Connect) ->
     run(main())
 
 
-def test_connection_close_is_honoured(run: Run, connect: Connect) -> None:
+def test_connection_close_header_ends_the_connection(run: Run, connect: Connect) -> None:
     async def main() -> None:
         async with SimulatedProvider() as provider:
             client = await connect(provider)
@@ -96,7 +96,7 @@ def test_invalid_http_gets_400(run: Run, connect: Connect, sent: bytes) -> None:
     run(main())
 
 
-def leave(client: RawClient, manner: str) -> None:
+def disconnect(client: RawClient, manner: str) -> None:
     """Close with FIN or with RST."""
     raw = client.writer.get_extra_info("socket")
     if manner == "rst":
@@ -116,7 +116,7 @@ def leave(client: RawClient, manner: str) -> None:
         ("slow_tokens=30000", b"content", "mid_stream"),
     ],
 )
-def test_disconnect_is_noticed_in_every_phase(
+def test_disconnect_is_detected_in_every_phase(
     run: Run, connect: Connect, settled: Settled, manner: str, fault: str, wait_for: bytes, phase: str
 ) -> None:
     async def main() -> None:
@@ -130,7 +130,7 @@ def test_disconnect_is_noticed_in_every_phase(
                 while not provider.counters.requests_in_progress:
                     await client.receive(quiet_s=0.001)
             left_at = monotonic()
-            leave(client, manner)
+            disconnect(client, manner)
             entry = await settled(provider)
             assert (entry.outcome, entry.phase) == ("cancelled", phase)
             assert entry.peer_closed_at is not None
@@ -160,7 +160,7 @@ def test_cancelled_calls_are_billed_by_setting(
     run(main())
 
 
-def test_slow_reader_pauses_the_stream_and_its_disconnect_is_noticed(
+def test_slow_reader_pauses_the_stream_and_its_disconnect_is_detected(
     run: Run, connect: Connect, settled: Settled
 ) -> None:
     async def main() -> None:
@@ -173,7 +173,7 @@ def test_slow_reader_pauses_the_stream_and_its_disconnect_is_noticed(
                 seen = provider.bill.entries[0].tokens_sent if provider.bill.entries else -1
                 await client.receive(quiet_s=0.02)
             assert 0 < seen < 60_000
-            leave(client, "rst")
+            disconnect(client, "rst")
             entry = await settled(provider)
             assert (entry.outcome, entry.phase, entry.tokens_sent) == ("cancelled", "mid_stream", seen)
             await client.close()
@@ -181,7 +181,7 @@ def test_slow_reader_pauses_the_stream_and_its_disconnect_is_noticed(
     run(main())
 
 
-def test_a_slow_reader_gets_everything_in_the_end(run: Run, connect: Connect) -> None:
+def test_slow_reader_gets_all_data(run: Run, connect: Connect) -> None:
     async def main() -> None:
         async with SimulatedProvider(Settings(output_tokens="max_tokens", text="numbered")) as provider:
             client = await connect(provider)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from fakes.simulated import ask, rejected
+from fakes.simulated import context_for, rejected
 from pointsman.simulate.embeddings import embeddings, moderations
 
 BODY: dict[str, Any] = {"model": "text-embedding-3-small", "input": ["one", "two", "three"]}
 
 
 def vectors(fields: dict[str, Any], index: int = 0) -> list[Any]:
-    body = json.loads(embeddings(ask({**BODY, **fields}, index=index)).body)
+    body = json.loads(embeddings(context_for({**BODY, **fields}, index=index)).body)
     assert [item["index"] for item in body["data"]] == list(range(len(body["data"])))
     return [item["embedding"] for item in body["data"]]
 
@@ -36,15 +36,15 @@ def test_vectors_repeat_with_the_request_number() -> None:
     assert vectors({}, index=3) == vectors({}, index=3) != vectors({}, index=4)
 
 
-def test_the_input_is_charged() -> None:
-    answer = embeddings(ask({**BODY, "input": [[1, 2, 3], [4]]}))
+def test_input_is_charged() -> None:
+    answer = embeddings(context_for({**BODY, "input": [[1, 2, 3], [4]]}))
     assert (answer.tokens_in, answer.tokens_out) == (4, 0)
     assert json.loads(answer.body)["usage"] == {"prompt_tokens": 4, "total_tokens": 4}
 
 
 @pytest.mark.parametrize("fields", [{"dimensions": 0}, {"encoding_format": "hex"}, {"input": 5}, {"stream": True}])
 def test_invalid_requests_are_rejected(fields: dict[str, Any]) -> None:
-    assert rejected(lambda: embeddings(ask({**BODY, **fields})))["status"] == 400
+    assert rejected(lambda: embeddings(context_for({**BODY, **fields})))["status"] == 400
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_invalid_requests_are_rejected(fields: dict[str, Any]) -> None:
     ],
 )
 def test_moderation_flags_a_word(given: Any, flags: list[bool]) -> None:
-    body = json.loads(moderations(ask({"input": given})).body)
+    body = json.loads(moderations(context_for({"input": given})).body)
     assert [result["flagged"] for result in body["results"]] == flags
     for result in body["results"]:
         assert {name for name, is_set in result["categories"].items() if is_set} == (

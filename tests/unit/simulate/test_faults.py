@@ -14,16 +14,16 @@ def test_names_and_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("hang_after_heat", "did you mean 'hang_after_head'"),
-        ("status", "needs an argument: status=NUMBER"),
+        ("status", "requires an argument; write status=NUMBER"),
         ("status=many", "must be a number, not 'many'"),
         ("reset_at=", "must be a number"),
     ],
 )
-def test_misspelt_faults_are_explained(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_faults_are_rejected_with_a_hint(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse(text)
 
 

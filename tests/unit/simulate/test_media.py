@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from fakes.simulated import ask, form, rejected
+from fakes.simulated import context_for, form, rejected
 from pointsman.simulate.media import images, read_form, speech, transcriptions
 
 
 @pytest.mark.parametrize(("n", "count"), [(None, 1), (3, 3)])
 def test_images_are_returned(n: int | None, count: int) -> None:
-    answer = images(ask({"prompt": "a signal box", "n": n}))
+    answer = images(context_for({"prompt": "a signal box", "n": n}))
     body = json.loads(answer.body)
     assert len(body["data"]) == count
     assert all(base64.b64decode(item["b64_json"]).startswith(b"\x89PNG") for item in body["data"])
@@ -20,14 +20,14 @@ def test_images_are_returned(n: int | None, count: int) -> None:
 
 
 def test_speech_is_as_long_as_its_text_and_repeats_with_the_request_number() -> None:
-    def spoken(text: str, index: int = 0) -> bytes:
-        answer = speech(ask({"model": "tts-1", "input": text, "voice": "alloy"}, index=index))
+    def speech_of(text: str, index: int = 0) -> bytes:
+        answer = speech(context_for({"model": "tts-1", "input": text, "voice": "alloy"}, index=index))
         assert answer.content_type == "audio/mpeg"
         return answer.body
 
-    assert len(spoken("abcd")) == 2 * len(spoken("ab"))
-    assert spoken("abcd") == spoken("abcd") != spoken("abcd", index=1)
-    assert set(spoken("x" * 100)) == set(range(256)), "every byte value must pass"
+    assert len(speech_of("abcd")) == 2 * len(speech_of("ab"))
+    assert speech_of("abcd") == speech_of("abcd") != speech_of("abcd", index=1)
+    assert set(speech_of("x" * 100)) == set(range(256)), "the audio lacks some byte values"
 
 
 def test_transcription_counts_the_bytes() -> None:
@@ -55,6 +55,6 @@ def test_forms_are_read_byte_by_byte() -> None:
 
 
 def test_invalid_form_is_rejected() -> None:
-    assert rejected(lambda: read_form(ask({"model": "whisper-1"})))["status"] == 400
-    empty = ask(b"no part in it", content_type="multipart/form-data; boundary=B")
+    assert rejected(lambda: read_form(context_for({"model": "whisper-1"})))["status"] == 400
+    empty = context_for(b"no part in it", content_type="multipart/form-data; boundary=B")
     assert rejected(lambda: read_form(empty).file("file"))["param"] == "file"

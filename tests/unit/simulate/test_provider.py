@@ -59,7 +59,7 @@ def on(run: Run, main: Callable[[SimulatedProvider], Awaitable[None]], **setting
 # The dialect.
 
 
-def test_the_official_sdk_is_served(run: Run) -> None:
+def test_official_sdk_is_served(run: Run) -> None:
     async def main(provider: SimulatedProvider) -> None:
         async with sdk(provider) as client:
             whole = await client.chat.completions.create(**CHAT)
@@ -95,7 +95,7 @@ def test_the_official_sdk_is_served(run: Run) -> None:
         ("fault:reset", openai.APIConnectionError),
     ],
 )
-def test_the_official_sdk_raises_the_right_errors(run: Run, failure: str, expected: type[Exception]) -> None:
+def test_official_sdk_raises_the_right_errors(run: Run, failure: str, expected: type[Exception]) -> None:
     async def main(provider: SimulatedProvider) -> None:
         async with sdk(provider) as client:
             with pytest.raises(expected):
@@ -151,7 +151,8 @@ def test_streams_end_with_usage_on_request(run: Run, ask: Ask) -> None:
 )
 def test_tools_are_called_on_request(run: Run, ask: Ask, choice: Any, last: Any, *, calls: bool) -> None:
     async def main(provider: SimulatedProvider) -> None:
-        body = {**CHAT, "messages": [last], "tools": [TOOL], "tool_choice": choice}
+        before = [{"role": "assistant", "tool_calls": [{"id": "1"}]}] if last["role"] == "tool" else []
+        body = {**CHAT, "messages": [*before, last], "tools": [TOOL], "tool_choice": choice}
         whole = ChatCompletion.model_validate_json((await ask(provider, body)).body).choices[0]
         parsed = chunks(await ask(provider, {**body, "stream": True}))
         deltas = [call for chunk in parsed for part in chunk.choices for call in part.delta.tool_calls or ()]
@@ -235,7 +236,7 @@ def test_files_belong_to_their_key(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         (b"{", 400, "could not parse the JSON"),
         (b"[]", 400, "could not parse the JSON"),
@@ -250,11 +251,11 @@ def test_files_belong_to_their_key(run: Run) -> None:
         ({**CHAT, "user": "fault:hnag"}, 400, "did you mean 'hang'"),
     ],
 )
-def test_invalid_requests_are_explained(run: Run, ask: Ask, body: Any, status: int, said: str) -> None:
+def test_invalid_requests_are_rejected_with_a_message(run: Run, ask: Ask, body: Any, status: int, message: str) -> None:
     async def main(provider: SimulatedProvider) -> None:
         received = await ask(provider, body)
         assert received.status == status
-        assert said in received.json["error"]["message"]
+        assert message in received.json["error"]["message"]
         assert (provider.bill.entries[0].outcome, provider.bill.totals().charged_nano) == ("failed", 0)
 
     on(run, main)
@@ -272,7 +273,7 @@ def test_unknown_paths_are_404(run: Run, ask: Ask) -> None:
 # Behaviour by key, request and schedule.
 
 
-def test_keys_are_checked_and_may_be_bad(run: Run, ask: Ask) -> None:
+def test_keys_are_checked_and_may_have_faults(run: Run, ask: Ask) -> None:
     async def main(provider: SimulatedProvider) -> None:
         statuses = []
         for key in ("sk-good", "sk-slow", "sk-unknown"):
@@ -284,7 +285,7 @@ def test_keys_are_checked_and_may_be_bad(run: Run, ask: Ask) -> None:
     on(run, main, keys={"sk-good": "", "sk-slow": "rate_limit=9"})
 
 
-def test_a_model_or_a_path_may_be_bad(run: Run, ask: Ask) -> None:
+def test_model_and_path_may_have_faults(run: Run, ask: Ask) -> None:
     async def main(provider: SimulatedProvider) -> None:
         statuses = [(await ask(provider, {**CHAT, "model": model})).status for model in ("gpt-4o", "gpt-4o-mini")]
         body = {"model": "text-embedding-3-small", "input": "x"}
@@ -308,7 +309,7 @@ def test_faults_are_requested_in_three_places(run: Run, ask: Ask) -> None:
     on(run, main)
 
 
-def test_the_schedule_strikes_by_number(run: Run, ask: Ask) -> None:
+def test_schedule_activates_faults_by_request_number(run: Run, ask: Ask) -> None:
     async def main(provider: SimulatedProvider) -> None:
         assert [(await ask(provider)).status for _ in range(4)] == [200, 500, 500, 200]
         provider.reset()
@@ -317,7 +318,7 @@ def test_the_schedule_strikes_by_number(run: Run, ask: Ask) -> None:
     on(run, main, schedule=(ScheduledFault(fault="status=500", from_request=1, to_request=3),))
 
 
-def test_the_same_seed_gives_the_same_answers(run: Run, ask: Ask) -> None:
+def test_same_seed_gives_the_same_answers(run: Run, ask: Ask) -> None:
     bodies: list[list[str]] = []
 
     async def main(provider: SimulatedProvider) -> None:
@@ -376,7 +377,7 @@ def test_control_paths(run: Run, ask: Ask) -> None:
     on(run, main)
 
 
-def test_refusing_connections_and_taking_them_again(run: Run, ask: Ask, connect: Connect) -> None:
+def test_refused_connections_are_accepted_again_later(run: Run, ask: Ask, connect: Connect) -> None:
     async def main(provider: SimulatedProvider) -> None:
         idle, busy = await connect(provider), await connect(provider)
         await idle.ask(CHAT)
@@ -412,7 +413,7 @@ def test_stopping_the_provider_cuts_open_connections(run: Run, connect: Connect)
     run(main())
 
 
-def test_misspelt_settings_are_rejected_at_once() -> None:
+def test_unknown_faults_in_settings_are_rejected() -> None:
     with pytest.raises(ValueError, match="did you mean 'hang'"):
         SimulatedProvider(Settings(keys={"sk": "hnag"}))
 
@@ -432,7 +433,7 @@ def test_provider_runs_as_a_process() -> None:
         assert process.wait(PATIENCE_S) == 0
 
 
-def test_invalid_settings_are_explained_and_end_the_process() -> None:
+def test_invalid_settings_end_the_process_with_a_message() -> None:
     command = [sys.executable, "-m", "pointsman.simulate", "--settings", '{"nmae": 1}']
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert ended.returncode == 2

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from fakes.simulated import ask, rejected
-from pointsman.simulate.answers import Ask
+from fakes.simulated import context_for, rejected
+from pointsman.simulate.answers import RequestContext
 from pointsman.simulate.files import FileStore
 from pointsman.simulate.resources import KINDS, ResourceStore
 
 
-class CounterSet:
+class Account:
     def __init__(self) -> None:
         self.files = FileStore()
         self.store = ResourceStore(self.files)
@@ -19,20 +19,20 @@ class CounterSet:
 
     def __call__(self, method: str, tail: str, body: Any = None, key: str = "sk-a") -> Any:
         self._index += 1
-        asked: Ask = ask(body or {}, key=key, index=self._index)
-        asked.request.method, asked.request.target = method, f"/v1/{tail}"
+        context: RequestContext = context_for(body or {}, key=key, index=self._index)
+        context.request.method, context.request.target = method, f"/v1/{tail}"
         endpoint = self.store.endpoint(method, tail.partition("?")[0])
         assert endpoint is not None
-        return json.loads(endpoint(asked).body)
+        return json.loads(endpoint(context).body)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_each_kind_is_made_listed_changed_and_deleted(kind: str) -> None:
-    account = CounterSet()
-    made = account("POST", kind, {"metadata": {"a": "b"}})
-    assert (made["object"], made["metadata"]) == (KINDS[kind][1], {"a": "b"})
-    path = f"{kind}/{made['id']}"
-    assert account("GET", path) == account("POST", path) == made
+def test_each_kind_is_created_listed_changed_and_deleted(kind: str) -> None:
+    account = Account()
+    created = account("POST", kind, {"metadata": {"a": "b"}})
+    assert (created["object"], created["metadata"]) == (KINDS[kind][1], {"a": "b"})
+    path = f"{kind}/{created['id']}"
+    assert account("GET", path) == account("POST", path) == created
     assert account("GET", f"{path}/parts") == {
         "object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False,
     }  # fmt: skip
@@ -44,21 +44,21 @@ def test_each_kind_is_made_listed_changed_and_deleted(kind: str) -> None:
 
 
 def test_lists_come_in_pages() -> None:
-    account = CounterSet()
+    account = Account()
     names = [account("POST", "batches")["id"] for _ in range(5)]
     page = account("GET", "batches?limit=2")
-    assert ([one["id"] for one in page["data"]], page["last_id"], page["has_more"]) == (names[:2], names[1], True)
+    assert ([item["id"] for item in page["data"]], page["last_id"], page["has_more"]) == (names[:2], names[1], True)
     page = account("GET", f"batches?limit=9&after={names[1]}")
-    assert ([one["id"] for one in page["data"]], page["has_more"]) == (names[2:], False)
+    assert ([item["id"] for item in page["data"]], page["has_more"]) == (names[2:], False)
     assert account("GET", "batches", key="sk-b")["data"] == []
 
 
 def test_batches_and_uploads_create_files() -> None:
-    account = CounterSet()
+    account = Account()
     output = account("POST", "batches")["output_file_id"]
     upload = account("POST", "uploads")["id"]
     file = account("POST", f"uploads/{upload}/complete")["file"]["id"]
-    assert {output, file} <= {one["id"] for one in json.loads(account.files.list(ask()).body)["data"]}
+    assert {output, file} <= {item["id"] for item in json.loads(account.files.list(context_for()).body)["data"]}
     thread = account("POST", "threads/runs")["thread_id"]
     assert account("GET", f"threads/{thread}")["id"] == thread
     video = account("POST", "videos")["id"]

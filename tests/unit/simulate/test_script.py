@@ -27,7 +27,7 @@ TEXT = " 0 1 2 3 4"
 
 
 def answered(run: Run, ask: Ask, fault: str, body: Any = CHAT, **how: Any) -> tuple[Received, Entry]:
-    """Return one answer under a fault, and its entry in the bill."""
+    """Return one answer with a fault, and its entry in the bill."""
 
     async def main() -> tuple[Received, Entry]:
         async with SimulatedProvider(SETTINGS) as provider:
@@ -64,7 +64,7 @@ def test_error_statuses(run: Run, ask: Ask, body: Any, fault: str, status: int, 
     assert (entry.outcome, entry.charged_nano, entry.status) == ("failed", 0, status)
 
 
-def test_rate_limit_says_how_long(run: Run, ask: Ask) -> None:
+def test_rate_limit_has_a_retry_delay(run: Run, ask: Ask) -> None:
     received, entry = answered(run, ask, "rate_limit=1.5")
     assert received.status == 429
     assert received.headers["retry-after"] == "2"
@@ -88,7 +88,7 @@ def test_hang_after_head(run: Run, ask: Ask) -> None:
     assert (entry.outcome, entry.phase) == ("cancelled", "before_first_token")
 
 
-def test_reset_comes_instead_of_an_answer(run: Run, ask: Ask) -> None:
+def test_reset_replaces_the_answer(run: Run, ask: Ask) -> None:
     received, entry = answered(run, ask, "reset")
     assert (received.raw, received.ended) == (b"", "reset")
     assert (entry.outcome, entry.peer_closed_at) == ("failed", None)
@@ -103,7 +103,7 @@ def test_cut_at_a_byte(run: Run, ask: Ask, body: Any, at: int, fault: str, ended
     assert (entry.outcome, entry.charged_nano) == ("failed", 0)
 
 
-def test_cut_behind_the_end_leaves_the_answer_good(run: Run, ask: Ask) -> None:
+def test_cut_after_the_end_leaves_the_answer_complete(run: Run, ask: Ask) -> None:
     received, entry = answered(run, ask, "close_at=100000", STREAM, beyond=True)
     assert (received.is_complete, received.ended, received.text) == (True, "eof", TEXT)
     assert entry.outcome == "complete"
@@ -167,7 +167,7 @@ def test_role_only_then_die(run: Run, ask: Ask) -> None:
     assert (received.ended, received.is_complete, entry.outcome) == ("eof", False, "failed")
 
 
-def test_whole_answers_die_half_way(run: Run, ask: Ask) -> None:
+def test_whole_answers_are_cut_in_the_middle(run: Run, ask: Ask) -> None:
     received, entry = answered(run, ask, "role_only_then_die")
     assert (received.ended, received.is_complete, entry.outcome) == ("eof", False, "failed")
     assert 0 < len(received.body) < int(received.headers["content-length"])
@@ -180,7 +180,7 @@ def test_slow_tokens(run: Run, ask: Ask) -> None:
     assert monotonic() - started_at >= 0.12
 
 
-def test_slow_answer_is_silence_and_then_everything(run: Run, ask: Ask) -> None:
+def test_slow_answer_arrives_at_once_after_silence(run: Run, ask: Ask) -> None:
     async def main() -> None:
         async with SimulatedProvider(Settings(token_gap_ms=10_000)) as provider:
             started_at = monotonic()
@@ -292,7 +292,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def test_a_stream_may_be_silent_before_its_first_token_or_before_it_dies(run: Run, ask: Ask) -> None:
+def test_stream_may_be_silent_before_its_first_token_or_its_end(run: Run, ask: Ask) -> None:
     for fault, last in (("slow_start=0.1", TEXT), ("die_mid_stream=2,linger=0.1", " 0 1")):
         began_at = monotonic()
         received, _ = answered(run, ask, fault, STREAM)

@@ -9,7 +9,7 @@ import pytest
 from pointsman.simulate.text import content_tokens, count_tokens, json_tokens, minimal, words
 
 
-def test_a_token_is_four_bytes_rounded_up() -> None:
+def test_token_is_four_bytes_rounded_up() -> None:
     assert [count_tokens(text) for text in ("", "a", "abcd", "abcde", "ééé")] == [0, 1, 1, 2, 2]
 
 

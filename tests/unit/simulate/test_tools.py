@@ -1,4 +1,4 @@
-"""A provider runs the tools that a request allows, and charges for them."""
+"""Tools that a provider runs itself, and their charges."""
 
 import random
 
@@ -6,15 +6,15 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from pointsman.simulate.answers import Ask, Request
+from pointsman.simulate.answers import Request, RequestContext
 from pointsman.simulate.settings import Settings
-from pointsman.simulate.tools import added
+from pointsman.simulate.tools import additions
 
 SETTINGS = Settings(tool_uses=2, added_tokens=100, tool_fees={"web_search": 10, "plugin:web": 1})
 
 
 @pytest.mark.parametrize(
-    ("fields", "calls", "things"),
+    ("fields", "calls", "references"),
     [
         ({"input": "x"}, {}, 0),
         ({"tools": [{"type": "function"}, {"type": "web_search"}]}, {"web_search": 2}, 0),
@@ -25,10 +25,10 @@ SETTINGS = Settings(tool_uses=2, added_tokens=100, tool_fees={"web_search": 10, 
         ({"messages": [{"content": [{"type": "file", "file": {"file_id": "f"}}]}]}, {}, 1),
     ],
 )
-def test_tools_add_tokens_and_fees(fields: dict[str, object], calls: dict[str, int], things: int) -> None:
+def test_tools_add_tokens_and_fees(fields: dict[str, object], calls: dict[str, int], references: int) -> None:
     raw = {name: Raw(msgspec.json.encode(value)) for name, value in fields.items()}
-    found = added(
-        Ask(
+    found = additions(
+        RequestContext(
             request=Request(method="POST", target="/", raw_headers=[], headers={}, body=b""),
             index=0,
             key="",
@@ -39,5 +39,5 @@ def test_tools_add_tokens_and_fees(fields: dict[str, object], calls: dict[str, i
         )
     )
     assert found.calls == calls
-    assert found.tokens == 100 * (things + sum(calls.values()))
+    assert found.tokens == 100 * (references + sum(calls.values()))
     assert found.fees_nano == 10 * calls.get("web_search", 0) + calls.get("plugin:web", 0)

@@ -1,4 +1,4 @@
-"""The log writes whole lines of JSON and delays no request."""
+"""The log writes complete lines of JSON and delays no request."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def test_put_never_waits_for_a_full_pipe() -> None:
     putting = threading.Thread(target=put, daemon=True)
     putting.start()
     putting.join(PATIENCE_S)
-    assert not putting.is_alive(), "it waits for a pipe that nobody reads"
+    assert not putting.is_alive(), "`put` waits for the pipe"
     received = 0
     while received < 2000:
         received += os.read(reader, 1 << 16).count(b"\n")
@@ -118,7 +118,7 @@ def test_failed_write_is_reported_and_its_losses_are_counted(tmp_path: Path, mon
         is_full = False
         writer.put(Record(3))
         writer.close()
-    assert len(errors) == 1, "told once, until it works again"
+    assert len(errors) == 1, "the error is reported once, until writing works again"
     assert writer.dropped == 3
     assert [line.get("count", line.get("number")) for line in lines_of(path)] == [3, 3]
 
@@ -153,7 +153,7 @@ def test_rotated_log_continues_in_a_new_file(tmp_path: Path) -> None:
     def opened() -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    writer = LogWriter(opened(), reopened=opened)
+    writer = LogWriter(opened(), open_file=opened)
     writer.put(Record(1))
     wait_for_text(path)
     path.rename(tmp_path / "log.1")
@@ -167,10 +167,10 @@ def test_rotated_log_continues_in_a_new_file(tmp_path: Path) -> None:
 def test_failed_reopen_keeps_the_old_file(tmp_path: Path) -> None:
     path, errors = tmp_path / "log", list[OSError]()
 
-    def refused() -> int:
+    def fail() -> int:
         raise PermissionError(13, "Permission denied")
 
-    writer = LogWriter(os.open(path, os.O_WRONLY | os.O_CREAT), on_error=errors.append, reopened=refused)
+    writer = LogWriter(os.open(path, os.O_WRONLY | os.O_CREAT), on_error=errors.append, open_file=fail)
     writer.reopen()
     writer.put(Record(1))
     writer.close()

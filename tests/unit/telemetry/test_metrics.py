@@ -1,4 +1,4 @@
-"""Series, and their way from a process to control."""
+"""Series of metrics, and their encoding."""
 
 import msgspec
 import pytest
@@ -16,7 +16,7 @@ from pointsman.telemetry.metrics import (
 )
 
 
-def test_a_series_is_made_once() -> None:
+def test_series_is_created_once() -> None:
     family = CounterFamily("requests_total", "Requests.", ("provider", "code"))
     one = family.series("a", "ok")
     one.value += 2
@@ -59,7 +59,7 @@ def test_page_survives_encoding() -> None:
     histograms = HistogramFamily("h", "H.", (), (0.5,))
     histograms.series().observe(0.25)
     gauges = [gauge("g", "G.", [(("a",), 1.5)], ("x",), is_maximum=True), gauge("one", "One.", 7)]
-    page = MetricsPage([counters, counter("kept_total", "Kept elsewhere.", 3)], [histograms], gauges)
+    page = MetricsPage([counters, counter("other_total", "Counted elsewhere.", 3)], [histograms], gauges)
     assert decode_page(encode_page(page)) == page
     with pytest.raises(msgspec.DecodeError):
         decode_page(b"not a page")

@@ -1,4 +1,4 @@
-"""The reading of answers without a socket: any bytes, cut anywhere."""
+"""The framing of answers without a socket: any bytes, in reads of any size."""
 
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ INPUT = st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=4)), m
 
 
 def read(reads: list[bytes]) -> tuple[object, ...]:
-    """What a reader makes of these reads: heads and bodies, and how the last one ended. One answer after the other."""
+    """Return the answers that a reader finds in these reads, and whether the last one is faulty or incomplete."""
     reader = AnswerReader()
     answers: list[tuple[int, object, bytes]] = []
     body = b""
@@ -50,7 +50,7 @@ def bytewise(data: bytes) -> list[bytes]:
 
 @given(INPUT, st.lists(st.integers(0, 600)))
 @settings(max_examples=500, deadline=None)
-def test_where_the_reads_are_cut_makes_no_difference(data: bytes, cuts: list[int]) -> None:
+def test_result_does_not_depend_on_the_boundaries_of_reads(data: bytes, cuts: list[int]) -> None:
     whole = read([data])
     places = sorted({0, len(data), *(at for at in cuts if at < len(data))})
     for reads in ([data[a:b] for a, b in pairwise(places)], bytewise(data)):
@@ -62,26 +62,26 @@ def test_where_the_reads_are_cut_makes_no_difference(data: bytes, cuts: list[int
 
 
 @pytest.mark.parametrize("again", [OK, CHUNKED + b"2\r\nok\r\n0\r\n\r\n"])
-@pytest.mark.parametrize("behind", [b"", b"x", b"\r\n", OK])
-def test_only_a_clean_end_leaves_the_connection_to_another_answer(again: bytes, behind: bytes) -> None:
+@pytest.mark.parametrize("after", [b"", b"x", b"\r\n", OK])
+def test_connection_is_reusable_only_if_no_byte_follows_the_answer(again: bytes, after: bytes) -> None:
     reader = AnswerReader()
     for _ in range(3):
         reader.feed(again)
         assert (reader.is_done, reader.is_keep_alive, reader.fault) == (True, True, None)
         reader.reset()
-    reader.feed(again + behind)
-    assert (reader.is_done, reader.is_keep_alive) == (True, not behind)
+    reader.feed(again + after)
+    assert (reader.is_done, reader.is_keep_alive) == (True, not after)
 
 
 @pytest.mark.parametrize("cut", range(1, OK.index(b"ok")))
-def test_a_head_in_two_reads_leaves_the_connection_to_another_answer(cut: int) -> None:
+def test_connection_is_reusable_after_a_head_in_two_reads(cut: int) -> None:
     reader = AnswerReader()
     reader.feed(OK[:cut])
     reader.feed(OK[cut:])
     assert (reader.is_done, reader.body, reader.is_keep_alive) == (True, b"ok", True)
 
 
-def test_an_answer_to_head_has_no_body() -> None:
+def test_answer_to_head_has_no_body() -> None:
     reader = AnswerReader()
     reader.is_bodiless = True
     assert reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n") == WHOLE
@@ -101,18 +101,18 @@ def headers(raw: bytes) -> dict[bytes, bytes]:
     return reader.headers
 
 
-def test_names_are_in_lower_case_and_in_order() -> None:
+def test_header_names_are_in_lower_case_and_in_order() -> None:
     found = headers(b"HTTP/1.1 200 OK\r\nX-B: 1\r\nx-a: 2\r\n\r\n")
     assert list(found.items()) == [(b"x-b", b"1"), (b"x-a", b"2")]
 
 
 @pytest.mark.parametrize("again", [b"Via", b"via"])
-def test_values_of_a_name_that_comes_again_are_joined(again: bytes) -> None:
+def test_values_of_a_repeated_header_are_joined(again: bytes) -> None:
     raw = b"HTTP/1.1 200 OK\r\nVia: a\r\n" + again + b": b\r\nx: 1\r\n\r\nrest"
     assert headers(raw) == {b"via": b"a, b", b"x": b"1"}
 
 
-def test_what_follows_the_head_is_not_looked_at() -> None:
+def test_second_parsing_of_a_head_ignores_the_bytes_after_it() -> None:
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx: 1\r\nX: 2\r\n\r\n"
     assert read_again(head + b"1\r\na\r\n0\r\nx: trailer\r\n\r\n") == {b"transfer-encoding": b"chunked", b"x": b"1, 2"}
     assert read_again(head + b"no chunk") == {b"transfer-encoding": b"chunked", b"x": b"1, 2"}

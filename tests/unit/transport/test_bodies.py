@@ -1,4 +1,4 @@
-"""Chunked bodies, against llhttp."""
+"""Chunked bodies, compared with llhttp."""
 
 import httptools
 import pytest
@@ -19,7 +19,7 @@ PIECES = st.sampled_from(
 
 
 def decoded(reads: list[bytes]) -> tuple[bytes, bool, bytes] | None:
-    """The data, whether the body is complete, and what is left; `None` when it is refused."""
+    """Return the data, whether the body is complete, and the rest; or `None` if it is rejected."""
     chunked = Chunked()
     buffer = bytearray()
     data = b""
@@ -48,7 +48,7 @@ class _Oracle:
 
 @given(st.lists(PIECES, max_size=8), st.data())
 @settings(max_examples=500, deadline=None)
-def test_nothing_is_accepted_that_llhttp_reads_otherwise(pieces: list[bytes], data: st.DataObject) -> None:
+def test_accepted_bodies_are_decoded_as_by_llhttp(pieces: list[bytes], data: st.DataObject) -> None:
     coded = b"".join(pieces)
     found = decoded([coded])
     if found is not None:
@@ -62,7 +62,7 @@ def test_nothing_is_accepted_that_llhttp_reads_otherwise(pieces: list[bytes], da
     assert decoded([coded[place : place + 1] for place in range(len(coded))]) == found
 
 
-def test_what_follows_the_body_is_left() -> None:
+def test_bytes_after_the_body_stay_in_the_buffer() -> None:
     assert decoded([b"3\r\nabc\r\n0\r\n\r\nGET /"]) == (b"abc", True, b"GET /")
     fixed = Fixed(3)
     buffer = bytearray(b"ab")
@@ -71,7 +71,7 @@ def test_what_follows_the_body_is_left() -> None:
     assert (fixed.take(buffer), fixed.is_done, buffer) == (b"c", True, bytearray(b"GET /"))
 
 
-def test_tiny_chunks_are_taken_in_turns() -> None:
+def test_many_small_chunks_take_several_turns_of_the_loop() -> None:
     chunked = Chunked()
     buffer = bytearray(b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n")
     turns = [chunked.take(buffer)]
@@ -83,5 +83,5 @@ def test_tiny_chunks_are_taken_in_turns() -> None:
 
 
 @pytest.mark.parametrize("extension", [b";" + b"x" * 251, b";a=b"])
-def test_small_extensions_are_let_through(extension: bytes) -> None:
+def test_small_chunk_extensions_are_accepted(extension: bytes) -> None:
     assert decoded([b"3" + extension + b"\r\nabc\r\n0" + extension + b"\r\n\r\n"]) == (b"abc", True, b"")

@@ -1,4 +1,4 @@
-"""What a client may not do: take too long, send too much, hold too much, come too often."""
+"""The limits on clients: time, size, memory and connections."""
 
 import asyncio
 from time import monotonic
@@ -12,7 +12,7 @@ from pointsman.transport._bodies import MIN_BYTES_PER_S
 from pointsman.transport.http_server import BodyMode, Exchange
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-TICKS_S = 0.05  # in which the timer has looked at what is due
+TICKS_S = 0.05  # long enough for a tick of the timer
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def clock() -> Clock:
 
 
 def timeouts(limit_s: float, *names: str) -> dict[str, Any]:
-    """Limits of which these are near, and all others far away."""
+    """Return limits in which the named timeouts are `limit_s`, and the other timeouts are far longer."""
     every = ("head_timeout_s", "body_timeout_s", "idle_timeout_s", "write_timeout_s")
     return dict.fromkeys(every, 1e6) | dict.fromkeys(names, limit_s)
 
@@ -37,7 +37,7 @@ def timeouts(limit_s: float, *names: str) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("is_fresh", [True, False])
-def test_a_request_that_does_not_arrive_is_answered_and_the_connection_ends(
+def test_incomplete_request_is_answered_at_its_time_limit_and_the_connection_closed(
     limit: str, part: bytes, is_fresh: bool, clock: Clock
 ) -> None:
     async def case() -> None:
@@ -54,7 +54,7 @@ def test_a_request_that_does_not_arrive_is_answered_and_the_connection_ends(
     run(case())
 
 
-def test_a_head_that_drips_is_not_given_more_time(clock: Clock) -> None:
+def test_time_limit_of_a_head_is_not_extended_by_single_bytes(clock: Clock) -> None:
     async def case() -> None:
         async with serving(**timeouts(1.0, "head_timeout_s"), clock=clock) as served:
             peer = await served.connect()
@@ -68,7 +68,7 @@ def test_a_head_that_drips_is_not_given_more_time(clock: Clock) -> None:
     run(case())
 
 
-def test_a_body_that_keeps_coming_may_take_longer(clock: Clock) -> None:
+def test_body_at_the_lowest_allowed_rate_may_take_longer_than_its_timeout(clock: Clock) -> None:
     async def case() -> None:
         async with serving(**timeouts(1.0, "body_timeout_s"), clock=clock) as served:
             peer = await served.connect()
@@ -84,7 +84,7 @@ def test_a_body_that_keeps_coming_may_take_longer(clock: Clock) -> None:
     run(case())
 
 
-def test_a_body_that_comes_at_a_byte_a_second_is_not_waited_for(clock: Clock) -> None:
+def test_body_of_one_byte_a_second_times_out(clock: Clock) -> None:
     async def case() -> None:
         async with serving(**timeouts(10.0, "body_timeout_s"), clock=clock) as served:
             peer = await served.connect()
@@ -101,7 +101,7 @@ def test_a_body_that_comes_at_a_byte_a_second_is_not_waited_for(clock: Clock) ->
 
 
 @pytest.mark.parametrize("is_fresh", [True, False])
-def test_an_idle_connection_is_closed_without_a_word(is_fresh: bool, clock: Clock) -> None:
+def test_idle_connection_is_closed_without_an_answer(is_fresh: bool, clock: Clock) -> None:
     async def case() -> None:
         async with serving(**timeouts(1.0, "head_timeout_s", "idle_timeout_s"), clock=clock) as served:
             peer = await served.connect()
@@ -114,7 +114,7 @@ def test_an_idle_connection_is_closed_without_a_word(is_fresh: bool, clock: Cloc
     run(case())
 
 
-def test_serving_may_take_as_long_as_it_likes(clock: Clock) -> None:
+def test_handler_has_no_time_limit(clock: Clock) -> None:
     async def case() -> None:
         limits: dict[str, Any] = dict.fromkeys(timeouts(0.0), 1.0)
         async with serving(Recorder(wait), **limits, clock=clock) as served:
@@ -131,7 +131,7 @@ def test_serving_may_take_as_long_as_it_likes(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("mode", list(BodyMode))
-def test_an_announced_body_over_the_limit_is_refused_from_its_head(mode: BodyMode) -> None:
+def test_body_announced_over_the_limit_is_rejected_before_it_arrives(mode: BodyMode) -> None:
     async def case() -> None:
         async with serving(Recorder(wait, mode), body_bytes=100, streamed_body_bytes=100) as served:
             for line in (b"X: y", b"Expect: 100-continue"):
@@ -143,7 +143,7 @@ def test_an_announced_body_over_the_limit_is_refused_from_its_head(mode: BodyMod
     run(case())
 
 
-def test_a_known_head_does_not_get_a_body_past_the_limit() -> None:
+def test_body_limit_applies_to_a_cached_head() -> None:
     async def case() -> None:
         async with serving(body_bytes=100) as served:
             peer = await served.connect()
@@ -155,7 +155,7 @@ def test_a_known_head_does_not_get_a_body_past_the_limit() -> None:
 
 
 @pytest.mark.parametrize("mode", list(BodyMode))
-def test_a_chunked_body_is_counted_as_it_comes(mode: BodyMode) -> None:
+def test_chunked_body_over_the_limit_is_rejected_as_it_arrives(mode: BodyMode) -> None:
     async def case() -> None:
         handler = Recorder(lambda exchange: exchange.read_body(lambda _: None, lambda: None), mode)
         async with serving(handler, body_bytes=100, streamed_body_bytes=100) as served:
@@ -169,7 +169,7 @@ def test_a_chunked_body_is_counted_as_it_comes(mode: BodyMode) -> None:
 
 @pytest.mark.parametrize("spoiling", [b"x\r\n", None])
 @pytest.mark.parametrize("is_started", [False, True])
-def test_a_streamed_body_that_goes_wrong_ends_the_request(spoiling: bytes | None, is_started: bool) -> None:
+def test_error_in_a_streamed_body_ends_the_request(spoiling: bytes | None, is_started: bool) -> None:
     def serve(exchange: Exchange) -> None:
         if is_started:
             exchange.start(200, b"")
@@ -190,7 +190,46 @@ def test_a_streamed_body_that_goes_wrong_ends_the_request(spoiling: bytes | None
     run(case())
 
 
-def test_memory_held_in_bodies_is_limited_over_all_connections() -> None:
+@pytest.mark.parametrize("mode", list(BodyMode))
+@pytest.mark.parametrize(
+    ("request_bytes", "has_head"),
+    [
+        (post(b"x" * 101, target=b"/second")[:-1], True),
+        (CHUNKED.replace(b"/", b"/second", 1) + b"66\r\n" + b"x" * 102, True),
+        (CHUNKED.replace(b"/", b"/second", 1) + b"x\r\n", True),
+        (post(b"x" * 50, target=b"/second")[:-1], True),
+        (b"POST /second\r\n\r\n", False),
+        (b"GET /second", False),
+    ],
+)
+def test_rejection_of_a_body_is_composed_for_its_head(mode: BodyMode, request_bytes: bytes, has_head: bool) -> None:
+    """The handler needs the head for the dialect of the answer, for the headers of web pages, and for its log."""
+
+    def serve(exchange: Exchange) -> None:
+        exchange.read_body(lambda _: None, lambda: exchange.send(200, b"", b""))
+
+    async def case() -> None:
+        handler = Recorder(serve, mode)
+        limits: dict[str, Any] = {
+            "body_bytes": 100,
+            "streamed_body_bytes": 100,
+            "body_timeout_s": 0.1,
+            "head_timeout_s": 0.1,
+        }
+        async with serving(handler, **limits) as served:
+            peer = await served.connect()
+            assert (await peer.ask(post(b"x", target=b"/first"))).status == 200
+            await peer.send(request_bytes)
+            assert (await peer.read_answer()).headers["connection"] == "close"
+            (head,) = handler.rejected
+            assert (head is not None) is has_head
+            if head is not None:
+                assert head.path == b"/second"
+
+    run(case())
+
+
+def test_memory_of_bodies_is_limited_over_all_connections() -> None:
     async def case() -> None:
         handler = Recorder(wait)
         async with serving(handler, body_memory_bytes=1000) as served:
@@ -208,7 +247,7 @@ def test_memory_held_in_bodies_is_limited_over_all_connections() -> None:
             assert served.server.body_memory == 399
             second.finish()
             await until(lambda: served.server.body_memory == 0)
-            # A head that is known by now is no way around it.
+            # The limit also applies to a head that is cached by now.
             handler.serve = lambda exchange: exchange.send(200, b"", b"")
             for _ in range(3):
                 assert (await first.ask(post(b"x" * 1000))).status == 200
@@ -217,7 +256,7 @@ def test_memory_held_in_bodies_is_limited_over_all_connections() -> None:
     run(case())
 
 
-def test_a_client_that_sends_far_ahead_is_cut_off() -> None:
+def test_client_that_pipelines_too_much_is_disconnected() -> None:
     async def case() -> None:
         handler = Recorder(wait)
         async with serving(handler, pipeline_bytes=1000) as served:
@@ -228,14 +267,14 @@ def test_a_client_that_sends_far_ahead_is_cut_off() -> None:
             await asyncio.sleep(0.02)
             assert not handler.disconnects
             await peer.send(b"x")
-            await handler.gone.wait()
+            await handler.disconnected.wait()
             assert await peer.is_ended()
 
     run(case())
 
 
 @pytest.mark.parametrize("is_ended", [False, True])
-def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(is_ended: bool) -> None:
+def test_client_that_reads_nothing_of_its_answer_is_disconnected(is_ended: bool) -> None:
     def serve(exchange: Exchange) -> None:
         exchange.start(200, b"")
         exchange.write(b"x" * 20_000_000)
@@ -255,7 +294,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(is_ended: bool) ->
     run(case())
 
 
-def test_a_client_that_reads_slowly_is_not_cut_off(clock: Clock) -> None:
+def test_client_that_reads_slowly_stays_connected(clock: Clock) -> None:
     async def case() -> None:
         handler = Recorder(lambda exchange: exchange.send(200, b"", b"x" * 20_000_000))
         async with serving(handler, **timeouts(1.0, "write_timeout_s", "idle_timeout_s"), clock=clock) as served:
@@ -271,7 +310,7 @@ def test_a_client_that_reads_slowly_is_not_cut_off(clock: Clock) -> None:
     run(case())
 
 
-def test_more_connections_than_allowed_are_turned_away() -> None:
+def test_connections_over_the_limit_are_rejected() -> None:
     async def case() -> None:
         async with serving(max_connections=2) as served:
             peers = [await served.connect() for _ in range(2)]
@@ -289,7 +328,7 @@ def test_more_connections_than_allowed_are_turned_away() -> None:
     run(case())
 
 
-def test_a_client_that_ignores_a_refusal_is_listened_to_for_a_while_only() -> None:
+def test_client_that_goes_on_sending_after_a_rejection_is_disconnected() -> None:
     async def case() -> None:
         async with serving(body_bytes=10) as served:
             peer = await served.connect()

@@ -1,4 +1,4 @@
-"""TLS with real certificates, the CONNECT proxy, several addresses, and what each failure is called."""
+"""TLS with real certificates, the egress proxy, several addresses, and the kind of each failure."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from pointsman.transport.resolver import Address, Resolver
 
 
 class Certificates:
-    """An authority of the test's own, with files for the client's side."""
+    """A certificate authority of the tests, with the client's files."""
 
     def __init__(self, folder: Path) -> None:
         self.authority = trustme.CA()
@@ -75,13 +75,13 @@ def test_tls_with_a_private_authority_reuses_its_connection(certificates: Certif
         assert (answer.body, answer.failure) == (b"ok", None)
 
 
-def test_an_address_may_be_what_the_certificate_names(certificates: Certificates) -> None:
+def test_certificate_may_name_an_ip_address(certificates: Certificates) -> None:
     network = Network(ca_file=certificates.ca_file)
     [answer] = run(ask_tls(certificates.server("127.0.0.1"), network, name="127.0.0.1"))
     assert answer.body == b"ok"
 
 
-def test_sni_carries_the_name(certificates: Certificates) -> None:
+def test_sni_is_the_host_name(certificates: Certificates) -> None:
     context = certificates.server("provider.example")
     names: list[str] = []
     context.sni_callback = lambda _, name, __: names.append(name)
@@ -100,7 +100,7 @@ def test_certificates_are_verified(certificates: Certificates) -> None:
     assert "Hostname mismatch" in misnamed.failure.message
 
 
-def test_the_clients_own_certificate(certificates: Certificates) -> None:
+def test_client_certificate_is_presented(certificates: Certificates) -> None:
     context = certificates.server("provider.example", wants_client=True)
     ours = Network(
         ca_file=certificates.ca_file,
@@ -109,12 +109,12 @@ def test_the_clients_own_certificate(certificates: Certificates) -> None:
     )
     [answer] = run(ask_tls(context, ours))
     assert answer.body == b"ok"
-    [refused] = run(ask_tls(context, Network(ca_file=certificates.ca_file)))
-    assert refused.failure is not None
-    assert "may require a client certificate" in refused.failure.message
-    context.maximum_version = ssl.TLSVersion.TLSv1_2  # where the refusal is part of the handshake
-    [refused] = run(ask_tls(context, Network(ca_file=certificates.ca_file)))
-    assert refused.failure_code == "tls_failed"
+    [rejected] = run(ask_tls(context, Network(ca_file=certificates.ca_file)))
+    assert rejected.failure is not None
+    assert "may require a client certificate" in rejected.failure.message
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # in TLS 1.2 the rejection is part of the handshake
+    [rejected] = run(ask_tls(context, Network(ca_file=certificates.ca_file)))
+    assert rejected.failure_code == "tls_failed"
 
 
 def test_old_protocols_and_plain_servers_are_tls_failures(certificates: Certificates) -> None:
@@ -134,7 +134,7 @@ def test_old_protocols_and_plain_servers_are_tls_failures(certificates: Certific
     assert run(main(b"", "reset")).failure_code == "tls_failed"
 
 
-def test_bad_files_are_told_when_the_client_is_made(tmp_path: Path) -> None:
+def test_unusable_files_are_reported_when_the_client_is_created(tmp_path: Path) -> None:
     async def main(network: Network) -> None:
         async with connecting(network):
             pass
@@ -148,7 +148,7 @@ def test_bad_files_are_told_when_the_client_is_made(tmp_path: Path) -> None:
         run(main(Network(proxy=Origin("https", "proxy.example", 443))))
 
 
-def test_a_tls_body_that_lasts_until_the_end_and_one_that_is_cut(certificates: Certificates) -> None:
+def test_tls_body_without_a_length_needs_a_closing_alert(certificates: Certificates) -> None:
     async def main(headers: bytes, is_announced: bool) -> Answer:
         async def script(peer: Peer) -> None:
             await peer.answer(b"HTTP/1.1 200 OK\r\n", headers, b"\r\nsome text")
@@ -168,14 +168,14 @@ def test_a_tls_body_that_lasts_until_the_end_and_one_that_is_cut(certificates: C
             answer = send(client, fake.origin)
             await answer.until(lambda: answer.pieces)
             seen.set()
-            return await answer.over()
+            return await answer.finished()
 
     assert run(main(b"", is_announced=True)).calls == ["head", "data", "end"]
     assert run(main(b"", is_announced=False)).failure_code == "connection_lost"
     assert run(main(b"Content-Length: 100\r\n", is_announced=True)).failure_code == "connection_lost"
 
 
-def test_tls_streams_pause_and_cancel(certificates: Certificates) -> None:
+def test_tls_streams_can_be_paused_and_cancelled(certificates: Certificates) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -183,7 +183,7 @@ def test_tls_streams_pause_and_cancel(certificates: Certificates) -> None:
                 for _ in range(2000):
                     peer.send(bytes(16384))
                     await peer.drain()
-            await peer.gone()
+            await peer.wait_closed()
             ended.set()
 
         ended = asyncio.Event()
@@ -211,12 +211,12 @@ def test_tls_streams_pause_and_cancel(certificates: Certificates) -> None:
     run(main())
 
 
-# -- the time connecting may take ---------------------------------------------------------------------------------
+# -- the connect timeout -------------------------------------------------------------------------------------------
 
 
 @contextlib.asynccontextmanager
 async def deaf() -> AsyncIterator[Origin]:
-    """A port whose queue of connections is full: connecting to it hangs."""
+    """Listen on a port whose queue of connections is full, so that connecting to it hangs."""
     with socket.socket() as listener, contextlib.ExitStack() as stack:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -233,12 +233,12 @@ async def deaf() -> AsyncIterator[Origin]:
     ("scheme", "by_proxy", "phase"),
     [("http", False, "opening the connection"), ("https", False, "TLS handshake"), ("https", True, "egress proxy")],
 )
-def test_the_connect_timeout_covers_every_phase(scheme: str, by_proxy: bool, phase: str) -> None:
+def test_connect_timeout_covers_every_phase(scheme: str, by_proxy: bool, phase: str) -> None:
     clock = Clock()
 
     async def main() -> Answer:
         async def script(peer: Peer) -> None:
-            await peer.gone()
+            await peer.wait_closed()
             ended.set()
 
         ended = asyncio.Event()
@@ -274,7 +274,7 @@ def test_the_connect_timeout_covers_every_phase(scheme: str, by_proxy: bool, pha
 
 
 def tunnel(reply: bytes, heads: list[bytes]) -> object:
-    """A proxy that answers CONNECT by `reply` and, if that is a 200, joins both sides."""
+    """Return a proxy that answers CONNECT with `reply`. If its status is 200, the proxy joins both sides."""
 
     async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(65536):
@@ -286,7 +286,7 @@ def tunnel(reply: bytes, heads: list[bytes]) -> object:
         heads.append(head)
         peer.send(reply)
         if not reply.endswith(b" 200 Connection established\r\n\r\n"):
-            await peer.gone()
+            await peer.wait_closed()
             return
         port = int(head.split()[1].rpartition(b":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -319,7 +319,7 @@ async def ask_by_proxy(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_egress_proxy_is_asked_for_a_tunnel(certificates: Certificates, scheme: str) -> None:
+def test_egress_proxy_gets_a_connect_request(certificates: Certificates, scheme: str) -> None:
     reply = b"HTTP/1.1 200 Connection established\r\n\r\n"
     answers, heads = run(ask_by_proxy(certificates, reply, scheme, "Basic c2VjcmV0"))
     assert [answer.body for answer in answers] == [b"ok", b"ok"]
@@ -339,7 +339,7 @@ def test_the_egress_proxy_is_asked_for_a_tunnel(certificates: Certificates, sche
         (b"HTTP/1.1 200 " + b"x" * 20000, "its answer was too long"),
     ],
 )
-def test_a_proxy_that_refuses_is_quoted(certificates: Certificates, reply: bytes, says: str) -> None:
+def test_message_names_the_answer_of_a_failing_proxy(certificates: Certificates, reply: bytes, says: str) -> None:
     answers, _ = run(ask_by_proxy(certificates, reply, secret="Basic c2VjcmV0"))
     failure = answers[0].failure
     assert failure is not None
@@ -355,7 +355,7 @@ def addresses(*hosts: str) -> list[Address]:
     return [(socket.AF_INET6 if ":" in host else socket.AF_INET, host) for host in hosts]
 
 
-def test_the_next_address_is_tried_at_once_when_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_address_is_tried_at_once_when_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connector, "STAGGER_S", PATIENCE_S)
 
     async def main(*hosts: str) -> None:
@@ -369,7 +369,7 @@ def test_the_next_address_is_tried_at_once_when_one_fails(monkeypatch: pytest.Mo
     run(main("127.0.0.1", "::1"))
 
 
-def test_an_address_that_hangs_costs_a_quarter_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_address_is_tried_a_quarter_of_a_second_after_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         resolver = Resolver(loop, lambda _: addresses("127.0.0.8", "127.0.0.1"))
@@ -395,7 +395,7 @@ def test_an_address_that_hangs_costs_a_quarter_of_a_second(monkeypatch: pytest.M
     run(main())
 
 
-def test_when_all_addresses_fail_the_reason_is_told() -> None:
+def test_message_has_the_cause_when_all_addresses_fail() -> None:
     async def main() -> Answer:
         resolver = Resolver(asyncio.get_running_loop(), lambda _: addresses("127.0.0.1", "::1", "127.0.0.2"))
         async with serving(echo, name="many.example") as fake:
@@ -409,7 +409,7 @@ def test_when_all_addresses_fail_the_reason_is_told() -> None:
     assert "connection refused" in answer.failure.message
 
 
-def test_a_name_that_does_not_resolve() -> None:
+def test_unknown_host_name_is_a_dns_failure() -> None:
     async def main() -> Answer:
         def lookup(host: str) -> list[Address]:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -423,7 +423,7 @@ def test_a_name_that_does_not_resolve() -> None:
     assert "gone.example" in answer.failure.message
 
 
-def test_ipv6_and_socket_options() -> None:
+def test_ipv6_is_used_and_socket_options_are_set() -> None:
     async def main() -> None:
         try:
             async with serving(echo, host="::1") as fake, connecting() as client:
@@ -441,7 +441,7 @@ def test_ipv6_and_socket_options() -> None:
 
 
 @pytest.mark.parametrize("where", ["socket", "lookup"])
-def test_want_of_open_files_is_this_gateways_own_failure(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shortage_of_open_files_is_a_failure_of_the_gateway(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_more(*_: object) -> list[Address]:
         raise OSError(errno.EMFILE, "too many open files")
 
@@ -466,8 +466,8 @@ def test_want_of_open_files_is_this_gateways_own_failure(where: str, monkeypatch
     assert "no free file descriptors or ports" in answer.failure.message
 
 
-def test_open_files_that_come_free_soon_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients beyond the limit hold files until they have been refused."""
+def test_connecting_waits_for_a_file_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients over the limit use files until they have been rejected."""
     real, made = socket.socket, 0
 
     def soon(family: int = -1, kind: int = -1, proto: int = -1, fileno: int | None = None) -> socket.socket:

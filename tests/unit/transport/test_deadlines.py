@@ -1,4 +1,4 @@
-"""One timer for many objects."""
+"""One timer for the deadlines of many objects."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 
 def run(clock: Clock, steps: Callable[[Deadlines], object], *ticks_s: float) -> None:
-    """Do `steps`, and have the timer look at what is due after each of these pauses."""
+    """Run `steps`, and then a tick of the timer after each of these pauses."""
 
     async def case() -> None:
         deadlines = Deadlines(asyncio.get_running_loop(), RESOLUTION_S, clock)
@@ -51,7 +51,7 @@ def watch(clock: Clock, deadlines: Deadlines, item: Item, after_s: float) -> Non
     deadlines.watch(item)
 
 
-def test_each_object_expires_once_when_the_timer_first_looks_after_its_deadline(clock: Clock) -> None:
+def test_each_object_expires_once_at_the_first_tick_after_its_deadline(clock: Clock) -> None:
     items = [Item() for _ in range(20)]
     began = clock.now
 
@@ -63,13 +63,13 @@ def test_each_object_expires_once_when_the_timer_first_looks_after_its_deadline(
     assert [item.expirations for item in items] == [[began + 20.5 - number] for number in range(20)]
 
 
-def test_a_deadline_may_move_both_ways(clock: Clock) -> None:
+def test_deadline_may_move_earlier_and_later(clock: Clock) -> None:
     later, earlier, given_up = Item(), Item(), Item()
 
     def steps(deadlines: Deadlines) -> None:
         for item in (later, earlier, given_up):
             watch(clock, deadlines, item, 5)
-        later.deadline += 10  # no need to tell
+        later.deadline += 10  # needs no call of `watch`
         watch(clock, deadlines, earlier, 1)
         given_up.deadline = NEVER
 
@@ -83,7 +83,7 @@ def test_a_deadline_may_move_both_ways(clock: Clock) -> None:
     assert (len(later.expirations), len(earlier.expirations), len(given_up.expirations)) == (1, 1, 0)
 
 
-def test_an_expired_object_may_set_a_new_deadline(clock: Clock) -> None:
+def test_expired_object_may_set_a_new_deadline(clock: Clock) -> None:
     def again(item: Item, now: float) -> None:
         item.deadline = now + 2 if len(item.expirations) < 3 else NEVER
 
@@ -92,13 +92,13 @@ def test_an_expired_object_may_set_a_new_deadline(clock: Clock) -> None:
     assert len(item.expirations) == 3
 
 
-def test_one_that_raises_harms_no_other(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_object_that_raises_does_not_affect_others(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     def boom(item: Item, now: float) -> None:
-        raise ValueError("oh dear")
+        raise ValueError("broken")
 
     def boom_again(item: Item, now: float) -> None:
         item.deadline = now + 2
-        raise ValueError("oh dear")
+        raise ValueError("broken")
 
     items = [Item(boom), Item(), Item(boom_again), Item()]
 
@@ -108,18 +108,18 @@ def test_one_that_raises_harms_no_other(clock: Clock, caplog: pytest.LogCaptureF
 
     run(clock, steps, *[1.0] * 8)
     assert [len(item.expirations) for item in items[:2]] == [1, 1]
-    assert len(items[2].expirations) > 1, "it set a new deadline before it raised"
+    assert len(items[2].expirations) > 1, "the object set a new deadline before it raised"
     assert len(items[3].expirations) == 1
-    assert "oh dear" in caplog.text
+    assert "broken" in caplog.text
 
 
-def test_one_that_sets_no_new_deadline_does_not_keep_the_loop(clock: Clock) -> None:
+def test_object_without_a_new_deadline_is_not_checked_again(clock: Clock) -> None:
     item = Item()
     run(clock, lambda deadlines: watch(clock, deadlines, item, 0), 1, 1)
     assert len(item.expirations) == 1
 
 
-def test_one_may_be_watched_from_within_another(clock: Clock) -> None:
+def test_expired_object_may_watch_another(clock: Clock) -> None:
     second = Item()
     deadlines_: list[Deadlines] = []
     first = Item(lambda item, now: watch(clock, deadlines_[0], second, 2))

@@ -1,4 +1,4 @@
-"""gzip and deflate, in every cut, to the end and not beyond measure."""
+"""Decoding of gzip and deflate: reads of any size, damage, and limits."""
 
 import gzip
 import random
@@ -28,7 +28,7 @@ ENCODED = {
 
 
 def pieces_of(decoder: BodyDecoder) -> list[bytes]:
-    """All there is to take."""
+    """Take all pieces."""
     found: list[bytes] = []
     while decoder.is_behind:
         found.append(decoder.take())
@@ -45,7 +45,7 @@ def decode(decoder: BodyDecoder, chunks: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("name", ENCODED)
 @pytest.mark.parametrize("size", [1, 2, 7, 1000, 10**6])
-def test_any_cut_gives_the_same_body(name: str, size: int) -> None:
+def test_body_does_not_depend_on_the_boundaries_of_reads(name: str, size: int) -> None:
     encoding, data = ENCODED[name]
     decoder = BodyDecoder(encoding)
     assert decode(decoder, [data[start : start + size] for start in range(0, len(data), size)]) == TEXT
@@ -53,19 +53,19 @@ def test_any_cut_gives_the_same_body(name: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", ENCODED)
-def test_a_body_cut_short_is_not_whole(name: str) -> None:
+def test_truncated_body_is_not_whole(name: str) -> None:
     encoding, data = ENCODED[name]
     decoder = BodyDecoder(encoding)
     assert TEXT.startswith(decode(decoder, [data[:-3]]))
     assert not decoder.is_whole
 
 
-def test_an_empty_body_is_whole() -> None:
+def test_empty_body_is_whole() -> None:
     assert BodyDecoder(b"gzip").is_whole
     assert BodyDecoder(b"deflate").is_whole
 
 
-def test_what_is_flushed_is_seen_at_once() -> None:
+def test_flushed_output_is_decoded_at_once() -> None:
     deflate = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     decoder = BodyDecoder(b"gzip")
     for event in (b"data: one\n\n", b"data: two\n\n"):
@@ -73,7 +73,7 @@ def test_what_is_flushed_is_seen_at_once() -> None:
 
 
 @pytest.mark.parametrize("size", [PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, PIECE_BYTES + 100, 10 * PIECE_BYTES])
-def test_pieces_are_bounded_and_none_is_forgotten(size: int) -> None:
+def test_pieces_are_bounded_and_complete(size: int) -> None:
     data = random.Random(size).randbytes(64) * (size // 64) + b"x" * (size % 64)
     decoder = BodyDecoder(b"gzip")
     decoder.feed(gzip.compress(data))
@@ -83,15 +83,15 @@ def test_pieces_are_bounded_and_none_is_forgotten(size: int) -> None:
     assert decoder.is_whole
 
 
-def test_output_that_zlib_holds_back_is_fetched() -> None:
-    """Near the end of a piece zlib may swallow the whole input and still owe the rest of a match."""
+def test_output_that_did_not_fit_into_a_piece_follows() -> None:
+    """Near the end of a piece zlib may consume the whole input before it returns the rest of a match."""
     for size in range(PIECE_BYTES, PIECE_BYTES + 600, 7):
         decoder = BodyDecoder(b"deflate")
         assert decode(decoder, [raw_deflate(b"x" * size)]) == b"x" * size
         assert decoder.is_whole
 
 
-def test_a_bomb_is_stopped_early() -> None:
+def test_decompression_bomb_is_stopped_early() -> None:
     decoder = BodyDecoder(b"gzip")
     decoder.feed(gzip.compress(bytes(100 * 1024 * 1024)))
     found: list[bytes] = []
@@ -104,9 +104,9 @@ def test_a_bomb_is_stopped_early() -> None:
     ("encoding", "data"),
     [(b"gzip", b"plain text"), (b"gzip", gzip.compress(b"a") + b"tail"), (b"deflate", zlib.compress(b"a") + b"tail"),
      (b"deflate", b"plain text"), (b"gzip", gzip.compress(TEXT)[:-8] + b"\0" * 8)],
-    ids=["no gzip", "a tail behind gzip", "a tail behind zlib", "no zlib", "a wrong sum"],
+    ids=["no gzip", "bytes after gzip", "bytes after zlib", "no zlib", "wrong checksum"],
 )  # fmt: skip
-def test_damage_is_an_error(encoding: bytes, data: bytes) -> None:
+def test_damaged_body_is_an_error(encoding: bytes, data: bytes) -> None:
     with pytest.raises(UndecodableError):
         decode(BodyDecoder(encoding), [data])
 
@@ -120,7 +120,7 @@ def answer_with(data: bytes, encoding: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"X-GZip", b" gzip"])
-def test_an_answer_is_handed_over_decoded_without_its_encoding(encoding: bytes) -> None:
+def test_decoded_answer_is_delivered_without_its_encoding_header(encoding: bytes) -> None:
     answer = run(exchange(answer_with(gzip.compress(TEXT), encoding)))
     assert answer.body == TEXT
     assert answer.headers == {b"x": b"y"}
@@ -131,7 +131,7 @@ def test_identity_is_no_encoding() -> None:
     assert run(exchange(answer_with(b"abc", b"identity"))).body == b"abc"
 
 
-def test_answers_whose_encoding_goes_wrong() -> None:
+def test_damaged_truncated_and_empty_encoded_answers() -> None:
     whole = gzip.compress(TEXT)
     assert run(exchange(answer_with(whole[:-5], b"gzip"))).failure_code == "connection_lost"
     assert run(exchange(answer_with(b"not gzip at all", b"gzip"))).failure_code == "malformed_answer"
@@ -146,8 +146,8 @@ def test_answers_whose_encoding_goes_wrong() -> None:
 
 
 @pytest.mark.parametrize("ending", ["length", "chunked", "eof"])
-def test_pausing_holds_decoded_pieces_back(ending: str) -> None:
-    data = random.Random(1).randbytes(1000) * 600  # some 10 pieces from a few KB: one read brings all
+def test_no_decoded_piece_is_delivered_while_paused(ending: str) -> None:
+    data = random.Random(1).randbytes(1000) * 600  # about 10 pieces, encoded in a few KB that arrive in one read
 
     class Pausing(Answer):
         def on_data(self, data: bytes) -> None:
@@ -167,7 +167,7 @@ def test_pausing_holds_decoded_pieces_back(ending: str) -> None:
             else:
                 peer.send(head, b"\r\n", body)
                 return
-            await peer.gone()
+            await peer.wait_closed()
 
         async with serving(script) as fake, connecting() as client:
             answer = Pausing()
@@ -175,7 +175,7 @@ def test_pausing_holds_decoded_pieces_back(ending: str) -> None:
             await answer.until(lambda: answer.pieces)
             carrier = answer.leg.carrier
             assert isinstance(carrier, UpstreamConnection)
-            if ending == "length":  # the whole answer is in, though not handed over: what comes now is not its own
+            if ending == "length":  # the answer has arrived but is not delivered: more bytes do not belong to it
                 carrier.data_received(OK)
             rounds = 0
             while not answer.is_over:
@@ -190,18 +190,18 @@ def test_pausing_holds_decoded_pieces_back(ending: str) -> None:
     assert (answer.body, answer.failure) == (data, None)
 
 
-# What one turn of the loop may take.
+# The limit of one turn of the event loop.
 
 
 @pytest.mark.parametrize("data", [gzip.compress(b"") * 20_000, gzip.compress(b"") * 1_002])
-def test_members_without_content_come_to_an_end(data: bytes) -> None:
+def test_empty_gzip_members_are_limited(data: bytes) -> None:
     decoder = BodyDecoder(b"gzip")
     decoder.feed(data)
     with pytest.raises(UndecodableError, match="empty members"):
         pieces_of(decoder)
 
 
-def test_a_piece_is_bounded_in_bytes_and_in_members() -> None:
+def test_piece_is_bounded_in_bytes_and_in_members() -> None:
     decoder = BodyDecoder(b"gzip")
     decoder.feed(gzip.compress(b"a" * 10**6) + gzip.compress(b"b") * 2_000)
     pieces = []
@@ -212,7 +212,7 @@ def test_a_piece_is_bounded_in_bytes_and_in_members() -> None:
     assert b"".join(pieces) == b"a" * 10**6 + b"b" * 2_000
 
 
-def test_what_is_not_encoded_comes_in_pieces_too() -> None:
+def test_large_read_without_an_encoding_is_split_too() -> None:
     whole = BodyPieces()
     whole.feed(TEXT[:50_000])
     whole.feed(TEXT[50_000:])

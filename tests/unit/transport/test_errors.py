@@ -1,9 +1,9 @@
-"""What the transport says when a request came to nothing."""
+"""The errors of the transport."""
 
 from pointsman.domain import failures
 from pointsman.transport.errors import ConnectError
 
 
-def test_a_connect_error_says_what_went_wrong_in_words_fit_to_be_passed_on() -> None:
+def test_text_of_a_connect_error_is_its_message() -> None:
     error = ConnectError(failures.DNS_FAILED, "the name a.test is unknown")
     assert (error.kind, str(error)) == (failures.DNS_FAILED, "the name a.test is unknown")

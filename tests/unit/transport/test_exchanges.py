@@ -1,4 +1,4 @@
-"""Clients that go away, in every phase, and servers that do."""
+"""Disconnects of clients in every phase, and the drain of a server."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ def read_and_pause(exchange: Exchange) -> None:
 
 PHASES: dict[str, tuple[Callable[[Exchange], None], BodyMode, bytes]] = {
     "waiting": (wait, BodyMode.BUFFER, GET),
-    "waiting, with requests behind it": (wait, BodyMode.BUFFER, GET + post(b"x") + b"GET /"),
+    "waiting, with requests after it": (wait, BodyMode.BUFFER, GET + post(b"x") + b"GET /"),
     "streaming": (start, BodyMode.BUFFER, post(b"x")),
     "streaming more than is read": (stuff, BodyMode.BUFFER, GET),
     "uploading": (read, BodyMode.STREAM, post(b"x" * 100)[:-1]),
@@ -52,7 +52,7 @@ PHASES: dict[str, tuple[Callable[[Exchange], None], BodyMode, bytes]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("phase", PHASES)
-def test_the_handler_learns_at_once_that_the_client_is_gone(phase: str, way: str) -> None:
+def test_handler_is_notified_at_once_of_a_disconnect(phase: str, way: str) -> None:
     serve, mode, request = PHASES[phase]
 
     async def case() -> None:
@@ -63,13 +63,13 @@ def test_the_handler_learns_at_once_that_the_client_is_gone(phase: str, way: str
             await handler.arrived.wait()
             before = monotonic()
             WAYS[way](peer)
-            await handler.gone.wait()
+            await handler.disconnected.wait()
             assert monotonic() - before < SOON_S
             await until(lambda: served.server.connections == 0)
             assert handler.disconnects == 1
             exchange = handler.exchanges[0]
             assert exchange.is_closed
-            assert exchange.write(b"into the void"), "there is nothing to wait for"
+            assert exchange.write(b"unread"), "a closed exchange has no output to wait for"
             exchange.send(200, b"", b"")
             exchange.end()
             exchange.abort()
@@ -83,8 +83,8 @@ def test_the_handler_learns_at_once_that_the_client_is_gone(phase: str, way: str
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("serve", [wait, read_and_pause])
-def test_a_client_is_found_gone_behind_a_body_nobody_reads(serve: Callable[[Exchange], None], way: str) -> None:
-    """Reading is paused: neither FIN nor RST would be seen by reading."""
+def test_disconnect_is_detected_while_the_body_is_paused(serve: Callable[[Exchange], None], way: str) -> None:
+    """While reading is paused, a read reports neither FIN nor RST."""
 
     async def case() -> None:
         handler = Recorder(serve, BodyMode.STREAM)
@@ -96,10 +96,10 @@ def test_a_client_is_found_gone_behind_a_body_nobody_reads(serve: Callable[[Exch
             assert isinstance(connection, ClientConnection)
             await until(lambda: connection._is_reading_paused and not peer.writer.transport.get_write_buffer_size())
             await asyncio.sleep(0.1)
-            assert not handler.gone.is_set()
+            assert not handler.disconnected.is_set()
             before = monotonic()
             WAYS[way](peer)
-            await handler.gone.wait()
+            await handler.disconnected.wait()
             assert monotonic() - before < SOON_S
             assert handler.disconnects == 1
 
@@ -108,7 +108,7 @@ def test_a_client_is_found_gone_behind_a_body_nobody_reads(serve: Callable[[Exch
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("part", [b"", b"GET / HT", post(b"abc")[:-1], CHUNKED + b"5\r\nab"])
-def test_a_client_may_go_before_its_request_is_complete(part: bytes, way: str) -> None:
+def test_client_may_disconnect_before_its_request_is_complete(part: bytes, way: str) -> None:
     async def case() -> None:
         async with serving() as served:
             peer = await served.connect()
@@ -123,7 +123,7 @@ def test_a_client_may_go_before_its_request_is_complete(part: bytes, way: str) -
     run(case())
 
 
-def test_a_client_that_says_no_more_is_gone_though_it_may_still_read() -> None:
+def test_client_that_closes_its_sending_side_counts_as_disconnected() -> None:
     async def case() -> None:
         handler = Recorder(stuff)
         async with serving(handler) as served:
@@ -133,14 +133,14 @@ def test_a_client_that_says_no_more_is_gone_though_it_may_still_read() -> None:
             await handler.arrived.wait()
             before = monotonic()
             peer.writer.write_eof()
-            await handler.gone.wait()
+            await handler.disconnected.wait()
             await until(lambda: served.server.connections == 0)
-            assert monotonic() - before < SOON_S, "output that was pending is not waited for"
+            assert monotonic() - before < SOON_S, "pending output does not delay the end"
 
     run(case())
 
 
-def test_an_answer_that_is_written_reaches_a_client_that_has_said_all() -> None:
+def test_completed_answer_reaches_a_client_that_has_closed_its_sending_side() -> None:
     async def case() -> None:
         handler = Recorder(lambda exchange: exchange.send(200, b"", b"x" * 5_000_000))
         async with serving(handler) as served:
@@ -154,7 +154,7 @@ def test_an_answer_that_is_written_reaches_a_client_that_has_said_all() -> None:
     run(case())
 
 
-def test_drain_lets_answers_end_and_closes_what_is_idle() -> None:
+def test_drain_lets_answers_end_and_closes_idle_connections() -> None:
     async def case() -> None:
         handler = Recorder()
         async with serving(handler) as served:
@@ -176,13 +176,15 @@ def test_drain_lets_answers_end_and_closes_what_is_idle() -> None:
             await streaming.reader.readuntil(b"data: 1\n\n\r\n")
             handler.exchanges[1].write(b"x")
             handler.exchanges[1].end()
-            assert (await streaming.reader.read()).endswith(b"x\r\n0\r\n\r\n"), "an answer in progress ends well"
+            assert (await streaming.reader.read()).endswith(b"x\r\n0\r\n\r\n"), "an answer in progress ends properly"
             handler.exchanges[2].send(200, b"", b"ok")
             assert (await waiting.read_answer()).headers["connection"] == "close"
             assert await waiting.is_ended()
             handler.serve = lambda exchange: exchange.send(200, b"", exchange.body)
             assert (await uploading.ask(b"c")).body == b"abc"
-            assert (await late.ask(GET)).headers["connection"] == "close", "its first request was on the way"
+            assert (await late.ask(GET)).headers["connection"] == "close", (
+                "the first request of a new connection is served"
+            )
             assert await drain == 0
 
     run(case())
@@ -203,8 +205,8 @@ def test_drain_serves_a_request_that_has_arrived_but_was_not_read_yet() -> None:
     run(case())
 
 
-def test_what_does_not_end_in_time_is_told_so() -> None:
-    """Who is served says it by itself; a request that is not all here is refused; who says nothing is cut off."""
+def test_drain_answers_requests_that_do_not_end_in_time() -> None:
+    """A handler may still answer. An incomplete request is rejected. A request without an answer is aborted."""
 
     async def case() -> None:
         handler = Recorder()
@@ -250,8 +252,8 @@ def test_what_does_not_end_in_time_is_told_so() -> None:
     run(case())
 
 
-def test_the_last_words_wait_for_no_client_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "_LAST_WORDS_S", 0.05)
+def test_end_of_a_drain_waits_only_briefly_for_unread_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "_FLUSH_S", 0.05)
 
     async def case() -> None:
         def fill(exchange: Exchange) -> None:
@@ -271,7 +273,7 @@ def test_the_last_words_wait_for_no_client_that_does_not_read(monkeypatch: pytes
     run(case())
 
 
-def test_drain_cuts_what_does_not_end_in_time() -> None:
+def test_drain_disconnects_clients_whose_answers_do_not_end_in_time() -> None:
     async def case() -> None:
         handler = Recorder(start)
         async with serving(handler) as served:
@@ -289,7 +291,7 @@ def test_drain_cuts_what_does_not_end_in_time() -> None:
     run(case())
 
 
-def test_a_drain_can_be_cut_short_and_counts_what_that_cost() -> None:
+def test_ending_a_drain_early_returns_the_number_of_aborted_requests() -> None:
     async def case() -> None:
         handler = Recorder(start)
         async with serving(handler) as served:
@@ -303,7 +305,7 @@ def test_a_drain_can_be_cut_short_and_counts_what_that_cost() -> None:
     run(case())
 
 
-def test_a_drain_without_connections_is_over_at_once() -> None:
+def test_drain_without_connections_ends_at_once() -> None:
     async def case() -> None:
         async with serving() as served:
             assert await served.server.drain(60) == 0

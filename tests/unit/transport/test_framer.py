@@ -1,4 +1,4 @@
-"""The framing of requests without a socket: any bytes, cut anywhere, and every transition of the table."""
+"""The framing of requests without a socket: any bytes in reads of any size, and every transition of the table."""
 
 import re
 from itertools import pairwise
@@ -25,7 +25,7 @@ from pointsman.transport.framer import (
     NOTHING,
     OVERFLOW,
     PIECE,
-    REFUSED,
+    REJECTED,
     REQUEST,
     SERVING,
     STREAMING,
@@ -37,7 +37,7 @@ from pointsman.transport.http_head import BodyMode, HeadMemo
 
 PAGE = Path(__file__).parents[3] / "docs/decisions/0038-framing-without-sockets.md"
 LIMITS = Limits(head_bytes=300, header_count=8, body_bytes=60, streamed_body_bytes=90, pipeline_bytes=400)
-MOST = 400 + 300 + 60  # what the limits allow to be kept, however it is spread
+MOST = 400 + 300 + 60  # the most bytes that the limits allow a framer to keep
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 FRAGMENTS = (
     *(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HEAD /x?y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
@@ -52,7 +52,7 @@ INPUT = st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=6)), m
 
 
 class Traced(Framer):
-    """Notes every change of its state."""
+    """A framer that records every change of its state."""
 
     def __init__(self, limits: Limits = LIMITS, memo: HeadMemo | None = None) -> None:
         self.moves: set[tuple[str, str]] = set()
@@ -75,12 +75,12 @@ class Traced(Framer):
 
 
 def play(framer: Framer, event: str, mode: BodyMode, seen: list[object], body: bytearray) -> None:
-    """Be the owner: accept every head in this mode, and answer each request as soon as it is here."""
+    """Act as the owner: accept every head in this mode, and answer each request as soon as it is complete."""
     while event not in (NOTHING, OVERFLOW):
         if event == HEAD:
             event = framer.accept(mode)
-        elif event == REFUSED:
-            seen.append("refused")
+        elif event == REJECTED:
+            seen.append("rejected")
             return
         elif framer.state == STREAMING:
             event = framer.read()
@@ -101,7 +101,7 @@ def play(framer: Framer, event: str, mode: BodyMode, seen: list[object], body: b
 
 
 def seen_in(reads: list[bytes], mode: BodyMode, memo: HeadMemo | None = None) -> list[object]:
-    """The requests that these reads hold, and whether what follows was refused."""
+    """Return the requests in these reads, and `"rejected"` if one of them was rejected."""
     framer = Traced(memo=memo)
     seen: list[object] = []
     body = bytearray()
@@ -114,19 +114,19 @@ def seen_in(reads: list[bytes], mode: BodyMode, memo: HeadMemo | None = None) ->
 
 @given(INPUT, st.lists(st.integers(0, 2000)), st.sampled_from(list(BodyMode)))
 @settings(max_examples=600, deadline=None)
-def test_where_the_reads_are_cut_makes_no_difference(data: bytes, cuts: list[int], mode: BodyMode) -> None:
+def test_requests_do_not_depend_on_the_boundaries_of_reads(data: bytes, cuts: list[int], mode: BodyMode) -> None:
     places = sorted({0, len(data), *(at for at in cuts if at < len(data))})
     memo = HeadMemo(LIMITS.header_count)
     whole = seen_in([data], mode, memo)
     assert seen_in([data[a:b] for a, b in pairwise(places)], mode) == whole
     for _ in range(2):
-        assert seen_in([data], mode, memo) == whole, "heads that are known by now are read as before"
+        assert seen_in([data], mode, memo) == whole, "cached heads are read as before"
     assert seen_in([data[at : at + 1] for at in range(len(data))], mode, memo) == whole
 
 
 @given(st.lists(st.binary(max_size=20), max_size=5), st.booleans())
 @settings(deadline=None)
-def test_requests_in_one_read_stay_apart(bodies: list[bytes], is_chunked: bool) -> None:
+def test_requests_in_one_read_are_separated(bodies: list[bytes], is_chunked: bool) -> None:
     heads = [
         CHUNKED if is_chunked else b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
         for body in bodies
@@ -140,7 +140,7 @@ def test_requests_in_one_read_stay_apart(bodies: list[bytes], is_chunked: bool) 
 
 
 @pytest.mark.parametrize("mode", list(BodyMode))
-def test_hostile_requests_in_every_cut(mode: BodyMode) -> None:
+def test_hostile_requests_do_not_depend_on_the_boundaries_of_reads(mode: BodyMode) -> None:
     for page in sorted(shared("corpora", "llhttp", "test", "request").glob("*.md")):
         for block in re.findall(r"```http\n(.*?)\n?```", page.read_text(), re.DOTALL):
             data = block.replace("\\\n", "").replace("\n", "\r\n").replace("\\r", "\r").replace("\\n", "\n")
@@ -150,7 +150,7 @@ def test_hostile_requests_in_every_cut(mode: BodyMode) -> None:
 
 
 @pytest.mark.parametrize("spare", [0, 1])
-def test_a_size_line_is_as_long_as_it_is_however_it_is_cut(spare: int) -> None:
+def test_limit_of_a_size_line_does_not_depend_on_the_boundaries_of_reads(spare: int) -> None:
     line = b"200;" + b"e" * (250 + spare) + b"\r\n"
     limits = Limits()
     for cut in range(1, len(line)):
@@ -162,13 +162,13 @@ def test_a_size_line_is_as_long_as_it_is_however_it_is_cut(spare: int) -> None:
         if framer.state == STREAMING:
             framer.feed(line[cut:])
             events.append(framer.read())
-        assert (REFUSED in events) == bool(spare), cut
+        assert (REJECTED in events) == bool(spare), cut
 
 
 GET, POST = FRAGMENTS[0], FRAGMENTS[2]
 
 
-def test_every_transition_of_the_table_happens_and_no_other() -> None:
+def test_exactly_the_transitions_of_the_table_happen() -> None:
     moves: set[tuple[str, str]] = set()
 
     def case(*steps: str | bytes | BodyMode) -> Traced:
@@ -180,8 +180,8 @@ def test_every_transition_of_the_table_happens_and_no_other() -> None:
                 framer.accept(step)
             elif step in (module.CLOSE, module.LOST):
                 framer.end(step)
-            elif step in ("hold", "release"):
-                framer.hold(is_held=step == "hold")
+            elif step in ("pause", "resume"):
+                framer.set_paused(is_paused=step == "pause")
             else:
                 getattr(framer, step)()
         moves.update(framer.moves)
@@ -203,10 +203,13 @@ def test_every_transition_of_the_table_happens_and_no_other() -> None:
         assert case(*way, "close").state == (CLOSED if state == CLOSED else ENDING)
         assert case(*way, "lost").state == CLOSED
     ends: list[tuple[str, tuple[str | bytes | BodyMode, ...]]] = [
-        (SERVING, (GET, collect, "finish", GET, collect, "finish", GET)),  # known by now, and whole in one read
-        (WAITING, ("hold",)),
-        (IDLE, ("hold", "release", "next")),
-        (CLOSED, ("hold", b"x" * 401)),
+        (
+            SERVING,
+            (GET, collect, "finish", GET, collect, "finish", GET),
+        ),  # the last head is cached, and its request arrives in one read
+        (WAITING, ("pause",)),
+        (IDLE, ("pause", "resume", "next")),
+        (CLOSED, ("pause", b"x" * 401)),
         (ENDING, (b"\x00",)),
         (ENDING, (FRAGMENTS[5], collect)),
         (IDLE, (GET, "skip")),
@@ -224,7 +227,7 @@ def test_every_transition_of_the_table_happens_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(("state", "misuse"), [(IDLE, "finish"), (CLOSED, "finish"), (ENDING, "finish")])
-def test_an_owner_that_is_out_of_step_is_told_so(state: str, misuse: str) -> None:
+def test_event_that_the_table_does_not_list_raises_an_error(state: str, misuse: str) -> None:
     framer = Framer(LIMITS, HeadMemo(8))
     if state != IDLE:
         framer.end(module.LOST if state == CLOSED else module.CLOSE)
@@ -232,14 +235,14 @@ def test_an_owner_that_is_out_of_step_is_told_so(state: str, misuse: str) -> Non
         getattr(framer, misuse)()
 
 
-def test_the_page_shows_the_table_as_it_is() -> None:
+def test_decision_page_shows_the_table_of_transitions() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
     shown = {state: dict(re.findall(r"(\w+) → `(\w+)`", moves)) for state, moves in rows}
     assert shown == TRANSITIONS
 
 
 class Conversation(RuleBasedStateMachine):
-    """Any bytes and any answers of an owner that keeps to the rules: nothing is raised, and little is kept."""
+    """Any bytes, and any calls that the state allows: no call raises, and the framer keeps few bytes."""
 
     @initialize()
     def begin(self) -> None:
@@ -247,7 +250,7 @@ class Conversation(RuleBasedStateMachine):
         self.latest = 0
 
     def check(self, event: str) -> None:
-        if event == REFUSED:
+        if event == REJECTED:
             assert isinstance(self.framer.failure, Failure)
             assert self.framer.state == ENDING
 
@@ -257,7 +260,7 @@ class Conversation(RuleBasedStateMachine):
         self.check(self.framer.feed(data))
 
     @rule()
-    def look(self) -> None:
+    def next(self) -> None:
         self.check(self.framer.next())
 
     @precondition(lambda self: self.framer.state == ACCEPTING)
@@ -265,7 +268,7 @@ class Conversation(RuleBasedStateMachine):
     def accept(self, mode: BodyMode) -> None:
         self.check(self.framer.accept(mode))
 
-    @precondition(lambda self: self.framer.state == ACCEPTING and self.framer.is_here)
+    @precondition(lambda self: self.framer.state == ACCEPTING and self.framer.can_skip)
     @rule()
     def skip(self) -> None:
         self.framer.skip()
@@ -280,9 +283,9 @@ class Conversation(RuleBasedStateMachine):
     def finish(self) -> None:
         self.framer.finish()
 
-    @rule(is_held=st.booleans())
-    def hold(self, is_held: bool) -> None:
-        self.framer.hold(is_held=is_held)
+    @rule(is_paused=st.booleans())
+    def set_paused(self, is_paused: bool) -> None:
+        self.framer.set_paused(is_paused=is_paused)
 
     @precondition(lambda self: self.framer.state not in (IDLE, WAITING))
     @rule()

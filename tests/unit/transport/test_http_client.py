@@ -1,4 +1,4 @@
-"""The client as the engine uses it: what goes over the wire, deadlines, cancelling, pausing, closing."""
+"""The client as the engine uses it: sent bytes, deadlines, cancelling, pausing and closing."""
 
 import asyncio
 import contextlib
@@ -39,11 +39,11 @@ POST_ON_THE_WIRE = (
         ),
     ],
 )
-def test_the_request_on_the_wire(request_: UpstreamRequest, expected: bytes) -> None:
+def test_request_is_sent_as_expected_bytes(request_: UpstreamRequest, expected: bytes) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(OK)
-            assert await peer.gone() == b""
+            assert await peer.wait_closed() == b""
 
         async with serving(script) as fake, connecting() as client:
             await ask(client, fake.origin, request_)
@@ -52,7 +52,7 @@ def test_the_request_on_the_wire(request_: UpstreamRequest, expected: bytes) -> 
     run(main())
 
 
-def test_a_default_port_is_not_in_the_host_header() -> None:
+def test_default_port_is_not_in_the_host_header() -> None:
     async def main() -> None:
         async with connecting() as client:
             for origin, line in [
@@ -67,7 +67,7 @@ def test_a_default_port_is_not_in_the_host_header() -> None:
     run(main())
 
 
-def test_the_connection_used_last_is_used_next_and_everything_is_counted() -> None:
+def test_most_recently_used_connection_is_reused_and_gauges_count_it() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             while True:
@@ -82,7 +82,7 @@ def test_the_connection_used_last_is_used_next_and_everything_is_counted() -> No
             assert (gauges.open, gauges.idle, gauges.in_flight, gauges.connects) == (3, 0, 3, 3)
             release.set()
             for answer in answers:
-                await answer.over()
+                await answer.finished()
             gauges = client.gauges()[str(fake.origin)]
             assert (gauges.open, gauges.idle, gauges.in_flight, gauges.reuses) == (3, 3, 0, 0)
             numbers = [(await ask(client, fake.origin)).body for _ in range(5)]
@@ -93,22 +93,22 @@ def test_the_connection_used_last_is_used_next_and_everything_is_counted() -> No
     run(main())
 
 
-def test_an_unused_connection_is_closed_after_its_time() -> None:
+def test_idle_connection_is_closed_after_its_timeout() -> None:
     clock = Clock()
 
     async def main() -> None:
         async def script(peer: Peer) -> None:
             for _ in range(3):
                 await peer.answer(OK)
-            await peer.gone()
+            await peer.wait_closed()
             ended.set()
 
         async with serving(script) as fake, connecting(Network(idle_timeout_s=2.0), clock=clock) as client:
             ended = asyncio.Event()
-            for _ in range(3):  # each use begins the time anew
+            for _ in range(3):  # each use restarts the timeout
                 assert (await ask(client, fake.origin)).body == b"ok"
                 clock.now += 1.5
-                await asyncio.sleep(0.05)  # in which the timer has looked
+                await asyncio.sleep(0.05)  # long enough for a tick of the timer
             assert client.gauges()[str(fake.origin)].idle == 1
             assert await clock.run_until(ended.is_set) >= 0.49
             assert client.gauges()[str(fake.origin)].open == 0
@@ -117,7 +117,7 @@ def test_an_unused_connection_is_closed_after_its_time() -> None:
 
 
 class Silent:
-    """Scripts that stop at some point of an answer, and the event of the client's going away."""
+    """A script that stops after some parts of an answer, and an event that is set when the client disconnects."""
 
     def __init__(self, *parts: bytes) -> None:
         self.parts = parts
@@ -125,7 +125,7 @@ class Silent:
 
     async def __call__(self, peer: Peer) -> None:
         await peer.answer(*self.parts)
-        await peer.gone()
+        await peer.wait_closed()
         self.gone.set()
 
 
@@ -139,7 +139,7 @@ class Silent:
         ((b"HTTP/1.1 200 OK\r\n\r\nabc",), "did not continue it in time"),
     ],
 )
-def test_a_deadline_ends_the_leg_and_its_connection(parts: tuple[bytes, ...], message: str) -> None:
+def test_deadline_ends_the_leg_and_its_connection(parts: tuple[bytes, ...], message: str) -> None:
     clock = Clock()
 
     async def main() -> Answer:
@@ -163,11 +163,11 @@ def test_a_deadline_ends_the_leg_and_its_connection(parts: tuple[bytes, ...], me
     assert message in answer.failure.message
 
 
-def test_a_deadline_may_be_moved_later_and_earlier() -> None:
+def test_deadline_may_be_moved_later_and_earlier() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(b"HTTP/1.1 200 OK\r\n\r\nabc")
-            await peer.gone()
+            await peer.wait_closed()
 
         async with serving(script) as fake, connecting() as client:
             answer = send(client, fake.origin, timeout_s=0.05)
@@ -179,14 +179,14 @@ def test_a_deadline_may_be_moved_later_and_earlier() -> None:
             started = monotonic()
             leg.deadline = started + 0.05
             leg.watch()
-            await answer.over()
+            await answer.finished()
             assert monotonic() - started >= 0.05
             assert answer.failure_code == "upstream_timeout"
 
     run(main())
 
 
-def test_cancel_closes_at_once_while_waiting_for_the_answer_and_in_the_middle_of_it() -> None:
+def test_cancel_closes_at_once_before_and_during_the_answer() -> None:
     async def main(*parts: bytes, paused: bool) -> None:
         async with serving(script := Silent(*parts)) as fake, connecting() as client:
             answer = send(client, fake.origin)
@@ -213,7 +213,7 @@ def test_cancel_closes_at_once_while_waiting_for_the_answer_and_in_the_middle_of
     run(main(b"HTTP/1.1 200 OK\r\n\r\nabc", paused=True))
 
 
-def test_cancel_before_and_while_connecting() -> None:
+def test_cancel_works_before_and_during_connecting() -> None:
     async def main() -> None:
         async with serving(Silent()) as fake, connecting() as client:
             at_once = send(client, fake.origin)
@@ -234,7 +234,7 @@ def test_cancel_before_and_while_connecting() -> None:
     run(main())
 
 
-def test_cancel_and_deadline_while_resolving() -> None:
+def test_cancel_and_deadline_work_during_a_name_lookup() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         held = asyncio.Event()
@@ -249,7 +249,7 @@ def test_cancel_and_deadline_while_resolving() -> None:
             await asyncio.sleep(0.01)
             assert cancelled.leg is not None
             cancelled.leg.cancel()
-            await late.over()
+            await late.finished()
             assert late.failure is not None
             assert late.failure_code == "upstream_timeout"
             assert late.failure.was_sent is False
@@ -262,7 +262,7 @@ def test_cancel_and_deadline_while_resolving() -> None:
     run(main())
 
 
-def test_cancel_from_inside_every_callback() -> None:
+def test_cancel_works_inside_every_callback() -> None:
     class Cancelling(Answer):
         def __init__(self, where: str) -> None:
             super().__init__()
@@ -284,7 +284,7 @@ def test_cancel_from_inside_every_callback() -> None:
             for _ in range(3):
                 answer = Cancelling(where)
                 answer.leg = client.send(fake.origin, GET, answer, monotonic() + 5)
-                await answer.over()
+                await answer.finished()
                 assert answer.calls[-1] == where
             assert client.gauges()[str(fake.origin)].in_flight == 0
             plain = await ask(client, fake.origin)
@@ -309,7 +309,7 @@ def test_large_bodies_stream_through_a_paused_reader_with_bounded_memory() -> No
                 peer.send(block)
                 sent += len(block)
                 await peer.drain()
-            await peer.gone()
+            await peer.wait_closed()
 
         async with serving(script) as fake, connecting() as client:
             received = 0
@@ -331,17 +331,17 @@ def test_large_bodies_stream_through_a_paused_reader_with_bounded_memory() -> No
             await answer.until(lambda: received)
             before = received
             await asyncio.sleep(0.1)
-            assert received == before  # nothing comes while it is paused …
-            assert sent < size  # … so the sender is held up
+            assert received == before  # nothing is delivered while the leg is paused
+            assert sent < size  # so the sender is paused too
             answer.leg.resume()
-            await answer.over()
+            await answer.finished()
             assert (received, is_right, answer.failure) == (size, True, None)
-            assert (await ask(client, fake.origin, timeout_s=0.05)).calls  # the connection reads again
+            assert (await ask(client, fake.origin, timeout_s=0.05)).calls  # the connection is read again
 
     run(main())
 
 
-def test_a_leg_paused_in_its_last_piece_leaves_a_connection_that_reads() -> None:
+def test_connection_reads_again_after_a_leg_paused_in_its_last_piece() -> None:
     class Pausing(Answer):
         def on_data(self, data: bytes) -> None:
             super().on_data(data)
@@ -357,7 +357,7 @@ def test_a_leg_paused_in_its_last_piece_leaves_a_connection_that_reads() -> None
             for _ in range(3):
                 answer = Pausing()
                 answer.leg = client.send(fake.origin, GET, answer, monotonic() + PATIENCE_S)
-                await answer.over()
+                await answer.finished()
                 assert (answer.body, answer.failure) == (b"ok", None)
                 answer.leg.resume()
             assert len(fake.peers) == 1
@@ -366,12 +366,12 @@ def test_a_leg_paused_in_its_last_piece_leaves_a_connection_that_reads() -> None
     run(main(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"))
 
 
-def test_a_leg_paused_before_it_is_connected_reads_nothing_until_resumed() -> None:
+def test_leg_paused_before_it_is_connected_reads_nothing_until_resumed() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(OK)
             answered.set()
-            await peer.gone()
+            await peer.wait_closed()
 
         async with serving(script) as fake, connecting() as client:
             answered = asyncio.Event()
@@ -382,12 +382,12 @@ def test_a_leg_paused_before_it_is_connected_reads_nothing_until_resumed() -> No
             await asyncio.sleep(0.02)
             assert answer.calls == []
             answer.leg.resume()
-            assert (await answer.over()).body == b"ok"
+            assert (await answer.finished()).body == b"ok"
 
     run(main())
 
 
-def test_close_fails_what_is_in_flight() -> None:
+def test_close_fails_requests_in_progress() -> None:
     async def main() -> list[Answer]:
         async with serving(script := Silent()) as fake:
             loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What an exchange asks of its connection. How answers look on a socket is shown by `test_http_server`."""
+"""The calls of an exchange to its connection. See `test_http_server` for answers over a socket."""
 
 from collections.abc import Callable
 
@@ -19,17 +19,17 @@ from pointsman.transport.http_exchange import Exchange, compose
         (599, False, False, b"HTTP/1.1 599 \r\nA: b\r\nContent-Length: 4\r\n\r\nbody"),
     ],
 )
-def test_compose(status: int, closes: bool, is_bodiless: bool, expected: bytes) -> None:
+def test_composed_answer_has_the_expected_bytes(status: int, closes: bool, is_bodiless: bool, expected: bytes) -> None:
     assert compose(status, b"A: b\r\n", b"body", closes=closes, is_bodiless=is_bodiless) == expected
 
 
-def test_an_answer_in_one_piece_is_finished_at_once() -> None:
+def test_answer_in_one_piece_is_finished_at_once() -> None:
     exchange, client = exchange_of(closes=True)
     exchange.send(200, b"", b"ok")
     assert (client.body, client.ended, exchange.is_started, exchange.closes) == (b"ok", "finished", True, True)
 
 
-def test_the_answer_to_a_head_request_has_no_body_but_is_finished() -> None:
+def test_answer_to_a_head_request_has_no_body_but_is_finished() -> None:
     exchange, client = exchange_of(request_head("HEAD"))
     exchange.start(200, b"", 5)
     assert exchange.write(b"hello")
@@ -37,7 +37,7 @@ def test_the_answer_to_a_head_request_has_no_body_but_is_finished() -> None:
     assert (client.body, client.headers[b"content-length"], client.ended) == (b"", b"5", "finished")
 
 
-def test_the_head_leaves_with_the_first_piece() -> None:
+def test_head_is_sent_with_the_first_piece() -> None:
     exchange, client = exchange_of()
     exchange.start(200, b"A: b\r\n")
     assert client.written == b""
@@ -50,7 +50,7 @@ def test_the_head_leaves_with_the_first_piece() -> None:
 
 @pytest.mark.parametrize("length", [None, 0, 10])
 @pytest.mark.parametrize("end", [Exchange.end, Exchange.abort])
-def test_an_answer_that_is_over_before_its_first_piece_has_a_head(
+def test_answer_that_ends_before_its_first_piece_has_a_head(
     length: int | None, end: Callable[[Exchange], None]
 ) -> None:
     exchange, client = exchange_of()
@@ -60,13 +60,13 @@ def test_an_answer_that_is_over_before_its_first_piece_has_a_head(
     assert client.written.endswith(b"\r\n\r\n0\r\n\r\n") == (length is None and client.ended == "finished")
 
 
-def test_write_tells_when_the_client_does_not_keep_up() -> None:
+def test_write_returns_false_when_the_client_reads_too_slowly() -> None:
     exchange, client = exchange_of()
     exchange.start(200, b"")
     assert exchange.write(b"one ")
     client.is_write_paused = True
     assert not exchange.write(b"two")
-    assert exchange.write(b""), "nothing was written, so there is nothing to wait for"
+    assert exchange.write(b""), "an empty piece does not wait for `on_drain`"
     assert client.body == b"one two"
 
 
@@ -74,7 +74,7 @@ def test_write_tells_when_the_client_does_not_keep_up() -> None:
     ("length", "is_http11", "ended"),
     [(None, True, "aborted"), (10, True, "aborted"), (None, False, "reset"), (10, False, "aborted")],
 )
-def test_an_abort_resets_only_where_the_end_of_the_connection_would_end_the_answer(
+def test_abort_resets_only_an_answer_that_the_end_of_the_connection_would_complete(
     length: int | None, is_http11: bool, ended: str
 ) -> None:
     exchange, client = exchange_of(request_head(is_http11=is_http11))
@@ -84,7 +84,7 @@ def test_an_abort_resets_only_where_the_end_of_the_connection_would_end_the_answ
     assert client.ended == ended
 
 
-def test_an_end_before_the_announced_length_is_an_abort() -> None:
+def test_answer_that_ends_before_its_announced_length_is_aborted() -> None:
     exchange, client = exchange_of()
     exchange.start(200, b"", 10)
     exchange.write(b"half")
@@ -93,7 +93,7 @@ def test_an_end_before_the_announced_length_is_an_abort() -> None:
 
 
 @pytest.mark.parametrize("over", [lambda exchange: exchange.send(200, b"", b""), lambda exchange: exchange.abort()])
-def test_once_closed_everything_does_nothing(over: Callable[[Exchange], None]) -> None:
+def test_methods_of_a_closed_exchange_do_nothing(over: Callable[[Exchange], None]) -> None:
     exchange, client = exchange_of()
     over(exchange)
     before = client.written, client.ended
@@ -106,7 +106,7 @@ def test_once_closed_everything_does_nothing(over: Callable[[Exchange], None]) -
     exchange.read_body(lambda _: None, lambda: None)
     assert (client.written, client.ended) == before
     assert not client.is_body_paused
-    with pytest.raises(AssertionError, match="nobody reads"):
+    with pytest.raises(AssertionError, match="does not read the body"):
         client.upload(b"x")
 
 

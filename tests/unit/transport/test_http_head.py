@@ -1,4 +1,4 @@
-"""The memo of heads: it must never tell anything but what parsing would have told."""
+"""The cache of heads, which must return the same as parsing, and the checks of `parse`."""
 
 import httptools
 import pytest
@@ -15,7 +15,7 @@ Result = tuple[object, ...] | None
 
 
 def result_of(read: object, raw: bytes) -> Result:
-    """Everything a reading tells, or `None` for a refusal."""
+    """Return all results of reading a head, or `None` if it is rejected."""
     assert callable(read)
     try:
         head, length = read(raw)
@@ -29,7 +29,7 @@ def parsed(raw: bytes) -> Result:
     return result_of(lambda raw: parse(raw, 100), raw)
 
 
-def test_a_head_is_known_at_its_third_sighting_whatever_its_length() -> None:
+def test_third_request_with_a_head_is_not_parsed_whatever_its_length() -> None:
     memo = HeadMemo(100)
     for _ in range(2):
         assert memo.find(BASE, len(BASE)) is None
@@ -50,7 +50,7 @@ def test_a_head_is_known_at_its_third_sighting_whatever_its_length() -> None:
 @pytest.mark.parametrize(
     "digits", [b"", b"+5", b"-5", b"5 ", b" 5", b"5a", b"0x5", b"5,5", b"1" * 16, b"\xb2", b"5\n", b"5\r\nX: y"]
 )
-def test_what_stands_for_the_length_must_be_digits(digits: bytes) -> None:
+def test_known_head_needs_digits_as_its_length(digits: bytes) -> None:
     memo = HeadMemo(100)
     for _ in range(3):
         memo.read(BASE)
@@ -72,14 +72,14 @@ def test_what_stands_for_the_length_must_be_digits(digits: bytes) -> None:
         BASE.replace(b"X-A: b", b"X-A: " + b"b" * 4096),
     ],
 )
-def test_what_is_not_plain_is_never_kept(raw: bytes) -> None:
+def test_unusual_heads_are_never_cached(raw: bytes) -> None:
     memo = HeadMemo(100)
     for _ in range(4):
         assert result_of(memo.read, raw) == parsed(raw)
     assert memo.find(raw, len(raw)) is None
 
 
-def test_heads_that_never_come_again_do_not_push_out_those_that_do() -> None:
+def test_heads_seen_once_do_not_evict_others() -> None:
     memo = HeadMemo(100)
     for _ in range(2):
         memo.read(BASE)
@@ -90,7 +90,7 @@ def test_heads_that_never_come_again_do_not_push_out_those_that_do() -> None:
     assert len(memo._seen) <= 8192
 
 
-def test_the_memo_is_bounded() -> None:
+def test_memo_is_bounded() -> None:
     memo = HeadMemo(100)
     for number in range(5000):
         for _ in range(2):
@@ -98,7 +98,7 @@ def test_the_memo_is_bounded() -> None:
         assert len(memo._heads) <= 2048
 
 
-def test_keep_alive() -> None:
+def test_keep_alive_depends_on_version_and_connection_header() -> None:
     def keeps(raw: bytes) -> bool:
         return parse(raw, 100)[0].keep_alive
 
@@ -110,7 +110,7 @@ def test_keep_alive() -> None:
 
 
 @pytest.mark.parametrize("second", [b"Host: a", b"hOST:b"])
-def test_a_doubled_host_is_refused_by_its_name(second: bytes) -> None:
+def test_message_names_a_duplicate_host_header(second: bytes) -> None:
     with pytest.raises(Rejection) as caught:
         parse(BASE.replace(b"X-A: b", second), 100)
     assert caught.value.failure.message == "the request has more than one Host header; send exactly one"
@@ -156,7 +156,7 @@ PLAIN = st.builds(
 
 @given(st.lists(st.one_of(HEADS, PLAIN), max_size=6), st.lists(st.integers(0, 5), max_size=20), st.integers(0, 10**16))
 @settings(max_examples=300, deadline=None)
-def test_a_memo_tells_what_a_fresh_parser_tells(pool: list[bytes], order: list[int], length: int) -> None:
+def test_cache_returns_the_same_as_the_parser(pool: list[bytes], order: list[int], length: int) -> None:
     memo = HeadMemo(100)
     for index in order:
         if index < len(pool):
@@ -167,7 +167,7 @@ def test_a_memo_tells_what_a_fresh_parser_tells(pool: list[bytes], order: list[i
 @given(st.integers(0, len(BASE)), st.integers(0, 3), st.binary(max_size=4))
 @example(0, 0, b"\r\n")
 @settings(max_examples=700, deadline=None)
-def test_a_known_head_is_not_mistaken_for_a_changed_one(at: int, removed: int, inserted: bytes) -> None:
+def test_changed_head_does_not_match_a_known_one(at: int, removed: int, inserted: bytes) -> None:
     memo = HeadMemo(100)
     for _ in range(2):
         memo.read(BASE)
@@ -194,17 +194,17 @@ class _Reader:
 
 @given(HEADS)
 @settings(max_examples=300, deadline=None)
-def test_what_is_accepted_is_what_llhttp_read(raw: bytes) -> None:
-    told = parsed(raw)
-    if told is None:
+def test_accepted_heads_have_the_headers_that_llhttp_read(raw: bytes) -> None:
+    result = parsed(raw)
+    if result is None:
         return
     reader = _Reader()
     try:
         httptools.HttpRequestParser(reader).feed_data(raw)
     except httptools.HttpParserUpgrade:
         assert b"Upgrade" in raw
-    headers = told[FIELDS.index("headers")]
-    length = told[-1]
+    headers = result[FIELDS.index("headers")]
+    length = result[-1]
     assert isinstance(headers, dict)
     joined: dict[bytes, bytes] = {}
     for name, value in reader.headers:

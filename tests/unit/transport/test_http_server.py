@@ -1,4 +1,4 @@
-"""Requests and answers as they should be: framing, keep-alive, pipelining, streams, TLS."""
+"""Valid requests and their answers: framing, keep-alive, pipelining, streams and TLS."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ OLD = b"GET / HTTP/1.0\r\n\r\n"
 
 
 @pytest.mark.parametrize("loop_factory", [uvloop.new_event_loop, asyncio.new_event_loop])
-def test_a_connection_carries_one_request_after_the_other(loop_factory: Callable[[], Any]) -> None:
+def test_connection_carries_several_requests_in_turn(loop_factory: Callable[[], Any]) -> None:
     async def case() -> None:
         async with serving() as served:
             peer = await served.connect()
@@ -59,7 +59,7 @@ def test_repeated_headers_are_joined_and_stripped() -> None:
         (OLD, 200, b"HTTP/1.1 200 OK\r\nX-Test: yes\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),
     ],
 )
-def test_an_answer_in_one_piece(request_: bytes, status: int, expected: bytes) -> None:
+def test_answer_in_one_piece_has_the_expected_bytes(request_: bytes, status: int, expected: bytes) -> None:
     async def case() -> None:
         async with serving(Recorder(lambda exchange: exchange.send(status, LINES, b"ok"))) as served:
             peer = await served.connect()
@@ -67,7 +67,7 @@ def test_an_answer_in_one_piece(request_: bytes, status: int, expected: bytes) -
             assert await peer.reader.readexactly(len(expected)) == expected
             if request_ == OLD:
                 assert await peer.is_ended()
-            else:  # nothing stands between this answer and the next
+            else:  # the next answer follows directly
                 await peer.send(request_)
                 assert await peer.reader.readexactly(len(expected)) == expected
 
@@ -89,7 +89,7 @@ FIXED = b"HTTP/1.1 200 OK\r\nX-Test: yes\r\nContent-Length: 5\r\n\r\n"
         (OLD, None, ENDED + b"abcde"),
     ],
 )
-def test_an_answer_in_pieces(request_: bytes, length: int | None, expected: bytes) -> None:
+def test_answer_in_pieces_has_the_expected_bytes(request_: bytes, length: int | None, expected: bytes) -> None:
     def serve(exchange: Exchange) -> None:
         exchange.start(200, LINES, length)
         assert exchange.write(b"abc")
@@ -118,7 +118,7 @@ def test_an_answer_in_pieces(request_: bytes, length: int | None, expected: byte
 
 @pytest.mark.parametrize("ending", [Exchange.abort, Exchange.end])
 @pytest.mark.parametrize("length", [None, 5])
-def test_a_cut_answer_cannot_be_taken_for_whole(ending: Callable[[Exchange], None], length: int | None) -> None:
+def test_aborted_answer_is_visibly_incomplete(ending: Callable[[Exchange], None], length: int | None) -> None:
     if length is None and ending is Exchange.end:
         return
 
@@ -139,7 +139,7 @@ def test_a_cut_answer_cannot_be_taken_for_whole(ending: Callable[[Exchange], Non
     run(case())
 
 
-def test_a_cut_answer_that_ends_with_the_connection_is_reset() -> None:
+def test_aborted_answer_without_a_length_resets_the_connection() -> None:
     async def case() -> None:
         async with serving(Recorder(wait)) as served:
             peer = await served.connect()
@@ -207,7 +207,7 @@ def test_many_pipelined_requests_answered_at_once_do_not_nest() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 4096, 300_000])
-def test_a_chunked_body_is_collected(chunk: int) -> None:
+def test_chunked_body_is_collected(chunk: int) -> None:
     async def case() -> None:
         body = bytes(range(256)) * (300 if chunk == 1 else 2000)
         chunks = (body[at : at + chunk] for at in range(0, len(body), chunk))
@@ -222,7 +222,7 @@ def test_a_chunked_body_is_collected(chunk: int) -> None:
     run(case())
 
 
-def test_the_client_may_ask_to_close() -> None:
+def test_client_may_request_the_end_of_the_connection() -> None:
     async def case() -> None:
         async with serving() as served:
             peer = await served.connect()
@@ -234,13 +234,13 @@ def test_the_client_may_ask_to_close() -> None:
 
 
 @pytest.mark.parametrize("is_started", [False, True])
-def test_what_a_handler_raises_stays_with_its_request(is_started: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_of_a_handler_affects_only_its_request(is_started: bool, caplog: pytest.LogCaptureFixture) -> None:
     def serve(exchange: Exchange) -> None:
         if exchange.body == b"bad":
             if is_started:
                 exchange.start(200, b"")
                 exchange.write(b"x")
-            raise ValueError("oh dear")
+            raise ValueError("broken")
         exchange.send(200, b"", b"fine")
 
     async def case() -> None:
@@ -256,13 +256,13 @@ def test_what_a_handler_raises_stays_with_its_request(is_started: bool, caplog: 
 
     with caplog.at_level(logging.ERROR):
         run(case())
-    assert "oh dear" in caplog.text
+    assert "broken" in caplog.text
 
 
 @pytest.mark.parametrize("place", ["on_data", "on_end", "on_cancel", "on_drain"])
-def test_what_a_callback_raises_stays_with_its_connection(place: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_of_a_callback_affects_only_its_connection(place: str, caplog: pytest.LogCaptureFixture) -> None:
     def boom(*_: object) -> None:
-        raise ValueError("oh dear")
+        raise ValueError("broken")
 
     def serve(exchange: Exchange) -> None:
         if place in ("on_data", "on_end"):
@@ -291,10 +291,10 @@ def test_what_a_callback_raises_stays_with_its_connection(place: str, caplog: py
 
     with caplog.at_level(logging.ERROR):
         run(case())
-    assert "oh dear" in caplog.text
+    assert "broken" in caplog.text
 
 
-def test_output_is_held_back_until_the_client_reads() -> None:
+def test_output_waits_until_the_client_reads() -> None:
     async def case() -> None:
         drained = asyncio.Event()
         async with serving(Recorder(wait)) as served:
@@ -309,7 +309,7 @@ def test_output_is_held_back_until_the_client_reads() -> None:
                 pieces += 1
                 await asyncio.sleep(0)
             pieces += 1
-            assert pieces < 300, "output is bounded by the kernel's buffers and the high-water mark"
+            assert pieces < 300, "output fits into the kernel's buffers and the high-water mark"
             assert not drained.is_set()
             await peer.reader.readuntil(b"\r\n\r\n")
             await peer.reader.readexactly(pieces * 65536)
@@ -319,7 +319,7 @@ def test_output_is_held_back_until_the_client_reads() -> None:
     run(case())
 
 
-def test_a_client_that_pipelines_without_reading_is_not_served_on() -> None:
+def test_client_that_pipelines_without_reading_is_not_served() -> None:
     async def case() -> None:
         handler = Recorder(lambda exchange: exchange.send(200, b"", b"x" * 1_000_000))
         async with serving(handler) as served:
@@ -337,7 +337,7 @@ def test_a_client_that_pipelines_without_reading_is_not_served_on() -> None:
     run(case())
 
 
-def test_a_streamed_body_is_handed_on_as_it_arrives() -> None:
+def test_streamed_body_is_delivered_as_it_arrives() -> None:
     async def case() -> None:
         pieces: list[bytes] = []
         ended = asyncio.Event()
@@ -360,7 +360,7 @@ def test_a_streamed_body_is_handed_on_as_it_arrives() -> None:
 
 
 @pytest.mark.parametrize("framing", ["fixed", "chunked"])
-def test_a_streamed_body_can_be_paused(framing: str) -> None:
+def test_streamed_body_can_be_paused(framing: str) -> None:
     async def case() -> None:
         received = bytearray()
         ended = asyncio.Event()
@@ -388,17 +388,17 @@ def test_a_streamed_body_can_be_paused(framing: str) -> None:
             handler.exchanges[0].send(200, b"", b"done")
             assert (await peer.read_answer()).body == b"done"
             handler.serve = echo
-            assert (await peer.ask(post(b""))).status == 200, "the connection goes on"
+            assert (await peer.ask(post(b""))).status == 200, "the connection serves the next request"
 
     run(case())
 
 
-def test_an_answer_before_the_end_of_the_body_closes_after_it() -> None:
+def test_answer_before_the_end_of_the_body_closes_the_connection() -> None:
     async def case() -> None:
         handler = Recorder(lambda exchange: exchange.send(403, b"", b"no"), BodyMode.STREAM)
         async with serving(handler) as served:
             peer = await served.connect()
-            peer.writer.write(post(b"x" * 600_000))  # more than fits anywhere unread, less than is lingered for
+            peer.writer.write(post(b"x" * 600_000))  # more than the buffers take, less than is dropped after the answer
             answer = await peer.read_answer()
             assert (answer.status, answer.headers["connection"], answer.body) == (403, "close", b"no")
             assert await peer.is_ended()
@@ -406,7 +406,7 @@ def test_an_answer_before_the_end_of_the_body_closes_after_it() -> None:
     run(case())
 
 
-def test_tls() -> None:
+def test_tls_connections_are_served() -> None:
     authority = trustme.CA()
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(server_context)
@@ -419,15 +419,15 @@ def test_tls() -> None:
             for size in (0, 10, 700_000):
                 assert len((await peer.ask(post(b"x" * size))).body) == size
             assert await peer.is_ended()
-            refused = await served.connect(client_context)
-            assert (await refused.ask(b"nonsense\n")).status == 400
+            rejected = await served.connect(client_context)
+            assert (await rejected.ask(b"nonsense\n")).status == 400
             waiting = await served.connect(client_context)
             served.handler.serve = wait
             served.handler.arrived.clear()
             await waiting.send(GET)
             await served.handler.arrived.wait()
             waiting.finish()
-            await served.handler.gone.wait()
+            await served.handler.disconnected.wait()
 
     run(case())
 
@@ -446,7 +446,7 @@ def test_small_writes_are_not_delayed_by_the_kernel() -> None:
     run(case())
 
 
-def test_a_given_socket_is_listened_on() -> None:
+def test_server_listens_on_a_given_socket() -> None:
     async def case() -> None:
         async with serving() as served:
             listening = socket.create_server(("127.0.0.1", 0))

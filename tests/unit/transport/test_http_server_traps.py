@@ -1,4 +1,4 @@
-"""Requests that mislead: each trap of the parser and of the protocol, and hostile input."""
+"""Ambiguous, malformed and hostile requests."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from pointsman.transport.http_server import BodyMode, Head, Limits
 CORPUS = Path(__file__).parents[4] / "shared/data/corpora/llhttp/test/request"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-REFUSED = {
+REJECTED = {
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
     "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
     "two hosts, old": (b"GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n", 400),
@@ -69,8 +69,8 @@ REFUSED = {
     "bad chunk size": (CHUNKED + b"x\r\n", 400),
     "negative chunk size": (CHUNKED + b"-1\r\n", 400),
     "huge chunk size": (CHUNKED + b"1" + b"0" * 15 + b"\r\n", 400),
-    "space behind chunk size": (CHUNKED + b"3 \r\nabc\r\n0\r\n\r\n", 400),
-    "bare LF behind chunk size": (CHUNKED + b"3\nabc\r\n0\r\n\r\n", 400),
+    "space after chunk size": (CHUNKED + b"3 \r\nabc\r\n0\r\n\r\n", 400),
+    "bare LF after chunk size": (CHUNKED + b"3\nabc\r\n0\r\n\r\n", 400),
     "long chunk": (CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n", 400),
     "endless chunk extension": (CHUNKED + b"3;" + b"x" * 300, 400),
     "many chunk extensions": (CHUNKED + (b"1;" + b"x" * 200 + b"\r\na\r\n") * 100, 400),
@@ -80,19 +80,19 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_ambiguous_or_malformed_is_refused_and_the_connection_ends(name: str) -> None:
-    request, status = REFUSED[name]
+@pytest.mark.parametrize("name", REJECTED)
+def test_ambiguous_or_malformed_request_is_rejected_and_the_connection_closed(name: str) -> None:
+    request, status = REJECTED[name]
 
     async def case() -> None:
         async with serving() as served:
             peer = await served.connect()
             answer = await peer.ask(request)
             assert (answer.status, answer.headers["connection"]) == (status, "close")
-            assert answer.body, "it says what is wrong"
+            assert answer.body, "a rejection has a message"
             assert await peer.is_ended()
             assert not served.handler.exchanges
-            # Behind a good request, as the second of a pipeline, it is treated no differently.
+            # The same follows if it is pipelined after a valid request.
             peer = await served.connect()
             await peer.send(GET + request)
             assert (await peer.read_answer()).status == 200
@@ -102,7 +102,7 @@ def test_what_is_ambiguous_or_malformed_is_refused_and_the_connection_ends(name:
 
 
 @pytest.mark.parametrize("body", [b"abc", b""])
-def test_an_offered_upgrade_is_ignored_and_the_body_is_read(body: bytes) -> None:
+def test_offered_upgrade_is_ignored_and_the_body_is_read(body: bytes) -> None:
     """Every HTTP client of the JDK offers h2c with its requests."""
     lines = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk")
     chunked = CHUNKED[:-2] + b"\r\n".join(lines) + b"\r\n\r\n" + b"3\r\nabc\r\n0\r\n\r\n"
@@ -144,11 +144,11 @@ def test_empty_lines_before_a_request_are_ignored() -> None:
     run(case())
 
 
-def refuse_all(head: Head) -> None:
+def reject_all(head: Head) -> None:
     raise Rejection(Failure(failures.UNKNOWN_KEY, "no such key"))
 
 
-def test_a_client_that_expects_to_continue_is_answered_first() -> None:
+def test_client_that_expects_100_continue_gets_it_before_the_body() -> None:
     request = post(b"x" * 100_000, b"Expect: 100-Continue")
     end = request.index(b"\r\n\r\n") + 4
 
@@ -158,11 +158,11 @@ def test_a_client_that_expects_to_continue_is_answered_first() -> None:
             for _ in range(3):
                 assert (await peer.ask(request[:end])).status == 100
                 assert (await peer.ask(request[end:])).body == request[end:]
-            assert (await peer.ask(request)).status == 200, "the body came along: no need to ask for it"
+            assert (await peer.ask(request)).status == 200, "no 100 Continue is sent, since the body has arrived"
             old = await served.connect()
             await old.send(b"POST / HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nab")
             assert (await old.read_answer()).body == b"ab"
-            served.handler.refuses = refuse_all
+            served.handler.check_head = reject_all
             answer = await peer.ask(request[:end])
             assert (answer.status, answer.headers["connection"]) == (401, "close")
             assert await peer.is_ended()
@@ -170,15 +170,15 @@ def test_a_client_that_expects_to_continue_is_answered_first() -> None:
     run(case())
 
 
-def test_a_refusal_by_the_handler_comes_before_the_body() -> None:
+def test_rejection_by_the_handler_is_sent_before_the_body_arrives() -> None:
     async def case() -> None:
         async with serving() as served:
-            served.handler.refuses = refuse_all
+            served.handler.check_head = reject_all
             peer = await served.connect()
             answer = await peer.ask(post(b"x" * 100_000)[:1000])
             assert (answer.status, answer.headers["connection"]) == (401, "close")
             assert await peer.is_ended()
-            # With all of the request here, nothing stands against going on.
+            # If the whole request has arrived, the connection stays open.
             peer = await served.connect()
             for request in (GET, post(b"abc")) * 2:
                 assert "connection" not in (await peer.ask(request)).headers
@@ -190,13 +190,13 @@ def test_a_refusal_by_the_handler_comes_before_the_body() -> None:
     run(case())
 
 
-def test_a_handler_that_fails_to_accept_or_to_refuse(caplog: pytest.LogCaptureFixture) -> None:
+def test_exceptions_of_accept_and_compose_rejection_are_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Recorder):
         def accept(self, head: Head) -> BodyMode:
             raise ValueError("accept is broken")
 
-        def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
-            raise ValueError("refuse is broken")
+        def compose_rejection(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
+            raise ValueError("compose_rejection is broken")
 
     async def case() -> None:
         async with serving(Broken()) as served:
@@ -205,11 +205,11 @@ def test_a_handler_that_fails_to_accept_or_to_refuse(caplog: pytest.LogCaptureFi
 
     run(case())
     assert "accept is broken" in caplog.text
-    assert "refuse is broken" in caplog.text
+    assert "compose_rejection is broken" in caplog.text
 
 
 class Wire(asyncio.Transport):
-    """A transport in memory, for what must be tried at thousands of places."""
+    """A transport in memory, for tests that cut a request at thousands of positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -236,14 +236,14 @@ class Wire(asyncio.Transport):
 
 
 class Terse(Recorder):
-    """Says no more than the status: how a refusal is worded may depend on what was there to be seen."""
+    """A handler whose rejections have no message, since messages may depend on the bytes that have arrived."""
 
-    def refuse(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
+    def compose_rejection(self, failure: Failure, head: Head | None, peer: str | None) -> tuple[int, bytes, bytes]:
         return failure.kind.status, b"", b""
 
 
 def feed(reads: list[bytes], mode: BodyMode = BodyMode.BUFFER) -> tuple[object, ...]:
-    """What a server makes of these reads: the requests it saw, what it wrote, whether it ended the connection."""
+    """Return the requests that a server finds in these reads, its output, and whether it ended the connection."""
 
     async def case() -> tuple[object, ...]:
         loop = asyncio.get_running_loop()
@@ -283,7 +283,7 @@ SPLIT = [
 
 @pytest.mark.parametrize("mode", list(BodyMode))
 @pytest.mark.parametrize("request_", SPLIT)
-def test_where_the_reads_are_cut_makes_no_difference(request_: bytes, mode: BodyMode) -> None:
+def test_answers_do_not_depend_on_the_boundaries_of_reads(request_: bytes, mode: BodyMode) -> None:
     whole = feed([request_], mode)
     assert cast("bytes", whole[1]).startswith(b"HTTP/1.1 ")
     for at in range(1, len(request_)):
@@ -303,7 +303,7 @@ def corpus() -> list[tuple[str, bytes]]:
     return found
 
 
-def test_hostile_requests_are_answered_or_cut_off() -> None:
+def test_hostile_requests_are_answered_or_disconnected() -> None:
     payloads = corpus()
     if not payloads:
         pytest.skip(f"no corpus of hostile requests at {CORPUS}")

@@ -1,4 +1,4 @@
-"""Requests whose body follows: framing, back-pressure, early answers."""
+"""Requests whose body is written in pieces: framing, back-pressure and early answers."""
 
 import asyncio
 from time import monotonic
@@ -24,7 +24,7 @@ def upload(client: HttpClient, origin: Origin, length: int | None, timeout_s: fl
 
 @pytest.mark.parametrize("length", [None, 11])
 @pytest.mark.parametrize("is_late", [False, True])
-def test_the_upload_on_the_wire(length: int | None, is_late: bool) -> None:
+def test_upload_is_sent_as_expected_bytes(length: int | None, is_late: bool) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             while True:
@@ -42,7 +42,7 @@ def test_the_upload_on_the_wire(length: int | None, is_late: bool) -> None:
                 leg.write_body(b"world")
                 leg.end_body()
                 leg.end_body()
-                assert (await answer.over()).body == b"ok"
+                assert (await answer.finished()).body == b"ok"
             head = b"POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % fake.origin.port + UPLOAD.headers
             if length is None:
                 one = head + b"Transfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n"
@@ -53,7 +53,7 @@ def test_the_upload_on_the_wire(length: int | None, is_late: bool) -> None:
     run(main())
 
 
-def test_on_writable_is_called_when_a_connection_stands() -> None:
+def test_on_writable_is_called_when_a_connection_is_open() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             while True:
@@ -68,12 +68,12 @@ def test_on_writable_is_called_when_a_connection_stands() -> None:
                     leg.end_body()
 
                 leg.on_writable = give
-                assert (await answer.over()).failure is None
+                assert (await answer.finished()).failure is None
 
     run(main())
 
 
-def test_an_upload_announces_what_it_sends() -> None:
+def test_upload_must_match_its_announced_length() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(OK)
@@ -90,7 +90,7 @@ def test_an_upload_announces_what_it_sends() -> None:
     run(main())
 
 
-def test_a_slow_reader_holds_the_upload_up() -> None:
+def test_slow_reader_pauses_the_upload() -> None:
     piece = b"x" * 65536
     total = 400
 
@@ -100,7 +100,7 @@ def test_a_slow_reader_holds_the_upload_up() -> None:
             request = await peer.request()
             assert len(request) > total * len(piece)
             peer.send(OK)
-            await peer.gone()
+            await peer.wait_closed()
 
         async with serving(script) as fake, connecting() as client:
             slow = asyncio.Event()
@@ -125,30 +125,30 @@ def test_a_slow_reader_holds_the_upload_up() -> None:
             await asyncio.sleep(0.05)
             assert written == held_at < total
             slow.set()
-            assert (await answer.over()).body == b"ok"
+            assert (await answer.finished()).body == b"ok"
             assert written == total
 
     run(main())
 
 
 @pytest.mark.parametrize("length", [None, 10**9])
-def test_an_early_answer_is_handed_over_and_the_connection_closed(length: int | None) -> None:
+def test_early_answer_is_delivered_and_the_connection_closed(length: int | None) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             if peer.number == 0:
                 await peer._until(b"\r\n\r\n")
                 peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
-                await peer.gone()
+                await peer.wait_closed()
                 ended.set()
             else:
                 await peer.answer(OK)
-                await peer.gone()
+                await peer.wait_closed()
 
         async with serving(script) as fake, connecting() as client:
             ended = asyncio.Event()
             answer, leg = upload(client, fake.origin, length)
             leg.write_body(b"begin")
-            await answer.over()
+            await answer.finished()
             assert (answer.status, answer.body, answer.failure) == (413, b"big", None)
             assert leg.write_body(b"more")  # dropped
             leg.end_body()
@@ -159,8 +159,8 @@ def test_an_early_answer_is_handed_over_and_the_connection_closed(length: int | 
     run(main())
 
 
-def test_an_early_answer_to_a_body_that_is_still_being_written() -> None:
-    """The request was given whole, but most of it has not left yet: the connection is not used again."""
+def test_early_answer_to_an_unsent_body_closes_the_connection() -> None:
+    """The whole body was written, but most of it is not sent yet, so the connection cannot be reused."""
 
     async def main() -> None:
         async def script(peer: Peer) -> None:
@@ -171,7 +171,7 @@ def test_an_early_answer_to_a_body_that_is_still_being_written() -> None:
         async with serving(script) as fake, connecting() as client:
             closed = asyncio.Event()
             answer = send(client, fake.origin, UpstreamRequest(b"POST", b"/", b"", bytes(30_000_000)))
-            await answer.over()
+            await answer.finished()
             assert (answer.status, answer.body) == (413, b"big")
             assert client.gauges()[str(fake.origin)].open == 0
             closed.set()
@@ -179,7 +179,7 @@ def test_an_early_answer_to_a_body_that_is_still_being_written() -> None:
     run(main())
 
 
-def test_an_upload_over_a_dead_connection_fails_and_is_not_sent_again() -> None:
+def test_upload_over_a_dead_connection_fails_and_is_not_sent_again() -> None:
     async def main() -> Answer:
         async def script(peer: Peer) -> None:
             await peer.answer(OK)
@@ -191,7 +191,7 @@ def test_an_upload_over_a_dead_connection_fails_and_is_not_sent_again() -> None:
             answer, leg = upload(client, fake.origin, None)
             leg.write_body(b"abc")
             leg.end_body()
-            await answer.over()
+            await answer.finished()
             assert len(fake.peers) == 1
             return answer
 
@@ -205,7 +205,7 @@ def test_cancelling_an_upload_closes_it(caplog: pytest.LogCaptureFixture) -> Non
         async def script(peer: Peer) -> None:
             await peer._until(b"begin\r\n")
             begun.set()
-            await peer.gone()
+            await peer.wait_closed()
             ended.set()
 
         async with serving(script) as fake, connecting() as client:

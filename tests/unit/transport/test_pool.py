@@ -1,4 +1,4 @@
-"""Which connection a request gets, and what happens when the one it got was dead."""
+"""The choice of a connection for a request, and the failure of a dead one."""
 
 import asyncio
 import random
@@ -35,18 +35,18 @@ def closing_on_reuse(ending: str, part: bytes = b"", fresh: int = 10**9) -> Call
 
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
-def test_a_stale_connection_is_told_and_the_second_sending_gets_a_fresh_one(ending: str) -> None:
-    """The provider may have read and billed the first."""
+def test_stale_connection_is_reported_and_the_retry_gets_a_new_one(ending: str) -> None:
+    """The pool does not resend by itself, because the provider may have read and billed the request."""
 
     async def main() -> None:
         async with serving(closing_on_reuse(ending)) as fake, connecting() as client:  # type: ignore[arg-type]
             pooled = [send(client, fake.origin) for _ in range(3)]
             for answer in pooled:
-                await answer.over()
+                await answer.finished()
             stale = await ask(client, fake.origin)
             assert stale.failure is not None
             assert (stale.failure_code, stale.failure.was_sent) == ("connection_stale", True)
-            assert len(fake.peers) == 3, "nothing was sent a second time behind anybody's back"
+            assert len(fake.peers) == 3, "only the caller resends a request"
             again = await ask(client, fake.origin, FRESH)
             assert (again.body, again.failure) == (b"ok", None)
             assert len(fake.peers) == 4
@@ -56,12 +56,12 @@ def test_a_stale_connection_is_told_and_the_second_sending_gets_a_fresh_one(endi
     run(main())
 
 
-def test_a_fresh_connection_takes_the_room_of_one_that_is_idle() -> None:
+def test_new_connection_replaces_an_idle_one_at_the_limit() -> None:
     async def main() -> None:
         network = Network(max_connections=2)
         async with serving(closing_on_reuse("reset")) as fake, connecting(network) as client:  # type: ignore[arg-type]
             for answer in [send(client, fake.origin) for _ in range(2)]:
-                await answer.over()
+                await answer.finished()
             again = await ask(client, fake.origin, FRESH)
             assert (again.body, again.failure) == (b"ok", None)
             assert client.gauges()[str(fake.origin)].open == 2
@@ -71,8 +71,8 @@ def test_a_fresh_connection_takes_the_room_of_one_that_is_idle() -> None:
 
 @pytest.mark.parametrize("ending", ["close", "reset"])
 @pytest.mark.parametrize(("request_", "part"), [(ONCE, b""), (POST, b"H"), (POST, b"HTTP/1.1 100 Continue\r\n\r\n")])
-def test_what_may_not_be_sent_again_fails(ending: str, request_: UpstreamRequest, part: bytes) -> None:
-    """Not replayable, or the first bytes of an answer have come."""
+def test_request_that_may_not_be_resent_fails(ending: str, request_: UpstreamRequest, part: bytes) -> None:
+    """A request is not resent if it is not replayable, or if the first bytes of an answer have arrived."""
 
     async def main() -> Answer:
         async with serving(closing_on_reuse(ending, part)) as fake, connecting() as client:  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ def test_what_may_not_be_sent_again_fails(ending: str, request_: UpstreamRequest
     assert (answer.failure_code, answer.failure.was_sent) == ("connection_lost", True)
 
 
-def test_a_fresh_connection_that_ends_without_an_answer_is_not_tried_again() -> None:
+def test_new_connection_that_ends_without_an_answer_is_not_retried() -> None:
     async def main() -> Answer:
         async with serving(closing_on_reuse("close", fresh=0)) as fake, connecting() as client:  # type: ignore[arg-type]
             answer = await ask(client, fake.origin)
@@ -99,14 +99,14 @@ def test_a_fresh_connection_that_ends_without_an_answer_is_not_tried_again() -> 
 
 
 @pytest.mark.parametrize("ending", ["close", "reset", "bytes"])
-def test_idle_connections_that_end_or_speak_leave_the_pool_at_once(ending: str) -> None:
+def test_idle_connections_that_end_or_send_bytes_leave_the_pool_at_once(ending: str) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(OK)
             await end.wait()
             if ending == "bytes":
                 peer.send(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-                await peer.gone()
+                await peer.wait_closed()
             elif ending == "close":
                 peer.close()
             else:
@@ -115,7 +115,7 @@ def test_idle_connections_that_end_or_speak_leave_the_pool_at_once(ending: str) 
         async with serving(script) as fake, connecting() as client:
             end = asyncio.Event()
             for answer in [send(client, fake.origin) for _ in range(5)]:
-                await answer.over()
+                await answer.finished()
             assert client.gauges()[str(fake.origin)].idle == 5
             end.set()
             while client.gauges()[str(fake.origin)].open:
@@ -127,9 +127,11 @@ def test_idle_connections_that_end_or_speak_leave_the_pool_at_once(ending: str) 
     run(main())
 
 
-def test_keep_alive_races_are_told_from_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every connection dies at an arbitrary moment after its answer; of 600 requests none fails twice."""
-    monkeypatch.setattr(upstream_connection, "STALE_S", 10.0)  # on a busy machine the news takes its time
+def test_keep_alive_races_are_distinguished_from_other_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every connection ends at an arbitrary moment after its answer. None of 600 requests fails twice."""
+    monkeypatch.setattr(
+        upstream_connection, "STALE_S", 10.0
+    )  # on a busy machine the end of a connection is reported late
 
     async def main() -> None:
         async def script(peer: Peer) -> None:
@@ -159,10 +161,10 @@ def test_keep_alive_races_are_told_from_other_failures(monkeypatch: pytest.Monke
 
 async def _settled(fake: FakeOrigin) -> None:
     for peer in fake.peers:
-        await peer.gone()
+        await peer.wait_closed()
 
 
-def test_beyond_the_largest_number_of_connections_requests_wait_in_turn() -> None:
+def test_requests_over_the_limit_of_connections_wait_in_order() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             while True:
@@ -178,11 +180,11 @@ def test_beyond_the_largest_number_of_connections_requests_wait_in_turn() -> Non
             answers[7].leg.cancel()
             for number, answer in enumerate(answers):
                 if number != 7:
-                    await answer.over()
+                    await answer.finished()
                     assert answer.failure is None
             assert len(fake.peers) == 2
             assert sorted(order) == sorted(b"/%d" % n for n in range(20) if n != 7)
-            # As they came, but that each connection may be a step ahead of the other.
+            # In the order of arrival, except that one connection may be a request ahead of the other.
             waited = [number for number in (int(path[1:]) for path in order) if number > 1]
             assert all(abs(sorted(waited).index(number) - place) <= 1 for place, number in enumerate(waited)), order
             assert client.gauges()[str(fake.origin)].waiting == 0
@@ -190,7 +192,7 @@ def test_beyond_the_largest_number_of_connections_requests_wait_in_turn() -> Non
     run(main())
 
 
-def test_a_waiting_request_is_bounded_by_its_deadline_and_gets_the_place_of_a_closed_connection() -> None:
+def test_queued_request_ends_at_its_deadline_or_replaces_a_closed_connection() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.request()
@@ -205,20 +207,20 @@ def test_a_waiting_request_is_bounded_by_its_deadline_and_gets_the_place_of_a_cl
             moved.leg.deadline = monotonic() + 0.05
             moved.leg.watch()
             for answer in (short, moved):
-                await answer.over()
+                await answer.finished()
                 assert answer.failure is not None
                 assert (answer.failure_code, answer.failure.was_sent) == ("gateway_overloaded", False)
                 assert "became free in time; raise egress.connections" in answer.failure.message
             assert not first.is_over
             go_on.set()
-            assert (await first.over()).body == b"ok"
-            assert (await long.over()).body == b"ok"
+            assert (await first.finished()).body == b"ok"
+            assert (await long.finished()).body == b"ok"
             assert len(fake.peers) == 2
 
     run(main())
 
 
-def test_where_every_connection_is_in_use_those_who_decide_are_told() -> None:
+def test_room_lists_a_pool_whose_connections_are_all_in_use() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             while True:
@@ -230,20 +232,20 @@ def test_where_every_connection_is_in_use_those_who_decide_are_told() -> None:
         async with serving(script) as fake, connecting(network, room=room) as client:
             go_on, way = asyncio.Event(), (network, fake.origin)
             first = send(client, fake.origin)
-            assert room.crowded == {way}
+            assert room.saturated == {way}
             second = send(client, fake.origin)
             go_on.set()
             for answer in (first, second):
-                assert (await answer.over()).body == b"ok"
-            assert room.crowded == set()
+                assert (await answer.finished()).body == b"ok"
+            assert room.saturated == set()
             send(client, fake.origin).leg.cancel()  # type: ignore[union-attr]
-            assert room.crowded == set(), "a closed connection leaves room"
+            assert room.saturated == set(), "a closed connection leaves room in its pool"
         assert room.used == 0
 
     run(main())
 
 
-def test_idle_connections_to_one_provider_make_room_for_another() -> None:
+def test_idle_connections_are_closed_for_another_provider() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(OK)
@@ -254,28 +256,28 @@ def test_idle_connections_to_one_provider_make_room_for_another() -> None:
             go_on = asyncio.Event()
             assert (await ask(client, one.origin)).body == b"ok"
             held = send(client, other.origin)
-            refused = await ask(client, one.origin)
-            assert refused.failure is not None
-            assert (refused.failure_code, refused.failure.was_sent) == ("gateway_overloaded", False)
-            assert "limit of 1 connections to providers" in refused.failure.message
-            assert (await held.over()).body == b"ok"
+            rejected = await ask(client, one.origin)
+            assert rejected.failure is not None
+            assert (rejected.failure_code, rejected.failure.was_sent) == ("gateway_overloaded", False)
+            assert "limit of 1 connections to providers" in rejected.failure.message
+            assert (await held.finished()).body == b"ok"
             cancelled = send(client, one.origin)
             assert cancelled.leg is not None
             cancelled.leg.cancel()
             go_on.set()
-            assert (room.refused, room.used) == (1, 0)
+            assert (room.rejected, room.used) == (1, 0)
 
     run(main())
 
 
-def test_when_connecting_fails_those_who_wait_are_not_forgotten() -> None:
+def test_queued_requests_proceed_when_connecting_fails() -> None:
     async def main() -> None:
         async with serving(closing_on_reuse("close")) as fake:  # type: ignore[arg-type]
             nowhere = fake.origin
         async with connecting(Network(max_connections=1)) as client:
             answers = [send(client, nowhere) for _ in range(5)]
             for answer in answers:
-                await answer.over()
+                await answer.finished()
                 assert answer.failure is not None
                 assert (answer.failure_code, answer.failure.was_sent) == ("connect_failed", False)
                 assert "refused" in answer.failure.message
@@ -286,7 +288,7 @@ def test_when_connecting_fails_those_who_wait_are_not_forgotten() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_cancelling_at_any_moment_leaks_nothing(seed: int) -> None:
     """Requests are cancelled after an arbitrary number of turns of the loop: resolving, connecting, waiting in the
-    queue, reading. Whoever is left gets the answer to the own request."""
+    queue, reading. Each remaining request gets its own answer."""
 
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -322,7 +324,7 @@ def test_cancelling_at_any_moment_leaks_nothing(seed: int) -> None:
                     await asyncio.sleep(0.01)
                     assert answer.calls == calls
                 else:
-                    await answer.over()
+                    await answer.finished()
                     assert (answer.body, answer.failure) == (path * 2, None)
 
             for start in range(1, 401, 40):
@@ -331,16 +333,16 @@ def test_cancelling_at_any_moment_leaks_nothing(seed: int) -> None:
             assert (gauges.in_flight, gauges.waiting) == (0, 0)
             assert gauges.open == gauges.idle <= 8
             assert not client._pools[fake.origin]._connecting
-        while open_files() > before + 1:  # libuv keeps one in reserve; `run` bounds the wait
+        while open_files() > before + 1:  # libuv keeps one file in reserve; `run` bounds the wait
             await asyncio.sleep(0.001)
 
     run(main())
 
 
-def test_a_request_the_provider_was_at_work_on_is_not_sent_again() -> None:
+def test_request_that_the_provider_had_begun_is_not_resent() -> None:
     async def script(peer: Peer) -> None:
         await peer.answer(OK)
-        await peer.answer(b"")  # takes the second request, works on it for a while, and dies
+        await peer.answer(b"")  # reads the second request, works on it for a while, and ends the connection
         await asyncio.sleep(STALE_S + 0.1)
         peer.close()
 

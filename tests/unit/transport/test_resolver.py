@@ -1,4 +1,4 @@
-"""The cache of addresses, with a lookup that the test answers."""
+"""The cache of addresses, with a lookup that the test controls."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ def clock() -> Clock:
 
 
 class Names:
-    """Answers lookups with whatever `answer` is at the time: addresses, or an exception to raise."""
+    """A lookup that returns `answer` if it is a list of addresses, and raises it if it is an exception."""
 
     def __init__(self, answer: list[Address] | Exception = ONE) -> None:
         self.answer = answer
@@ -66,11 +66,11 @@ def test_literal_addresses_are_not_looked_up() -> None:
     assert literal_address("2130706433") is None
 
 
-def test_the_system_knows_localhost() -> None:
+def test_system_lookup_resolves_localhost() -> None:
     assert (socket.AF_INET, "127.0.0.1") in system_lookup("localhost")
 
 
-def test_an_answer_is_kept_for_its_time(clock: Clock) -> None:
+def test_addresses_are_cached_for_their_ttl(clock: Clock) -> None:
     names = Names()
 
     async def main(resolver: Resolver) -> None:
@@ -85,7 +85,7 @@ def test_an_answer_is_kept_for_its_time(clock: Clock) -> None:
     assert len(names.asked) == 2
 
 
-def test_one_lookup_serves_all_who_ask_and_outlives_those_who_leave() -> None:
+def test_concurrent_requests_share_a_lookup_that_survives_cancelling() -> None:
     names = Names()
 
     async def main(resolver: Resolver) -> None:
@@ -100,7 +100,7 @@ def test_one_lookup_serves_all_who_ask_and_outlives_those_who_leave() -> None:
     assert names.asked == ["a.example"]
 
 
-def test_a_failure_is_remembered_for_five_seconds(clock: Clock) -> None:
+def test_failure_is_cached_for_five_seconds(clock: Clock) -> None:
     names = Names(socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
 
     async def main(resolver: Resolver) -> None:
@@ -118,7 +118,7 @@ def test_a_failure_is_remembered_for_five_seconds(clock: Clock) -> None:
     resolving(names, main, clock)
 
 
-def test_old_addresses_serve_for_an_hour_while_lookups_fail(clock: Clock) -> None:
+def test_old_addresses_are_used_for_an_hour_while_lookups_fail(clock: Clock) -> None:
     names = Names()
 
     async def main(resolver: Resolver) -> None:
@@ -129,7 +129,7 @@ def test_old_addresses_serve_for_an_hour_while_lookups_fail(clock: Clock) -> Non
             assert await resolver.resolve("a.example") == ONE
         assert len(names.asked) == 7
         assert await resolver.resolve("a.example") == ONE
-        assert len(names.asked) == 7  # the failure is remembered meanwhile
+        assert len(names.asked) == 7  # the failure is cached
         clock.now += 10
         with pytest.raises(ConnectError, match="no name server"):
             await resolver.resolve("a.example")
@@ -140,7 +140,7 @@ def test_old_addresses_serve_for_an_hour_while_lookups_fail(clock: Clock) -> Non
     resolving(names, main, clock)
 
 
-def test_old_addresses_serve_while_a_lookup_hangs(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_addresses_are_used_while_a_lookup_hangs(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REFRESH_PATIENCE_S", 0.02)
     names = Names()
 
@@ -159,7 +159,7 @@ def test_old_addresses_serve_while_a_lookup_hangs(clock: Clock, monkeypatch: pyt
     resolving(names, main, clock)
 
 
-def test_a_hanging_name_does_not_hold_up_others_nor_the_end() -> None:
+def test_hanging_lookup_delays_neither_others_nor_the_exit() -> None:
     hung = threading.Event()
 
     def lookup(host: str) -> list[Address]:
@@ -177,10 +177,10 @@ def test_a_hanging_name_does_not_hold_up_others_nor_the_end() -> None:
         await resolver.close()
 
     run(main())
-    hung.set()  # its answer finds the loop closed
+    hung.set()  # its result arrives after the loop is closed
 
 
-def test_names_that_cannot_be_and_empty_answers() -> None:
+def test_invalid_names_and_empty_results_are_dns_failures() -> None:
     async def main() -> None:
         resolver = Resolver(asyncio.get_running_loop())
         for name in ("a..example", "x" * 70 + ".example"):
@@ -195,7 +195,7 @@ def test_names_that_cannot_be_and_empty_answers() -> None:
     run(main())
 
 
-def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_NAMES", 3)
 
     async def main(resolver: Resolver) -> None:

@@ -1,4 +1,4 @@
-"""Open files: how many there may be, whose fault it is when there are no more, and who makes room."""
+"""The limit of open files, the errors of a shortage, and the limit of connections."""
 
 import errno
 import os
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.transport.room import RESERVE, Room, are_files_used_up, is_ours, raise_limit, share
+from pointsman.transport.room import RESERVE, Room, are_files_used_up, is_shortage, raise_limit, share
 
 
 @pytest.fixture(autouse=True)
 def limit() -> Iterator[None]:
-    """Each test may change the limit of this process."""
+    """Restore the limit of this process after each test."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_the_limit_is_raised_to_what_the_administrator_allows() -> None:
+def test_limit_of_open_files_is_raised_to_the_hard_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
     assert raise_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 512
@@ -27,13 +27,13 @@ def test_the_limit_is_raised_to_what_the_administrator_allows() -> None:
 
 
 @pytest.mark.parametrize(("files", "connections"), [(20_000, (20_000 - RESERVE) // 2), (64, 24), (2, 1)])
-def test_half_of_what_is_not_reserved_is_for_either_side(files: int, connections: int) -> None:
+def test_unreserved_files_are_shared_equally(files: int, connections: int) -> None:
     assert share(files) == connections
 
 
-def test_want_of_files_is_told_from_other_errors() -> None:
-    assert is_ours(OSError(errno.EMFILE, "too many open files"))
-    assert not is_ours(OSError(errno.ECONNREFUSED, "refused"))
+def test_shortage_of_files_is_distinguished_from_other_errors() -> None:
+    assert is_shortage(OSError(errno.EMFILE, "too many open files"))
+    assert not is_shortage(OSError(errno.ECONNREFUSED, "refused"))
     assert not are_files_used_up()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(
@@ -50,7 +50,7 @@ def test_want_of_files_is_told_from_other_errors() -> None:
 
 
 class FakePool:
-    """A pool with so many idle connections."""
+    """A pool with `idle` idle connections."""
 
     def __init__(self, room: Room, idle: int) -> None:
         self.room = room
@@ -60,15 +60,15 @@ class FakePool:
         if not self.idle:
             return False
         self.idle -= 1
-        self.room.leave()
+        self.room.release()
         return True
 
 
-def test_idle_connections_make_room_for_others() -> None:
+def test_idle_connection_is_closed_at_the_limit() -> None:
     room = Room(2)
     assert [room.take(), room.take(), room.take()] == [True, True, False]
-    assert (room.used, room.refused) == (2, 1)
+    assert (room.used, room.rejected) == (2, 1)
     room.pools[FakePool(room, 0)] = None
     room.pools[FakePool(room, 1)] = None
     assert [room.take(), room.take()] == [True, False]
-    assert (room.used, room.refused) == (2, 2)
+    assert (room.used, room.rejected) == (2, 2)

@@ -1,4 +1,4 @@
-"""Who is trusted by default, and how TLS errors are put into words."""
+"""The default trust in certificates, and the descriptions of TLS errors."""
 
 import ssl
 
@@ -6,14 +6,14 @@ from pointsman.domain.network import Network
 from pointsman.transport.tls import client_context, describe
 
 
-def test_verification_is_on_and_old_versions_are_off() -> None:
+def test_certificates_are_verified_and_old_versions_disabled() -> None:
     context = client_context(Network())
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-def test_errors_are_described() -> None:
+def test_tls_errors_are_described() -> None:
     assert describe(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")) != ""
     unverified = ssl.SSLCertVerificationError(1, "failed")
     unverified.verify_message = "certificate has expired"

@@ -1,4 +1,4 @@
-"""Framing, limits and reuse: what an answer must look like, and what becomes of it otherwise."""
+"""The framing and limits of answers, and the reuse of connections."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ CORPUS = Path(__file__).parents[4] / "shared/data/corpora/llhttp/test/response"
         (b"HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
     ],
 )
-def test_whole_answers_without_an_end_of_the_connection(reply: bytes, status: int, body: bytes) -> None:
+def test_complete_answers_leave_the_connection_open(reply: bytes, status: int, body: bytes) -> None:
     answer = run(exchange(reply))
     assert (answer.status, answer.body, answer.failure) == (status, body, None)
 
@@ -45,7 +45,7 @@ def test_whole_answers_without_an_end_of_the_connection(reply: bytes, status: in
         b"HTTP/1.0 200 OK\r\nContent-Length: 13\r\n\r\nuntil the end",
     ],
 )
-def test_answers_that_end_the_connection(reply: bytes) -> None:
+def test_complete_answers_may_end_with_the_connection(reply: bytes) -> None:
     answer = run(exchange(reply, then_close=True))
     assert (answer.status, answer.body, answer.failure) == (200, b"until the end", None)
 
@@ -82,7 +82,7 @@ def test_truncation_is_a_lost_connection(reply: bytes, ending: str) -> None:
             if b"ab" in reply or b"four" in reply:
                 await answer.until(lambda: answer.pieces)
             sent.set()
-            return await answer.over()
+            return await answer.finished()
 
     answer = run(main())
     assert answer.failure is not None
@@ -91,7 +91,7 @@ def test_truncation_is_a_lost_connection(reply: bytes, ending: str) -> None:
     assert answer.body in {b"", b"ab", b"four"}
 
 
-def test_a_reset_does_not_end_a_body_that_lasts_until_the_end() -> None:
+def test_reset_truncates_a_body_without_a_length() -> None:
     async def main() -> Answer:
         async def script(peer: Peer) -> None:
             await peer.answer(b"HTTP/1.1 200 OK\r\n\r\nhalf of")
@@ -103,7 +103,7 @@ def test_a_reset_does_not_end_a_body_that_lasts_until_the_end() -> None:
             answer = send(client, fake.origin)
             await answer.until(lambda: answer.pieces)
             seen.set()
-            return await answer.over()
+            return await answer.finished()
 
     assert run(main()).failure_code == "connection_lost"
 
@@ -139,14 +139,14 @@ def test_a_reset_does_not_end_a_body_that_lasts_until_the_end() -> None:
         (CHUNKED + b"1\r\na\r\n0\r\nX: " + b"x" * 400_000, "without a byte of body"),
     ],
 )  # fmt: skip
-def test_malformed_answers_are_named(reply: bytes, says: str) -> None:
+def test_message_names_the_fault_of_a_malformed_answer(reply: bytes, says: str) -> None:
     answer = run(exchange(reply))
     assert answer.failure is not None
     assert answer.failure_code == "malformed_answer"
     assert says in answer.failure.message
 
 
-def test_a_head_of_many_reads_is_put_together() -> None:
+def test_head_of_many_reads_is_joined() -> None:
     async def main() -> Answer:
         async def script(peer: Peer) -> None:
             await peer.request()
@@ -155,7 +155,7 @@ def test_a_head_of_many_reads_is_put_together() -> None:
                 peer.send(bytes([byte]))
                 await peer.drain()
                 await asyncio.sleep(0)
-            await peer.gone()
+            await peer.wait_closed()
 
         async with serving(script) as fake, connecting() as client:
             return await ask(client, fake.origin)
@@ -164,14 +164,14 @@ def test_a_head_of_many_reads_is_put_together() -> None:
     assert (answer.headers, answer.body) == ({b"x-name": b"a, b", b"content-length": b"2"}, b"ok")
 
 
-def test_headers_are_lower_case_in_order_with_repeated_ones_joined_and_without_trailers() -> None:
+def test_headers_are_lower_case_ordered_joined_and_without_trailers() -> None:
     reply = b"HTTP/1.1 200 OK\r\nB: 1\r\nA:\r\nb: 2\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\nTrailer-X: t\r\n\r\n"
     answer = run(exchange(reply))
     assert list(answer.headers.items()) == [(b"b", b"1, 2"), (b"a", b""), (b"transfer-encoding", b"Chunked")]
     assert answer.calls == ["head", "end"]
 
 
-def test_empty_lines_in_front_of_a_head_are_ignored() -> None:
+def test_empty_lines_before_a_head_are_ignored() -> None:
     interim = b"\r\n\r\nHTTP/1.1 102 Processing\r\nLink: a\r\nlink: b\r\n\r\n"
     answer = run(exchange(interim + b"HTTP/1.1 200 OK\r\nX: 1\r\nContent-Length: 2\r\n\r\nok"))
     assert (answer.headers, answer.body) == ({b"x": b"1", b"content-length": b"2"}, b"ok")
@@ -181,8 +181,8 @@ def test_empty_lines_in_front_of_a_head_are_ignored() -> None:
 
 
 async def _twice(first: bytes, *, request: UpstreamRequest = GET, then: bytes = b"") -> tuple[list[Answer], int]:
-    """Two requests in turn, the first answered by `first` (and a moment later `then`); the second always `second`.
-    Returns the answers and the number of connections."""
+    """Send two requests in turn. The first is answered with `first`, and a moment later `then`; the second always with
+    `second`. Return the answers and the number of connections."""
     second = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond"
 
     async def script(peer: Peer) -> None:
@@ -216,7 +216,7 @@ async def _twice(first: bytes, *, request: UpstreamRequest = GET, then: bytes = 
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
     ],
 )
-def test_a_connection_is_used_again_after_a_whole_answer(first: bytes) -> None:
+def test_connection_is_reused_after_a_complete_answer(first: bytes) -> None:
     answers, connections = run(_twice(first))
     assert connections == 1
     assert [answer.failure for answer in answers] == [None, None]
@@ -240,7 +240,7 @@ def test_a_connection_is_used_again_after_a_whole_answer(first: bytes) -> None:
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
     ],
 )
-def test_a_connection_is_not_used_again_when_anything_follows_its_answer(first: bytes) -> None:
+def test_connection_is_not_reused_if_bytes_follow_its_answer(first: bytes) -> None:
     answers, connections = run(_twice(first))
     assert connections == 2
     assert answers[0].failure is None
@@ -264,7 +264,7 @@ def test_head_requests_have_no_body_whatever_their_head_says() -> None:
 @pytest.mark.parametrize(
     "parts", [(b"2\r\nok\r\n", b"0\r\n\r\n"), (b"2\r\nok\r\n0\r\n", b"\r\n"), (b"2\r\nok\r", b"\n0\r\n\r", b"\n")]
 )
-def test_a_last_chunk_in_several_reads_leaves_a_connection_to_use(parts: tuple[bytes, ...]) -> None:
+def test_connection_is_reused_after_a_last_chunk_in_several_reads(parts: tuple[bytes, ...]) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(CHUNKED)
@@ -287,7 +287,7 @@ def test_trailers_do_not_reach_the_next_answer() -> None:
     assert answers[1].headers == {b"content-length": b"6"}
 
 
-def test_a_head_request_on_a_used_connection_is_not_given_the_last_body() -> None:
+def test_head_request_on_a_reused_connection_does_not_get_the_last_body() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.answer(OK)
@@ -301,7 +301,9 @@ def test_a_head_request_on_a_used_connection_is_not_given_the_last_body() -> Non
     run(main())
 
 
-def test_a_handler_that_raises_is_logged_told_and_leaves_the_pool_sound(caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_of_a_handler_is_logged_and_reported_and_leaves_the_pool_usable(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Broken(Answer):
         def __init__(self, where: str) -> None:
             super().__init__()
@@ -332,7 +334,7 @@ def test_a_handler_that_raises_is_logged_told_and_leaves_the_pool_sound(caplog: 
             for _ in range(3):
                 broken = Broken(where)
                 client.send(fake.origin, GET, broken, loop.time() + 5)
-                await broken.over()
+                await broken.finished()
                 assert broken.failure_code == (None if where == "end" else "internal_error")
                 gauges = client.gauges()[str(fake.origin)]
                 assert gauges.in_flight == 0
@@ -346,7 +348,7 @@ def test_a_handler_that_raises_is_logged_told_and_leaves_the_pool_sound(caplog: 
             assert caplog.text.count("raised an exception") == 3
 
 
-def test_a_handler_may_send_its_next_request_from_on_end_over_the_same_connection() -> None:
+def test_handler_may_send_its_next_request_from_on_end_over_the_same_connection() -> None:
     async def main() -> int:
         async def script(peer: Peer) -> None:
             while True:
@@ -375,7 +377,7 @@ def test_a_handler_may_send_its_next_request_from_on_end_over_the_same_connectio
 
 
 def _corpus() -> list[tuple[str, bytes]]:
-    """The payloads of llhttp's own tests for responses, as its test runner reads them."""
+    """Return the payloads of llhttp's own tests of responses, as its test runner reads them."""
     found: list[tuple[str, bytes]] = []
     for file in sorted(CORPUS.glob("*.md")):
         for index, block in enumerate(re.findall(r"```http\n(.*?)\n```", file.read_text(), re.DOTALL)):
@@ -386,7 +388,7 @@ def _corpus() -> list[tuple[str, bytes]]:
     return found
 
 
-def test_hostile_answers_neither_crash_nor_hang_nor_cross() -> None:
+def test_hostile_answers_do_not_crash_hang_or_mix() -> None:
     payloads = _corpus()
     if not payloads:
         pytest.skip("llhttp's test vectors are not beside this repository (shared/data/corpora/llhttp)")

@@ -28,6 +28,13 @@ def test_answer_without_model_is_unchanged(body: bytes) -> None:
     assert renamed(body, "m") == body
 
 
+def test_model_of_a_message_is_replaced_in_its_first_event() -> None:
+    body = b'{"type":"message_start","message":{"id":"x","model":"gpt-4o","content":[]}}'
+    assert json.loads(renamed(body, "chat"))["message"] == {"id": "x", "model": "chat", "content": []}
+    for other in (b'{"type":"error","message":"failed"}', b'{"type":"error","error":{"message":"m"}}'):
+        assert json.loads(renamed(other, "chat")) == json.loads(other)
+
+
 @given(st.lists(st.integers(0, len(EVENTS)), max_size=8))
 def test_events_are_renamed_at_every_cut(cuts: list[int]) -> None:
     events = RenamedEvents("chat")

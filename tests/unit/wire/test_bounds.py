@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from fakes.clock import pace
-from fakes.wire import asked, parse, refused
+from fakes.wire import parse, parsed_head, rejected
 from pointsman.domain.failures import Rejection
 from pointsman.wire import bounds
 from pointsman.wire.bounds import (
@@ -50,20 +50,20 @@ MESSAGE = b'{"model":"m","messages":[{"role":"user","content":"a"}],'
     ],
 )
 def test_oversized_body_is_rejected_with_its_limit(body: bytes, words: str) -> None:
-    failure = refused(lambda: read_object(body))
+    failure = rejected(lambda: read_object(body))
     assert failure.kind.status == 400
     assert words in failure.message
 
 
 def test_too_many_fields_are_rejected_with_the_limit() -> None:
     fields = b",".join(b'"field %d":"%b"' % (number, b"a" * 80) for number in range(MAX_FIELDS + 1))
-    assert f"at most {MAX_FIELDS}" in refused(lambda: read_object(b"{%b}" % fields)).message
+    assert f"at most {MAX_FIELDS}" in rejected(lambda: read_object(b"{%b}" % fields)).message
 
 
 @pytest.mark.parametrize("name", ["user", "stop", "model", "logit_bias", "modalities", "fallbacks"])
 def test_long_value_of_short_field_is_rejected_by_name(name: str) -> None:
     body = b'{"%b":"%b"}' % (name.encode(), b"a" * MAX_FIELD_BYTES)
-    failure = refused(lambda: read_object(body))
+    failure = rejected(lambda: read_object(body))
     assert failure.param == name
     assert f"at most {MAX_FIELD_BYTES} bytes" in failure.message
 
@@ -155,6 +155,6 @@ def _read(path: str, body: bytes) -> None:
 def test_real_bodies_are_within_the_bounds(name: str) -> None:
     kind = BODIES[name]
     for size in (0, MIB):
-        assert kind.path == asked(kind.path).head.path
+        assert kind.path == parsed_head(kind.path).head.path
         check_body(kind.make(size))
         assert parse(kind.make(size), kind.path).model == "m"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fakes.wire import refused
+from fakes.wire import rejected
 from pointsman.domain.access import Access
 from pointsman.wire.callers import check_caller, client_address, cors_lines, preflight_lines
 
@@ -43,11 +43,11 @@ def test_loopback_host_is_always_served(host: bytes) -> None:
 
 @pytest.mark.parametrize("host", [b"attacker.example", b"127.0.0.1.attacker.example", b"10.0.0.1", b"", b"localhost.a"])
 def test_unlisted_host_is_rejected_without_keys(host: bytes) -> None:
-    failure = refused(lambda: check_caller({b"host": host}, Access(), is_open=True))
+    failure = rejected(lambda: check_caller({b"host": host}, Access(), is_open=True))
     assert failure.kind.status == 421
     assert "server.allowed_hosts" in failure.message
     check_caller({b"host": host}, Access(), is_open=False)
-    assert refused(lambda: check_caller({b"host": host}, PAGES, is_open=False)).kind.status == 421
+    assert rejected(lambda: check_caller({b"host": host}, PAGES, is_open=False)).kind.status == 421
 
 
 def test_listed_hosts_are_served() -> None:
@@ -58,7 +58,7 @@ def test_listed_hosts_are_served() -> None:
 @pytest.mark.parametrize("origin", [b"https://attacker.example", b"null", b"http://localhost:3000"])
 def test_unlisted_origin_is_rejected_without_keys(origin: bytes) -> None:
     headers = {b"host": b"localhost", b"origin": origin}
-    failure = refused(lambda: check_caller(headers, PAGES, is_open=True))
+    failure = rejected(lambda: check_caller(headers, PAGES, is_open=True))
     assert failure.kind.status == 403
     assert "server.cors.origins" in failure.message
     check_caller(headers, PAGES, is_open=False)  # it has no key
@@ -67,7 +67,7 @@ def test_unlisted_origin_is_rejected_without_keys(origin: bytes) -> None:
 
 
 def test_websocket_is_rejected_with_alternative() -> None:
-    failure = refused(lambda: check_caller({b"upgrade": b"WebSocket"}, Access(), is_open=False))
+    failure = rejected(lambda: check_caller({b"upgrade": b"WebSocket"}, Access(), is_open=False))
     assert failure.kind.status == 400
     assert "/v1/realtime" in failure.message
 
@@ -86,3 +86,10 @@ def test_preflight_lists_methods_and_headers() -> None:
     assert b"access-control-allow-headers: authorization,content-type\r\n" in lines
     assert b"POST" in lines
     assert lines.endswith(b"\r\n")
+
+
+def test_web_page_may_read_the_headers_that_sdks_read() -> None:
+    lines = cors_lines({b"origin": b"https://app.example.com"}, PAGES)
+    exposed = lines.partition(b"access-control-expose-headers: ")[2].partition(b"\r\n")[0].split(b", ")
+    assert {b"request-id", b"x-request-id", b"retry-after", b"x-pointsman-dropped"} <= set(exposed)
+    assert len(exposed) == len(set(exposed))

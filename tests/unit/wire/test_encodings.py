@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.wire import refused
+from fakes.wire import rejected
 from pointsman.wire import encodings
 from pointsman.wire.encodings import FREE_BYTES, MAX_MEMBERS, decoded, encoding_of, reject_encoded
 
@@ -34,7 +34,7 @@ def test_large_body_is_restored_in_pieces() -> None:
 
 @given(st.integers(0, len(gzip.compress(TEXT, mtime=0)) - 1))
 def test_truncated_body_is_rejected(length: int) -> None:
-    found = refused(lambda: decoded(gzip.compress(TEXT, mtime=0)[:length], "gzip"))
+    found = rejected(lambda: decoded(gzip.compress(TEXT, mtime=0)[:length], "gzip"))
     assert (found.kind.status, found.param) == (400, "content-encoding")
 
 
@@ -50,17 +50,17 @@ def test_truncated_body_is_rejected(length: int) -> None:
     ],
 )
 def test_body_in_another_encoding_is_rejected(body: bytes, encoding: str) -> None:
-    assert refused(lambda: decoded(body, encoding)).kind.status == 400
+    assert rejected(lambda: decoded(body, encoding)).kind.status == 400
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_compression_bomb_is_rejected_early(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compress = gzip.compress if encoding == "gzip" else zlib.compress
-    found = refused(lambda: decoded(compress(b"a" * 20 * FREE_BYTES), encoding))
+    found = rejected(lambda: decoded(compress(b"a" * 20 * FREE_BYTES), encoding))
     assert (found.kind.status, "100 times" in found.message) == (400, True)
     assert decoded(compress(b"a" * FREE_BYTES), encoding) == b"a" * FREE_BYTES, "a small body has no limit on expansion"
     monkeypatch.setattr(encodings, "MAX_BYTES", 1000)
-    assert refused(lambda: decoded(compress(TEXT), encoding)).kind.status == 413
+    assert rejected(lambda: decoded(compress(TEXT), encoding)).kind.status == 413
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_supported_encodings_are_accepted(header: str, encoding: str) -> None:
 
 @pytest.mark.parametrize("header", ["zstd", "br", "gzip, gzip", "gzip, identity", "x"])
 def test_unsupported_encoding_error_lists_supported_ones(header: str) -> None:
-    found = refused(lambda: encoding_of(header))
+    found = rejected(lambda: encoding_of(header))
     assert (found.kind.status, found.kind.code, found.param) == (415, "unsupported_encoding", "content-encoding")
     assert "gzip or deflate" in found.message
 
 
 def test_passed_through_body_must_be_uncompressed() -> None:
     reject_encoded("")
-    assert refused(lambda: reject_encoded("gzip")).kind.status == 415
+    assert rejected(lambda: reject_encoded("gzip")).kind.status == 415

@@ -37,7 +37,7 @@ def test_faulty_request_never_gets_a_retry_or_key_status(status: int) -> None:
 
 
 def test_provider_message_follows_the_gateway_message() -> None:
-    failure = Failure(failures.UPSTREAM_REFUSED, "it answered 400", status=400, said="bad temperature")
+    failure = Failure(failures.UPSTREAM_REFUSED, "it answered 400", status=400, quote="bad temperature")
     for text in (error_body(failure, "id"), error_event(failure, "id")):
         assert b'"it answered 400: bad temperature (request id)"' in text
 

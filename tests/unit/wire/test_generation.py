@@ -1,6 +1,6 @@
 """The common parts of chat and text completions."""
 
-from fakes.wire import CHAT, parse, refused
+from fakes.wire import CHAT, parse, rejected
 from pointsman.wire.generation import ACTED_ON, Generation
 
 
@@ -24,15 +24,15 @@ def test_empty_fallbacks_are_removed() -> None:
 
 
 def test_stream_options_with_null_stream_are_rejected() -> None:
-    assert refused(lambda: parse({**CHAT, "stream": None, "stream_options": {}})).param == "stream_options"
+    assert rejected(lambda: parse({**CHAT, "stream": None, "stream_options": {}})).param == "stream_options"
 
 
 def test_ambiguous_stream_options_are_rejected() -> None:
     def body_of(options: bytes) -> bytes:
         return b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":%b}' % options
 
-    failure = refused(lambda: parse(body_of(b'{"include_usage": false, "include_usage": true}')))
+    failure = rejected(lambda: parse(body_of(b'{"include_usage": false, "include_usage": true}')))
     assert failure.param == "stream_options.include_usage"
     assert "more than once" in failure.message
-    assert refused(lambda: parse(body_of(b'{"Include_Usage":true}'))).param == "Include_Usage"
+    assert rejected(lambda: parse(body_of(b'{"Include_Usage":true}'))).param == "Include_Usage"
     assert parse(body_of(b'{"include_usage": true, "include_obfuscation": false}')).wants_usage

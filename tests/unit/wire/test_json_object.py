@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from fakes.clock import pace
 from fakes.corpora import shared
-from fakes.wire import parse, refused
+from fakes.wire import parse, rejected
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Rejection
 from pointsman.wire.json_object import read_object, read_typed, reject_variants
@@ -34,7 +34,7 @@ from pointsman.wire.json_object import read_object, read_typed, reject_variants
     ],
 )
 def test_duplicate_key_is_rejected(body: bytes) -> None:
-    failure = refused(lambda: read_object(body))
+    failure = rejected(lambda: read_object(body))
     assert failure.kind.status == 400
     assert "more than once" in failure.message
 
@@ -70,12 +70,12 @@ def test_values_are_the_bytes_of_the_client() -> None:
     [b"", b" ", b"{", b"}", b'{"a":1', b'{"a":1}x', b'{"a":1}{}', b"{'a':1}", b'{"a":1,}', b"\xef\xbb\xbf{}", b"\x00"],
 )
 def test_invalid_json_is_rejected(body: bytes) -> None:
-    assert refused(lambda: read_object(body)).kind.code == "invalid_json"
+    assert rejected(lambda: read_object(body)).kind.code == "invalid_json"
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null", b"true", b"[" * 100_000])
 def test_non_object_is_rejected(body: bytes) -> None:
-    assert refused(lambda: read_object(body)).kind.status == 400
+    assert rejected(lambda: read_object(body)).kind.status == 400
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\x80"])
@@ -87,7 +87,7 @@ def test_invalid_utf8_is_rejected_anywhere(bad: bytes) -> None:
         b'{"a":1}' + bad,
         bad + b'{"a":1}',
     ):
-        failure = refused(lambda body=body: read_object(body))  # type: ignore[misc]
+        failure = rejected(lambda body=body: read_object(body))  # type: ignore[misc]
         assert failure.kind.code == "invalid_json"
         assert "UTF-8" in failure.message
 
@@ -98,21 +98,21 @@ def test_depth_bomb_is_rejected_quickly(opening: bytes) -> None:
     closed = b'{"messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     for body in (bomb, closed):
         began = time.thread_time()
-        assert refused(lambda body=body: parse(body)).kind.status == 400  # type: ignore[misc]
+        assert rejected(lambda body=body: parse(body)).kind.status == 400  # type: ignore[misc]
         assert time.thread_time() - began < 0.05 * pace()
 
 
 def test_lone_surrogates_are_rejected() -> None:
     for body in (b'{"\\ud800":1, "a":2}', b'{"a":"\\ud800"}', b'{"a":"\\udc00x"}', b'{"\\udc00":1 }'):
-        assert "half of a surrogate pair" in refused(lambda body=body: read_object(body)).message  # type: ignore[misc]
+        assert "half of a surrogate pair" in rejected(lambda body=body: read_object(body)).message  # type: ignore[misc]
     for body in (b'{"a":"\\ud83d\\ude00', b'{"a":"\\u00e9}'):
-        assert "surrogate" not in refused(lambda body=body: read_object(body)).message  # type: ignore[misc]
+        assert "surrogate" not in rejected(lambda body=body: read_object(body)).message  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", ["Model", "MODEL", "Messages", "Max_Tokens", "\u017ftream", "to\u212a", "\u017ftop"])
 def test_other_spellings_of_known_names_are_rejected(name: str) -> None:
     known = frozenset({"model", "messages", "max_tokens", "stream", "tok", "stop"})
-    failure = refused(lambda: reject_variants({name: msgspec.Raw(b"1")}, known))
+    failure = rejected(lambda: reject_variants({name: msgspec.Raw(b"1")}, known))
     assert failure.param == name
     assert "did you mean" in failure.message
 
@@ -141,7 +141,7 @@ class _Typed(Struct):
     ],
 )
 def test_wrong_type_names_its_field(body: bytes, param: str) -> None:
-    failure = refused(lambda: read_typed(msgspec.json.Decoder(_Typed), body, {}))
+    failure = rejected(lambda: read_typed(msgspec.json.Decoder(_Typed), body, {}))
     assert failure.kind.status == 400
     assert failure.param is not None
     assert failure.param.replace("[0]", "[...]") == param.replace("[0]", "[...]")
@@ -159,7 +159,7 @@ def test_whole_number_written_as_fraction_becomes_whole(text: bytes) -> None:
 @pytest.mark.parametrize("text", [b"7.5", b"1e400", b"1e40", b"9007199254740993.0", b"0.%b1" % (b"0" * 40)])
 def test_fraction_is_no_whole_number(text: bytes) -> None:
     body = b'{"count":%b}' % text
-    assert refused(lambda: read_typed(msgspec.json.Decoder(_Typed), body, read_object(body))).param == "count"
+    assert rejected(lambda: read_typed(msgspec.json.Decoder(_Typed), body, read_object(body))).param == "count"
 
 
 def test_json_corpus_gives_only_calls_or_rejections() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fakes.wire import refused
+from fakes.wire import rejected
 from pointsman.domain.failures import Failure, Rejection
 from pointsman.wire.multipart import MAX_HEAD_BYTES, FormField, FormReader, boundary_of
 
@@ -48,10 +48,10 @@ def failure_of(data: bytes) -> Failure:
             found = spoilt.failure
             break
     else:
-        found = refused(reader.end)
+        found = rejected(reader.end)
     assert data.startswith(passed)
     assert len(passed) < len(data)
-    assert refused(lambda: read(data)) == found
+    assert rejected(lambda: read(data)) == found
     return found
 
 
@@ -72,7 +72,7 @@ def test_model_is_known_at_its_delimiter_and_held_back_until_then() -> None:
     assert reader.feed(data[due - 1 :]) == b"whisper-1"
     assert reader.is_settled()
     reader.decide()
-    assert reader.feed(b"") == data[len(passed) + len(b"whisper-1") :], "nothing behind it was parsed yet"
+    assert reader.feed(b"") == data[len(passed) + len(b"whisper-1") :], "no byte after it was parsed yet"
 
 
 @pytest.mark.parametrize("data", [form(FILE, MODEL), form(field("a", b"b")), form(), form(field("models", b"w"))])
@@ -102,13 +102,13 @@ def test_optional_field_is_found_but_not_awaited() -> None:
     late = FormReader(BOUNDARY, optional=frozenset({"file_url"}))
     late.feed(form(MODEL, FILE, address))
     late.decide()
-    assert refused(lambda: late.feed(b"")).param == "file_url", "the decision excluded it"
+    assert rejected(lambda: late.feed(b"")).param == "file_url", "the decision excluded it"
 
 
 @pytest.mark.parametrize("name", ["N", "n[]", "[n]"])
 def test_variant_of_wanted_field_is_rejected(name: str) -> None:
     reader = FormReader(BOUNDARY, frozenset({"model", "n"}))
-    assert refused(lambda: reader.feed(form(field(name, b"2")))).param == name
+    assert rejected(lambda: reader.feed(form(field(name, b"2")))).param == name
     assert read(form(MODEL, field(name, b"2")))[0] is not None, "it passes if it is not wanted"
 
 
@@ -122,7 +122,7 @@ def test_model_after_decision_is_rejected() -> None:
     reader = FormReader(BOUNDARY)
     reader.feed(FILE)
     reader.decide()
-    assert refused(lambda: reader.feed(MODEL)).param == "model"
+    assert rejected(lambda: reader.feed(MODEL)).param == "model"
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,8 @@ def test_ambiguous_part_is_rejected(head: str) -> None:
 def test_quotation_of_form_reaches_only_the_client() -> None:
     found = failure_of(form(part('Content-Disposition: form-data; name="my secret"', b"w")))
     assert "secret" not in found.message
-    assert found.said is not None
-    assert "my secret" in found.said
+    assert found.quote is not None
+    assert "my secret" in found.quote
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_boundary_is_read_from_content_type(content_type: str, boundary: bytes |
     ],
 )
 def test_form_without_one_plain_boundary_is_rejected(parameters: str) -> None:
-    assert refused(lambda: boundary_of("multipart/form-data" + parameters)).param == "content-type"
+    assert rejected(lambda: boundary_of("multipart/form-data" + parameters)).param == "content-type"
 
 
 def test_fields_with_ids_of_stored_objects_are_found() -> None:
@@ -280,4 +280,4 @@ def test_fields_with_ids_of_stored_objects_are_found() -> None:
     reader = FormReader(BOUNDARY, finds_state=True)
     reader.feed(form(MODEL, field("file_id", b"file-1")))
     reader.decide()  # on what was read so far
-    assert "at the beginning" in refused(lambda: reader.feed(b"")).message
+    assert "at the beginning" in rejected(lambda: reader.feed(b"")).message

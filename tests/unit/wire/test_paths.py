@@ -1,6 +1,6 @@
 """The table of paths: exact names, then the longest prefix."""
 
-from fakes.wire import refused
+from fakes.wire import rejected
 from pointsman.wire.paths import ApiPath, PathTable
 
 GET, POST = frozenset({"GET"}), frozenset({"POST"})
@@ -15,7 +15,7 @@ def test_exact_paths_win_over_prefixes_and_long_over_short() -> None:
     assert table.find("GET", "/a/x") is short
     assert table.find("GET", "/a/b/x") is long
     assert table.find("GET", "/a/b/c") is exact
-    assert refused(lambda: table.find("GET", "/ab")).kind.status == 404
+    assert rejected(lambda: table.find("GET", "/ab")).kind.status == 404
 
 
 def test_entries_of_one_path_may_differ_by_method() -> None:
@@ -23,6 +23,6 @@ def test_entries_of_one_path_may_differ_by_method() -> None:
     table = PathTable([get, post])
     assert table.find("GET", "/a") is get
     assert table.find("POST", "/a") is post
-    failure = refused(lambda: table.find("PUT", "/a"))
+    failure = rejected(lambda: table.find("PUT", "/a"))
     assert failure.kind.status == 405
     assert "GET, POST" in failure.message

@@ -17,7 +17,7 @@ from pointsman.wire.state import (
     may_name_by_field,
     named_in,
     names_state,
-    told_in,
+    reported_in,
     touched,
     touched_by_chat,
 )
@@ -71,6 +71,12 @@ def test_paths_without_stored_objects_touch_nothing(path: str) -> None:
     assert found is None or found == Touched(learns=True, has_items=True)
 
 
+def test_ids_of_the_client_itself_name_nothing() -> None:
+    """Codex names its own thread and session."""
+    body = {"input": "x", "metadata": {"file_id": "a"}, "client_metadata": {"thread_id": "b", "session_id": "c"}}
+    assert touched("POST", "/responses", fields(body), stores=False) is None
+
+
 def test_unstored_response_creates_only_containers() -> None:
     assert touched("POST", "/responses", fields({"input": "x"}), stores=False) is None
     tools = [{"type": "code_interpreter", "container": {"type": "auto"}}]
@@ -112,7 +118,7 @@ def test_annotations_of_earlier_answers_name_nothing() -> None:
         {"type": "file_citation", "file_id": "file-1"},  # searched, so it was there before
         {"type": "container_file_citation", "container_id": "cntr_1", "file_id": "cfile_1"},
     ]
-    reported = told_in(json.dumps({"data": [{"content": [part]}]}).encode(), has_items=False)
+    reported = reported_in(json.dumps({"data": [{"content": [part]}]}).encode(), has_items=False)
     assert reported == [("container", "cntr_1"), ("file", "cfile_1")]
 
 
@@ -127,7 +133,7 @@ def test_slow_bodies_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Rejection, match="too many elements"):
         ids({"input": {f"k{number}": 1 for number in range(300)}})
     answer = {"output_file_id": "file-1", "data": [{"file_id": "file-2"}, *[{}] * 1000]}  # read as far as it goes
-    assert told_in(json.dumps(answer).encode(), has_items=False)[0] == ("file", "file-1")
+    assert reported_in(json.dumps(answer).encode(), has_items=False)[0] == ("file", "file-1")
 
 
 def test_deep_bodies_are_walked_without_recursion() -> None:
@@ -144,7 +150,7 @@ def test_ids_are_found_in_chats() -> None:
     spoken = touched_by_chat(fields({"messages": messages, "modalities": ["text", "audio"], "audio": {"voice": "x"}}))
     assert spoken == Touched(learns=True)
     answer = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"message": {"audio": {"id": "audio_1"}}}]}
-    assert ("audio", "audio_1") in told_in(json.dumps(answer).encode(), has_items=False)
+    assert ("audio", "audio_1") in reported_in(json.dumps(answer).encode(), has_items=False)
 
 
 def test_ids_are_found_in_answers() -> None:
@@ -156,11 +162,11 @@ def test_ids_are_found_in_answers() -> None:
         ],
         "tools": [{"type": "function", "parameters": {"examples": [{"file_id": "file-8"}]}}],
     }  # fmt: skip
-    reported = told_in(json.dumps(answer).encode(), has_items=True)
+    reported = reported_in(json.dumps(answer).encode(), has_items=True)
     assert set(reported) == {
         ("response", "resp_1"), ("container", "cntr_1"), ("item", "ci_1"), ("item", "msg_1"),
     }  # fmt: skip
-    assert not {kind for kind, _ in told_in(json.dumps(answer).encode(), has_items=False)} & {"item"}
+    assert not {kind for kind, _ in reported_in(json.dumps(answer).encode(), has_items=False)} & {"item"}
     assert id_of(b'{"object":"x","id":"resp_1"}') == "resp_1"
     for odd in (
         b"",
@@ -172,7 +178,7 @@ def test_ids_are_found_in_answers() -> None:
         b'{"id":"%b"}' % (b"x" * 600),
     ):
         assert id_of(odd) is None
-        assert told_in(odd, has_items=True) == []
+        assert reported_in(odd, has_items=True) == []
 
 
 def test_form_fields_with_ids_are_recognized() -> None:
@@ -210,13 +216,13 @@ def test_repeated_ids_of_request_are_not_learned() -> None:
             {"type": "message", "id": "msg_1", "content": [{"annotations": [{"file_id": "file-5"}]}]},
         ],
     }
-    reported = told_in(json.dumps(answer).encode(), has_items=False)
+    reported = reported_in(json.dumps(answer).encode(), has_items=False)
     assert set(reported) == {("file", "file-5"), ("response", "resp_1")}
-    own = told_in(json.dumps(answer).encode(), has_items=True, refers=False)
+    own = reported_in(json.dumps(answer).encode(), has_items=True, refers=False)
     assert {name for _, name in own} == {"resp_1", "fs_1", "msg_1"}
     made = {"id": "thread_1", "object": "thread", "tool_resources": {"file_search": {"vector_store_ids": ["vs_1"]}}}
-    assert ("vector store", "vs_1") not in told_in(json.dumps(made).encode(), has_items=False)
-    assert ("vector store", "vs_1") in told_in(json.dumps(made).encode(), has_items=False, makes_stores=True)
+    assert ("vector store", "vs_1") not in reported_in(json.dumps(made).encode(), has_items=False)
+    assert ("vector store", "vs_1") in reported_in(json.dumps(made).encode(), has_items=False, makes_stores=True)
 
 
 @pytest.mark.parametrize("path", ["/conversations", "/conversations/c/items", "/responses/r/input_items"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.money import asking
+from fakes.money import make_call
 from fakes.wire import parse
 from pointsman.simulate.chat import ChatRequest, prompt_tokens
 from pointsman.wire.tokens import FILE_TOKENS, IMAGE_TOKENS, USUAL_RECORDING_TOKENS, about_tokens
@@ -76,8 +76,8 @@ def test_recordings_and_files_are_estimated_by_their_bytes() -> None:
 
 
 def test_form_is_estimated_by_its_size() -> None:
-    assert about_tokens(asking("audio", size=3_200_000)) == 2_000
-    assert about_tokens(asking("image", size=400)) == 100
+    assert about_tokens(make_call("audio", size=3_200_000)) == 2_000
+    assert about_tokens(make_call("image", size=400)) == 100
 
 
 @pytest.mark.parametrize("content", [b'"\\ud800 half of a pair"', b"[" * 99_999 + b"]" * 99_999, b'[{"type":7}]'])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fakes.money import asking
+from fakes.money import make_call
 from pointsman.domain.calls import Media
 from pointsman.domain.operations import Operation
 from pointsman.wire.unbounded import MAX_USES, USES, Unbounded, Use, unbounded_in
@@ -13,11 +13,11 @@ FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type":
 
 
 def of_response(**fields: Any) -> Unbounded | None:
-    return unbounded_in(asking("responses", fields=fields))
+    return unbounded_in(make_call("responses", fields=fields))
 
 
 def of_chat(**fields: Any) -> Unbounded | None:
-    return unbounded_in(asking("chat", fields=fields))
+    return unbounded_in(make_call("chat", fields=fields))
 
 
 def uses(*found: tuple[str, int], field: str = "tools") -> Unbounded:
@@ -89,7 +89,7 @@ def test_cached_content_of_chat_is_named(fields: dict[str, Any], field: str) -> 
 
 @pytest.mark.parametrize("operation", ["chat", "responses"])
 def test_files_and_videos_by_reference_are_named(operation: Operation) -> None:
-    found = unbounded_in(asking(operation, media=Media(1, 50_000, elsewhere="file_id")))
+    found = unbounded_in(make_call(operation, media=Media(1, 50_000, elsewhere="file_id")))
     assert found == Unbounded("file_id")
 
 

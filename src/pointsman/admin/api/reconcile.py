@@ -11,8 +11,8 @@ from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import Has, StrictModel
 from pointsman.control.inquiries import Reconcile, ReconcileOutcome
 from pointsman.control.store.database import StoreError
+from pointsman.domain.dollars import NANO
 
-NANO = 1_000_000_000
 MAX_USD = 1_000_000
 RECONCILE_S = 100.0  # long enough for the batch of records that is being stored
 

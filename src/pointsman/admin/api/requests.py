@@ -13,8 +13,9 @@ from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import FOREVER, Has, Name, TimeSpan, as_json, usd
 from pointsman.control.store.reports import first_id
 from pointsman.domain.records import RequestRecord
+from pointsman.routing.explain import recorded_data
 
-_LAST_ID = "g"  # sorts behind every id
+_LAST_ID = "g"  # sorts after every id
 _WHOSE = ("at", "virtual_key", "model", "provider")
 _REQUEST = ("request_id", *_WHOSE, "status", "estimated_nano", "reserved_nano")
 _UNSETTLED = ("attempt_id", *_WHOSE, "tokens", "source", "held_nano", "state", "until")
@@ -61,7 +62,8 @@ async def requests(services: Has, query: Annotated[RequestQuery, Query()]) -> Re
 @router.get("/requests/{request_id}", responses={404: {"description": "The request is unknown, or was deleted."}})
 async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]) -> Response:
     """Return the record of one request, with its attempts, the verdicts on all other candidates, and its cost. The cost
-    comes from the store and includes reconciliations. Each attempt has the `attempt_id` to reconcile it by."""
+    comes from the store and includes reconciliations. Each attempt has the `attempt_id` to reconcile it by. `decision`
+    is in the form of the answers of `/api/v1/explain`."""
     row = await services.store.request(request_id)
     if row is None:
         message = f"there is no request {request_id!r}; new ones appear after a moment, and old ones are deleted"
@@ -73,7 +75,7 @@ async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]
         for attempt_id, attempt in attempts.items():
             attempt.held_nano = held[attempt_id]["held_nano"] if attempt_id in held else attempt.held_nano
     shown = [{"attempt_id": attempt_id, **asdict(attempt)} for attempt_id, attempt in attempts.items()]
-    return as_json({**asdict(record), "attempts": shown, **_row(row)})
+    return as_json({**asdict(record), "attempts": shown, **_row(row), "decision": recorded_data(record)})
 
 
 @router.get("/unsettled")

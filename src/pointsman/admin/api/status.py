@@ -1,7 +1,9 @@
 """GET /api/v1/status: the state of the processes. POST /api/v1/config/reload: read the configuration again."""
 
 from fastapi import APIRouter, Depends, HTTPException, Response
+from msgspec.structs import asdict
 
+from pointsman.admin.canaries import aborted_canaries
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import Has, as_json
 from pointsman.control.inquiries import Reload, ReloadOutcome
@@ -13,8 +15,12 @@ router = APIRouter(prefix="/api/v1", tags=["status"])
 
 @router.get("/status", dependencies=[Depends(Need(Permission.STATUS_READ))])
 async def status(services: Has) -> Response:
-    """Return the state of the processes, the store and the ingestion of journals: a `ControlState`."""
-    return as_json(await services.state())
+    """Return the state of the processes, the store and the ingestion of journals: a `ControlState`. `aborted_canaries`
+    are the canaries that workers have aborted, with the numbers of these workers."""
+    state = await services.state()
+    # Only workers know them, and a worker that hangs would delay the answer.
+    canaries = await aborted_canaries(services) if state.has_canaries else []
+    return as_json({**asdict(state), "aborted_canaries": canaries})
 
 
 @router.post("/config/reload", dependencies=[Depends(Need(Permission.CONFIG_WRITE))])

@@ -110,6 +110,9 @@ function facts(one) {
   add("Client", one.client);
   add("Client's request id", one.client_request_id);
   if (one.client_retries !== "0") add("Client's retry", one.client_retries);
+  add("Session", one.session);
+  add("Agent", one.agent);
+  add("Agent that started it", one.parent_agent);
   add("Tags", Object.entries(one.tags).map(([name, value]) => `${name}=${value}`).join(", "));
   return list;
 }

@@ -17,7 +17,7 @@ STORE_FAILURES = (SQLAlchemyError, OSError, TimeoutError)  # the errors of a dat
 
 
 class StoreError(Exception):
-    """The store cannot be used. The message says why and holds no password."""
+    """The store cannot be used. The message has the reason and no password."""
 
 
 class RejectedError(StoreError):

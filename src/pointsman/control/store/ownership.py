@@ -3,9 +3,9 @@
 Each gateway would lease the whole of every limit to its own workers. So a PostgreSQL store has one row for its owner.
 It holds the gateway, an epoch that increases with every claim, and the time of the last write, by the database's clock.
 Every transaction of the owner updates that row if the epoch is still its own, and otherwise writes nothing. The row's
-lock prevents a claim meanwhile. Nothing is kept in the session, so a pooler may stand before the database.
+lock prevents a claim meanwhile. The session keeps no state, so a connection pooler may be used.
 
-The same gateway continues at once after a hand-over or a restart. Another may claim a store after its owner has not
+The same gateway continues at once after a handover or a restart. Another may claim a store after its owner has not
 written for `STALE_S`. The lock of the data folder protects a store in SQLite.
 """
 

@@ -1,8 +1,8 @@
 """Changes in the store when an attempt without a reported cost becomes a charge. No I/O.
 
-That happens when somebody reconciles it, or when the last of its windows ends. Either way limits no longer hold more of
-it than its cost. Corrections of counters are charged to the epoch `NOBODY`, so the sums of each worker's journal stay
-unchanged.
+That happens when an operator reconciles it, or when the last of its windows ends. Either way limits no longer hold more
+of it than its cost. Corrections of counters are charged to the epoch `NO_WORKER`, so the sums of each worker's journal
+stay unchanged.
 """
 
 import json
@@ -12,7 +12,7 @@ import msgspec
 
 from pointsman.control.store.tables import HOUR_S, TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS, Row
 
-NOBODY = 0  # the epochs of workers begin at 1
+NO_WORKER = 0  # the epochs of workers begin at 1
 OPEN, LAPSED, RECONCILED, KEPT = "open", "lapsed", "reconciled", "kept"
 _PARTS = {"estimated": "estimated_nano", "reserved": "reserved_nano"}
 
@@ -38,7 +38,7 @@ def settled(row: Row, nano: int | None) -> tuple[list[Row], Row]:
         {
             "counter": counter,
             "window_start": start,
-            "epoch": NOBODY,
+            "epoch": NO_WORKER,
             "window_end": end,
             "posted": usd if metric == "usd" else tokens,
         }

@@ -1,4 +1,4 @@
-"""Queries of the store for the admin API. The admin process runs them on connections of its own."""
+"""Queries of the store for the admin API. The admin process runs them on its own connections."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,8 +11,10 @@ from pointsman.control.store.database import STORE_FAILURES, StoreError, connect
 from pointsman.control.store.reconcile import RECONCILED
 from pointsman.control.store.tables import (
     DAY_S,
+    FEEDBACK,
     HOUR_S,
     REQUESTS,
+    SPLITS,
     TAG_SUMS,
     UNSETTLED,
     USAGE,
@@ -72,6 +74,13 @@ class Reports:
             query = query.where(REQUESTS.c.request_id < before)
         return await self._rows(query.order_by(REQUESTS.c.request_id.desc()).limit(limit))
 
+    async def records(self, limit: int, before: str | None) -> list[bytes]:
+        """Return the records of single requests in JSON, newest first; `before` is a request id."""
+        query = select(REQUESTS.c.record).order_by(REQUESTS.c.request_id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(REQUESTS.c.request_id < before)
+        return [row["record"] for row in await self._rows(query)]
+
     async def request(self, request_id: str) -> Row | None:
         rows = await self._rows(select(REQUESTS).where(REQUESTS.c.request_id == request_id))
         return rows[0] if rows else None
@@ -85,6 +94,29 @@ class Reports:
         """Return those of these attempts whose cost no provider reported."""
         rows = await self._rows(select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(attempts)))
         return {row["attempt_id"]: row for row in rows}
+
+    async def splits(self, model: str | None, rows: Rows) -> list[Row]:
+        """Return sums of the measures of targets of public names, see `control.variants`."""
+        table = SPLITS
+        names = (table.c.model, table.c.variant, table.c.target, table.c.measure)
+        query = select(*names, func.sum(table.c.value).label("value")).where(
+            table.c.hour >= int(rows.since // HOUR_S) * HOUR_S, table.c.hour < rows.until
+        )
+        if model is not None:
+            query = query.where(table.c.model == model)
+        query = query.group_by(*names).order_by(*names).limit(rows.limit).offset(rows.offset)
+        return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
+
+    async def feedback(self, model: str | None, rows: Rows) -> list[Row]:
+        """Return scores with the records of their requests, those of the newest requests first."""
+        query = (
+            select(FEEDBACK.c.owner, FEEDBACK.c.score, REQUESTS.c.record)
+            .join(REQUESTS, REQUESTS.c.request_id == FEEDBACK.c.request_id)
+            .where(FEEDBACK.c.request_id >= first_id(rows.since), FEEDBACK.c.request_id < first_id(rows.until))
+        )
+        if model is not None:
+            query = query.where(REQUESTS.c.model == model)
+        return await self._rows(query.order_by(FEEDBACK.c.request_id.desc()).limit(rows.limit))
 
     async def is_known(self, column: str, value: str) -> bool:
         """Return whether there was any use under this name: of a column of `usage`, or a `tag`."""

@@ -20,16 +20,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.database import STORE_FAILURES, RejectedError, StoreError, connect, migrate
 from pointsman.control.store.ownership import Gateway, claim, hold
-from pointsman.control.store.reconcile import LAPSED, NOBODY, OPEN, RECONCILED, corrected, rejection_reason, settled
+from pointsman.control.store.reconcile import LAPSED, NO_WORKER, OPEN, RECONCILED, corrected, rejection_reason, settled
 from pointsman.control.store.reports import Reports, describe, first_id
 from pointsman.control.store.state import StateTable
 from pointsman.control.store.statements import Statement
 from pointsman.control.store.tables import (
     COUNTERS,
     DAY_S,
+    FEEDBACK,
     JOURNALS,
     OWNER,
     REQUESTS,
+    SPLITS,
     TAG_SUMS,
     UNSETTLED,
     USAGE,
@@ -58,8 +60,8 @@ RequestRow = tuple[str, float, str, str, str, int, int, bytes, str, int, int]
 
 
 class Batch(Struct, kw_only=True):
-    """The rows that one transaction writes. They hold increments, except `journals`, `requests` and `unsettled`. The
-    changes of `state` are in their order of arrival."""
+    """The rows that one transaction writes. They hold increments, except `journals`, `requests`, `unsettled` and
+    `feedback`. The changes of `state` are in their order of arrival."""
 
     journals: dict[str, JournalState] = {}
     counters: list[Row] = []
@@ -68,6 +70,8 @@ class Batch(Struct, kw_only=True):
     requests: list[RequestRow] = []
     unsettled: list[Row] = []
     state: list[Change] = []
+    splits: list[Row] = []
+    feedback: list[Row] = []
 
 
 class Reconciliation(Struct):
@@ -90,6 +94,8 @@ class Store(Reports):
         self._add_counters = Statement(engine, _adding(insert(COUNTERS), COUNTERS, ("posted",)))
         self._add_usage = Statement(engine, _adding(insert(USAGE), USAGE, USAGE_SUMS))
         self._add_tags = Statement(engine, _adding(insert(USAGE_TAGS), USAGE_TAGS, TAG_SUMS))
+        self._add_splits = Statement(engine, _adding(insert(SPLITS), SPLITS, ("value",)))
+        self._set_feedback = Statement(engine, _setting(insert(FEEDBACK), FEEDBACK, newer="at"))
         self._insert_requests = Statement(engine, insert(REQUESTS).on_conflict_do_nothing())
         self._insert_unsettled = Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
         self._set_journals = Statement(engine, _setting(insert(JOURNALS), JOURNALS))
@@ -252,6 +258,8 @@ class Store(Reports):
         settled_ids = select(UNSETTLED.c.attempt_id).where(*over).limit(at_most)
         async with self._transaction() as connection:
             result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
+            given = select(FEEDBACK.c.request_id).where(FEEDBACK.c.request_id < first_id(older_than)).limit(at_most)
+            await connection.execute(delete(FEEDBACK).where(FEEDBACK.c.request_id.in_(given)))
             other = await connection.execute(delete(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(settled_ids)))
         return result.rowcount + other.rowcount
 
@@ -277,6 +285,8 @@ class Store(Reports):
         await self._add_counters.run(connection, batch.counters)
         await self._add_usage.run(connection, batch.usage)
         await self._add_tags.run(connection, batch.tags)
+        await self._add_splits.run(connection, batch.splits)
+        await self._set_feedback.run(connection, batch.feedback)
         if batch.requests:
             await connection.exec_driver_sql(self._insert_requests.text, batch.requests)
         await self._insert_unsettled.run(connection, batch.unsettled)
@@ -314,7 +324,7 @@ async def _corrections(connection: AsyncConnection, rows: Iterable[Row]) -> list
     """Return all corrections of the windows that these attempts count in."""
     counters = {counter for row in rows for counter, *_ in json.loads(row["counters"])}
     query = select(COUNTERS.c.counter, COUNTERS.c.window_start, COUNTERS.c.posted)
-    found = await connection.execute(query.where(COUNTERS.c.epoch == NOBODY, COUNTERS.c.counter.in_(counters)))
+    found = await connection.execute(query.where(COUNTERS.c.epoch == NO_WORKER, COUNTERS.c.counter.in_(counters)))
     return [(row[0], row[1], row[2]) for row in found]
 
 
@@ -337,10 +347,11 @@ def _adding(insert: Any, table: Table, sums: Sequence[str]) -> Any:
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 
-def _setting(insert: Any, table: Table) -> Any:
-    """Replace the present values."""
+def _setting(insert: Any, table: Table, newer: str | None = None) -> Any:
+    """Replace the present values, unless those are newer by this column: workers' journals come in any order."""
     changes = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
-    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
+    where = insert.excluded[newer] >= table.c[newer] if newer is not None else None
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes, where=where)
 
 
 def _summed(sums: Sequence[str], rows: Iterable[Row]) -> list[Row]:

@@ -31,7 +31,7 @@ COUNTERS = Table(
     Column("posted", _BIG, nullable=False),
 )
 
-# Sums over attempts by hour. Empty text stands for none. `estimated_nano` and `reserved_nano` are the parts of `nano`
+# Sums over attempts by hour. Empty text means none. `estimated_nano` and `reserved_nano` are the parts of `nano`
 # that no provider reported; limits hold `held_nano` beyond it.
 USAGE = Table(
     "usage",
@@ -54,7 +54,7 @@ USAGE_KEYS = tuple(column.name for column in USAGE.columns if column.primary_key
 USAGE_SUMS = tuple(column.name for column in USAGE.columns if not column.primary_key)
 
 # Sums over requests by hour and tag. `tag` is `name=value`; provider, model and variant are those of a request's last
-# attempt. Empty text stands for none.
+# attempt. Empty text means none.
 USAGE_TAGS = Table(
     "usage_tags",
     METADATA,
@@ -68,6 +68,29 @@ USAGE_TAGS = Table(
 
 TAG_KEYS = tuple(column.name for column in USAGE_TAGS.columns if column.primary_key)
 TAG_SUMS = tuple(column.name for column in USAGE_TAGS.columns if not column.primary_key)
+
+# Sums over the requests and attempts of the targets of public names, by hour. `control.variants` has the measures.
+SPLITS = Table(
+    "splits",
+    METADATA,
+    Column("hour", _BIG, primary_key=True, autoincrement=False),
+    *(Column(name, Text, primary_key=True) for name in ("model", "variant", "target", "measure")),
+    Column("value", _BIG, nullable=False),
+)
+
+SPLIT_KEYS = tuple(column.name for column in SPLITS.columns if column.primary_key)
+
+# The scores that clients gave to requests, from 0 to 1. `owner` gave the score; it counts only if the request was the
+# owner's. `request_id` sorts by the time of the request.
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("request_id", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("comment", Text, nullable=False),
+)
 
 # Single requests; `record` is the line of the request log.
 REQUESTS = Table(
@@ -86,7 +109,7 @@ REQUESTS = Table(
     Index("requests_by_client_id", "client_request_id", "request_id"),
 )
 
-# Attempts whose cost no provider reported. `source` says how `nano` is known. Budgets hold `held_nano` more until the
+# Attempts whose cost no provider reported. `source` is the source of `nano`. Budgets hold `held_nano` more until the
 # attempt is reconciled, or `until`, when the last of its windows ends. Until then limits of tokens hold `tokens`,
 # afterwards `tokens_used`. `counters` is JSON: name, beginning and end of the window, and metric of each counter.
 # `hour` and the names after it are the keys of its row in `usage`. `state` is `open`, `lapsed` once its windows have

@@ -2,18 +2,20 @@
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
-from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
-from pointsman.routing.health import block_on
-from pointsman.routing.view import Troubles
+from pointsman.domain.verdicts import Reason
+from pointsman.routing.health import block_of
+from pointsman.routing.view import PresentFaults
 
 
-def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Troubles, now: float) -> Reason | None:
+def live(
+    item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
+) -> Reason | None:
     if not view.key_blocks or not item.keys:
         return None
     blocked = []
     for one in item.keys:
-        block = block_on(view.key_blocks, item, one.name, now)
+        block = block_of(view.key_blocks, item, one.name, now)
         if block is None:
             return None
         blocked.append((one.name, block))

@@ -6,10 +6,9 @@ It is not left out: if every model lacks the capability, the provider knows bett
 from collections.abc import Sequence
 
 from pointsman.domain.calls import Facts
-from pointsman.domain.plans import Reason
-from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
-from pointsman.routing.policies import Watch
+from pointsman.domain.verdicts import Reason
+from pointsman.routing.policies import Asker, Watch
 from pointsman.routing.view import View
 from pointsman.wire.dialects import DIALECTS
 
@@ -25,9 +24,9 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
     return Reason("capability", message, is_last_resort=True)
 
 
-def watch(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch | None:
+def watch(candidates: Sequence[Candidate], asker: Asker) -> Watch | None:
     """Return a test for requests that need a capability which some models lack. If all lack it, none is preferred."""
-    found = [snapshot.pricing.catalog.find(item.endpoint.catalog, item.model) for item in candidates]
+    found = [asker.snapshot.pricing.catalog.find(item.endpoint.catalog, item.model) for item in candidates]
     lacks = [known.lacks if known is not None else frozenset[str]() for known in found]
     some = frozenset[str]().union(*lacks) - frozenset.intersection(*lacks) if lacks else frozenset[str]()
     return (lambda call: bool(DIALECTS[call.head.dialect].needs(call, some))) if some else None

@@ -2,14 +2,16 @@
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
-from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
-from pointsman.routing.view import Troubles
+from pointsman.domain.verdicts import Reason
+from pointsman.routing.view import PresentFaults
 
 
-def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Troubles, now: float) -> Reason | None:
+def live(
+    item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
+) -> Reason | None:
     endpoint = item.endpoint
-    if not view.crowded or (endpoint.network, endpoint.origin) not in view.crowded:
+    if not view.saturated or (endpoint.network, endpoint.origin) not in view.saturated:
         return None
     message = f"every connection to {endpoint.name} is in use, so a request would have to wait for one"
     return Reason("no_connection_free", message, is_last_resort=True)

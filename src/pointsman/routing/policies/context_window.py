@@ -4,10 +4,9 @@ the model knows the number of tokens of a prompt."""
 from collections.abc import Sequence
 
 from pointsman.domain.calls import Facts
-from pointsman.domain.plans import Reason
-from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
-from pointsman.routing.policies import Watch
+from pointsman.domain.verdicts import Reason
+from pointsman.routing.policies import Asker, Watch
 from pointsman.routing.view import View
 from pointsman.wire.tokens import MAX_BYTES_PER_TOKEN, tokens_needed
 
@@ -24,9 +23,9 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
     return Reason("context_window", message, is_last_resort=not is_certain)
 
 
-def watch(candidates: Sequence[Candidate], snapshot: Snapshot) -> Watch | None:
+def watch(candidates: Sequence[Candidate], asker: Asker) -> Watch | None:
     """Return a test for requests that need more than the smallest context."""
-    found = [snapshot.pricing.catalog.find(item.endpoint.catalog, item.model) for item in candidates]
+    found = [asker.snapshot.pricing.catalog.find(item.endpoint.catalog, item.model) for item in candidates]
     contexts = [known.context for known in found if known is not None and known.context is not None]
     if not contexts:
         return None

@@ -6,18 +6,22 @@ known.
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
-from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
-from pointsman.money.fit import over_limit
+from pointsman.domain.verdicts import Reason
+from pointsman.money.fit import moment, over_limit
 from pointsman.money.terms import limits_for
-from pointsman.routing.view import Troubles
+from pointsman.routing.view import PresentFaults
 
 
-def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Troubles, now: float) -> Reason | None:
+def live(
+    item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
+) -> Reason | None:
     if not view.exhausted:
         return None
-    for limit in limits_for(key, item):
-        found = view.exhausted.get(limit.counter)
-        if found is not None and now < found.until:
-            return over_limit(limit, "has nothing left", found.ends_at)
-    return None
+    spent = [found for limit in limits_for(key, item) if (found := view.exhausted.get(limit.counter)) is not None]
+    spent = [found for found in spent if now < found.until]
+    if not spent:
+        return None
+    last = max(spent, key=lambda found: found.ends_at)
+    problem = f"has nothing left until {moment(last.resets_at)}"
+    return over_limit(last.limit, problem, last.ends_at, [found.limit for found in spent])

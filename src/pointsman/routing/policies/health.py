@@ -2,13 +2,15 @@
 
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
-from pointsman.domain.plans import Reason
 from pointsman.domain.targets import Candidate
+from pointsman.domain.verdicts import Reason
 from pointsman.routing.health import subject
-from pointsman.routing.view import Troubles
+from pointsman.routing.view import PresentFaults
 
 
-def live(item: Candidate, operation: Operation, key: VirtualKey | None, view: Troubles, now: float) -> Reason | None:
+def live(
+    item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
+) -> Reason | None:
     if not view.conditions:
         return None
     condition = view.conditions.get(subject(item, operation))

@@ -1,15 +1,14 @@
-"""A virtual key that names providers may use only these, with the models and the keys that it allows there."""
+"""A virtual key that names providers may use only these, with the models and the keys that it allows for each."""
 
 from fnmatch import fnmatchcase
 
-from pointsman.domain.identity import VirtualKey
-from pointsman.domain.operations import Operation
-from pointsman.domain.plans import Reason
-from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate
+from pointsman.domain.verdicts import Reason
+from pointsman.routing.policies import Asker
 
 
-def static(item: Candidate, operation: Operation, key: VirtualKey | None, snapshot: Snapshot) -> Reason | None:
+def static(item: Candidate, asker: Asker) -> Reason | None:
+    key = asker.key
     if key is None or not key.entries:
         return None
     entry = key.entries.get(item.endpoint.name)

@@ -2,6 +2,8 @@
 
 Every field passes through. The fields below are typed for one of two reasons. The gateway acts on them, or a provider
 would reject them anyway, later and less clearly.
+
+Cursor sends bodies of the Responses API to this path; they are read as such (`_input_as_chat`).
 """
 
 from typing import Annotated
@@ -11,6 +13,7 @@ from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
 from pointsman.domain.calls import NO_MEDIA, Call
+from pointsman.wire.api._input_as_chat import as_chat, is_response
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.dialects.openai import UNLIMITED
 from pointsman.wire.generation import MAX_TOKENS, Generation, generation_call
@@ -61,6 +64,8 @@ _DECODER = msgspec.json.Decoder(_Chat)
 def parse(parsed: ParsedHead, body: bytes) -> Call:
     """Parse a chat completion. Raises `Rejection`."""
     fields = read_object(body)
+    if "input" in fields and is_response(fields):
+        return _parse_response(parsed, fields, len(body))
     if len(body) <= SMALL_BYTES:
         typed: _Chat = read_typed(_DECODER, body, fields)
     else:
@@ -89,6 +94,22 @@ def parse(parsed: ParsedHead, body: bytes) -> Call:
         return call
     state = touched_by_chat(fields)
     return call if state is None else replace(call, state=state)
+
+
+# The fields of a chat completion that a response does not have.
+_OWN = frozenset(_Chat.__struct_fields__) - frozenset(
+    {"model", "stream", "fallbacks", "temperature", "top_p", "user", "tools", "top_logprobs", "parallel_tool_calls"}
+)
+
+
+def _parse_response(parsed: ParsedHead, fields: dict[str, Raw], size: int) -> Call:
+    """Parse the body of a response as a chat completion. Raises `Rejection`."""
+    found = as_chat(parsed, fields, _OWN)
+    call = parse(parsed, found.body)
+    # The provider's codec knows the field that sets the bound there.
+    bound = call.max_tokens if call.max_tokens is not None else found.max_tokens
+    stated = call.stated_tokens
+    return replace(call, size=size, max_tokens=bound, stated_tokens=stated, dropped=found.dropped)
 
 
 PATHS = (ApiPath("/chat/completions", frozenset({"POST"}), "chat", parse=parse),)

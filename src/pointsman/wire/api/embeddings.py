@@ -13,6 +13,7 @@ from pointsman.domain.calls import NO_MEDIA, Call
 from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS
 from pointsman.wire.json_object import check_shape, read_object, read_typed, reject_variants, rejection
 from pointsman.wire.paths import ApiPath, ParsedHead
+from pointsman.wire.public_names import own_name
 from pointsman.wire.state import touched_by_chat
 from pointsman.wire.tokens import in_content, in_input
 
@@ -55,10 +56,10 @@ def parse(parsed: ParsedHead, body: bytes) -> Call:
         operation="embedding",
         head=parsed.head,
         snapshot=parsed.snapshot,
-        model=typed.model,
+        model=own_name(typed.model, parsed.snapshot),
         fields=fields,
         size=len(body),
-        fallbacks=tuple(typed.fallbacks or ()),
+        fallbacks=tuple([own_name(name, parsed.snapshot) for name in typed.fallbacks or ()]),
         media=media,
         state=state,
     )

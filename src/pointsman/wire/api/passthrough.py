@@ -20,6 +20,7 @@ from pointsman.wire.generation import ACTED_ON, MAX_FALLBACKS, MAX_TOKENS, check
 from pointsman.wire.json_object import read_object, read_typed, reject_variants, rejection
 from pointsman.wire.multipart import FormReader, boundary_of
 from pointsman.wire.paths import ApiPath, ParsedHead
+from pointsman.wire.public_names import own_name
 from pointsman.wire.state import touched
 from pointsman.wire.tokens import MEDIA_TOKENS, in_audio_request, in_input, in_pictures, in_ranking, in_recording
 
@@ -59,11 +60,11 @@ def parse(parsed: ParsedHead, body: bytes) -> Call:
         operation=parsed.api.operation,
         head=parsed.head,
         snapshot=parsed.snapshot,
-        model=typed.model or "",
+        model=own_name(typed.model or "", parsed.snapshot),
         fields=fields,
         size=len(body),
         stream=typed.stream or False,
-        fallbacks=tuple(typed.fallbacks or ()),
+        fallbacks=tuple([own_name(name, parsed.snapshot) for name in typed.fallbacks or ()]),
         choices=choices,
         answers=choices,
         max_tokens=max_tokens,
@@ -132,7 +133,7 @@ def form_call(
     `values` are the fields that the gateway acts on, and `named` the fields with ids of stored objects. `files` counts
     the files seen, with so many bytes. Raises `Rejection`."""
     values = values or {}
-    model = values.get("model", "")
+    model = own_name(values.get("model", ""), parsed.snapshot)
     check_names(model, None)
     operation = parsed.api.operation
     media = NO_MEDIA
@@ -156,7 +157,8 @@ def form_call(
 
 
 def _path(path: str, operation: Operation) -> ApiPath:
-    return ApiPath(path, _METHODS, operation, "stream", is_prefix=True, parse=parse)
+    dialect = "openai-responses" if operation == "responses" else "openai"
+    return ApiPath(path, _METHODS, operation, "stream", is_prefix=True, parse=parse, dialect=dialect)
 
 
 PATHS = (

@@ -1,6 +1,6 @@
-"""The dialects of clients, one file each, by the name that a request's head has for its dialect."""
+"""The dialects of clients, one file or package each, by the name that a request's head has for its dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from pointsman.registry import members
@@ -10,3 +10,5 @@ DIALECTS: Mapping[str, Dialect] = {
     dialect.name: dialect for _, found in members(__name__, "DIALECT") for dialect in (cast("Dialect", found),)
 }
 COMMON = DIALECTS["openai"]  # for rejected requests, whose head does not name a dialect
+# Those in which a client can request an answer to a conversation.
+CONVERSATIONS: Sequence[Dialect] = tuple(one for one in DIALECTS.values() if one.halves is not None)

@@ -5,18 +5,20 @@ https://platform.openai.com/docs/api-reference
 
 from collections.abc import Iterable
 
-from msgspec import Raw
+import msgspec
+from msgspec import Raw, Struct
 
 from pointsman.domain.calls import Call
-from pointsman.domain.operations import STATEFUL
+from pointsman.domain.operations import GENERATING, STATEFUL
 from pointsman.wire.dialect import Dialect
 from pointsman.wire.errors import error_body, error_headers
+from pointsman.wire.json_object import read_or
+from pointsman.wire.openai_chat import HALVES
 from pointsman.wire.tokens import about_tokens
 from pointsman.wire.unbounded import unbounded_in
 
 UNLIMITED = -1  # some servers take it for as many tokens as the model can answer; others have no value for that
 
-_GENERATING = frozenset({"chat", "completion", "responses"})
 _EMPTY = (b"null", b"[]", b"{}", b'"none"', b"false")
 _BY_FIELD = (
     ("tools", "tools"),
@@ -25,7 +27,7 @@ _BY_FIELD = (
     ("audio", "audio_out"),
 )
 _FORMATS = ("response_format", "text")  # of chat completions and of responses
-_FEATURE_FIELDS = frozenset((*(name for name, _ in _BY_FIELD), *_FORMATS))
+_FEATURE_FIELDS = frozenset((*(name for name, _ in _BY_FIELD), *_FORMATS, "reasoning"))
 _BY_PART = (
     (b'"image_url"', "vision"),
     (b'"input_image"', "vision"),
@@ -36,21 +38,35 @@ _STORED = STATEFUL | {"responses"}
 _TRUE = Raw(b"true")
 
 
+class _Reasoning(Struct, gc=False):
+    effort: str | None = None
+
+
+_REASONING = msgspec.json.Decoder(_Reasoning)
+
+
 def needs(call: Call, capabilities: Iterable[str]) -> set[str]:
     """Return the capabilities in `capabilities` that the call needs."""
     fields = call.fields
-    if not fields or call.operation not in _GENERATING:
+    if not fields or call.operation not in GENERATING:
         return set()
     found: set[str] = set()
     if not _FEATURE_FIELDS.isdisjoint(fields):
         found = {need for name, need in _BY_FIELD if name in fields and bytes(fields[name]) not in _EMPTY}
         if any(b'"json_schema"' in bytes(fields[name]) for name in _FORMATS if name in fields):
             found.add("json_schema")
+        if "reasoning" in fields and _has_effort(fields["reasoning"]):
+            found.add("reasoning")
     prompt = fields.get("messages") or fields.get("input")
     if call.media.count and prompt is not None:
         text = bytes(prompt)
         found |= {need for mark, need in _BY_PART if mark in text}
     return found.intersection(capabilities) if found else found
+
+
+def _has_effort(reasoning: Raw) -> bool:
+    """Return whether the `reasoning` of a response asks for some. A summary alone does not."""
+    return read_or(_REASONING, reasoning, _Reasoning()).effort not in (None, "none")
 
 
 def service_tier(call: Call) -> str | None:
@@ -69,7 +85,7 @@ def takes_bound(call: Call) -> bool:
     """Return whether the request has a field for the most tokens its answer may have."""
     if call.operation == "responses":
         return bool(call.fields) and is_response_creation(call.head.method, call.head.path)
-    return call.operation in _GENERATING
+    return call.operation in GENERATING
 
 
 def is_free(call: Call) -> bool:
@@ -83,7 +99,7 @@ def _is_free_action(path: str) -> bool:
     return path.endswith(("/cancel", "/responses/input_tokens")) or path.startswith("/conversations")
 
 
-def runs_unread(call: Call) -> bool:
+def continues_unread(call: Call) -> bool:
     """Return whether a response is completed and stored even if nobody reads its stream."""
     return call.operation == "responses" and call.fields.get("background") == _TRUE
 
@@ -98,5 +114,7 @@ DIALECT = Dialect(
     service_tier=service_tier,
     takes_bound=takes_bound,
     is_free=is_free,
-    runs_unread=runs_unread,
+    continues_unread=continues_unread,
+    halves=HALVES,
+    path="/chat/completions",
 )

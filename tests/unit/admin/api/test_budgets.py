@@ -67,10 +67,12 @@ def test_long_list_does_not_delay_leases(tmp_path: Path, monkeypatch: pytest.Mon
         async with control_plane(tmp_path) as plane:
             plane.write(1)
             await plane.ingest()
-            one = next(one for one in plane.desk.lease_table.spent() if one.limit is not None)
+            one = next(one for one in plane.inquiry_handler.lease_table.spent() if one.limit is not None)
             many = [(f"virtual_key:key-{number}|usd|day", one.window) for number in range(count)]
-            monkeypatch.setattr(plane.desk.lease_table, "names", lambda _owner: many)
-            monkeypatch.setattr(plane.desk.lease_table, "spent_in", lambda name: replace(one, counter=name[0]))
+            monkeypatch.setattr(plane.inquiry_handler.lease_table, "names", lambda _owner: many)
+            monkeypatch.setattr(
+                plane.inquiry_handler.lease_table, "spent_in", lambda name: replace(one, counter=name[0])
+            )
             watching = asyncio.create_task(turn.watch())
             await asyncio.sleep(0.01)
             assert len(await plane.data("/api/v1/budgets", limit=count)) == count

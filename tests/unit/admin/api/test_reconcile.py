@@ -8,7 +8,16 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from fakes.control import DAY_COUNTER, TOKEN, ControlPlane, Direct, control_plane, request_id, scope, write_estimated
+from fakes.control import (
+    DAY_COUNTER,
+    TOKEN,
+    ControlPlane,
+    LocalInquirer,
+    control_plane,
+    request_id,
+    scope,
+    write_estimated,
+)
 from integration.databases import database
 from integration.gateway import run
 from pointsman.admin.listener import REQUEST_S
@@ -24,7 +33,7 @@ async def post(plane: ControlPlane, *attempts: dict[str, Any], token: str = TOKE
 
 
 def posted(plane: ControlPlane) -> int:
-    return sum(one.posted for one in plane.desk.lease_table.status() if one.counter == DAY_COUNTER)
+    return sum(one.posted for one in plane.inquiry_handler.lease_table.status() if one.counter == DAY_COUNTER)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -64,14 +73,14 @@ def test_reconciliation_releases_the_held_amount(kind: str, tmp_path: Path) -> N
 def test_reconciliation_waits_for_a_running_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the caller would get an error although control charges the attempts."""
     waited: dict[str, float] = {}
-    original = Direct.ask
+    original = LocalInquirer.ask
 
-    async def ask(self: Direct, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
+    async def ask(self: LocalInquirer, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
         waited[type(inquiry).__name__] = within_s
         return await original(self, inquiry, item, within_s)
 
     async def main() -> None:
-        monkeypatch.setattr(Direct, "ask", ask)
+        monkeypatch.setattr(LocalInquirer, "ask", ask)
         async with control_plane(tmp_path) as plane:
             await post(plane, {"attempt_id": "nobody-1", "usd": "1"})
             assert waited["StateInquiry"] == ANSWER_S < waited["Reconcile"] < REQUEST_S

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.control.store.reconcile import NOBODY, corrected, rejection_reason, settled
+from pointsman.control.store.reconcile import NO_WORKER, corrected, rejection_reason, settled
 from pointsman.control.store.tables import Row
 
 HELD = [["a|usd|day", 0, 10, "usd"], ["b|usd|month", 0, 90, "usd"], ["c|tokens|hour", 5, 9, "tokens"]]
@@ -29,7 +29,7 @@ def test_corrected_counters_and_reports_equal_the_cost(nano: int, held: int, inv
     by_counter = {one["counter"]: one["posted"] for one in counters}
     assert by_counter.get("a|usd|day", 0) == by_counter.get("b|usd|month", 0) == cost - (nano + held)
     assert by_counter["c|tokens|hour"] == 4 - 9
-    assert all(one["epoch"] == NOBODY for one in counters)
+    assert all(one["epoch"] == NO_WORKER for one in counters)
     assert (nano + usage["nano"], held + usage["held_nano"]) == (cost, 0)
     assert nano + usage["estimated_nano"] == (nano if lapses else 0)
     assert usage["attempts"] == 0

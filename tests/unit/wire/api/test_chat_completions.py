@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fakes.corpora import recorded, shared
-from fakes.wire import CHAT, parse, refused, target
+from fakes.wire import CHAT, parse, rejected, target
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Rejection
 from pointsman.providers import PROVIDERS
@@ -129,7 +129,7 @@ def test_explicit_nulls_pass() -> None:
     ],
 )
 def test_wrong_type_is_a_400_that_names_the_field(field: str, value: object) -> None:
-    failure = refused(lambda: parse({**CHAT, "stream": True, field: value}))
+    failure = rejected(lambda: parse({**CHAT, "stream": True, field: value}))
     assert failure.kind.status == 400
     assert failure.param is not None
     assert failure.param.partition("[")[0].partition(".")[0] == field
@@ -138,19 +138,19 @@ def test_wrong_type_is_a_400_that_names_the_field(field: str, value: object) -> 
 
 @pytest.mark.parametrize("field", ["model", "messages"])
 def test_missing_field_is_named(field: str) -> None:
-    failure = refused(lambda: parse({key: value for key, value in CHAT.items() if key != field}))
+    failure = rejected(lambda: parse({key: value for key, value in CHAT.items() if key != field}))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
 def test_stream_options_require_a_stream() -> None:
-    failure = refused(lambda: parse({**CHAT, "stream_options": {"include_usage": True}}))
+    failure = rejected(lambda: parse({**CHAT, "stream_options": {"include_usage": True}}))
     assert (failure.kind.status, failure.param) == (400, "stream_options")
 
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 def test_output_bound_above_maximum_is_rejected(field: str) -> None:
     assert parse({**CHAT, field: MAX_TOKENS}).max_tokens == MAX_TOKENS
-    assert refused(lambda: parse({**CHAT, field: MAX_TOKENS + 1})).kind.status == 400
+    assert rejected(lambda: parse({**CHAT, field: MAX_TOKENS + 1})).kind.status == 400
 
 
 def test_larger_of_two_bounds_is_reserved() -> None:
@@ -160,13 +160,13 @@ def test_larger_of_two_bounds_is_reserved() -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("model", "m\0"), ("model", "m\n"), ("fallbacks", ["a/b", "a/\x7f"])])
 def test_unprintable_names_are_rejected(field: str, value: object) -> None:
-    failure = refused(lambda: parse({**CHAT, field: value}))
+    failure = rejected(lambda: parse({**CHAT, field: value}))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
 @pytest.mark.parametrize("name", ["Model", "MESSAGES", "Stream", "\u017ftream", "Fallbacks", "N", "Max_Tokens"])
 def test_other_spelling_of_typed_field_is_rejected(name: str) -> None:
-    assert refused(lambda: parse({**CHAT, name: 1})).param == name
+    assert rejected(lambda: parse({**CHAT, name: 1})).param == name
 
 
 def test_examples_of_the_api_description_pass_unchanged() -> None:

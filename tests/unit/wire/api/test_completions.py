@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from fakes.wire import parse, refused, target
+from fakes.wire import parse, rejected, target
 from pointsman.providers import PROVIDERS
 
 PATH = "/completions"
@@ -43,7 +43,7 @@ def test_every_charged_answer_is_counted(fields: dict[str, object], answers: int
     [("prompt", 1), ("prompt", None), ("suffix", 1), ("best_of", "x"), ("echo", 1), ("logprobs", True)],
 )
 def test_wrong_type_names_the_field(field: str, value: object) -> None:
-    failure = refused(lambda: parse({"model": "m", "prompt": "p", field: value}, PATH))
+    failure = rejected(lambda: parse({"model": "m", "prompt": "p", field: value}, PATH))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
@@ -57,7 +57,7 @@ def test_wrong_type_names_the_field(field: str, value: object) -> None:
     ],
 )
 def test_too_many_answers_are_rejected(fields: dict[str, object], param: str) -> None:
-    failure = refused(lambda: parse({"model": "m", "prompt": "p", **fields}, PATH))
+    failure = rejected(lambda: parse({"model": "m", "prompt": "p", **fields}, PATH))
     assert (failure.kind.status, failure.param) == (400, param)
 
 
@@ -66,4 +66,4 @@ def test_long_prompt_of_tokens_counts_as_one() -> None:
 
 
 def test_missing_prompt_is_named() -> None:
-    assert refused(lambda: parse({"model": "m"}, PATH)).param == "prompt"
+    assert rejected(lambda: parse({"model": "m"}, PATH)).param == "prompt"

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from fakes.wire import parse, refused, target
+from fakes.wire import parse, rejected, target
 from pointsman.providers import PROVIDERS
 
 PATH = "/embeddings"
@@ -32,7 +32,7 @@ def test_input_of_any_shape_passes_through(value: object) -> None:
     ],
 )
 def test_wrong_type_names_the_field(field: str, value: object) -> None:
-    failure = refused(lambda: parse({"model": "m", "input": "x", field: value}, PATH))
+    failure = rejected(lambda: parse({"model": "m", "input": "x", field: value}, PATH))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
@@ -41,8 +41,8 @@ def test_messages_may_replace_input() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": [picture]}, {"role": "user", "content": "x"}]}
     call = parse(body, PATH)
     assert (call.media.count, set(call.fields)) == (1, {"model", "messages"})
-    assert refused(lambda: parse({"model": "m"}, PATH)).param == "input"
+    assert rejected(lambda: parse({"model": "m"}, PATH)).param == "input"
 
 
 def test_other_spellings_are_rejected() -> None:
-    assert refused(lambda: parse({"model": "m", "input": "x", "Input": "y"}, PATH)).param == "Input"
+    assert rejected(lambda: parse({"model": "m", "input": "x", "Input": "y"}, PATH)).param == "Input"

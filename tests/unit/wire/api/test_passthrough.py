@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from fakes.wire import PATH_OF, asked, parse, refused, target
+from fakes.wire import PATH_OF, parse, parsed_head, rejected, target
 from pointsman.domain.calls import NO_MEDIA, Call, Media
 from pointsman.domain.failures import Rejection
 from pointsman.domain.operations import Operation
@@ -79,16 +79,16 @@ def test_operations_of_one_account_are_stateful(path: str, method: str, body: ob
     [("model", 1), ("stream", "x"), ("fallbacks", "x"), ("store", 1), ("Model", "x"), ("STREAM", True)],
 )
 def test_typed_fields_are_checked(field: str, value: object) -> None:
-    failure = refused(lambda: parse({"input": "x", field: value}, "/responses"))
+    failure = rejected(lambda: parse({"input": "x", field: value}, "/responses"))
     assert (failure.kind.status, failure.param) == (400, field)
 
 
 def test_repeated_model_is_rejected() -> None:
-    assert refused(lambda: parse(b'{"model":"a","model":"b"}', "/responses")).param == "model"
+    assert rejected(lambda: parse(b'{"model":"a","model":"b"}', "/responses")).param == "model"
 
 
 def test_streamed_body_is_not_read() -> None:
-    what = asked("/audio/transcriptions", provider="openai", tags={"a": "b"})
+    what = parsed_head("/audio/transcriptions", provider="openai", tags={"a": "b"})
     call = form_call(what, 17, {"model": "whisper"})
     assert (call.fields, call.raw_body, call.stateful, call.size) == ({}, None, True, 17)
     assert (call.model, call.head.provider, call.head.tags) == ("whisper", "openai", {"a": "b"})
@@ -96,7 +96,7 @@ def test_streamed_body_is_not_read() -> None:
 
 def test_form_with_recording_is_bounded_by_longest_duration() -> None:
     def media(path: str, size: int) -> Media:
-        return form_call(asked(path), size, {"model": "m"}).media
+        return form_call(parsed_head(path), size, {"model": "m"}).media
 
     assert media("/audio/transcriptions", 3_000_000) == Media(1, 151_500, 3_000_000)
     assert media("/audio/translations", 1000) == media("/audio/transcriptions", 1000) == Media(1, 16_000, 1000)
@@ -104,19 +104,19 @@ def test_form_with_recording_is_bounded_by_longest_duration() -> None:
 
 
 def test_source_images_of_form_are_bounded_and_requested_ones_counted() -> None:
-    call = form_call(asked("/images/edits"), 4_000_000, {"model": "m", "n": "3"}, 2, 3_999_000)
+    call = form_call(parsed_head("/images/edits"), 4_000_000, {"model": "m", "n": "3"}, 2, 3_999_000)
     assert (call.media, call.choices) == (Media(2, 2 * MEDIA_TOKENS, 3_999_000), 3)
-    assert form_call(asked("/images/edits"), 10).choices == 1
+    assert form_call(parsed_head("/images/edits"), 10).choices == 1
 
 
 @pytest.mark.parametrize("n", ["0", "129", "many", "1.5", "1 2", "[1]"])
 def test_malformed_number_of_images_is_rejected(n: str) -> None:
-    assert refused(lambda: form_call(asked("/images/edits"), 10, {"n": n})).param == "n"
+    assert rejected(lambda: form_call(parsed_head("/images/edits"), 10, {"n": n})).param == "n"
 
 
 @pytest.mark.parametrize("operation", [item for item in PATH_OF if item != "chat"])
 def test_every_operation_has_a_path(operation: Operation) -> None:
-    assert asked(PATH_OF[operation]).api.operation == operation
+    assert parsed_head(PATH_OF[operation]).api.operation == operation
 
 
 def test_each_requested_image_is_charged() -> None:

@@ -4,7 +4,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from fakes.money import asking as asking_for
+from fakes.money import make_call as asking_for
 from fakes.routing import call
 from fakes.wire import parse
 from pointsman.domain.calls import Call
@@ -34,6 +34,14 @@ def call_of(size: int = 100, operation: Operation = "chat", max_tokens: int | No
         (call_of(messages=TEXT, response_format=b'{"type":"text"}'), set()),
         (call_of(messages=PICTURE), {"vision"}),
         (call_of(operation="responses", input=b'[{"type":"input_image"}]'), {"vision"}),
+        (call_of(operation="responses", input=b'"x"', reasoning=b'{"effort":"low"}'), {"reasoning"}),
+        (call_of(operation="responses", input=b'"x"', reasoning=b'{"effort":"none"}'), set()),
+        (call_of(operation="responses", input=b'"x"', reasoning=b'{"effort":null,"summary":"auto"}'), set()),
+        (call_of(operation="responses", input=b'"x"', reasoning=b"null"), set()),
+        (call_of(operation="responses", input=b'"x"', reasoning=b"[1]"), set()),
+        (call_of(operation="responses", input=b'"x"', tools=b'[{"type":"function","name":"f"}]'), {"tools"}),
+        (call_of(operation="responses", input=b'"x"', text=b'{"format":{"type":"json_schema"}}'), {"json_schema"}),
+        (call_of(operation="responses", input=b'"x"', text=b'{"format":{"type":"text"}}'), set()),
         (call_of(messages=b'[{"type":"input_audio"}]', audio=b'{"voice":"a"}'), {"audio_in", "audio_out"}),
         (call_of(operation="embedding", input=b'[{"type":"input_image"}]'), set()),
     ],

@@ -96,4 +96,21 @@ CREATE TABLE state (
 	PRIMARY KEY (id, provider)
 );
 CREATE INDEX ix_state_at ON state (at);
-INSERT INTO alembic_version (version_num) VALUES ('0007');
+CREATE TABLE splits (
+	hour INTEGER NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	target TEXT NOT NULL, 
+	measure TEXT NOT NULL, 
+	value INTEGER NOT NULL, 
+	PRIMARY KEY (hour, model, variant, target, measure)
+);
+CREATE TABLE feedback (
+	request_id TEXT NOT NULL, 
+	owner TEXT NOT NULL, 
+	at FLOAT NOT NULL, 
+	score FLOAT NOT NULL, 
+	comment TEXT NOT NULL, 
+	PRIMARY KEY (request_id, owner)
+);
+INSERT INTO alembic_version (version_num) VALUES ('0008');

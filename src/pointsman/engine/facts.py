@@ -1,0 +1,44 @@
+"""Facts of a request that a decision must wait for."""
+
+from time import monotonic, time
+
+from pointsman.domain.calls import Call, Facts
+from pointsman.domain.failures import Failure
+from pointsman.domain.plans import Plan
+from pointsman.engine.answer import ClientAnswer
+from pointsman.engine.engine import Engine
+from pointsman.engine.live import Live
+from pointsman.engine.tasks import Bell
+from pointsman.money.usage import UsedAmounts
+from pointsman.routing.decide import decide
+from pointsman.routing.router import router_of
+
+# An answer takes a few milliseconds, or as long as the slowest worker's loop is busy.
+WITHIN_S = 0.2
+
+
+async def decide_by_rules(engine: Engine, answer: ClientAnswer, call: Call, view: Live, now: float) -> Plan | Failure:
+    """Decide on a request with the facts that rules read. If the used amount of a limit is read for the first time,
+    ask control for it and decide again."""
+    client = answer.client_address() if router_of(call.snapshot).rulebook.reads_client else ""
+    facts = Facts(call, answer.log.key, time(), client)
+    plan = decide(facts, view, engine.rng, now)
+    amounts = engine.amounts
+    if amounts is not None and amounts.missed and not view.is_cut_off:
+        await answered(amounts)
+        plan = decide(facts, view, engine.rng, now)
+    return plan
+
+
+async def answered(amounts: UsedAmounts) -> None:
+    """Wait until control has answered for the used amounts that decisions have missed, for at most `WITHIN_S`. Forget
+    those that control did not answer for: the next decision that reads them waits again."""
+    bell, ends_at = Bell(), monotonic() + WITHIN_S
+    amounts.on_answer[bell] = bell.ring
+    try:
+        missed = frozenset(amounts.missed)
+        while not missed.isdisjoint(amounts.missed) and (left_s := ends_at - monotonic()) > 0:
+            await bell.within(left_s)
+        amounts.missed -= missed
+    finally:
+        del amounts.on_answer[bell]

@@ -1,0 +1,103 @@
+"""Questions about a request that is not sent: how would it be routed, with these headers, by this key, at this time?
+
+A question can state what the gateway would otherwise measure: the use of limits, and failing providers.
+"""
+
+from collections.abc import Mapping
+from random import Random
+
+from msgspec import Struct
+
+from pointsman.domain.calls import Call, Facts
+from pointsman.domain.failures import Rejection
+from pointsman.domain.identity import VirtualKey, key_named
+from pointsman.domain.limits import Limit
+from pointsman.domain.snapshots import Snapshot
+from pointsman.engine.live import Amounts, Live
+from pointsman.engine.preview import Previewed, decide_unsent
+from pointsman.routing.admit import check_time
+from pointsman.routing.health import Condition
+from pointsman.wire import PATHS
+from pointsman.wire.heads import read_head
+from pointsman.wire.json_object import rejection
+from pointsman.wire.paths import PathTable
+
+_TABLE = PathTable(PATHS)
+_BLOCK_S = 3600.0
+
+
+class Question(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A request and its circumstances. `key` is the name of a virtual key, and `client` the client's address. `at` is
+    the time in Unix seconds. `seed` makes random choices repeatable. `failing` are providers' models that count as
+    failed, as `provider/model`. `used` are used percentages of all limits of an owner, such as `team:research`."""
+
+    path: str = "/v1/chat/completions"
+    headers: dict[str, str] = {}
+    body: bytes = b""
+    key: str | None = None
+    client: str = ""
+    at: float | None = None
+    seed: int = 0
+    failing: list[str] = []
+    used: dict[str, float] = {}
+
+
+class UnknownKeyError(Exception):
+    """The question names a virtual key that does not exist."""
+
+
+class NothingUsed:
+    """Every limit is unused."""
+
+    def used(self, limit: Limit, unix_s: float) -> int | None:  # noqa: ARG002
+        return 0
+
+
+class _Stated(Struct, frozen=True):
+    """The amounts that a question states, before the known ones."""
+
+    percentages: Mapping[str, float]
+    known: Amounts
+
+    def used(self, limit: Limit, unix_s: float) -> int | None:
+        percent = self.percentages.get(limit.owner)
+        return self.known.used(limit, unix_s) if percent is None else int(limit.amount * percent / 100)
+
+
+def answer(question: Question, snapshot: Snapshot, known: Amounts, now: float, unix_s: float) -> Previewed:
+    """Return the decision on a question under a configuration. `now` is in monotonic seconds, `unix_s` the time for
+    questions without one. Raises `UnknownKeyError`."""
+    at = question.at if question.at is not None else unix_s
+    key = _find_key(snapshot, question.key)
+    try:
+        call = _parse(snapshot, question)
+    except Rejection as found:
+        return Previewed(found.failure)
+    expired = check_time(key, at)
+    if expired is not None:
+        return Previewed(expired)
+    amounts = _Stated(question.used, known)
+    live = Live(snapshot)
+    for name in question.failing:
+        live.conditions[name] = Condition(failures=3, blocks=1, blocked_until=now + _BLOCK_S)
+    return decide_unsent(Facts(call, key, at, question.client), Random(question.seed), now, live, amounts)
+
+
+def _find_key(snapshot: Snapshot, name: str | None) -> VirtualKey | None:
+    if name is None:
+        return None
+    found = key_named(snapshot.virtual_keys, name)
+    if found is None:
+        raise UnknownKeyError(f"unknown virtual key {name!r}")
+    return found
+
+
+def _parse(snapshot: Snapshot, question: Question) -> Call:
+    """Parse the request into a call. Raises `Rejection`."""
+    lines = {b"content-type": b"application/json"}
+    for name, value in question.headers.items():
+        lines[name.strip().lower().encode()] = value.strip().encode()
+    head = read_head("POST", question.path, lines, _TABLE, snapshot)
+    if head.api.parse is None:
+        raise rejection("the gateway answers requests to this path itself, so they are not routed")
+    return head.api.parse(head, question.body)

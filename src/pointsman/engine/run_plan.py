@@ -1,0 +1,86 @@
+"""The attempts of a plan, one after another or two at once, as `routing.failover` decides on each step."""
+
+from time import monotonic
+
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.plans import Await, NextRound, Try
+from pointsman.engine.answer import BROKEN, ENDING, GONE, ClientAnswer
+from pointsman.engine.attempt import Attempt
+from pointsman.engine.engine import Engine
+from pointsman.engine.listing import FilteredList
+from pointsman.engine.ownership import Ownership
+from pointsman.engine.request_log import RequestLog
+from pointsman.engine.room import find_room
+from pointsman.engine.tasks import Cancelled
+from pointsman.engine.uploads import UploadRelay
+from pointsman.routing.failover import next_step
+
+INFINITY = float("inf")
+
+
+async def run_plan(
+    engine: Engine, answer: ClientAnswer, call: Call, listing: FilteredList | None, upload: UploadRelay | None
+) -> failures.Failure | None:
+    """Make the attempts of the plan in the log, until one has answered or no candidate is left. Return the failure if
+    the client has no complete answer."""
+    log, plan = answer.log, answer.log.plan
+    assert plan is not None
+    again: Try | None = None  # a repeat of the same attempt, which the plan does not decide on
+    try:
+        while True:
+            now = monotonic()
+            step = again or next_step(plan, log, engine.live, now)
+            again = log.due = None
+            if isinstance(step, Try):
+                attempt = Attempt(engine, log, call, step, answer.claim)
+                found = attempt.reserve(call, now)
+                if found is not None and log.running:
+                    plan = replace(plan, hedging=None)  # a hedge never waits for room
+                elif found is not None and (exclusion := await find_room(attempt, found, now)) is not None:
+                    log.excluded += (exclusion,)
+                else:
+                    attempt.receiver.is_whole = listing is not None
+                    attempt.start(upload)
+                    if plan.hedging is None and not attempt.receiver.is_over:
+                        await log.bell  # a shortcut, since the next step is nearly always to wait
+                call = attempt.call  # its prompt may be counted now
+            elif isinstance(step, Await):
+                has_rung = await (log.bell if step.delay_s == INFINITY else log.pause(step.delay_s))
+                log.due = None if has_rung else step.then
+            elif isinstance(step, NextRound):
+                await log.pause(step.delay_s)
+                log.excluded, log.accepts_shorter = (), step.accepts_shorter
+            else:
+                return answer.give_up(step)
+            for attempt in log.running[:]:
+                if not attempt.receiver.is_over:
+                    continue
+                outcome: failures.Failure | Call | None = attempt.settle()
+                if outcome is None and listing is not None:
+                    outcome = await _take_page(listing, attempt, engine.ownership)
+                if isinstance(outcome, Call):
+                    call, again = outcome, attempt.step
+                elif outcome is None or attempt.has_committed:
+                    return answer.finish(attempt, outcome)
+                elif outcome.kind is failures.CONNECTION_STALE:
+                    again = replace(attempt.step, is_fresh=True)
+    except Exception as error:
+        cancelled = GONE if answer.exchange.is_closed else ENDING
+        _cancel_all(log, cancelled if isinstance(error, Cancelled) else BROKEN)
+        raise
+
+
+def _cancel_all(log: RequestLog[Attempt], failure: failures.Failure) -> None:
+    for attempt in log.running[:]:
+        attempt.cancel(failure)
+
+
+async def _take_page(listing: FilteredList, attempt: Attempt, ownership: Ownership) -> Call | failures.Failure | None:
+    """Take the page that an attempt received. Return the call for the next page, if one is needed."""
+    receiver, provider = attempt.receiver, attempt.step.choice.candidate.endpoint.name
+    following = await listing.take(attempt.call, receiver.body or b"", provider, ownership, attempt.log.key)
+    receiver.body = listing.body
+    return following

@@ -1,0 +1,108 @@
+"""The expected cost of a request at a candidate: an estimate to compare candidates by, while a reservation is an upper
+bound.
+
+| part | estimate |
+|---|---|
+| prompt | its size: a token for every four bytes, and a fixed number for each image, recording and file |
+| cached prompt | the shares that earlier prompts of the candidate read from its cache and wrote to it |
+| answer | the mean of the candidate's earlier answers, else that of the other candidates', else `USUAL_ANSWER` |
+| longest answer | the request's own bound, or the model's maximum |
+| rates | those of the requested service tier, and of the price step that the prompt reaches |
+| tools of the provider | one use of each that the request allows, and all that it orders, if their price is known |
+
+The estimate of a prompt must cost nothing, so it does not read the text. Its error is the same at all candidates, so it
+matters only if one of them is cheaper for input and another for output.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from pointsman.domain.calls import Call
+from pointsman.domain.outcomes import Usage
+from pointsman.money.charges import USUAL_ANSWER, Answers
+from pointsman.money.pricing import WITH_OUTPUT, cost_nano, is_billed_later
+from pointsman.money.provider_tools import unbounded_of
+from pointsman.money.terms import Terms
+from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.tokens import about_by_size
+from pointsman.wire.unbounded import Use
+
+PRIOR = 4  # the number of own answers that count as much as the usual length of all candidates
+
+
+class Workload(Struct, frozen=True, gc=False):
+    """The facts of a call that its cost depends on at every candidate. `tier` is the service tier that it names."""
+
+    call: Call
+    tokens_in: int
+    tier: str | None
+    is_free: bool
+
+
+def workload_of(call: Call) -> Workload:
+    """Return the workload of a call, to be computed once for all of its candidates."""
+    dialect = DIALECTS[call.head.dialect]
+    return Workload(call, max(about_by_size(call), 1), dialect.service_tier(call), dialect.is_free(call))
+
+
+def usual_answer(known: Iterable[Answers | None]) -> float:
+    """Return the usual length in tokens of an answer of some candidates. Candidates with more answers count more."""
+    total, count = 0.0, 0
+    for answers in known:
+        if answers is not None and answers.mean is not None:
+            total += answers.mean * answers.count
+            count += answers.count
+    return total / count if count else USUAL_ANSWER
+
+
+def expected_nano(
+    terms: Terms, workload: Workload, answers: Answers | None = None, usual: float = USUAL_ANSWER
+) -> int | None:
+    """Return the expected cost of a request at a candidate, in nano-dollars; `None` if its price is unknown.
+
+    `answers` are the earlier ones of the candidate. `usual` is the length of an answer to assume until there are some;
+    `usual_answer` computes it from those of all candidates."""
+    if workload.is_free:
+        return 0
+    call, price = workload.call, terms.price
+    if price is None or is_billed_later(call, terms):
+        return None
+    tokens_in = workload.tokens_in
+    tokens_out = expected_output(terms, call, answers, usual) if call.operation in WITH_OUTPUT else 0
+    if not (price.above or price.tiers or (answers is not None and (answers.cached or answers.written))):
+        rates = price.rates  # the usual case needs no usage
+        pico = tokens_in * rates.input + tokens_out * rates.output
+        nano = -(-pico // 1000) + price.request_nano
+        return nano + _tools_nano(terms, call) if terms.tools else nano
+    if answers is not None and (answers.cached or answers.written):
+        cached, written = round(tokens_in * answers.cached), round(tokens_in * answers.written)
+        usage = Usage(tokens_in, tokens_out, cached, tokens_cache_write=written, tier=workload.tier)
+    else:
+        usage = Usage(tokens_in, tokens_out, tier=workload.tier)
+    nano = cost_nano(price, usage)
+    return nano + _tools_nano(terms, call) if terms.tools else nano
+
+
+def expected_output(terms: Terms, call: Call, answers: Answers | None, usual: float) -> int:
+    """Return the expected tokens of all answers to a call. A few answers say little, so at first they only move the
+    usual length."""
+    each = usual
+    if answers is not None and answers.mean is not None:
+        each = (answers.mean * answers.count + usual * PRIOR) / (answers.count + PRIOR)
+    most = call.max_tokens or terms.output
+    return round((each if most is None else min(each, most)) * call.answers)
+
+
+def _tools_nano(terms: Terms, call: Call) -> int:
+    """Return the expected cost of the tools that the provider runs itself, in nano-dollars."""
+    unbounded = unbounded_of(terms, call)
+    return sum(_fee(terms, use) for use in unbounded.uses) if unbounded is not None else 0
+
+
+def _fee(terms: Terms, use: Use) -> int:
+    price = terms.tools.get(use.tool)
+    if price is None:
+        return 0
+    is_optional = price.once or use.field == "tools"  # the model decides whether it uses one
+    return price.nano * (min(use.count, 1) if is_optional else use.count)

@@ -1,0 +1,134 @@
+"""Read the events of a provider's stream as pieces, and write each for a client of another dialect."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure
+from pointsman.domain.pieces import (
+    CONTENT,
+    Done,
+    Failed,
+    Finish,
+    Piece,
+    ReasoningPiece,
+    RefusalPiece,
+    SignaturePiece,
+    TextPiece,
+    ToolArguments,
+    UsagePiece,
+)
+from pointsman.providers._error_table import Rules
+from pointsman.providers._event_stream import LARGE_EVENT_BYTES, EventStream, dense, is_dense, too_long, unreadable
+from pointsman.providers._openai_errors import classify_inside
+from pointsman.providers._refusals import BY_REASON
+from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.sse import HEARTBEAT, EventTooLong, event_data, split_events
+from pointsman.wire.translation import PieceReader, PieceWriter
+
+_TEXTS = (TextPiece, ReasoningPiece, RefusalPiece, ToolArguments)
+
+
+class TranslatedStream(EventStream):
+    """A `StreamDecoder`: reads the provider's events as pieces and writes each as the client's events."""
+
+    __slots__ = ("_ends_with_finish", "_holds_many", "_reader", "_writer")
+
+    def __init__(
+        self,
+        reader: PieceReader,
+        writer: PieceWriter,
+        *,
+        errors: Rules,
+        ends_with_finish: bool,
+        holds_many: bool,
+        max_event_bytes: int,
+    ) -> None:
+        super().__init__(1, errors, max_event_bytes)
+        self._reader = reader
+        self._writer = writer
+        self._ends_with_finish = ends_with_finish
+        self._holds_many = holds_many
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            whole = self._splitter.feed(data)
+        except EventTooLong:
+            self._fail(too_long())
+            return b""
+        return self._read(whole) if whole else whole
+
+    def close(self) -> bytes:
+        out = super().close()
+        return out if self.failure is not None else out + self._writer.write((Done(),))
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        return self._writer.error(failure, request_id)
+
+    def _read(self, whole: bytes) -> bytes:
+        out: list[bytes] = []
+        for event in split_events(whole):
+            if len(event) > LARGE_EVENT_BYTES and is_dense(event):
+                self._fail(dense())
+                break
+            data = event_data(event)
+            if data is None or not data.strip():
+                out.append(HEARTBEAT)
+                continue
+            try:
+                pieces = self._reader.read(data, event)
+            except UNREADABLE as error:
+                self._skip(error)
+                pieces = ()
+            if pieces:
+                self._note(pieces)
+            if self.failure is not None:
+                break
+            # A client must not wait in silence while its dialect has nothing for an event, such as a ping.
+            written = self._writer.write(pieces) if pieces else b""
+            out.append(written or (b"" if self.is_ending else HEARTBEAT))
+            if self.is_done:
+                break
+        return b"".join(out)
+
+    def _note(self, pieces: Sequence[Piece]) -> None:
+        """Take the facts that the gateway itself needs from the pieces of one event."""
+        has_content = False
+        for piece in pieces:
+            kind = type(piece)
+            if kind in CONTENT:
+                has_content = True
+                # Hidden reasoning is of no use to a client by itself.
+                self.has_content = self.has_content or kind is not SignaturePiece
+                if kind is RefusalPiece:
+                    self.refused = failures.REFUSED
+                if self._holds_many and isinstance(piece, _TEXTS):
+                    self.content_bytes += len(piece.text.encode("utf-8", "surrogatepass"))
+            elif isinstance(piece, UsagePiece):
+                self.usage, self.is_usage_partial = piece.usage, piece.is_partial
+            elif isinstance(piece, Finish):
+                self.has_content = True
+                self.refused = self.refused or BY_REASON.get(piece.reason)
+                if self._ends_with_finish:
+                    self.is_finished = self.is_ending = True
+            elif isinstance(piece, Failed):
+                self._fail(failure_of(piece, self._errors))
+            elif kind is Done:
+                self._on_done()
+        if has_content:
+            self.events += 1
+
+    def _on_done(self) -> None:
+        if not self.has_content:
+            self._fail(Failure(failures.MALFORMED_ANSWER, "the provider's stream ended without content"))
+        elif self.events_left_out and not self.is_finished:
+            self._fail(unreadable(ValueError("the end of the answer")))
+        else:
+            self.is_done = self.is_ending = True
+
+
+def failure_of(piece: Failed, errors: Rules) -> Failure:
+    """Return the failure that a provider reported inside its answer. Its body is of no use to a client of another
+    dialect."""
+    return replace(classify_inside(piece.body, errors), body=None)

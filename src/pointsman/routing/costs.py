@@ -1,0 +1,64 @@
+"""The expected costs of a request at its candidates, for strategies and ceilings."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from pointsman.domain.calls import Facts
+from pointsman.domain.dollars import dollars
+from pointsman.domain.targets import Candidate
+from pointsman.domain.verdicts import Reason, Verdict
+from pointsman.money.expected import expected_nano, usual_answer, workload_of
+from pointsman.money.terms import known_terms
+from pointsman.routing.view import View
+
+POLICY = "max_cost"  # the name of the ceilings in verdicts
+
+
+class Ceiling(Struct, frozen=True, gc=False):
+    """The most that a request may be expected to cost, in nano-dollars. `source` is the setting that requires it."""
+
+    nano: int
+    source: str
+
+
+def expected_costs(candidates: Sequence[Candidate], facts: Facts, view: View) -> list[int | None]:
+    """Return the expected cost of a request at each candidate, in nano-dollars; `None` if its price is unknown."""
+    key, snapshot, known = facts.virtual_key, view.snapshot, view.answers
+    earlier = [known.get(item.id) for item in candidates]
+    workload, usual, costs = workload_of(facts.call), usual_answer(earlier), []
+    for place, item in enumerate(candidates):
+        costs.append(expected_nano(known_terms(key, item, snapshot), workload, earlier[place], usual))
+    return costs
+
+
+def cost_text(item: Candidate, nano: int | None) -> str:
+    """Return the expected cost at a candidate for people."""
+    cost = "unknown price; set it in pricing.overrides" if nano is None else f"expected cost {dollars(nano)}"
+    return f"{item.id}: {cost}"
+
+
+def ceiling_of(facts: Facts, configured: Ceiling | None) -> Ceiling | None:
+    """Return the lower of the request's ceiling and the configured one."""
+    requested = facts.call.head.max_nano
+    if requested is None or (configured is not None and configured.nano <= requested):
+        return configured
+    return Ceiling(requested, "the header x-pointsman-max-usd")
+
+
+def above(ceiling: Ceiling, candidates: Sequence[Candidate], facts: Facts, view: View) -> dict[Candidate, Verdict]:
+    """Return a verdict for each candidate that is not known to be within the ceiling."""
+    found = {}
+    for item, nano in zip(candidates, expected_costs(candidates, facts, view), strict=True):
+        if nano is None or nano > ceiling.nano:
+            found[item] = Verdict(item.id, POLICY, _reason(ceiling, nano))
+    return found
+
+
+def _reason(ceiling: Ceiling, nano: int | None) -> Reason:
+    most = f"the {dollars(ceiling.nano)} that {ceiling.source} allows"
+    if nano is None:
+        message = f"its price is unknown, so it may cost more than {most}; set the price in pricing.overrides"
+    else:
+        message = f"this request is expected to cost {dollars(nano)}, more than {most}"
+    return Reason("above_max_cost", message)

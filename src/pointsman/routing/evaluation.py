@@ -1,0 +1,88 @@
+"""The judgement of policies on the candidates of a request."""
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from msgspec import Struct
+
+from pointsman.domain.calls import Facts
+from pointsman.domain.plans import Choice
+from pointsman.domain.targets import Candidate
+from pointsman.domain.verdicts import Reason, Verdict
+from pointsman.routing import policies
+from pointsman.routing.ordering import Order
+from pointsman.routing.policies import Asker, Check
+from pointsman.routing.view import View
+
+MAX_EVALUATION_S = 1.0  # the longest life of an objection of live state, since its message contains the remaining time
+
+Choices = tuple[Choice, ...]
+Verdicts = dict[Candidate, Verdict]
+
+
+class Evaluation(Struct, frozen=True, eq=False):
+    """A candidate set evaluated under the present live state. `order` orders the `targets`, `others` are the fallbacks
+    and last resorts after them, and `verdicts` are all objections of policies. If these concern every target,
+    `occurred` are their causes. It holds while the view has this `version`, and before `until`. `choices` keeps those
+    of each order if no candidate has several keys to choose from. `instead` are the candidates that budgets fall
+    to."""
+
+    version: object
+    until: float
+    targets: tuple[Candidate, ...]
+    order: Order
+    others: tuple[Candidate, ...]
+    verdicts: tuple[Verdict, ...]
+    choices: dict[tuple[Candidate, ...], Choices]
+    occurred: frozenset[str] = frozenset()
+    instead: tuple[Candidate, ...] = ()
+
+
+def static_verdicts(candidates: Sequence[Candidate], asker: Asker) -> Verdicts:
+    """Return the objections that hold as long as the configuration."""
+    found: Verdicts = {}
+    for policy, static in policies.STATIC:
+        for item in candidates:
+            _note(found, item, policy, static(item, asker))
+    return found
+
+
+class Judge(Struct, frozen=True):
+    """The candidates of a set, and the verdicts that the configuration gives."""
+
+    candidates: tuple[Candidate, ...]
+    static: Mapping[Candidate, Verdict]
+
+    @property
+    def usable(self) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
+        """The targets that the configuration does not exclude, and all such candidates after them."""
+        excluded = {item for item, verdict in self.static.items() if not verdict.reason.is_last_resort}
+        left = [item for item in self.candidates if item not in excluded]
+        targets = tuple([item for item in left if item.provenance == "target"])
+        return targets, tuple([item for item in left if item.provenance != "target"])
+
+    def verdicts(self, facts: Facts, view: View, now: float, checks: Sequence[tuple[str, Check]]) -> Verdicts:
+        """Return the verdicts of these policies, and those of the configuration. There is at most one for each
+        candidate. It is the first exclusion, else the first reason to try the candidate last: a rule outranks a
+        guess."""
+        found = dict(self.static)
+        for policy, check in checks:
+            for item in self.candidates:
+                before = self.static.get(item)
+                if before is None or before.reason.is_last_resort:
+                    _note(found, item, policy, check(item, facts, view, now))
+        return {item: found[item] for item in self.candidates if item in found} if found else found
+
+    def until(self, found: Verdicts, now: float) -> float:
+        """Return the time up to which these verdicts hold, in monotonic seconds."""
+        if found == self.static:
+            return inf
+        ends = [verdict.reason.until for verdict in found.values() if verdict.reason.until is not None]
+        return min([now + MAX_EVALUATION_S, *ends])
+
+
+def _note(found: dict[Candidate, Verdict], item: Candidate, policy: str, reason: Reason | None) -> None:
+    if reason is not None:
+        before = found.get(item)
+        if before is None or (before.reason.is_last_resort and not reason.is_last_resort):
+            found[item] = Verdict(item.id, policy, reason)

@@ -1,0 +1,259 @@
+"""The learned pace of candidates: how long they take, how often they fail, and how sure that is.
+
+Times are compared as *ratios*: the time of an answer divided by the usual time of such an answer, so that a long prompt
+is not taken for a slow provider. For a stream that is the time to its first content, for another answer the time of the
+whole. One `Pace` belongs to one operation of a candidate, and to either kind of answer.
+
+    recent ratio    decayed sums of about the last 15 s (`RECENT_S`), or of 20 requests if they are rarer
+    usual ratio     the same over 900 s or 500 requests, which begins with the ratio of all candidates
+    estimate        (recent sum + K · prior) / (recent weight + K). The prior moves from the last estimate back to the
+                    usual ratio within a minute without answers
+    overdue         two or more attempts without content for 2.5 times as long as usual count as slow answers, so that
+                    a provider that has fallen silent is noticed before its first timeout
+    probes          a candidate without an answer for some seconds gets a request if it used to be better than the best.
+                    The pause grows with each probe that finds it no better
+    tail            the ratio that one answer in a hundred exceeds, for the longest wait
+    change          if the ratios keep deviating in one direction (CUSUM), most of the memory is dropped
+    failures        decayed counts, and the mean time that a failure takes
+
+The design and its constants are from an evaluation by simulation; docs/decisions/0052-adaptive-routing.md names what
+each part is for.
+"""
+
+from math import exp, inf, log
+
+RECENT_S, RECENT_REQUESTS = 15.0, 20.0
+USUAL_S, USUAL_REQUESTS = 900.0, 500.0
+FAILURES_S, FAILURES_REQUESTS = 20.0, 25.0
+RETURN_S, RETURN_REQUESTS = 60.0, 40.0  # from the last estimate back to the usual ratio
+K = 2.0  # the weight of the prior
+MOST_RATIO = 5.0  # of an answer, in units of the estimate: one outlier must not count as many
+DRIFT, CHANGED = 0.35, 2.5  # of the logarithm of the ratio: what is noise, and what is a change
+MOST_RESIDUAL = 1.2  # of one answer, so that no two of them are a change
+OVERDUE_USUAL, OVERDUE_ESTIMATE = 2.5, 2.0  # an attempt is overdue after so many times these ratios
+MOST_OVERDUE = 12.0  # the ratio that an overdue attempt counts with at most
+FEWEST_OVERDUE = 2  # one straggler is only the tail
+FIRST_LOST_S = 0.5  # the time that a failure takes, before any is known
+LEAST_DECAY_S = 0.02
+PENDING = 4096  # attempts whose start is remembered
+DOWN = 3  # failures in a row
+FIRST_PROBE_S, LONGEST_PROBE_S = 3.0, 12.0  # without an answer, until a request tries again
+PROBE_REQUESTS = 25.0  # of the model between two probes, at least
+LOOK_S, LOOK_REQUESTS = 240.0, 500.0  # without an answer, until a candidate is tried that was never the best
+BETTER = 0.62  # of the estimate: a probe that took less is followed by another at once
+FIRST_TAIL, LEAST_TAIL, MOST_TAIL = 5.0, 2.0, 30.0  # of the usual ratio: what one answer in a hundred exceeds
+
+
+class Pace:
+    """The knowledge of one kind of answer of a candidate. Times are monotonic seconds. `gap_s` is the mean time between
+    two requests, by which memories grow."""
+
+    __slots__ = (
+        "_anchor",
+        "_answered_in_row",
+        "_down",
+        "_failed",
+        "_failed_in_row",
+        "_falling",
+        "_long_sum",
+        "_long_weight",
+        "_lost_s",
+        "_pending",
+        "_probe_from",
+        "_probe_s",
+        "_probes",
+        "_recent_at",
+        "_rising",
+        "_served",
+        "_sum",
+        "_tail",
+        "_updated_at",
+        "_weight",
+    )
+
+    def __init__(self, now: float) -> None:
+        self._weight = self._sum = 0.0
+        self._long_weight = self._long_sum = 0.0
+        self._served = self._failed = 0.0
+        self._lost_s = FIRST_LOST_S
+        self._rising = self._falling = 0.0
+        self._anchor: float | None = None
+        self._failed_in_row = self._answered_in_row = 0
+        self._down = False
+        self._tail = FIRST_TAIL
+        self._probe_s = FIRST_PROBE_S
+        self._probe_from = now + FIRST_PROBE_S
+        self._probes: set[str] = set()
+        self._recent_at = self._updated_at = now
+        self._pending: dict[str, tuple[float, float]] = {}  # start and usual time of attempts without content
+
+    @property
+    def weight(self) -> float:
+        """The number of recent answers, decayed to the last update."""
+        return self._weight
+
+    @property
+    def is_new(self) -> bool:
+        """True if the candidate has neither answered nor failed yet."""
+        return not self._long_weight and not self._failed
+
+    @property
+    def recent_at(self) -> float:
+        """The time of the last answer. It is `-inf` after a probe that found the candidate better, so the next may
+        follow at once."""
+        return self._recent_at
+
+    @property
+    def long_sums(self) -> tuple[float, float]:
+        """The weight and the sum of the ratios over the long memory."""
+        return self._long_weight, self._long_sum
+
+    def usual(self, peers: float) -> float:
+        """Return the usual ratio. `peers` is that of all candidates, with the weight of one answer."""
+        return (self._long_sum + peers) / (self._long_weight + 1.0)
+
+    def estimate(self, now: float, gap_s: float, peers: float) -> tuple[float, float]:
+        """Return the expected ratio of the next answer, and the weight of the evidence for it."""
+        self._decay(now, gap_s)
+        usual = prior = self.usual(peers)
+        if self._anchor is not None:
+            prior += (self._anchor - usual) * exp((self._recent_at - now) / max(RETURN_S, RETURN_REQUESTS * gap_s))
+        weight, total = self._weight, self._sum
+        if self._pending:
+            late = max(OVERDUE_USUAL * usual, OVERDUE_ESTIMATE * (total + K * prior) / (weight + K))
+            count, added = 0, 0.0
+            for began_at, usual_s in self._pending.values():  # the oldest first
+                age = (now - began_at) / usual_s
+                if age <= late:
+                    break
+                count += 1
+                added += min(1.5 * age, MOST_OVERDUE * usual)
+            if count >= FEWEST_OVERDUE:
+                first_at, usual_s = next(iter(self._pending.values()))
+                if weight > K and self._recent_at < first_at + late * usual_s / 2:
+                    total *= K / weight  # none has answered since: what was before matters little
+                    weight = K
+                weight, total = weight + count, total + added
+        return (total + K * prior) / (weight + K), weight
+
+    def failure_share(self) -> float:
+        """Return the probability that the next attempt fails."""
+        return (self._failed + 0.02) / (self._served + self._failed + 2.0)
+
+    @property
+    def lost_s(self) -> float:
+        """The time in seconds that a failing attempt takes."""
+        return self._lost_s
+
+    @property
+    def tail(self) -> float:
+        """The factor of the usual ratio that one answer in a hundred exceeds."""
+        return self._tail
+
+    def wants_look(self, now: float, gap_s: float) -> bool:
+        """Return whether no answer has come for so long that even a usually slow candidate is tried."""
+        return not self._pending and now - self._recent_at > max(LOOK_S, LOOK_REQUESTS * gap_s)
+
+    def wants_probe(self, now: float, gap_s: float) -> bool:
+        """Return whether so long no answer has come that a request may find out how the candidate is."""
+        if self._pending or now < self._probe_from:
+            return False
+        return now - self._recent_at > max(self._probe_s, PROBE_REQUESTS * gap_s)
+
+    def begin(self, attempt_id: str, now: float, usual_s: float, *, is_probe: bool = False) -> None:
+        """Note the start of an attempt that takes `usual_s` seconds at the ratio 1. A probe is made to find out how the
+        candidate is."""
+        if len(self._pending) < PENDING:
+            if is_probe:
+                self._probes.add(attempt_id)
+            self._pending[attempt_id] = (now, usual_s)
+
+    def answer(self, attempt_id: str, now: float, ratio: float, gap_s: float, peers: float) -> None:
+        """Note the content of a stream, or the end of another answer."""
+        self._pending.pop(attempt_id, None)
+        estimate, _ = self.estimate(now, gap_s, peers)
+        usual = self.usual(peers)
+        is_late = ratio > self._tail * usual
+        self._tail = min(max(self._tail * exp(0.2 * (is_late - 0.01)), LEAST_TAIL), MOST_TAIL)
+        is_better = self._end_probe(attempt_id, now, gap_s, is_better=ratio < BETTER * estimate)
+        self._note_change(log(max(ratio, 1e-3) / estimate), min(ratio, MOST_RATIO * estimate))
+        self._failed_in_row, self._answered_in_row = 0, self._answered_in_row + 1
+        if self._down and self._answered_in_row >= 2:
+            self._down, self._failed = False, 0.0  # it is back, and its outage says nothing about now
+        self._weight += 1.0
+        self._sum += min(ratio, MOST_RATIO * estimate)
+        self._long_weight += 1.0
+        self._long_sum += min(ratio, 3.0 * usual)
+        self._served += 1.0
+        self._recent_at = -inf if is_better else now  # a better one is probed again at once
+        self._anchor = self.estimate(now, gap_s, peers)[0]
+
+    def fail(self, attempt_id: str, now: float, took_s: float, gap_s: float) -> None:
+        """Note an attempt that failed by the provider's fault."""
+        self._pending.pop(attempt_id, None)
+        self._decay(now, gap_s)
+        self._end_probe(attempt_id, now, gap_s, is_better=False)
+        self._failed_in_row, self._answered_in_row = self._failed_in_row + 1, 0
+        self._down = self._down or self._failed_in_row >= DOWN
+        self._failed += 1.0
+        self._lost_s += 0.2 * (min(took_s, 10.0) - self._lost_s)
+
+    def cancel(self, attempt_id: str, now: float, gap_s: float, peers: float) -> None:
+        """Note an attempt that was cancelled before any content, by its client or for another attempt. If it had taken
+        longer than expected, that counts as half a slow answer."""
+        began = self._pending.pop(attempt_id, None)
+        if began is None:
+            return
+        self._end_probe(attempt_id, now, gap_s, is_better=False)
+        age = (now - began[0]) / began[1]
+        estimate, _ = self.estimate(now, gap_s, peers)
+        if age > estimate:
+            self._weight += 0.5
+            self._sum += 0.5 * min(1.3 * age, MOST_RATIO * estimate)
+            self._recent_at = now
+
+    def forget(self, attempt_id: str) -> None:
+        """Forget the start of an attempt whose end says nothing about the provider."""
+        self._pending.pop(attempt_id, None)
+        self._probes.discard(attempt_id)
+
+    def _end_probe(self, attempt_id: str, now: float, gap_s: float, *, is_better: bool) -> bool:
+        """Note the end of a probe. Return whether it found the candidate better than expected, so that the next one may
+        follow at once."""
+        if attempt_id not in self._probes:
+            if self._weight:
+                self._probe_s = FIRST_PROBE_S
+            return False
+        self._probes.discard(attempt_id)
+        if is_better:
+            self._probe_s, self._probe_from = FIRST_PROBE_S, now
+            return True
+        self._probe_s = min(self._probe_s * 1.5, LONGEST_PROBE_S)
+        self._probe_from = now + max(self._probe_s, PROBE_REQUESTS * gap_s)
+        return False
+
+    def _note_change(self, residual: float, ratio: float) -> None:
+        """Drop most of the memory if the ratios keep deviating in one direction."""
+        residual = min(max(residual, -MOST_RESIDUAL), MOST_RESIDUAL)
+        self._rising = max(0.0, self._rising + residual - DRIFT)
+        self._falling = max(0.0, self._falling - residual - DRIFT)
+        if max(self._rising, self._falling) > CHANGED and self._weight > K:
+            mean = self._sum / self._weight
+            self._weight, self._sum = K, mean + ratio
+            self._anchor = ratio
+            self._rising = self._falling = 0.0
+
+    def _decay(self, now: float, gap_s: float) -> None:
+        passed_s = now - self._updated_at
+        if passed_s < LEAST_DECAY_S:
+            return  # many requests in a moment need it only once
+        self._updated_at = now
+        kept = exp(-passed_s / max(RECENT_S, RECENT_REQUESTS * gap_s))
+        self._weight *= kept
+        self._sum *= kept
+        kept = exp(-passed_s / max(USUAL_S, USUAL_REQUESTS * gap_s))
+        self._long_weight *= kept
+        self._long_sum *= kept
+        kept = exp(-passed_s / max(FAILURES_S, FAILURES_REQUESTS * gap_s))
+        self._served *= kept
+        self._failed *= kept

@@ -1,0 +1,137 @@
+"""The paces of all candidates in one worker, and the usual time of an answer."""
+
+from collections.abc import Container, Iterable, Sequence
+
+from msgspec import Struct
+
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure, Fault
+from pointsman.domain.operations import GENERATING, Operation
+from pointsman.domain.plans import Plan
+from pointsman.domain.targets import Candidate
+from pointsman.money.charges import USUAL_ANSWER
+from pointsman.routing.health import subject
+from pointsman.routing.pace import Pace
+from pointsman.wire.tokens import about_by_size
+
+MOST_PACES = 10_000  # names may come from clients
+MOST_NAMES = 10_000
+FIRST_GAP_S = 0.2
+LONGEST_GAP_S = 60.0
+FIRST_TOKEN_S, PROMPT_TOKEN_S, ANSWER_TOKEN_S = 0.3, 1e-4, 0.02  # of a usual provider: only ratios to it matter
+_PRIOR = 2.0  # the number of answers at the ratio 1 that the mean of all candidates begins with
+
+
+def usual_s(call: Call, tokens_out: float | None = None) -> float:
+    """Return the time in seconds that a usual provider takes for the first content of a stream, or for the whole of
+    another answer. `tokens_out` is the length of the answer; by default it is an expectation."""
+    seconds = FIRST_TOKEN_S + PROMPT_TOKEN_S * about_by_size(call)
+    if call.stream or call.operation not in GENERATING:
+        return seconds
+    if tokens_out is None:
+        tokens_out = USUAL_ANSWER if call.max_tokens is None else min(USUAL_ANSWER, call.max_tokens)
+    return seconds + ANSWER_TOKEN_S * tokens_out
+
+
+class Tried(Struct, gc=False):
+    """An attempt that a strategy learns from: its candidate, the call, the requested model, its id, and its start in
+    monotonic seconds. `peers` are all candidates of its plan. `has_content` says that its first content was noted."""
+
+    item: Candidate
+    call: Call
+    model: str
+    id: str
+    began_at: float
+    peers: Sequence[Candidate]
+    has_content: bool = False
+
+
+def mean_ratio(paces: Iterable[Pace | None]) -> float:
+    """Return the mean usual ratio of some candidates."""
+    weight = total = _PRIOR
+    for pace in paces:
+        if pace is not None:
+            its_weight, its_total = pace.long_sums
+            weight += its_weight
+            total += its_total
+    return total / weight
+
+
+class Paces:
+    """The paces by operation of a candidate and kind of answer, and the mean time between requests for each model."""
+
+    def __init__(self) -> None:
+        self._paces: dict[tuple[str, bool], Pace] = {}
+        self._gaps: dict[str, tuple[float, float]] = {}  # the mean gap and the last arrival, by requested model
+
+    def keep(self, providers: Container[str]) -> None:
+        """Forget other providers."""
+        self._paces = {name: one for name, one in self._paces.items() if name[0].partition("/")[0] in providers}
+
+    def find(self, item: Candidate, operation: Operation, *, stream: bool) -> Pace | None:
+        """Return the pace of a candidate, if it has been tried."""
+        return self._paces.get((subject(item, operation), stream))
+
+    def _open(self, tried: Tried, now: float) -> Pace:
+        name = (subject(tried.item, tried.call.operation), tried.call.stream)
+        found = self._paces.get(name)
+        if found is None:
+            if len(self._paces) >= MOST_PACES:
+                del self._paces[next(iter(self._paces))]
+            found = self._paces[name] = Pace(now)
+        return found
+
+    def peers(self, items: Iterable[Candidate], operation: Operation, *, stream: bool) -> float:
+        """Return the mean usual ratio of some candidates."""
+        return mean_ratio([self._paces.get((subject(item, operation), stream)) for item in items])
+
+    def started(self, plan: Plan, item: Candidate, call: Call, attempt_id: str, now: float) -> Tried:
+        """Note the start of an attempt, which is the first of its request if its id ends with `-1`."""
+        if attempt_id.endswith("-1"):
+            self._arrive(plan.model, now)
+        peers = [choice.candidate for choice in plan.choices]
+        tried = Tried(item, call, plan.model, attempt_id, began_at=now, peers=peers)
+        is_late = call.stream and plan.routing.failover.stream_recovery == "buffer"
+        if not is_late:  # the content of a buffered stream comes at its end
+            self._open(tried, now).begin(attempt_id, now, usual_s(call), is_probe=plan.probe == item.id)
+        return tried
+
+    def content(self, tried: Tried, at: float) -> None:
+        """Note the first content of a stream."""
+        tried.has_content = True
+        self._answer(tried, at, (at - tried.began_at) / usual_s(tried.call))
+
+    def ended(
+        self, tried: Tried, failure: Failure | None, now: float, *, tokens_out: int, content_at: float | None
+    ) -> None:
+        """Note the end of an attempt. `content_at` is the time of its first content, if any came."""
+        call, gap_s, pace = tried.call, self.gap_s(tried.model), self._open(tried, now)
+        if call.stream and content_at is not None and not tried.has_content:
+            self.content(tried, content_at)
+        if failure is None:
+            if not call.stream:
+                self._answer(tried, now, (now - tried.began_at) / usual_s(call, tokens_out or None))
+        elif failure.kind.fault is Fault.PROVIDER:
+            pace.fail(tried.id, now, now - tried.began_at, gap_s)
+        elif failure.kind.fault is Fault.CLIENT:
+            pace.cancel(tried.id, now, gap_s, self.peers(tried.peers, call.operation, stream=call.stream))
+        pace.forget(tried.id)
+
+    def _answer(self, tried: Tried, at: float, ratio: float) -> None:
+        operation, stream = tried.call.operation, tried.call.stream
+        peers = self.peers(tried.peers, operation, stream=stream)
+        self._open(tried, at).answer(tried.id, at, ratio, self.gap_s(tried.model), peers)
+
+    def _arrive(self, model: str, now: float) -> None:
+        """Note a request for a model."""
+        gap_s, last = self._gaps.get(model, (FIRST_GAP_S, None))
+        if last is None and len(self._gaps) >= MOST_NAMES:
+            self._gaps.clear()
+        if last is not None:
+            gap_s += 0.05 * (min(now - last, LONGEST_GAP_S) - gap_s)
+        self._gaps[model] = (gap_s, now)
+
+    def gap_s(self, model: str) -> float:
+        """Return the mean time between requests for a model, in seconds."""
+        found = self._gaps.get(model)
+        return FIRST_GAP_S if found is None else found[0]

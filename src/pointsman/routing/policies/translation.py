@@ -1,0 +1,46 @@
+"""A provider that speaks another dialect than the client gets a translation, if its dialect can express the request.
+
+A candidate whose dialect cannot is left out. One whose dialect lacks a field that only labels the request, such as
+`user`, is tried last: another one may have it.
+"""
+
+from collections.abc import Sequence
+
+from pointsman.domain.calls import Facts
+from pointsman.domain.failures import Rejection
+from pointsman.domain.targets import Candidate
+from pointsman.domain.verdicts import Reason
+from pointsman.routing.policies import Asker, Watch
+from pointsman.routing.view import View
+from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.translation import translate
+
+
+def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
+    call, spoken = facts.call, item.endpoint.dialects
+    client = DIALECTS[call.head.dialect].halves
+    if call.head.dialect in spoken or client is None or not spoken or call.operation not in item.endpoint.operations:
+        return None
+    provider = DIALECTS[spoken[0]].halves
+    if provider is None:
+        return None
+    name, path = item.endpoint.name, call.head.path.partition("?")[0]
+    if path != DIALECTS[call.head.dialect].path or call.head.method != "POST":
+        return Reason("not_expressible", f"the API of {name} has nothing like {call.head.method} {path}")
+    try:
+        written = translate(client, provider, call)
+    except Rejection as rejection:
+        return Reason("not_expressible", rejection.failure.message)
+    if written.cannot:
+        return Reason("not_expressible", f"the API of {name} cannot express {written.reasons}")
+    if written.dropped:
+        return Reason("fields_dropped", f"the API of {name} has no {', '.join(written.dropped)}", is_last_resort=True)
+    return None
+
+
+def watch(candidates: Sequence[Candidate], asker: Asker) -> Watch | None:
+    """Return a test for requests in a dialect that some candidate does not speak."""
+    spoken = [frozenset(item.endpoint.dialects) for item in candidates]
+    by_all = frozenset.intersection(*spoken) if spoken else frozenset[str]()
+    others = frozenset(name for name, one in DIALECTS.items() if name not in by_all and one.halves is not None)
+    return (lambda call: call.head.dialect in others) if others else None

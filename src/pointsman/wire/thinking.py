@@ -1,0 +1,73 @@
+"""The effort of reasoning in the dialects that name it, and its budget in those that count tokens.
+
+The steps are those of https://ai.google.dev/gemini-api/docs/openai#thinking, which serves both kinds:
+
+| effort | budget in tokens |
+|---|---|
+| `none` | 0 |
+| `minimal`, `low` | 1,024 |
+| `medium` | 8,192 |
+| `high`, `xhigh`, `max` | 24,576 |
+
+A budget becomes the lowest effort whose budget is at least as large. Not every model knows an effort above `high`, so
+no budget becomes one.
+"""
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.domain.calls import Call
+from pointsman.domain.conversations import Effort, Thinking
+from pointsman.wire.json_object import read_or
+
+
+class _Budget(Struct, gc=False):
+    budget_tokens: int | None = None
+    max_tokens: int | None = None
+
+
+_BUDGET = msgspec.json.Decoder(_Budget)
+_FIELDS = ("thinking", "reasoning")  # of Anthropic and of OpenRouter
+_BUDGETS: dict[Effort, int] = {
+    "none": 0,
+    "minimal": 1_024,
+    "low": 1_024,
+    "medium": 8_192,
+    "high": 24_576,
+    "xhigh": 24_576,
+    "max": 24_576,
+}
+_STEPS: tuple[Effort, ...] = ("none", "low", "medium", "high")
+
+
+def budget_of(thinking: Thinking) -> int | None:
+    """Return the budget in tokens that a request sets for reasoning, or that corresponds to its effort. `None` if it
+    sets neither."""
+    if thinking.budget_tokens is not None or thinking.effort is None:
+        return thinking.budget_tokens
+    return _BUDGETS[thinking.effort]
+
+
+def effort_of(thinking: Thinking) -> Effort | None:
+    """Return the effort that a request sets for reasoning, or that corresponds to its budget. `None` if it sets
+    neither."""
+    if thinking.effort is not None:
+        return thinking.effort
+    if thinking.is_on is False:
+        return "none"
+    if thinking.budget_tokens is None:
+        return None
+    return next((step for step in _STEPS if thinking.budget_tokens <= _BUDGETS[step]), "high")
+
+
+def budget_in(call: Call) -> int:
+    """Return the tokens of its bound that a request sets aside for reasoning, 0 for nearly all. A provider rejects a
+    bound that is not higher: https://platform.claude.com/docs/en/build-with-claude/extended-thinking. If even the
+    client's own bound is not higher, the budget counts for several answers, and so does not limit the bound."""
+    for name in _FIELDS:
+        if name in call.fields:
+            found = read_or(_BUDGET, call.fields[name], _Budget())
+            budget = found.budget_tokens or found.max_tokens or 0
+            if budget > 0:
+                return budget if call.stated_tokens is None or budget < call.stated_tokens else 0
+    return 0

@@ -1,0 +1,109 @@
+"""Translation between dialects: each dialect has four halves, so dialects add up instead of multiplying.
+
+A request is read by the client's dialect and written by the provider's. An answer is read by the provider's dialect and
+written by the client's. The common form between them is that of `domain.conversations` and `domain.pieces`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec import Raw, Struct
+
+from pointsman.domain.calls import Call
+from pointsman.domain.conversations import Conversation, Tool, Written
+from pointsman.domain.failures import Failure
+from pointsman.domain.pieces import Piece
+
+
+class PieceReader(Protocol):
+    """Reads the events of one streamed answer of a provider."""
+
+    def read(self, data: bytes, event: bytes) -> Sequence[Piece]:
+        """Return the pieces in one event. `data` is its data, and `event` its bytes, with its name. Raises one of
+        `json_object.UNREADABLE` for an event that cannot be read."""
+        ...
+
+
+class PieceWriter(Protocol):
+    """Writes one streamed answer for a client."""
+
+    def write(self, pieces: Sequence[Piece]) -> bytes:
+        """Return the events that these pieces complete, possibly none. `Done` ends the stream properly."""
+        ...
+
+    def error(self, failure: Failure, request_id: str) -> bytes:
+        """Return the events that end the stream if it cannot be completed. Official SDKs raise on them."""
+        ...
+
+
+def as_they_are(fields: dict[str, Raw]) -> dict[str, Raw]:
+    """Return the fields of a client's body unchanged."""
+    return fields
+
+
+class Halves(Struct, frozen=True, kw_only=True, eq=False):
+    """The four halves of a dialect.
+
+    `read_request` reads a client's call. It raises `Rejection` for a body with a wrong shape.
+    `write_request` writes a conversation, streamed or not, as the body of a request for a provider.
+    `reader` makes a reader of a provider's stream, and `read_answer` reads a whole answer. It raises one of
+    `json_object.UNREADABLE` for an answer that cannot be read. The pieces of a whole answer end with `Done`; without a
+    finish they have no `Finish`.
+    `ends_with_finish` says that an answer is whole after its `Finish`, though `Done` is missing.
+    `writer` makes a writer of a client's stream, from its call and the time in Unix seconds; `write_answer` writes a
+    whole answer from the same two and the pieces.
+    `own_fields` prepares the fields of a client's body for a provider of the same dialect, which gets them
+    untranslated. It leaves out reasoning of other authors, which the provider would reject.
+    `bounds` are the fields for the most tokens of an answer that the provider's codec sets itself, since servers differ
+    in the one that they read.
+    `holds_many` says that an event of a provider's stream may hold several tokens.
+    """
+
+    read_request: Callable[[Call], Conversation]
+    write_request: Callable[[Conversation, bool], Written]
+    reader: Callable[[], PieceReader]
+    read_answer: Callable[[bytes], Sequence[Piece]]
+    writer: Callable[[Call, float], PieceWriter]
+    write_answer: Callable[[Call, float, Sequence[Piece]], bytes]
+    own_fields: Callable[[dict[str, Raw]], dict[str, Raw]] = as_they_are
+    ends_with_finish: bool = False
+    bounds: tuple[str, ...] = ()
+    holds_many: bool = False
+
+
+def translate(client: Halves, provider: Halves, call: Call) -> Written:
+    """Return the body of a call for a provider of another dialect. Raises `Rejection` for a call with a wrong
+    shape."""
+    return provider.write_request(client.read_request(call), call.stream)
+
+
+# A request may be served without these fields, if no provider has them. Codex and Cursor set `verbosity` by default.
+DROPPABLE = frozenset(
+    {"seed", "logprobs", "top_logprobs", "user", "metadata", "service_tier", "prompt_cache_key"}
+    | {"verbosity"}  # the wished length of an answer
+    | {"detail"}  # of an image
+    | {"defer_loading"}  # of a tool, which the model then sees at once
+)
+
+
+def deferred(tools: Sequence[Tool]) -> list[str]:
+    """Return the dropped field of tools, for a dialect that defers none."""
+    return ["defer_loading"] if any(tool.is_deferred for tool in tools) else []
+
+
+# Reasoning goes back only to its author. In a client's own dialect, a signature of another author begins with this
+# mark and the name of the author's dialect.
+MARK = "pm."
+
+
+def mark_signature(signature: str, origin: str, dialect: str) -> str:
+    """Return a signature as it is shown to a client that speaks `dialect`. One of another author is marked."""
+    return signature if origin == dialect else f"{MARK}{origin}.{signature}"
+
+
+def read_signature(shown: str, dialect: str) -> tuple[str, str]:
+    """Return a signature that a client has sent in `dialect`, and its author's dialect."""
+    if not shown.startswith(MARK):
+        return shown, dialect
+    origin, _, signature = shown.removeprefix(MARK).partition(".")
+    return signature, origin

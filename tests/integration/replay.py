@@ -1,0 +1,416 @@
+"""Recorded exchanges, played through a gateway in a process of its own.
+
+A server answers as the provider did. A client makes the recorded call at the gateway, in the same dialect and in each
+other. The gateway's request to the provider, and its answer to the client, are compared with the recording.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import httptools
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fakes import answer_facts, wire
+from fakes.corpora import Recorded
+from fakes.dialects import halves
+from fakes.dialogues import ANY_BOUND, asked
+from integration.client import Answer, Client
+from integration.gateway import Gateway, serving, until
+from pointsman.domain.calls import Call, RequestHead
+from pointsman.domain.conversations import Written
+from pointsman.providers import PROVIDERS, codec_of, dialects_of
+from pointsman.providers._translated import TranslatedCodec
+from pointsman.providers.api import Codec, WholeAnswer
+from pointsman.wire.dialects import CONVERSATIONS, DIALECTS
+from pointsman.wire.heads import FORWARDED
+from pointsman.wire.json_object import encode_object
+from pointsman.wire.translation import translate
+
+PATHS = {one.name: one.path for one in CONVERSATIONS}
+_TYPES = {
+    "api.openai.com": "openai",
+    "api.anthropic.com": "anthropic",
+    "api.cerebras.ai": "cerebras",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral",
+    "openrouter.ai": "openrouter",
+}
+_SUFFIXES = ("/chat/completions", "/responses", "/messages")
+MAX_EVENT_BYTES = 2**24
+_CHUNK = 777  # bytes: the server's streams arrive in pieces that are no events
+_OF_ANTHROPIC = {"anthropic-version": "2023-06-01", "anthropic-beta": "mcp-client-2025-04-04,code-execution-2025-08-25"}
+_HELLO: dict[str, dict[str, Any]] = {
+    "openai": {"messages": [{"role": "user", "content": "hello"}]},
+    "openai-responses": {"input": "hello"},
+    "anthropic": {"messages": [{"role": "user", "content": "hello"}], "max_tokens": ANY_BOUND},
+}
+
+
+class Exchange(Struct, frozen=True):
+    """A recorded exchange with its host, and the name of its provider. `base_path` and `path` are the two parts of its
+    target. `dialect` is that of a conversation, else empty."""
+
+    recorded: Recorded
+    host: str
+    provider: str
+    base_path: str
+    path: str
+    dialect: str
+    type: str
+
+    @property
+    def model(self) -> str:
+        """The model that the request names; empty if it names none."""
+        body = json.loads(self.recorded.request) if self.is_json else {}
+        return str(body.get("model") or "")
+
+    @property
+    def is_json(self) -> bool:
+        return self.recorded.request.startswith(b"{")
+
+
+def exchange_of(recorded: Recorded) -> Exchange | None:
+    """Return a recording as an exchange. It is `None` if its address is no provider's of a known dialect."""
+    parts = urlsplit(recorded.uri)
+    host, path = parts.netloc, parts.path + (f"?{parts.query}" if parts.query else "")
+    if host in ("api.openai.com", "api.anthropic.com"):
+        base_path = "/v1"
+    else:
+        suffix = next((one for one in _SUFFIXES[:2] if parts.path.endswith(one)), None)
+        if suffix is None or host.endswith("workers.dev"):
+            return None
+        base_path = parts.path.removesuffix(suffix)
+    below = path.removeprefix(base_path)
+    dialect = ""
+    if recorded.method == "POST":
+        dialect = next((name for name, at in PATHS.items() if at == below.partition("?")[0]), "")
+    return Exchange(
+        recorded, host, _name(host, base_path), base_path, below, dialect, _TYPES.get(host, "openai-compatible")
+    )
+
+
+def _name(host: str, base_path: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", host + base_path)
+
+
+class RecordedProvider:
+    """A server that answers each request as the recording `playing` does. `seen` are the requests since it was set."""
+
+    def __init__(self) -> None:
+        self.playing: Recorded | None = None
+        self.seen: list[Seen] = []
+        self.answered: list[tuple[Exchange, str, str]] = []  # with the client's path and the id of its request
+        self.port = 0
+
+    def play(self, recorded: Recorded) -> None:
+        self.playing, self.seen = recorded, []
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            while await self._answer(reader, writer):
+                pass
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        seen = Seen()
+        parser = httptools.HttpRequestParser(seen)
+        while not seen.is_complete:
+            data = await reader.read(65536)
+            if not data:
+                return False
+            parser.feed_data(data)
+        seen.method, seen.target = parser.get_method().decode(), seen.target
+        self.seen.append(seen)
+        recorded = self.playing
+        assert recorded is not None
+        kind = recorded.received.get("content-type", "application/json")
+        head = f"HTTP/1.1 {recorded.status} Recorded\r\ncontent-type: {kind}\r\n"
+        if not recorded.is_stream:
+            writer.write(f"{head}content-length: {len(recorded.body)}\r\n\r\n".encode() + recorded.body)
+        else:
+            writer.write(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
+            for at in range(0, len(recorded.body), _CHUNK):
+                piece = recorded.body[at : at + _CHUNK]
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await asyncio.sleep(0)
+            writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+
+class Seen:
+    """One request that the provider received."""
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.target = ""
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.is_complete = False
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url.decode()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode().lower()] = value.decode()
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+@contextlib.asynccontextmanager
+async def replaying(exchanges: Sequence[Exchange]) -> AsyncIterator[tuple[Gateway, RecordedProvider]]:
+    """Run a gateway in front of the recorded providers."""
+    provider = RecordedProvider()
+    async with provider.running():
+        entries: dict[str, Mapping[str, Any]] = {
+            one.provider: {
+                "type": one.type,
+                "base_url": f"http://127.0.0.1:{provider.port}{one.base_path}",
+                "keys": {"only": ""},
+            }
+            for one in exchanges
+        }
+        async with serving(provider_settings=entries, as_process=True) as gateway:
+            yield gateway, provider
+
+
+async def play_natively(gateway: Gateway, provider: RecordedProvider, one: Exchange) -> list[str]:
+    """Make the recorded call in its own dialect. Return the differences from the recording."""
+    recorded = one.recorded
+    body = recorded.request
+    if one.model:
+        body = json.dumps({**json.loads(body), "model": f"{one.provider}/{one.model}"}).encode()
+    # The recordings lack these headers, which every client of Anthropic's sends.
+    more = _OF_ANTHROPIC if one.type == "anthropic" else {}
+    answer = await _ask(gateway, provider, one, body, one.path, {**recorded.sent, **more})
+    if not provider.seen:
+        return [f"the gateway answered itself: {answer.status} {answer.body[:300].decode()}"]
+    return [*_request_differences(one, provider.seen), *_answer_differences(one, answer)]
+
+
+async def play_across(gateway: Gateway, provider: RecordedProvider, one: Exchange, client: str) -> list[str]:
+    """Make the recorded call in another dialect. Return the differences of the facts.
+
+    A request that the dialect of the client cannot express is replaced by a plain one, so that the answer is read all
+    the same. The gateway translates for a provider into the first dialect that it speaks. Other dialects of the
+    provider are translated here, by the same codec.
+    """
+    call = call_of(one)
+    body, is_same = translated(call, client), True
+    if body is None:
+        body, is_same = {**_HELLO[client], "stream": one.recorded.is_stream}, False
+    if client == answer_facts.CHAT and one.recorded.is_stream:
+        body["stream_options"] = {"include_usage": True}
+    body["model"] = f"{one.provider}/{one.model}"
+    data = json.dumps(body).encode()
+    spoken = dialects_of(PROVIDERS[one.type])
+    if client not in spoken and spoken[0] == one.dialect:
+        answer = await _ask(gateway, provider, one, data, PATHS[client], {})
+        if not provider.seen:
+            return [f"the gateway answered itself: {answer.status} {answer.body[:300].decode()}"]
+        sent, received, status = provider.seen[-1].body, answer.body, answer.status
+    else:
+        sent, received, status = _by_codec(one, client, data)
+    found = []
+    if is_same:
+        theirs = wire.parse(sent, PATHS[one.dialect], dialect=one.dialect)
+        found += differences(asked(call), asked(theirs), "the request's")
+    if one.recorded.status != 200:
+        error = json.loads(received)["error"]
+        is_told = status == one.recorded.status and isinstance(error["message"], str)
+        return found if is_told else [*found, f"the error is {status} {error}"]
+    return [*found, *answer_differences(one, client, received)]
+
+
+def codec_for(one: Exchange, client: str) -> Codec:
+    """Return the codec for a client's calls at the provider's API of the recorded dialect."""
+    provider, theirs = PROVIDERS[one.type], DIALECTS[one.dialect]
+    native = codec_of(one.type, theirs.operation, one.dialect)
+    if client == one.dialect:
+        return native
+    return TranslatedCodec(
+        native=native,
+        ours=halves(DIALECTS[client]),
+        theirs=halves(theirs),
+        operation=theirs.operation,
+        head=RequestHead(path=theirs.path, dialect=theirs.name, content_type="application/json"),
+        errors=provider.errors,
+    )
+
+
+def _by_codec(one: Exchange, client: str, body: bytes) -> tuple[bytes, bytes, int]:
+    """Return the request to the provider, the answer for the client, and its status."""
+    call, codec = wire.parse(body, PATHS[client], dialect=client), codec_for(one, client)
+    candidate = wire.target(one.type, one.model)
+    sent = codec.encode(call, candidate, candidate.endpoint.keys[0]).body
+    if not codec.is_answer(one.recorded.status):
+        failure = codec.failure(one.recorded.status, {}, one.recorded.body, 0.0)
+        return sent, DIALECTS[client].error_body(failure, "request"), failure.kind.status
+    if one.recorded.is_stream:
+        decoder = codec.decoder(call, MAX_EVENT_BYTES)
+        received = wire.drain(decoder, [one.recorded.body])
+        assert decoder.failure is None, decoder.failure
+        return sent, received, one.recorded.status
+    found = codec.decode(call, one.recorded.body)
+    assert isinstance(found, WholeAnswer), found
+    return sent, found.body, one.recorded.status
+
+
+def call_of(one: Exchange) -> Call:
+    """Return the recorded request as the gateway reads it."""
+    return wire.parse(one.recorded.request, PATHS[one.dialect], dialect=one.dialect)
+
+
+def written_for(call: Call, client: str) -> Written:
+    """Return a recorded request as another dialect writes it."""
+    return translate(halves(DIALECTS[call.head.dialect]), halves(DIALECTS[client]), call)
+
+
+def translated(call: Call, client: str) -> dict[str, Any] | None:
+    """Return the body of a recorded request in another dialect; `None` if the dialect cannot express it."""
+    written = written_for(call, client)
+    if written.cannot or written.dropped:
+        return None
+    fields: dict[str, Any] = json.loads(encode_object(written.fields))
+    return fields
+
+
+def as_a_stream(one: Exchange) -> Exchange:
+    """Return an exchange whose whole answer is streamed, as a provider of its dialect would do it."""
+    own, call = halves(DIALECTS[one.dialect]), call_of(one)
+    if one.dialect == answer_facts.CHAT:
+        call = replace(call, wants_usage=True)
+    stream = own.writer(call, 0.0).write(own.read_answer(one.recorded.body))
+    return replace(one, recorded=replace(one.recorded, is_stream=True, body=stream))
+
+
+def answer_differences(one: Exchange, client: str, answer: bytes) -> list[str]:
+    """Compare an answer in the client's dialect with the recorded one."""
+    read = answer_facts.streamed if one.recorded.is_stream else answer_facts.whole
+    theirs = recorded_facts(one)
+    try:
+        ours = answer_facts.facts(client, read(client, answer, is_checked=True))
+    except (AssertionError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        return [f"the SDK rejects the answer: {type(error).__name__}: {error}; {answer[-300:].decode()}"]
+    return differences(theirs, ours, "the answer's")
+
+
+def differences(first: Struct, second: Struct, owner: str) -> list[str]:
+    """Return the fields in which two facts differ."""
+    names = [name for name in first.__struct_fields__ if getattr(first, name) != getattr(second, name)]
+    return [f"{owner} {name} is {getattr(second, name)!r:.600}, not {getattr(first, name)!r:.600}" for name in names]
+
+
+async def _ask(
+    gateway: Gateway, provider: RecordedProvider, one: Exchange, body: bytes, path: str, sent: Mapping[str, str]
+) -> Answer:
+    provider.play(one.recorded)
+    own = ("host", "connection", "content-length", "accept-encoding", "cookie", "transfer-encoding")
+    headers = {name: value for name, value in sent.items() if name not in own}
+    if not one.model:
+        headers["x-pointsman-provider"] = one.provider
+    client = await Client.connect(gateway.port)
+    try:
+        answer = await client.ask(body or b"", path=f"/v1{path}", method=one.recorded.method, headers=headers)
+    finally:
+        await client.close()
+    if one.dialect and answer.status == 200:
+        provider.answered.append((one, path, answer.headers["x-request-id"]))
+    return answer
+
+
+async def usage_differences(gateway: Gateway, provider: RecordedProvider) -> list[tuple[Exchange, str]]:
+    """Compare the usage in the request log with the recorded one."""
+    wanted = {request_id for _, _, request_id in provider.answered}
+    await until(
+        lambda: wanted <= {record["request_id"] for record in gateway.records}, "all answers are in the request log"
+    )
+    records = {record["request_id"]: record for record in gateway.records}
+    found = []
+    for one, path, request_id in provider.answered:
+        record = records[request_id]
+        names = ("tokens_in", "tokens_out", "tokens_cached", "tokens_cache_write", "tokens_reasoning")
+        ours = [record.get(name) or 0 for name in names]
+        ours[3] += record.get("tokens_cache_write_1h") or 0
+        theirs = recorded_facts(one).usage
+        if theirs != (0, 0, 0, 0, 0) and tuple(ours) != theirs:  # else the gateway estimates the usage
+            found.append((one, f"the log's usage of a call at {path} is {tuple(ours)}, not {theirs}"))
+    return found
+
+
+def recorded_facts(one: Exchange) -> answer_facts.Facts:
+    """Return the facts in a recorded answer."""
+    read = answer_facts.streamed if one.recorded.is_stream else answer_facts.whole
+    return answer_facts.facts(one.dialect, read(one.dialect, one.recorded.body, is_checked=False))
+
+
+def _request_differences(one: Exchange, seen: Sequence[Seen]) -> list[str]:
+    if len(seen) != 1:
+        return [f"the provider got {len(seen)} requests"]
+    got, recorded, found = seen[0], one.recorded, []
+    if (got.method, got.target) != (recorded.method, one.base_path + one.path):
+        found.append(f"the provider got {got.method} {got.target}")
+    forwarded = {name: value for name, value in recorded.sent.items() if name in FORWARDED}
+    if one.type == "anthropic":
+        forwarded = dict(_OF_ANTHROPIC)
+    if recorded.request:
+        forwarded["content-type"] = recorded.sent["content-type"]
+    found += [
+        f"the header {name} is {got.headers.get(name)!r}, not {value!r}"
+        for name, value in forwarded.items()
+        if got.headers.get(name) != value
+    ]
+    if not one.is_json:
+        return found if got.body == recorded.request else [*found, f"the body is {got.body[:300]!r}"]
+    theirs, ours = json.loads(recorded.request), json.loads(got.body)
+    if one.dialect == "openai" and theirs.get("stream"):  # the gateway needs the usage
+        theirs["stream_options"] = {**(theirs.get("stream_options") or {}), "include_usage": True}
+    names = {name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name)}
+    return [*found, *(f"{name!r} is {ours.get(name)!r:.300}, not {theirs.get(name)!r:.300}" for name in sorted(names))]
+
+
+def _answer_differences(one: Exchange, answer: Answer) -> list[str]:
+    recorded = one.recorded
+    if answer.status != recorded.status or answer.ended != "complete":
+        return [f"the answer is {answer.status}, {answer.ended}: {answer.body[:300].decode()}"]
+    if recorded.is_stream:
+        expected = events_in(recorded.body)
+        if one.dialect == answer_facts.CHAT and b'"include_usage": true' not in recorded.request:
+            expected = [event for event in expected if not _is_usage(event[1])]  # which the client did not request
+        return [] if events_in(answer.body) == expected else ["the events are others"]
+    if answer.json == json.loads(recorded.body):
+        return []
+    return [f"the answer is {answer.body[:300].decode()}, not {recorded.body[:300].decode()}"]
+
+
+def _is_usage(event: object) -> bool:
+    return isinstance(event, dict) and event.get("choices") == [] and "usage" in event
+
+
+def events_in(stream: bytes) -> list[tuple[str, object]]:
+    """Return the events of a stream with their names and decoded data."""
+    found: list[tuple[str, object]] = []
+    for block in stream.decode().replace("\r\n", "\n").split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        name = "".join(line[6:].strip() for line in lines if line.startswith("event:"))
+        data = "\n".join(line[5:].strip() for line in lines if line.startswith("data:"))
+        if data:
+            found.append((name, data if data == "[DONE]" else json.loads(data)))
+    return found

@@ -1,0 +1,123 @@
+"""Tags and requirements are compiled, and those that cannot serve their purpose are reported."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fakes.configuration import OPEN, checked, compiled, errors, found
+from pointsman.domain.identity import key_named
+from pointsman.domain.requirements import Requirement, Tag
+
+TWO = """
+providers:
+  de: {type: vllm, base_url: "http://127.0.0.1:9000/v1", tags: {region: eu}}
+  us: {type: vllm, base_url: "http://127.0.0.1:9001/v1", keys: {a: {value: "", tags: {region: [us, ap]}}}}
+"""
+KEYS = """
+require: {region: [eu, us]}
+models: {chat: {targets: [{model: de/m, tags: {tier: gold}}], fallbacks: [us/m], require: {tier: gold}}}
+governance:
+  customers: {acme: {require: {region: {all: [eu]}}}}
+  teams: {lab: {customer: acme, require: {region: eu}}}
+  virtual_keys: {one: {value: env.CLIENT_KEY, team: lab, require: {tier: [gold]}, provider_tools: [web_search]}}
+"""
+
+
+def test_requirements_of_all_owners_come_with_their_origins() -> None:
+    snapshot = compiled(TWO + KEYS).snapshot
+    (key,) = snapshot.virtual_keys.values()
+    assert snapshot.require == (Requirement("region", ("eu", "us"), origin="the top-level require"),)
+    assert key.require == (
+        Requirement("tier", ("gold",), origin="virtual key one"),
+        Requirement("region", ("eu",), origin="team lab"),
+        Requirement("region", ("eu",), needs_all=True, origin="customer acme"),
+    )
+    assert key.provider_tools == frozenset({"web_search"})
+    chat = snapshot.models["chat"]
+    assert chat.targets[0].tags == {"tier": (Tag("gold"),)}
+    assert chat.require == chat.targets[0].require == chat.fallbacks[0].require
+    assert chat.require == (Requirement("tier", ("gold",), origin="model chat"),)
+    assert snapshot.endpoints["us"].keys[0].tags == {"region": (Tag("us"), Tag("ap"))}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("tags: {region: []}", "providers.de.tags.region: must not be empty"),
+        ("tags: {region: {value: 'e u'}}", "providers.de.tags.region.value"),
+        ("tags: {region: {value: eu, until: 2027-01-01}}", "providers.de.tags.region.until: unknown field"),
+        ("tags: {region: {value: eu, expires: 2027-01-01T00:00:00}}", "`expires` must be a date, or have an offset"),
+    ],
+)
+def test_faulty_tags_are_errors(fields: str, message: str) -> None:
+    text = f'providers:\n  de: {{type: vllm, base_url: "http://127.0.0.1:9000/v1", {fields}}}\n'
+    (problem,) = errors(OPEN + text)
+    assert message in problem.replace("[0]", "")
+
+
+def test_expiry_is_reported_before_and_after() -> None:
+    today = datetime.now(UTC).date()
+    soon, past = today + timedelta(days=20), today - timedelta(days=1)
+    tags = f"{{region: {{value: eu, expires: {past}}}, tier: {{value: gold, expires: {soon}}}}}"
+    outcome = checked(OPEN + f'providers: {{de: {{type: vllm, base_url: "http://127.0.0.1:9000/v1", tags: {tags}}}}}\n')
+    expired = f"region=eu expired on {past}, so it meets no requirement; renew it"
+    assert found(outcome, "warning") == [f"providers.de.tags.region: {expired}"]
+    assert found(outcome, "note") == [f"providers.de.tags.tier: tier=gold expires on {soon}; renew it before"]
+
+
+def test_requirements_that_nothing_meets_are_warned_of() -> None:
+    text = """
+models: {chat: {targets: [us/m], require: {region: eu}}}
+governance:
+  virtual_keys:
+    far: {value: env.CLIENT_KEY, require: {region: mars}}
+    fine: {value: 'sha256:0000000000000000000000000000000000000000000000000000000000000000', require: {region: eu}}
+"""
+    hint = "check the tags in `providers`"
+    rejected = "so every request is rejected (403 no_compliant_provider)"
+    assert found(checked(TWO + text), "warning") == [
+        f"models.chat: no target meets region=eu (from model chat), {rejected}",
+        f"governance.virtual_keys.far: no provider key meets region=mars (from virtual key far), {rejected}; {hint}",
+    ]
+    assert found(checked(OPEN + TWO + "require: {region: mars}\n"), "warning") == [
+        f"require: no provider key meets region=mars (from the top-level require), {rejected}; {hint}"
+    ]
+
+
+def test_rules_whose_requirements_nothing_meets_are_warned_of() -> None:
+    text = """
+require: {region: eu}
+models: {chat: [us/m]}
+routing:
+  rules:
+    - {name: far, when: stream, require: {certifications: moon}}
+    - {name: away, when: has_tools, targets: [us/m]}
+    - {name: back, when: has_images, targets: [us/m], fallbacks: [de/m]}
+"""
+    rejected, warnings = "rejected (403 no_compliant_provider)", found(checked(OPEN + TWO + text), "warning")
+    far, away = warnings[-2:]
+    assert far.startswith("routing.rules: no provider key meets region=eu (from the top-level require) and certif")
+    assert away == (
+        "routing.rules: no target of the rule away meets region=eu (from the top-level require), "
+        f"so every request that it matches is {rejected}"
+    )
+
+
+def test_keys_of_a_file_name_themselves_as_the_origin(tmp_path: Path) -> None:
+    lines = [
+        {"name": name, "value": f"sha256:{digit * 64}", "team": "lab", "require": {"region": "eu"}}
+        for name, digit in (("first", "1"), ("second", "2"))
+    ]
+    (tmp_path / "keys.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    text = "governance: {keys_file: keys.jsonl, teams: {lab: {require: {tier: gold}}}}\n"
+    outcome = checked(TWO + text, folder=tmp_path)
+    assert outcome.compiled is not None
+    for name in ("first", "second"):
+        key = key_named(outcome.compiled.snapshot.virtual_keys, name)
+        assert key is not None
+        assert [str(one) + " " + one.origin for one in key.require] == [
+            f"region=eu virtual key {name}",
+            "tier=gold team lab",
+        ]

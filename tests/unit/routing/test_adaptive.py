@@ -1,0 +1,196 @@
+"""The strategies that learn from answers: adaptive, fastest and least-busy."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, failure, plan_for, snapshot_of, step_after
+from pointsman.domain.calls import Call, Facts
+from pointsman.domain.failures import Failure
+from pointsman.domain.plans import Plan, Try
+from pointsman.domain.prices import Price, Rates
+from pointsman.domain.snapshots import PriceOverride, Pricing
+from pointsman.domain.targets import Strategy
+from pointsman.routing.decide import decide
+from pointsman.routing.explain import as_lines
+from pointsman.routing.paces import usual_s
+from pointsman.routing.readings import Reading
+from pointsman.routing.strategies.adaptive import AdaptiveSettings
+
+STREAM = replace(call(), stream=True, size=400)
+UNIT_S = usual_s(STREAM)
+EVEN = ScriptedRandom(0.5, 0.25)  # the cosine is 0, so there is no noise
+
+
+def view_of(count: int = 3, strategy: str = "adaptive", **settings: Any) -> FakeView:
+    configuration = snapshot_of(*[endpoint(name) for name in "abcdef"[:count]])
+    chosen = Strategy(strategy, AdaptiveSettings(**settings) if settings else None)
+    return FakeView(replace(configuration, routing=replace(configuration.routing, strategy=chosen)))
+
+
+def plan_of(view: FakeView, now: float = NOW, request: Call = STREAM, rng: Any = EVEN) -> Plan:
+    plan = decide(Facts(request), view, rng, now)
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def order_of(view: FakeView, now: float = NOW, **given: Any) -> str:
+    return "".join(choice.candidate.endpoint.name for choice in plan_of(view, now, **given).choices)
+
+
+def teach(view: FakeView, name: str, *ratios: float | Failure, until: float = NOW, plan: Plan | None = None) -> None:
+    """Let attempts at a provider end, one in each quarter of a second, the last one at `until`."""
+    request = STREAM
+    plan = plan or plan_for(request, view)
+    (item,) = [choice.candidate for choice in plan.choices if choice.candidate.endpoint.name == name]
+    for number, ratio in enumerate(ratios):
+        at = until - 0.25 * (len(ratios) - 1 - number)
+        took_s = 0.1 if isinstance(ratio, Failure) else ratio * usual_s(request)
+        tried = view.paces.started(plan, item, request, f"{name}{number}-1", at - took_s)
+        if isinstance(ratio, Failure):
+            view.paces.ended(tried, ratio, at, tokens_out=0, content_at=None)
+        else:
+            view.paces.content(tried, at)
+
+
+def test_fastest_target_comes_first_and_the_others_follow_by_their_time() -> None:
+    view = view_of()
+    for name, ratio in (("a", 2.0), ("b", 0.7), ("c", 1.2)):
+        teach(view, name, *[ratio] * 20)
+    assert order_of(view) == "bca"
+
+
+def test_each_target_gets_a_first_request() -> None:
+    view = view_of()
+    teach(view, "b", *[0.5] * 20)
+    assert order_of(view)[0] in "ac"
+    for name in "ac":
+        teach(view, name, 1.0)
+    assert order_of(view)[0] == "b"
+
+
+def test_failures_count_as_time() -> None:
+    view = view_of(2)
+    teach(view, "a", *[1.0] * 20)
+    teach(view, "b", *[1.2] * 20)
+    assert order_of(view) == "ab"
+    teach(view, "a", *[failure()] * 5)
+    assert order_of(view) == "ba"
+
+
+def test_slower_target_returns_when_its_probe_shows_that_it_is_well_again() -> None:
+    view = view_of(2)
+    for name, ratio in (("a", 0.8), ("b", 1.2)):
+        teach(view, name, *[ratio] * 60)
+    teach(view, "a", *[5.0] * 8)
+    assert order_of(view) == "ba"
+    served = []
+    for number in range(80):
+        now = NOW + 0.5 * (number + 1)
+        plan = plan_of(view, now)
+        first = plan.choices[0].candidate.endpoint.name
+        served.append(first)
+        ratio = 0.8 if first == "a" else 1.2
+        teach(view, first, ratio, until=now + ratio * UNIT_S, plan=plan)
+    assert "a" in served[:40], "it is probed"
+    assert served[-10:] == ["a"] * 10
+
+
+def test_probe_has_little_patience_and_the_others_much() -> None:
+    view = view_of(2)
+    for name, ratio in (("a", 0.8), ("b", 1.2)):
+        teach(view, name, *[ratio] * 60)
+    teach(view, "a", *[5.0] * 8)
+    now = NOW + 10
+    plan = plan_of(view, now)
+    assert [choice.candidate.endpoint.name for choice in plan.choices] == ["a", "b"]
+    step = step_after(plan, (), view, now)
+    assert isinstance(step, Try)
+    assert step.content_s == pytest.approx(max(0.5, 3 * 1.2 * UNIT_S), rel=0.2)
+    assert plan.patience["b/m"] >= 4.0
+    assert "tried first, since it had no answer for a while" in "\n".join(as_lines(plan, now))
+
+
+def test_similar_targets_share_the_requests() -> None:
+    view, rng = view_of(2), Random(1)
+    for name in "ab":
+        teach(view, name, *[1.0] * 10)
+    first = [order_of(view, rng=rng)[0] for _ in range(200)]
+    assert 40 < first.count("a") < 160
+
+
+def priced(view: FakeView, dollars: Sequence[float]) -> None:
+    overrides = tuple(
+        PriceOverride(model=f"{name}/m", price=Price(rates=Rates(input=0, output=round(usd * 1e9))))
+        for name, usd in zip("abc", dollars, strict=False)
+    )
+    view.snapshot = replace(view.snapshot, pricing=Pricing("allow-and-flag", overrides))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"policy": "latency"}, "abc"),
+        ({}, "bca"),
+        ({"policy": "cheapest-within", "ttft_ms": 2000.0}, "cba"),
+        ({"policy": "cheapest-within", "ttft_ms": 700.0}, "bac"),
+    ],
+)
+def test_policy_weighs_time_against_cost(settings: dict[str, Any], expected: str) -> None:
+    """A is quick and dear, C is slow and cheap."""
+    view = view_of(**settings)
+    priced(view, (0.05, 0.005, 0.0001))  # for a thousand tokens, and answers have 500
+    for name, ratio in (("a", 0.6), ("b", 1.5), ("c", 4.5)):
+        teach(view, name, *[ratio] * 30)
+    assert order_of(view) == expected
+
+
+def test_weights_are_priors_of_targets_without_answers() -> None:
+    view = view_of(2)
+    (a, b) = (choice.candidate for choice in plan_of(view).choices)
+    chat = view.snapshot.models["chat"]
+    heavy = replace(chat, targets=(replace(a, weight=1.0), replace(b, weight=9.0)))
+    view.snapshot = replace(view.snapshot, models={"chat": heavy})
+    assert order_of(view) == "ba"
+
+
+def test_settings_must_fit_each_other() -> None:
+    with pytest.raises(ValueError, match="ttft_ms"):
+        AdaptiveSettings(policy="cheapest-within")
+    with pytest.raises(ValueError, match="ttft_ms"):
+        AdaptiveSettings(ttft_ms=5.0)
+
+
+def test_explanation_names_the_terms() -> None:
+    view = view_of(2)
+    teach(view, "a", *[1.0] * 20)
+    lines = as_lines(plan_of(view), NOW)
+    (known,) = [line for line in lines if line.startswith("   a/m:")]
+    assert "s expected" in known
+    assert "s for failures" in known
+    assert "recent answers" in known
+    assert any("no recent answers" in line for line in lines)
+
+
+def test_fastest_orders_by_measured_times_and_measures_anew() -> None:
+    view = view_of(3, "fastest")
+    view.readings = {
+        "a/m": Reading(NOW, 5, content_s=0.9, duration_s=2.0),
+        "b/m": Reading(NOW, 5, content_s=0.5, duration_s=3.0),
+        "c/m": Reading(NOW - 61, 5, content_s=0.1, duration_s=0.1),
+    }
+    assert order_of(view) == "cba"
+    assert order_of(view, request=replace(STREAM, stream=False)) == "cab"
+
+
+def test_least_busy_counts_running_attempts_by_weight() -> None:
+    view = view_of(3, "least-busy")
+    view.in_progress = {"a/m": 3, "b/m": 1, "c/m": 2}
+    assert order_of(view) == "bca"
+    (a, b, c) = (choice.candidate for choice in sorted(plan_of(view).choices, key=lambda one: one.candidate.id))
+    heavy = replace(view.snapshot.models["chat"], targets=(replace(a, weight=10.0), b, c))
+    view.snapshot = replace(view.snapshot, models={"chat": heavy})
+    assert order_of(view)[0] == "a"

@@ -1,0 +1,48 @@
+"""A set of candidates keeps its results that hold as long as the configuration, and judges the rest anew."""
+
+from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, snapshot
+from pointsman.domain.calls import Facts
+from pointsman.domain.failures import Failure
+from pointsman.domain.rules import Directive
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import candidate
+from pointsman.routing.candidate_set import CandidateSet
+from pointsman.routing.router import router_of
+
+A, B = endpoint("a", "k1", "k2"), endpoint("b")
+CHAT = snapshot([A, B], [candidate(A, "m"), candidate(B, "m")], strategy="priority")
+
+
+def set_of(configuration: Snapshot, directive: Directive | None = None) -> CandidateSet:
+    found = router_of(configuration).candidates(Facts(call()), configuration, directive)
+    assert not isinstance(found, Failure)
+    return found
+
+
+def test_sets_are_shared_by_requests_with_the_same_rules() -> None:
+    directive = Directive(rules=("r",), timeouts={"commit_s": 7.0})
+    assert set_of(CHAT) is set_of(CHAT)
+    assert set_of(CHAT, directive) is set_of(CHAT, directive)
+    assert set_of(CHAT, directive) is not set_of(CHAT)
+    assert set_of(CHAT, directive).routing.timeouts.commit_s == 7.0
+    assert set_of(CHAT).routing.timeouts.commit_s == 600.0
+
+
+def test_failed_candidates_come_last() -> None:
+    view, found = FakeView(CHAT), set_of(CHAT)
+    evaluation = found.refresh(Facts(call()), view, NOW)
+    assert [item.id for item in evaluation.targets] == ["a/m", "b/m"]
+    view.open_breaker("a/m", NOW + 3)
+    evaluation = found.refresh(Facts(call()), view, NOW)
+    assert [item.id for item in evaluation.targets] == ["b/m"]
+    assert [item.id for item in evaluation.others] == ["a/m"]
+    choices = found.choices(evaluation.targets, evaluation, call(), ScriptedRandom(0.0))
+    assert [choice.candidate.id for choice in choices] == ["b/m", "a/m"]
+
+
+def test_objects_of_an_account_always_use_the_same_key() -> None:
+    found = set_of(CHAT)
+    evaluation = found.refresh(Facts(call()), FakeView(CHAT), NOW)
+    for number in (0.0, 0.9):
+        choices = found.choices(evaluation.targets, evaluation, call(stateful=True), ScriptedRandom(number))
+        assert [key.name for key in choices[0].keys] == ["k1"]

@@ -1,0 +1,223 @@
+"""The learned pace of one candidate. The usual time of an answer is one second here, so ratios are seconds."""
+
+from random import Random
+
+import pytest
+
+from pointsman.routing import pace as module
+from pointsman.routing.pace import (
+    FIRST_TAIL,
+    LONGEST_PROBE_S,
+    MOST_TAIL,
+    PENDING,
+    K,
+    Pace,
+)
+
+GAP_S = 0.25
+
+
+class Clock:
+    """A pace whose attempts follow each other every quarter of a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pace = Pace(0.0)
+        self.count = 0
+
+    def begin(self, *, is_probe: bool = False) -> str:
+        self.count += 1
+        self.pace.begin(str(self.count), self.now, 1.0, is_probe=is_probe)
+        return str(self.count)
+
+    def answers(self, count: int, ratio: float, peers: float = 1.0) -> None:
+        for _ in range(count):
+            name = self.begin()
+            self.now += GAP_S
+            self.pace.answer(name, self.now, ratio, GAP_S, peers)
+
+    def fails(self, count: int, took_s: float = 0.1) -> None:
+        for _ in range(count):
+            name = self.begin()
+            self.now += took_s
+            self.pace.fail(name, self.now, took_s, GAP_S)
+
+    def estimate(self, peers: float = 1.0) -> float:
+        return self.pace.estimate(self.now, GAP_S, peers)[0]
+
+
+def test_candidate_without_answers_is_like_its_peers() -> None:
+    clock = Clock()
+    assert clock.pace.is_new
+    assert clock.estimate(1.7) == pytest.approx(1.7)
+    assert clock.pace.failure_share() < 0.02
+
+
+def test_estimate_approaches_the_answers() -> None:
+    clock = Clock()
+    clock.answers(1, 3.0)
+    first = clock.estimate()
+    clock.answers(30, 3.0)
+    assert 1.0 < first < clock.estimate() == pytest.approx(3.0, rel=0.1)
+
+
+def test_change_is_noticed_within_a_few_answers() -> None:
+    clock = Clock()
+    clock.answers(200, 1.0)
+    clock.answers(4, 4.0)
+    assert clock.estimate() > 2.5
+    clock.answers(12, 1.0)
+    assert clock.estimate() < 1.6
+
+
+def test_noise_is_no_change() -> None:
+    clock, rng = Clock(), Random(1)
+    for _ in range(1000):
+        clock.answers(1, rng.lognormvariate(0.0, 0.35))
+    assert clock.pace.weight > 20, "the memory was never dropped"
+    assert 0.9 < clock.estimate() < 1.25
+
+
+def test_one_outlier_counts_little() -> None:
+    clock = Clock()
+    clock.answers(100, 1.0)
+    clock.answers(1, 1000.0)
+    assert clock.estimate() < 1.5
+
+
+def test_estimate_returns_to_the_usual_without_answers() -> None:
+    clock = Clock()
+    clock.answers(400, 1.0)
+    clock.answers(6, 5.0)
+    slow = clock.estimate()
+    clock.now += 30
+    assert clock.estimate() < slow
+    clock.now += 600
+    assert clock.estimate() == pytest.approx(clock.pace.usual(1.0), rel=0.05)
+
+
+def test_silence_is_noticed_before_a_timeout() -> None:
+    clock = Clock()
+    clock.answers(200, 1.0)
+    for _ in range(10):
+        clock.begin()
+        clock.now += GAP_S
+    assert clock.estimate() < 1.3, "none has taken unusually long yet"
+    for _ in range(5):
+        clock.begin()
+        clock.now += GAP_S
+    assert clock.estimate() > 2.0
+
+
+def test_single_straggler_is_no_evidence() -> None:
+    clock = Clock()
+    clock.answers(200, 1.0)
+    clock.begin()
+    clock.now += 10
+    assert clock.estimate() < 1.3
+
+
+def test_cancelled_attempt_counts_only_if_it_was_slow() -> None:
+    clock = Clock()
+    clock.answers(20, 1.0)
+    before, name = clock.estimate(), clock.begin()
+    clock.pace.cancel(name, clock.now + 0.5, GAP_S, 1.0)
+    assert clock.pace.weight == pytest.approx(clock.pace.weight)
+    quick, name = clock.estimate(), clock.begin()
+    assert quick == pytest.approx(before, rel=0.05)
+    clock.now += 5
+    clock.pace.cancel(name, clock.now, GAP_S, 1.0)
+    assert clock.estimate() > before
+    clock.pace.cancel("unknown", clock.now, GAP_S, 1.0)
+
+
+def test_failures_are_decayed_counts() -> None:
+    clock = Clock()
+    clock.answers(40, 1.0)
+    clock.fails(4)
+    share = clock.pace.failure_share()
+    assert 0.05 < share < 0.3
+    assert clock.pace.lost_s == pytest.approx(0.1 + 0.4 * 0.8**4)
+    clock.answers(100, 1.0)
+    assert clock.pace.failure_share() < share / 2
+
+
+def test_recovered_candidate_is_forgiven_its_outage() -> None:
+    clock = Clock()
+    clock.answers(40, 1.0)
+    clock.fails(10)
+    assert clock.pace.failure_share() > 0.15
+    clock.answers(1, 1.0)
+    assert clock.pace.failure_share() > 0.1
+    clock.answers(1, 1.0)
+    assert clock.pace.failure_share() < 0.01
+    clock.fails(1)
+    clock.answers(2, 1.0)
+    assert clock.pace.failure_share() > 0.01, "a single failure was no outage"
+
+
+def test_candidate_without_an_answer_is_probed_less_and_less() -> None:
+    clock = Clock()
+    clock.answers(100, 1.0)
+    pauses = []
+    for _ in range(6):
+        waited = 0.0
+        while not clock.pace.wants_probe(clock.now, 0.01):
+            clock.now += 0.5
+            waited += 0.5
+        pauses.append(waited)
+        name = "probe"
+        clock.pace.begin(name, clock.now, 1.0, is_probe=True)
+        assert not clock.pace.wants_probe(clock.now, 0.01), "one probe at a time"
+        clock.now += 4
+        clock.pace.answer(name, clock.now, 4.0, 0.01, 1.0)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] <= LONGEST_PROBE_S + 0.5
+
+
+def test_probe_that_finds_it_better_is_followed_at_once() -> None:
+    clock = Clock()
+    clock.answers(100, 1.0)
+    clock.answers(8, 6.0)
+    clock.now += 10
+    name = clock.begin(is_probe=True)
+    clock.now += 0.5
+    clock.pace.answer(name, clock.now, 0.5, GAP_S, 1.0)
+    assert clock.pace.wants_probe(clock.now, GAP_S)
+
+
+def test_usually_slow_candidate_gets_a_rare_look() -> None:
+    clock = Clock()
+    clock.answers(10, 9.0)
+    assert not clock.pace.wants_look(clock.now + module.LOOK_S - 1, GAP_S)
+    assert clock.pace.wants_look(clock.now + module.LOOK_S + 1, GAP_S)
+    assert not clock.pace.wants_look(clock.now + module.LOOK_S + 1, 10.0), "with rare requests it waits longer"
+
+
+def test_tail_learns_what_one_answer_in_a_hundred_exceeds() -> None:
+    clock, rng = Clock(), Random(2)
+    assert clock.pace.tail == FIRST_TAIL
+    for _ in range(2000):
+        clock.answers(1, rng.lognormvariate(0.0, 0.35))
+    assert 1.9 < clock.pace.tail < 3.5
+    for _ in range(500):
+        clock.answers(1, 1.0 if rng.random() < 0.9 else 50.0)
+    assert clock.pace.tail > 5
+    assert clock.pace.tail <= MOST_TAIL
+
+
+def test_number_of_pending_attempts_is_bounded() -> None:
+    pace = Pace(0.0)
+    for number in range(PENDING + 10):
+        pace.begin(str(number), 0.0, 1.0)
+    assert len(pace._pending) == PENDING
+    pace.forget("0")
+    assert len(pace._pending) == PENDING - 1
+
+
+def test_prior_has_the_weight_of_two_answers() -> None:
+    clock = Clock()
+    clock.answers(1, 4.0, peers=1.0)
+    usual = clock.pace.usual(1.0)
+    assert usual == pytest.approx((3.0 + 1.0) / 2.0), "an answer counts at most three times the usual ratio"
+    assert clock.estimate() == pytest.approx((4.0 + K * clock.pace._anchor) / (1 + K), rel=0.2)  # type: ignore[operator]

@@ -1,0 +1,126 @@
+"""The paces of all candidates, as attempts teach them."""
+
+import pytest
+from msgspec.structs import replace
+
+from fakes.routing import FakeView, call, endpoint, failure, plan_for, snapshot_of
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure, Kind
+from pointsman.domain.plans import Plan
+from pointsman.domain.snapshots import Failover
+from pointsman.routing import paces as module
+from pointsman.routing.paces import FIRST_GAP_S, FIRST_TOKEN_S, Paces, Tried, usual_s
+
+STREAM = replace(call(), stream=True, size=4000)
+PLAN = plan_for(STREAM, FakeView(snapshot_of(endpoint("a"), endpoint("b"))))
+A, B = (choice.candidate for choice in PLAN.choices)
+
+
+def start(paces: Paces, now: float, request: Call = STREAM, plan: Plan = PLAN, name: str = "r-1") -> Tried:
+    return paces.started(plan, A, request, name, now)
+
+
+def test_usual_time_grows_with_the_prompt_and_the_answer() -> None:
+    assert usual_s(replace(STREAM, size=0)) == pytest.approx(FIRST_TOKEN_S, rel=0.01)
+    assert usual_s(STREAM) > usual_s(replace(STREAM, size=400))
+    whole = replace(STREAM, stream=False)
+    assert usual_s(whole, 1000) > usual_s(whole, 10) > usual_s(STREAM)
+    assert usual_s(replace(whole, max_tokens=10)) == pytest.approx(usual_s(whole, 10))
+    assert usual_s(replace(whole, operation="embedding")) == pytest.approx(usual_s(STREAM))
+
+
+def test_content_of_a_stream_is_learned_at_once_and_once() -> None:
+    paces = Paces()
+    tried = start(paces, 10.0)
+    paces.content(tried, 10.0 + 2 * usual_s(STREAM))
+    pace = paces.find(A, "chat", stream=True)
+    assert pace is not None
+    assert pace.long_sums[1] == pytest.approx(2.0)
+    paces.ended(tried, None, 99.0, tokens_out=50, content_at=11.0)
+    assert pace.long_sums[0] == pytest.approx(1.0, rel=0.2), "its end is no second answer"
+    assert paces.find(A, "chat", stream=False) is None
+    assert paces.find(B, "chat", stream=True) is None
+
+
+def test_whole_answer_is_compared_with_its_length() -> None:
+    paces, whole = Paces(), replace(STREAM, stream=False)
+    tried = start(paces, 0.0, whole)
+    paces.ended(tried, None, 3 * usual_s(whole, 700), tokens_out=700, content_at=None)
+    pace = paces.find(A, "chat", stream=False)
+    assert pace is not None
+    assert pace.long_sums[1] == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_failure"),
+    [
+        (failures.UPSTREAM_ERROR, True),
+        (failures.COMMIT_TIMEOUT, True),
+        (failures.UPSTREAM_RATE_LIMITED, False),
+        (failures.UPSTREAM_REFUSED, False),
+        (failures.CREDENTIAL_REJECTED, False),
+        (failures.CLIENT_GONE, False),
+    ],
+)
+def test_only_faults_of_the_provider_are_failures(kind: Kind, is_failure: bool) -> None:
+    paces = Paces()
+    paces.ended(start(paces, 0.0), failure(kind), 0.1, tokens_out=0, content_at=None)
+    pace = paces.find(A, "chat", stream=True)
+    assert pace is not None
+    assert (pace.failure_share() > 0.1) is is_failure
+    assert not pace._pending
+
+
+def test_content_of_a_stream_that_broke_off_still_counts() -> None:
+    paces = Paces()
+    cut = Failure(failures.TRUNCATED, "cut")
+    paces.ended(start(paces, 0.0), cut, 9.0, tokens_out=5, content_at=usual_s(STREAM))
+    pace = paces.find(A, "chat", stream=True)
+    assert pace is not None
+    assert pace.long_sums[1] > 0
+    assert pace.failure_share() > 0.1
+
+
+def test_buffered_stream_is_never_overdue() -> None:
+    """Its content is known only at its end."""
+    paces = Paces()
+    buffered = replace(PLAN, routing=replace(PLAN.routing, failover=Failover(stream_recovery="buffer")))
+    tried = start(paces, 0.0, plan=buffered)
+    paces.ended(tried, None, 50.0, tokens_out=5, content_at=usual_s(STREAM))
+    pace = paces.find(A, "chat", stream=True)
+    assert pace is not None
+    assert pace.long_sums[1] == pytest.approx(1.0)
+
+
+def test_gap_between_requests_is_learned_from_first_attempts() -> None:
+    paces = Paces()
+    assert paces.gap_s("chat") == FIRST_GAP_S
+    for number in range(200):
+        start(paces, number * 2.0)
+        start(paces, number * 2.0 + 0.5, name="r-2")
+    assert paces.gap_s("chat") == pytest.approx(2.0, rel=0.01)
+    assert paces.gap_s("other") == FIRST_GAP_S
+
+
+def test_peers_are_the_mean_of_all_answers() -> None:
+    paces = Paces()
+    assert paces.peers((A, B), "chat", stream=True) == 1.0
+    for number in range(50):
+        tried = start(paces, float(number))
+        paces.content(tried, number + 2 * usual_s(STREAM))
+    assert 1.7 < paces.peers((A, B), "chat", stream=True) < 2.0
+    assert paces.peers((B,), "chat", stream=True) == 1.0
+
+
+def test_names_are_bounded_and_removed_providers_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PACES", 2)
+    monkeypatch.setattr(module, "MOST_NAMES", 2)
+    paces = Paces()
+    for number in range(5):
+        item = replace(A, id=f"a/m{number}")
+        paces.started(replace(PLAN, model=f"name{number}"), item, STREAM, "r-1", 0.0)
+    assert len(paces._paces) == 2
+    assert len(paces._gaps) <= 2
+    paces.keep({"b"})
+    assert not paces._paces
