@@ -17,14 +17,14 @@ from pathlib import Path
 
 import trustme
 from bench import nginx
-from bench.gateway import DEGRADED, PLAIN, STREAM, TLS, default_command, gateway
+from bench.gateway import DEGRADED, PLAIN, RULED, STREAM, TLS, default_command, gateway
 from bench.measure import Load, Runs, own, runs, wrk
 from bench.processes import GATEWAY_CORE, LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- figures: written by --record -->\n", "<!-- end of figures -->\n"
-_PARTS = ("plain", "rate", "stream", "tls", "large", "workers", "degraded")
+_PARTS = ("plain", "rate", "stream", "tls", "large", "workers", "rules", "degraded")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Bench:
     gateway_port: int
     several: Server
     several_port: int
+    ruled: Server
+    ruled_port: int
     nginx: Server
     ports: dict[str, int]
     relays: dict[str, tuple[Server, int]]
@@ -98,7 +100,7 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
     """Start the measured servers and their upstreams."""
     work = prepare(folder)
     certificate = _certificate(folder)
-    numbers = free_ports(16)
+    numbers = free_ports(18)
     plain, streaming, secure, listen, another = (numbers[start : start + 2] for start in range(0, 10, 2))
     ports = dict(zip((PLAIN, STREAM, TLS), numbers[10:13], strict=True))
     routes = [
@@ -122,6 +124,8 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
     stack.enter_context(measured)
     several = gateway(command, folder / "several", another, urls, work.keys, certificate.authority, workers=3)
     stack.enter_context(several)
+    ruled = gateway(command, folder / "ruled", numbers[16:18], urls, work.keys, certificate.authority, more=RULED)
+    stack.enter_context(ruled)
     relays: dict[str, tuple[Server, int]] = {}
     for model, port, upstreams in ((PLAIN, numbers[13], plain), (STREAM, numbers[14], streaming)):
         bare = [
@@ -137,7 +141,9 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
         server = Server("relay", [*bare, *map(str, upstreams)], GATEWAY_CORE, [port], folder / f"relay-{model}.log")
         relays[model] = stack.enter_context(server), port
     direct = {PLAIN: plain[0], STREAM: streaming[0]}
-    return Bench(work, measured, listen[0], several, another[0], proxy, ports, relays, direct, quick)
+    return Bench(
+        work, measured, listen[0], several, another[0], ruled, numbers[16], proxy, ports, relays, direct, quick
+    )
 
 
 def _certificate(folder: Path) -> nginx.Certificate:
@@ -232,6 +238,15 @@ def _workers(bench: Bench) -> list[tuple[str, Runs]]:
     return [("saturated, one worker again", bench.runs(PLAIN, load, count)), ("the same, three workers", several)]
 
 
+def _rules(bench: Bench) -> list[tuple[str, Runs]]:
+    """Measure the gateway again beside one with ten rules and a requirement."""
+    bodies, seconds, count = bench.work.bodies(PLAIN), 1 if bench.quick else 3, 2 if bench.quick else 5
+    load = wrk(bench.work, bodies, 32, seconds)
+    load(bench.ruled_port)  # warm-up
+    ruled = runs((bench.ruled, bench.ruled_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
+    return [("saturated, without rules", bench.runs(PLAIN, load, count)), ("ten rules and a requirement", ruled)]
+
+
 def _degraded(bench: Bench) -> list[tuple[str, Runs]]:
     """Make one target refuse every connection, so that its breaker opens and another target serves. This comes last,
     because a degraded target stays degraded."""
@@ -256,6 +271,7 @@ _MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Runs]]]] = {
     "large": _large,
     "workers": _workers,
     "degraded": _degraded,
+    "rules": _rules,
 }
 
 

@@ -1,9 +1,9 @@
-"""Measures `decide` alone: nanoseconds for one decision, healthy and with something wrong.
+"""Measures `decide` alone: nanoseconds for one decision, with healthy and with degraded targets.
 
-    python -m bench.decisions --json docs/measurements/decisions.json    # some ten seconds
+    python -m bench.decisions --json docs/measurements/decisions.json    # half a minute
 
-Each case decides 1,000 times a second of a clock that the loop moves on, so that verdicts which are kept for a moment
-are renewed as often as in a gateway. The cases are measured in turn, and the fastest round of each counts.
+Each case makes 1,000 decisions per second of a clock that the loop advances, so that cached verdicts are renewed as
+often as in a gateway. The cases are measured in turn, and the fastest round of each counts.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from time import perf_counter_ns
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from pointsman.domain.calls import Call, Facts, RequestHead
@@ -21,6 +22,7 @@ from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.operations import OPERATIONS
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.plans import Plan
+from pointsman.domain.rules import Rule
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.state import Pin
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, Strategy, candidate
@@ -82,18 +84,58 @@ def cases() -> dict[str, Callable[[], int]]:
             Facts(call, VirtualKey(name="named", digest=b"", entries=entries)), Live(snapshot)
         ),
         "pinned": _rounds(Facts(replace(call, pin=pin), plain), Live(snapshot)),
+        **{
+            f"{count} rules, {'values seen before' if is_seen else 'new values'}": _ruled(snapshot, count, is_seen)
+            for count in (1, 10, 100)
+            for is_seen in (True, False)
+        },
+        "three facts for the log": _logging(snapshot),
     }
 
 
-def _rounds(facts: Facts, live: Live) -> Callable[[], int]:
-    rng, now = Random(1), 1.0
+def _logging(snapshot: Snapshot) -> Callable[[], int]:
+    """Return the rounds of a snapshot that stores three facts with each request, and has no rules."""
+    facts = ('headers["x-tier"]', 'params["temperature"]', "team")
+    logged = replace(snapshot, logged_facts=facts, read_headers=("x-tier",))
+    head = RequestHead(headers={"x-tier": "gold"})
+    fields = {"temperature": Raw(b"0.5")}
+    call = Call(operation="chat", head=head, snapshot=logged, model="chat", size=500, fields=fields)
+    return _rounds(Facts(call, VirtualKey(name="plain", digest=b"", team="blue")), Live(logged))
+
+
+def _ruled(snapshot: Snapshot, count: int, is_seen: bool) -> Callable[[], int]:
+    """Return the rounds of a snapshot with rules that read as many headers, of which none matches. Without `is_seen`,
+    one header of each request is new."""
+    targets, names = snapshot.models["other"].targets, tuple(f"x-{number}" for number in range(count))
+    rules = tuple(
+        Rule(name=name, condition=f'headers["{name}"] == "premium" && team != "research"', targets=targets)
+        for name in names
+    )
+    ruled = replace(snapshot, rules=rules, read_headers=names)
+    call = Call(operation="chat", head=RequestHead(), snapshot=ruled, model="chat", size=500)
+    key = VirtualKey(name="plain", digest=b"", team="blue")
+
+    def facts(number: int) -> Facts:
+        head = RequestHead(headers={"x-0": "tier" if is_seen else f"tier-{number}"})
+        return Facts(replace(call, head=head), key)
+
+    return _rounds(facts(0), Live(ruled), facts)
+
+
+def _rounds(facts: Facts, live: Live, of_number: Callable[[int], Facts] | None = None) -> Callable[[], int]:
+    """Return a function that measures a round of decisions. `of_number` makes the facts of each request."""
+    rng, now, number = Random(1), 1.0, 0
 
     def measure() -> int:
-        nonlocal now
+        nonlocal now, number
+        requests = [facts] * DECISIONS
+        if of_number is not None:
+            requests = [of_number(number + index) for index in range(DECISIONS)]
+            number += DECISIONS
         began_at = perf_counter_ns()
-        for _ in range(DECISIONS):
+        for one in requests:
             now += STEP_S
-            decide(facts, live, rng, now)
+            decide(one, live, rng, now)
         return (perf_counter_ns() - began_at) // DECISIONS
 
     assert isinstance(decide(facts, live, rng, now), Plan)
@@ -102,7 +144,7 @@ def _rounds(facts: Facts, live: Live) -> Callable[[], int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     options = parser.parse_args()
     measured = cases()

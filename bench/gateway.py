@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.processes import GATEWAY_CORE, Server
 
 PLAIN, STREAM, TLS, DEGRADED = "bench", "bench-stream", "bench-tls", "bench-degraded"
+MESSAGES = "bench-messages"  # at providers that speak Anthropic's dialect
 _PRICE = {"input_usd_per_million": 0.15, "output_usd_per_million": 0.6, "max_output_tokens": 16_384}
 # Limits of each key; with those of its team and customer they are six. None is ever reached.
 _LIMITS: dict[str, object] = {
@@ -20,12 +21,28 @@ _LIMITS: dict[str, object] = {
 _KEY_VARIABLE = "BENCH_UPSTREAM_KEY"
 
 
+# Ten rules that no request matches, and a requirement that every provider meets.
+RULED: dict[str, object] = {
+    "require": {"region": ["eu"]},
+    "routing": {
+        "rules": [
+            {
+                "name": f"rule-{number}",
+                "when": f'headers["x-tier-{number}"] == "premium" && stream && team == "research"',
+                "set": {"temperature": 0},
+            }
+            for number in range(10)
+        ]
+    },
+}
+
+
 def default_command() -> str:
     """Return the command that starts the gateway of this environment."""
     return f"{shlex.quote(str(Path(sys.executable).with_name('pointsman')))} serve --config {{config}}"
 
 
-def gateway(
+def gateway(  # noqa: PLR0917 -- the parts of one server
     command: str,
     folder: Path,
     listen: Sequence[int],
@@ -33,9 +50,10 @@ def gateway(
     keys: Sequence[str],
     authority: Path,
     workers: int = 1,
+    more: Mapping[str, object] | None = None,
 ) -> Server:
     """Start `command` with `{config}` and `{port}` filled in. `listen` holds the ports for clients and console;
-    `upstreams` maps each public model to its two base URLs."""
+    `upstreams` maps each public model to its two base URLs. `more` are further sections of the configuration."""
     folder.mkdir()
     port, console = listen
     providers: dict[str, object] = {}
@@ -45,9 +63,10 @@ def gateway(
         for number, url in enumerate(urls):
             name = f"{model}-{number}"
             providers[name] = {
-                "type": "openai-compatible",
+                "type": "anthropic" if model == MESSAGES else "openai-compatible",
                 "base_url": url,
                 "keys": {"only": {"value": f"env.{_KEY_VARIABLE}"}},
+                "tags": {"region": "eu"},
             }
             targets.append({"model": f"{name}/gpt-4o-mini", "weight": 1})
         models[model] = {"strategy": "weighted", "targets": targets}
@@ -74,6 +93,7 @@ def gateway(
             },
         },
     }
+    configuration |= more or {}
     path = folder / "pointsman.yaml"
     path.write_text(json.dumps(configuration, indent=1))  # JSON is YAML
     words = shlex.split(command.format(config=path, port=port))

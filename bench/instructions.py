@@ -24,12 +24,13 @@ from typing import Any
 
 import trustme
 from bench import nginx
-from bench.gateway import DEGRADED, PLAIN, STREAM, gateway
+from bench.gateway import DEGRADED, MESSAGES, PLAIN, STREAM, gateway
 from bench.load import EVENTS
 from bench.processes import LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
 _WARM, _MEASURED, _STREAMS = 150, 400, 30
+_CHAT_PATH, _MESSAGES_PATH = "/v1/chat/completions", "/v1/messages"
 _OPENS = 40  # requests that open the breaker of a target that refuses every connection
 
 
@@ -57,19 +58,19 @@ class Client:
         self._socket = socket.create_connection(("127.0.0.1", port), 120)
         self._keys = itertools.cycle(work.keys)
         self._work = work
-        self._bodies = {name: itertools.cycle(self._lines(name)) for name in (PLAIN, DEGRADED, STREAM)}
+        self._bodies = {name: itertools.cycle(self._lines(name)) for name in (PLAIN, DEGRADED, STREAM, MESSAGES)}
         self._count = 0
 
     def _lines(self, model: str) -> list[bytes]:
         return self._work.bodies(model, stream=model == STREAM).read_bytes().splitlines()
 
-    def ask(self, model: str, count: int, *, unique: bool = False) -> None:
+    def ask(self, model: str, count: int, *, unique: bool = False, path: str = _CHAT_PATH) -> None:
         for _ in range(count):
             self._count += 1
             body, extra = next(self._bodies[model]), f"X-Request-Id: {self._count}\r\n" if unique else ""
-            head = (
-                f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {next(self._keys)}\r\n"
-            )
+            if path == _MESSAGES_PATH:  # which has no such field
+                body = body.replace(b',"stream_options":{"include_usage":true}', b"")
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {next(self._keys)}\r\n"
             head += f"{HEADERS}{extra}Content-Length: {len(body)}\r\n\r\n"
             self._socket.sendall(head.encode() + body)
             self._check(model == STREAM)
@@ -84,7 +85,8 @@ class Client:
                 raise RuntimeError(f"a request failed: {received[:500]!r}")
             length = re.search(rb"(?i)content-length: *(\d+)", head)
             if blank and (body.endswith(b"0\r\n\r\n") if is_stream else length and len(body) >= int(length[1])):
-                if is_stream and body.count(b"data: {") != EVENTS:
+                texts = body.count(b'" word') if is_stream else 0
+                if is_stream and texts != EVENTS - 3:  # the first and the last two events have no text
                     raise RuntimeError(f"a stream is not whole: {body[-500:]!r}")
                 return
 
@@ -143,7 +145,7 @@ def running(folder: Path) -> Iterator[tuple[Client, Counter]]:
         mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", str(one), str(two)]
         stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, plain, [secure], files))
         stack.enter_context(Server("streams", mock, LOAD_CORE, [one, two], folder / "streams.log"))
-        urls = {PLAIN: plain, DEGRADED: [plain[0], refusing], STREAM: [one, two]}
+        urls = {PLAIN: plain, DEGRADED: [plain[0], refusing], STREAM: [one, two], MESSAGES: plain}
         upstreams = {model: [f"http://127.0.0.1:{port}/v1" for port in ports] for model, ports in urls.items()}
         command = f"{sys.executable} -m bench.instructions serve --config {{config}}"
         os.environ["CALLGRIND_FOLDER"] = str(folder)
@@ -160,10 +162,10 @@ def measure() -> dict[str, float]:
     rows: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as name, running(Path(name)) as (client, counter):
 
-        def row(title: str, model: str, count: int, *, unique: bool = False) -> None:
-            client.ask(model, count // 3, unique=unique)
+        def row(title: str, model: str, count: int, *, unique: bool = False, path: str = _CHAT_PATH) -> None:
+            client.ask(model, count // 3, unique=unique, path=path)
             counter.begin()
-            client.ask(model, count, unique=unique)
+            client.ask(model, count, unique=unique, path=path)
             rows[title] = round(counter.end() / count / 1000, 1)
             print(f"{title}: {rows[title]} thousand instructions", flush=True)
 
@@ -171,6 +173,10 @@ def measure() -> dict[str, float]:
         row("plain", PLAIN, _MEASURED)
         row("plain, a header unique per request", PLAIN, _MEASURED, unique=True)
         row(f"a stream of {EVENTS} events", STREAM, _STREAMS)
+        row("a message of Anthropic's dialect", MESSAGES, _MEASURED, path=_MESSAGES_PATH)
+        row("the same, translated to a chat completion", PLAIN, _MEASURED, path=_MESSAGES_PATH)
+        row("a chat completion, translated to a message", MESSAGES, _MEASURED)
+        row(f"a stream of {EVENTS} events, translated from chat", STREAM, _STREAMS, path=_MESSAGES_PATH)
         client.ask(DEGRADED, _OPENS)
         row("one of its two targets degraded", DEGRADED, _MEASURED)
         row("plain, while a target of another model is degraded", PLAIN, _MEASURED)

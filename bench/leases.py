@@ -1,7 +1,7 @@
-"""`python -m bench.leases`: how fast control answers a worker's asks for leases while others use the admin API.
+"""`python -m bench.leases`: the time until control grants a lease to a worker while others use the admin API.
 
-The store of a real gateway holds many requests. A worker of our own asks control 200 times a second and measures:
-alone, then while ten clients read all requests, page by page, and twenty sign in as fast as they are answered.
+The store of a real gateway holds many requests. A simulated worker requests 200 leases per second and measures
+the time: alone, then while ten clients read all requests page by page, and twenty sign in as fast as possible.
 """
 
 import argparse
@@ -69,14 +69,14 @@ async def _measure(folder: Path, rows: int, for_s: float) -> dict[str, Any]:
         while gateway.stderr is not None and "console on" not in gateway.stderr.readline():
             pass
         (link,) = folder.glob("pointsman-*/link")
-        line = _Line()
-        await asyncio.get_running_loop().create_unix_connection(lambda: line, str(link))
-        await line.ask_steadily(2.0)
-        idle = await line.ask_steadily(for_s)
+        connection = _Connection()
+        await asyncio.get_running_loop().create_unix_connection(lambda: connection, str(link))
+        await connection.request_leases(2.0)
+        idle = await connection.request_leases(for_s)
         clients = multiprocessing.Process(target=_use, args=(port, TOKEN))
         clients.start()
-        await line.ask_steadily(3.0)
-        busy = await line.ask_steadily(for_s)
+        await connection.request_leases(3.0)
+        busy = await connection.request_leases(for_s)
         clients.terminate()
         clients.join()
     finally:
@@ -94,41 +94,43 @@ async def _fill(data: Path, rows: int) -> None:
     await store.close()
 
 
-class _Line(asyncio.Protocol):
-    """A worker's end of the line to control."""
+class _Connection(asyncio.Protocol):
+    """A worker's connection to control."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport, self.reader, self.took_s = transport, FrameReader(), dict[int, float]()
-        self.numbers, self.asked_at = count(1), dict[int, float]()
-        who: dict[str, Any] = {"protocol": PROTOCOL, "slot": 1, "epoch": time.time_ns(), "pid": os.getpid()}
-        transport.write(encode(Hello(**who, journal="", digest="", share=NO_SHARE, holdings=[])))
+        self.numbers, self.sent_at = count(1), dict[int, float]()
+        identity: dict[str, Any] = {"protocol": PROTOCOL, "slot": 1, "epoch": time.time_ns(), "pid": os.getpid()}
+        transport.write(encode(Hello(**identity, journal="", digest="", share=NO_SHARE, holdings=[])))
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
         for body in self.reader.feed(data):
             frame = FROM_CONTROL.decode(body)
-            if isinstance(frame, Granted) and frame.number in self.asked_at:
-                self.took_s[frame.number] = now - self.asked_at[frame.number]
+            if isinstance(frame, Granted) and frame.number in self.sent_at:
+                self.took_s[frame.number] = now - self.sent_at[frame.number]
 
-    async def ask_steadily(self, for_s: float) -> dict[str, float]:
-        """Milliseconds until answers came, and how many never came."""
-        self.took_s, self.asked_at = {}, {}
+    async def request_leases(self, for_s: float) -> dict[str, float]:
+        """Request leases at a fixed rate. Return percentiles of the time to the answer in milliseconds, and the number
+        of requests without an answer."""
+        self.took_s, self.sent_at = {}, {}
         began, window = time.monotonic(), int(time.time() // 86_400) * 86_400
         for number in range(int(for_s * RATE)):
             await asyncio.sleep(max(0.0, began + number / RATE - time.monotonic()))
             one = next(self.numbers)
-            self.asked_at[one] = time.monotonic()
+            self.sent_at[one] = time.monotonic()
             self.transport.write(encode(Ask(one, [LeaseRequest("virtual_key:me|usd|day", window, 1)])))
         await asyncio.sleep(2.0)
         took = sorted(self.took_s.values())
-        marks = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0 - 1e-9}
-        found = {name: round(1000 * took[int(part * len(took))], 2) for name, part in marks.items()}
-        return {**found, "unanswered": len(self.asked_at) - len(took)}
+        quantiles = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0 - 1e-9}
+        found = {name: round(1000 * took[int(part * len(took))], 2) for name, part in quantiles.items()}
+        return {**found, "unanswered": len(self.sent_at) - len(took)}
 
 
 def _use(port: int, token: str) -> None:
-    """Read and sign in until this process is ended. Clients have machines of their own: here they go last."""
+    """Read and sign in until this process is ended. It has the lowest priority, because clients usually run on other
+    machines."""
     os.nice(19)
 
     def export() -> None:

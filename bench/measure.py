@@ -146,12 +146,12 @@ def wrk(
 
 
 def own(
-    work: Workload, bodies: Path, what: str, duration_s: float, *, unique: bool = False, keys: Path | None = None
+    work: Workload, bodies: Path, kind: str, duration_s: float, *, unique: bool = False, keys: Path | None = None
 ) -> Load:
-    """Return a load of `bench.load`; `what` is `rate` or `streams`."""
+    """Return a load of `bench.load`; `kind` is `rate` or `streams`."""
 
     def load(port: int) -> dict[str, float]:
-        command = [sys.executable, "-m", "bench.load", what, "--ports", str(port)]
+        command = [sys.executable, "-m", "bench.load", kind, "--ports", str(port)]
         files = ["--bodies", str(bodies), "--keys", str(keys or work.keys_file)]
         more = ["--duration", f"{duration_s:g}", *(["--unique"] if unique else [])]
         report: dict[str, float] = json.loads(_run([*command, *files, *more]))

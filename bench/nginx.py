@@ -21,6 +21,15 @@ ANSWER = (
     '"fp_0123456789"}'
 )
 
+# The same text as a message of Anthropic's dialect.
+_TEXT = ANSWER.partition('"content":"')[2].partition('"')[0]
+MESSAGE = (
+    '{"id":"msg_01XFDUDYJgAACzvnptvVoYEL","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":'
+    f'[{{"type":"text","text":"{_TEXT}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":42,'
+    '"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,'
+    '"ephemeral_1h_input_tokens":0},"output_tokens":88,"service_tier":"standard"}}'
+)
+
 _COMMON = """
 {user} worker_processes 1; daemon off; error_log {folder}/error.log; pid {folder}/pid;
 events {{ worker_connections 4096; }}
@@ -44,7 +53,7 @@ class Certificate:
 
 
 def upstream(folder: Path, core: int, ports: Sequence[int], tls_ports: Sequence[int], tls: Certificate) -> Server:
-    """Start an upstream that answers every request with `ANSWER`."""
+    """Start an upstream that answers every request with `ANSWER`, and every message with `MESSAGE`."""
     listen = "".join(f"    listen 127.0.0.1:{port} reuseport;\n" for port in ports)
     listen += "".join(f"    listen 127.0.0.1:{port} ssl reuseport;\n" for port in tls_ports)
     body = f"""
@@ -52,6 +61,7 @@ def upstream(folder: Path, core: int, ports: Sequence[int], tls_ports: Sequence[
   server {{
 {listen}
     location / {{ return 200 '{ANSWER}'; }}
+    location /v1/messages {{ return 200 '{MESSAGE}'; }}
   }}"""
     return _server("upstream", folder, core, [*ports, *tls_ports], body)
 

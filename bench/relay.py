@@ -17,7 +17,7 @@ import uvloop
 from httptools import HttpRequestParser, HttpResponseParser
 
 
-class Asked(msgspec.Struct):
+class ParsedRequest(msgspec.Struct):
     """The parsed part of a request."""
 
     model: str
@@ -31,13 +31,13 @@ class Usage(msgspec.Struct):
     completion_tokens: int = 0
 
 
-class Answered(msgspec.Struct):
+class ParsedAnswer(msgspec.Struct):
     """An answer, or one event of a stream."""
 
     usage: Usage | None = None
 
 
-_ASKED, _ANSWERED = msgspec.json.Decoder(Asked), msgspec.json.Decoder(Answered)
+_REQUEST, _ANSWER = msgspec.json.Decoder(ParsedRequest), msgspec.json.Decoder(ParsedAnswer)
 
 
 class Relay:
@@ -51,7 +51,7 @@ class Relay:
         self.connecting: set[asyncio.Task[None]] = set()
 
     def count(self, part: bytes) -> None:
-        usage = _ANSWERED.decode(part).usage
+        usage = _ANSWER.decode(part).usage
         if usage is not None:
             self.tokens_in += usage.prompt_tokens
             self.tokens_out += usage.completion_tokens
@@ -136,12 +136,12 @@ class Client(asyncio.Protocol):
     def on_message_complete(self) -> None:
         relay, headers, body = self._relay, self._headers, b"".join(self._pieces)
         self._headers, self._pieces = {}, []
-        asked = _ASKED.decode(body)
+        request = _REQUEST.decode(body)
         if sha256(headers.get(b"authorization", b"")[7:]).digest() not in relay.keys:
             self.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
             return
         relay.requests += 1
-        self.is_stream = asked.stream
+        self.is_stream = request.stream
         port = random.choices(relay.upstreams, [1.0] * len(relay.upstreams))[0]
         head = (
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer sk-upstream\r\n"

@@ -1,4 +1,4 @@
-"""Measures what a configuration costs a worker, and the directory of keys alone. Times are CPU time.
+"""Measures the cost of a configuration for a worker, and of the directory of keys alone. Times are CPU time.
 
 python -m bench.snapshot --before /path/of/another/environment/bin/python --json docs/measurements/snapshot.json
 """

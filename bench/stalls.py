@@ -3,9 +3,9 @@ provider.
 
     python -m bench.stalls --mib 8 --out docs/measurements/stalls.json
 
-A stall is the CPU time of the whole process between two turns of the loop. So other processes do not count, but a
-thread that holds the interpreter does. Memory is the peak of the process, minus its size before the request. Each kind
-has a gateway of its own.
+A stall is the CPU time of the whole process between two iterations of the loop. So other processes do not count, but a
+thread that holds the interpreter lock does. Memory is the peak of the process, minus its size before the request. Each
+kind has its own gateway.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Figure(Struct, frozen=True):
 
 
 class Watch:
-    """Measures, inside the gateway, the CPU time between two turns of the loop."""
+    """Measures, inside the gateway, the CPU time between two iterations of the loop."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0

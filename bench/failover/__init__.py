@@ -1,0 +1,1 @@
+"""Sixteen provider failures, as clients see them through a gateway."""
