@@ -15,12 +15,15 @@ whole. One `Pace` belongs to one operation of a candidate, and to either kind of
     tail            the ratio that one answer in a hundred exceeds, for the longest wait
     change          if the ratios keep deviating in one direction (CUSUM), most of the memory is dropped
     failures        decayed counts, and the mean time that a failure takes
+    news            sums of the evidence since the last exchange with other workers, whose news `merge` adds
 
 The design and its constants are from an evaluation by simulation; docs/decisions/0052-adaptive-routing.md names what
 each part is for.
 """
 
 from math import exp, inf, log
+
+from pointsman.routing.pace_news import PaceNews
 
 RECENT_S, RECENT_REQUESTS = 15.0, 20.0
 USUAL_S, USUAL_REQUESTS = 900.0, 500.0
@@ -40,6 +43,7 @@ DOWN = 3  # failures in a row
 FIRST_PROBE_S, LONGEST_PROBE_S = 3.0, 12.0  # without an answer, until a request tries again
 PROBE_REQUESTS = 25.0  # of the model between two probes, at least
 LOOK_S, LOOK_REQUESTS = 240.0, 500.0  # without an answer, until a candidate is tried that was never the best
+PROBE_LEASE_S = 5.0  # after the start of a probe by another worker, none is made here
 BETTER = 0.62  # of the estimate: a probe that took less is followed by another at once
 FIRST_TAIL, LEAST_TAIL, MOST_TAIL = 5.0, 2.0, 30.0  # of the usual ratio: what one answer in a hundred exceeds
 
@@ -69,6 +73,8 @@ class Pace:
         "_tail",
         "_updated_at",
         "_weight",
+        "late_s",
+        "news",
     )
 
     def __init__(self, now: float) -> None:
@@ -86,6 +92,8 @@ class Pace:
         self._probes: set[str] = set()
         self._recent_at = self._updated_at = now
         self._pending: dict[str, tuple[float, float]] = {}  # start and usual time of attempts without content
+        self.news: PaceNews | None = None  # collected if it is present
+        self.late_s = 0.0  # added to the pause before a probe, so that workers do not probe at once
 
     @property
     def weight(self) -> float:
@@ -152,13 +160,13 @@ class Pace:
 
     def wants_look(self, now: float, gap_s: float) -> bool:
         """Return whether no answer has come for so long that even a usually slow candidate is tried."""
-        return not self._pending and now - self._recent_at > max(LOOK_S, LOOK_REQUESTS * gap_s)
+        return not self._pending and now - self._recent_at > max(LOOK_S, LOOK_REQUESTS * gap_s) + self.late_s
 
     def wants_probe(self, now: float, gap_s: float) -> bool:
         """Return whether so long no answer has come that a request may find out how the candidate is."""
         if self._pending or now < self._probe_from:
             return False
-        return now - self._recent_at > max(self._probe_s, PROBE_REQUESTS * gap_s)
+        return now - self._recent_at > max(self._probe_s, PROBE_REQUESTS * gap_s) + self.late_s
 
     def begin(self, attempt_id: str, now: float, usual_s: float, *, is_probe: bool = False) -> None:
         """Note the start of an attempt that takes `usual_s` seconds at the ratio 1. A probe is made to find out how the
@@ -166,6 +174,8 @@ class Pace:
         if len(self._pending) < PENDING:
             if is_probe:
                 self._probes.add(attempt_id)
+                if self.news is not None:
+                    self.news.probes_at = now
             self._pending[attempt_id] = (now, usual_s)
 
     def answer(self, attempt_id: str, now: float, ratio: float, gap_s: float, peers: float) -> None:
@@ -176,17 +186,29 @@ class Pace:
         is_late = ratio > self._tail * usual
         self._tail = min(max(self._tail * exp(0.2 * (is_late - 0.01)), LEAST_TAIL), MOST_TAIL)
         is_better = self._end_probe(attempt_id, now, gap_s, is_better=ratio < BETTER * estimate)
-        self._note_change(log(max(ratio, 1e-3) / estimate), min(ratio, MOST_RATIO * estimate))
+        kept_ratio, residual = min(ratio, MOST_RATIO * estimate), log(max(ratio, 1e-3) / estimate)
+        residual = min(max(residual, -MOST_RESIDUAL), MOST_RESIDUAL)
+        self._note_change(residual, kept_ratio)
         self._failed_in_row, self._answered_in_row = 0, self._answered_in_row + 1
         if self._down and self._answered_in_row >= 2:
             self._down, self._failed = False, 0.0  # it is back, and its outage says nothing about now
+            if self.news is not None:
+                self.news.is_back, self.news.failed, self.news.lost_s = True, 0.0, 0.0
         self._weight += 1.0
-        self._sum += min(ratio, MOST_RATIO * estimate)
+        self._sum += kept_ratio
         self._long_weight += 1.0
         self._long_sum += min(ratio, 3.0 * usual)
         self._served += 1.0
         self._recent_at = -inf if is_better else now  # a better one is probed again at once
         self._anchor = self.estimate(now, gap_s, peers)[0]
+        if (news := self.news) is not None:
+            news.answers += 1.0
+            news.ratios += kept_ratio
+            news.usual_answers += 1.0
+            news.usual_ratios += min(ratio, 3.0 * usual)
+            news.deviations += residual
+            news.served += 1.0
+            news.answered_at = now
 
     def fail(self, attempt_id: str, now: float, took_s: float, gap_s: float) -> None:
         """Note an attempt that failed by the provider's fault."""
@@ -197,6 +219,9 @@ class Pace:
         self._down = self._down or self._failed_in_row >= DOWN
         self._failed += 1.0
         self._lost_s += 0.2 * (min(took_s, 10.0) - self._lost_s)
+        if self.news is not None:
+            self.news.failed += 1.0
+            self.news.lost_s += min(took_s, 10.0)
 
     def cancel(self, attempt_id: str, now: float, gap_s: float, peers: float) -> None:
         """Note an attempt that was cancelled before any content, by its client or for another attempt. If it had taken
@@ -211,6 +236,53 @@ class Pace:
             self._weight += 0.5
             self._sum += 0.5 * min(1.3 * age, MOST_RATIO * estimate)
             self._recent_at = now
+            if self.news is not None:
+                self.news.answers += 0.5
+                self.news.ratios += 0.5 * min(1.3 * age, MOST_RATIO * estimate)
+                self.news.answered_at = now
+
+    def merge(self, news: PaceNews, at: float, now: float, gap_s: float, peers: float) -> None:
+        """Add the evidence that another worker had at the time `at`, decayed by its age. The failures of others do not
+        count as failures in a row."""
+        self._decay(now, gap_s)
+        kept = exp((at - now) / max(RECENT_S, RECENT_REQUESTS * gap_s))
+        if news.is_back:
+            self._down, self._failed = False, 0.0
+        if news.answers:
+            self._note_change(news.deviations, news.ratios / news.answers, news.usual_answers)
+        self._long_weight += news.usual_answers
+        self._long_sum += news.usual_ratios
+        self._weight += kept * news.answers
+        self._sum += kept * news.ratios
+        self._served += kept * news.served
+        self._failed += kept * news.failed
+        if news.failed:
+            mean_s = news.lost_s / news.failed
+            self._lost_s = mean_s + (self._lost_s - mean_s) * 0.8**news.failed
+        if news.answers:
+            self._recent_at = max(self._recent_at, news.answered_at)
+            self._anchor = self.estimate(now, gap_s, peers)[0]
+        if news.probe_s:
+            self._probe_s = news.probe_s
+        if news.probes_at:
+            self._probe_from = max(self._probe_from, news.probes_at + PROBE_LEASE_S)
+
+    def whole(self, name: str, now: float, *, stream: bool) -> PaceNews:
+        """Return all that is known, for a worker that knows nothing yet."""
+        self._decay(now, 0.0)
+        return PaceNews(
+            name,
+            stream,
+            answers=self._weight,
+            ratios=self._sum,
+            usual_answers=self._long_weight,
+            usual_ratios=self._long_sum,
+            served=self._served,
+            failed=self._failed,
+            lost_s=self._lost_s * self._failed,
+            answered_at=max(self._recent_at, 0.0),
+            probe_s=self._probe_s,
+        )
 
     def forget(self, attempt_id: str) -> None:
         """Forget the start of an attempt whose end says nothing about the provider."""
@@ -230,13 +302,15 @@ class Pace:
             return True
         self._probe_s = min(self._probe_s * 1.5, LONGEST_PROBE_S)
         self._probe_from = now + max(self._probe_s, PROBE_REQUESTS * gap_s)
+        if self.news is not None:
+            self.news.probe_s = self._probe_s
         return False
 
-    def _note_change(self, residual: float, ratio: float) -> None:
-        """Drop most of the memory if the ratios keep deviating in one direction."""
-        residual = min(max(residual, -MOST_RESIDUAL), MOST_RESIDUAL)
-        self._rising = max(0.0, self._rising + residual - DRIFT)
-        self._falling = max(0.0, self._falling - residual - DRIFT)
+    def _note_change(self, residual: float, ratio: float, count: float = 1.0) -> None:
+        """Drop most of the memory if the ratios keep deviating in one direction. `residual` is the sum over `count`
+        answers, and `ratio` their mean."""
+        self._rising = max(0.0, self._rising + residual - count * DRIFT)
+        self._falling = max(0.0, self._falling - residual - count * DRIFT)
         if max(self._rising, self._falling) > CHANGED and self._weight > K:
             mean = self._sum / self._weight
             self._weight, self._sum = K, mean + ratio

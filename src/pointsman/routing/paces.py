@@ -1,6 +1,11 @@
-"""The paces of all candidates in one worker, and the usual time of an answer."""
+"""The paces of all candidates in one worker, and the usual time of an answer.
+
+Workers of one machine exchange their evidence: `take_delta` returns the sums since the last one, and `merge` adds those
+of another worker. `whole` and `adopt` do so for a worker that has just started. Without `share`, nothing is collected.
+"""
 
 from collections.abc import Container, Iterable, Sequence
+from math import exp
 
 from msgspec import Struct
 
@@ -12,12 +17,15 @@ from pointsman.domain.targets import Candidate
 from pointsman.money.charges import USUAL_ANSWER
 from pointsman.routing.health import subject
 from pointsman.routing.pace import Pace
+from pointsman.routing.pace_news import MOST_NEWS, STALE_S, PaceDelta, PaceNews
 from pointsman.wire.tokens import about_by_size
 
 MOST_PACES = 10_000  # names may come from clients
 MOST_NAMES = 10_000
 FIRST_GAP_S = 0.2
 LONGEST_GAP_S = 60.0
+OTHERS_S = 10.0  # the memory of the requests at other workers
+LATE_S = 1.5  # between the probes of two workers of successive ranks: longer than an exchange takes
 FIRST_TOKEN_S, PROMPT_TOKEN_S, ANSWER_TOKEN_S = 0.3, 1e-4, 0.02  # of a usual provider: only ratios to it matter
 _PRIOR = 2.0  # the number of answers at the ratio 1 that the mean of all candidates begins with
 
@@ -63,10 +71,16 @@ class Paces:
     def __init__(self) -> None:
         self._paces: dict[tuple[str, bool], Pace] = {}
         self._gaps: dict[str, tuple[float, float]] = {}  # the mean gap and the last arrival, by requested model
+        self._rank: int | None = None
+        self._news: dict[tuple[str, bool], PaceNews] = {}
+        self._arrivals: dict[str, int] = {}
+        self._others: dict[str, float] = {}  # requests of the last `OTHERS_S` at other workers, decayed
+        self._taken_at = 0.0
 
     def keep(self, providers: Container[str]) -> None:
         """Forget other providers."""
         self._paces = {name: one for name, one in self._paces.items() if name[0].partition("/")[0] in providers}
+        self._news = {name: one for name, one in self._news.items() if name in self._paces}
 
     def find(self, item: Candidate, operation: Operation, *, stream: bool) -> Pace | None:
         """Return the pace of a candidate, if it has been tried."""
@@ -76,9 +90,18 @@ class Paces:
         name = (subject(tried.item, tried.call.operation), tried.call.stream)
         found = self._paces.get(name)
         if found is None:
-            if len(self._paces) >= MOST_PACES:
-                del self._paces[next(iter(self._paces))]
-            found = self._paces[name] = Pace(now)
+            found = self._add(name, now)
+        if self._rank is not None and found.news is None:
+            found.news = self._news[name] = PaceNews(*name, tried.model)
+        return found
+
+    def _add(self, name: tuple[str, bool], now: float) -> Pace:
+        if len(self._paces) >= MOST_PACES:
+            oldest = next(iter(self._paces))
+            del self._paces[oldest]
+            self._news.pop(oldest, None)
+        found = self._paces[name] = Pace(now)
+        found.late_s = LATE_S * (self._rank or 0)
         return found
 
     def peers(self, items: Iterable[Candidate], operation: Operation, *, stream: bool) -> float:
@@ -120,7 +143,10 @@ class Paces:
     def _answer(self, tried: Tried, at: float, ratio: float) -> None:
         operation, stream = tried.call.operation, tried.call.stream
         peers = self.peers(tried.peers, operation, stream=stream)
-        self._open(tried, at).answer(tried.id, at, ratio, self.gap_s(tried.model), peers)
+        pace = self._open(tried, at)
+        pace.answer(tried.id, at, ratio, self.gap_s(tried.model), peers)
+        if pace.news is not None:
+            pace.news.peers = peers
 
     def _arrive(self, model: str, now: float) -> None:
         """Note a request for a model."""
@@ -130,8 +156,65 @@ class Paces:
         if last is not None:
             gap_s += 0.05 * (min(now - last, LONGEST_GAP_S) - gap_s)
         self._gaps[model] = (gap_s, now)
+        if self._rank is not None:
+            self._arrivals[model] = self._arrivals.get(model, 0) + 1
 
     def gap_s(self, model: str) -> float:
-        """Return the mean time between requests for a model, in seconds."""
+        """Return the mean time between requests for a model, in seconds, at all workers that share their evidence."""
         found = self._gaps.get(model)
-        return FIRST_GAP_S if found is None else found[0]
+        gap_s = FIRST_GAP_S if found is None else found[0]
+        return 1.0 / (1.0 / gap_s + self._others.get(model, 0.0) / OTHERS_S) if self._others else gap_s
+
+    def share(self, rank: int | None) -> None:
+        """Collect news for other workers from now on. Ranks, from 0 on, distinguish the workers: each one waits a
+        little longer than that before it until it probes. `None` ends the collection: the worker is alone."""
+        self._rank = rank
+        if rank is None:
+            self._news, self._arrivals, self._others = {}, {}, {}
+        for pace in self._paces.values():
+            pace.late_s = LATE_S * (rank or 0)
+            if rank is None:
+                pace.news = None
+
+    def take_delta(self, now: float) -> PaceDelta | None:
+        """Return the news since the last delta, of `MOST_NEWS` paces at most, or `None` if there are none. It is called
+        about every second."""
+        kept = exp((self._taken_at - now) / OTHERS_S)
+        self._others = {model: count * kept for model, count in self._others.items() if count * kept > 0.01}
+        self._taken_at = now
+        if not self._news and not self._arrivals:
+            return None
+        names = list(self._news)[:MOST_NEWS]
+        news = [self._news.pop(name) for name in names]
+        for name in names:
+            self._paces[name].news = None
+        arrivals = dict(list(self._arrivals.items())[:MOST_NEWS])
+        self._arrivals = {}
+        return PaceDelta(now, news, arrivals)
+
+    def merge(self, delta: PaceDelta, now: float) -> None:
+        """Add the evidence of another worker, unless it is too old. Deltas may arrive in any order."""
+        if now - delta.at > STALE_S:
+            return
+        for model, count in delta.arrivals.items():
+            if model in self._others or len(self._others) < MOST_NAMES:
+                self._others[model] = self._others.get(model, 0.0) + count
+        for news in delta.news:
+            name = (news.name, news.stream)
+            pace = self._paces.get(name) or self._add(name, now)
+            pace.merge(news, delta.at, now, self.gap_s(news.model), news.peers)
+
+    def whole(self, now: float) -> PaceDelta:
+        """Return all that is known, for a worker that has just started, of `MOST_NEWS` paces at most."""
+        names = list(self._paces)[-MOST_NEWS:]
+        return PaceDelta(now, [self._paces[name].whole(name[0], now, stream=name[1]) for name in names])
+
+    def adopt(self, whole: PaceDelta, now: float) -> None:
+        """Take the evidence of another worker about paces that are unknown here."""
+        if now - whole.at > STALE_S:
+            return
+        self.merge(PaceDelta(whole.at, [one for one in whole.news if self._is_unknown(one)]), now)
+
+    def _is_unknown(self, news: PaceNews) -> bool:
+        pace = self._paces.get((news.name, news.stream))
+        return pace is None or pace.is_new
