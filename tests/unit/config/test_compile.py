@@ -88,14 +88,14 @@ governance:
         "routing.max_attempts: must be a whole number, not text",
         (
             "routing.strategy: unknown strategy 'latency'; use one of: "
-            "adaptive, cheapest, fastest, least-busy, priority, weighted"
+            "adaptive, cheapest, fastest, least-busy, priority, round-robin, weighted"
         ),
         "governance.require_key: must be true or false, not text",
         "governance.teams.red: must be a mapping, not a list",
         "governance.virtual_keys.me.budgets[0].limit_usd: must be a number, not text",
         (
             "governance.virtual_keys.me.strategy: unknown strategy 'random'; use one of: "
-            "adaptive, cheapest, fastest, least-busy, priority, weighted"
+            "adaptive, cheapest, fastest, least-busy, priority, round-robin, weighted"
         ),
         "governance.virtual_keys.you.team: unknown team 'rde'; did you mean 'red'?",
         "governance.virtual_keys.you.value: is also the value of the key 'me'; give each key its own",

@@ -85,7 +85,7 @@ def test_provider_serves_the_models_of_its_keys() -> None:
             "a: {strategy: wieghted, targets: [openai/x]}",
             (
                 "models.a.strategy: unknown strategy 'wieghted'; use one of: "
-                "adaptive, cheapest, fastest, least-busy, priority, weighted; did you "
+                "adaptive, cheapest, fastest, least-busy, priority, round-robin, weighted; did you "
                 "mean 'weighted'?"
             ),
         ),
@@ -104,7 +104,7 @@ def test_unknown_default_strategy_is_an_error() -> None:
     (message,) = errors(OPEN + "providers: {openai: env.OPENAI_API_KEY}\nrouting: {strategy: quickest}")
     assert message == (
         "routing.strategy: unknown strategy 'quickest'; use one of: "
-        "adaptive, cheapest, fastest, least-busy, priority, weighted"
+        "adaptive, cheapest, fastest, least-busy, priority, round-robin, weighted"
     )
 
 
