@@ -13,6 +13,7 @@ whole. One `Pace` belongs to one operation of a candidate, and to either kind of
     probes          a candidate without an answer for some seconds gets a request if it used to be better than the best.
                     The pause grows with each probe that finds it no better
     tail            the ratio that one answer in a hundred exceeds, for the longest wait
+    spread          the factor of the estimate that one answer in twenty exceeds, for targets of the 95th percentile
     change          if the ratios keep deviating in one direction (CUSUM), most of the memory is dropped
     failures        decayed counts, and the mean time that a failure takes
     news            sums of the evidence since the last exchange with other workers, whose news `merge` adds
@@ -46,6 +47,8 @@ LOOK_S, LOOK_REQUESTS = 240.0, 500.0  # without an answer, until a candidate is 
 PROBE_LEASE_S = 5.0  # after the start of a probe by another worker, none is made here
 BETTER = 0.62  # of the estimate: a probe that took less is followed by another at once
 FIRST_TAIL, LEAST_TAIL, MOST_TAIL = 5.0, 2.0, 30.0  # of the usual ratio: what one answer in a hundred exceeds
+FIRST_SPREAD, LEAST_SPREAD, MOST_SPREAD = 2.0, 1.2, 10.0  # of the estimate: what one answer in twenty exceeds
+SPREAD_STEP = 0.1  # of the logarithm: the weight of the newest answer
 
 
 class Pace:
@@ -69,6 +72,7 @@ class Pace:
         "_recent_at",
         "_rising",
         "_served",
+        "_spread",
         "_sum",
         "_tail",
         "_updated_at",
@@ -87,6 +91,7 @@ class Pace:
         self._failed_in_row = self._answered_in_row = 0
         self._down = False
         self._tail = FIRST_TAIL
+        self._spread = FIRST_SPREAD
         self._probe_s = FIRST_PROBE_S
         self._probe_from = now + FIRST_PROBE_S
         self._probes: set[str] = set()
@@ -158,6 +163,11 @@ class Pace:
         """The factor of the usual ratio that one answer in a hundred exceeds."""
         return self._tail
 
+    @property
+    def spread(self) -> float:
+        """The factor of the estimate that one answer in twenty exceeds."""
+        return self._spread
+
     def wants_look(self, now: float, gap_s: float) -> bool:
         """Return whether no answer has come for so long that even a usually slow candidate is tried."""
         return not self._pending and now - self._recent_at > max(LOOK_S, LOOK_REQUESTS * gap_s) + self.late_s
@@ -185,6 +195,9 @@ class Pace:
         usual = self.usual(peers)
         is_late = ratio > self._tail * usual
         self._tail = min(max(self._tail * exp(0.2 * (is_late - 0.01)), LEAST_TAIL), MOST_TAIL)
+        # A stochastic approximation of a quantile: it rests where one answer in twenty exceeds it (Robbins and Monro).
+        step = SPREAD_STEP * ((ratio > self._spread * estimate) - 0.05)
+        self._spread = min(max(self._spread * exp(step), LEAST_SPREAD), MOST_SPREAD)
         is_better = self._end_probe(attempt_id, now, gap_s, is_better=ratio < BETTER * estimate)
         kept_ratio, residual = min(ratio, MOST_RATIO * estimate), log(max(ratio, 1e-3) / estimate)
         residual = min(max(residual, -MOST_RESIDUAL), MOST_RESIDUAL)

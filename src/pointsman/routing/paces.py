@@ -30,10 +30,15 @@ FIRST_TOKEN_S, PROMPT_TOKEN_S, ANSWER_TOKEN_S = 0.3, 1e-4, 0.02  # of a usual pr
 _PRIOR = 2.0  # the number of answers at the ratio 1 that the mean of all candidates begins with
 
 
+def first_content_s(call: Call) -> float:
+    """Return the time in seconds that a usual provider takes until its answer begins, whether it streams it or not."""
+    return FIRST_TOKEN_S + PROMPT_TOKEN_S * about_by_size(call)
+
+
 def usual_s(call: Call, tokens_out: float | None = None) -> float:
     """Return the time in seconds that a usual provider takes for the first content of a stream, or for the whole of
     another answer. `tokens_out` is the length of the answer; by default it is an expectation."""
-    seconds = FIRST_TOKEN_S + PROMPT_TOKEN_S * about_by_size(call)
+    seconds = first_content_s(call)
     if call.stream or call.operation not in GENERATING:
         return seconds
     if tokens_out is None:

@@ -135,8 +135,11 @@ def priced(view: FakeView, dollars: Sequence[float]) -> None:
     [
         ({"policy": "latency"}, "abc"),
         ({}, "bca"),
-        ({"policy": "cheapest-within", "ttft_ms": 2000.0}, "cba"),
-        ({"policy": "cheapest-within", "ttft_ms": 700.0}, "bac"),
+        ({"policy": "cheapest-within-slo", "ttft_p95_ms": 4000.0}, "cba"),
+        ({"policy": "cheapest-within-slo", "ttft_p95_ms": 1000.0}, "bac"),
+        ({"policy": "latency", "ttft_p95_ms": 4000.0}, "abc"),
+        ({"ttft_p95_ms": 1000.0}, "bac"),
+        ({"ttft_p95_ms": 10.0}, "bca"),
     ],
 )
 def test_policy_weighs_time_against_cost(settings: dict[str, Any], expected: str) -> None:
@@ -158,10 +161,54 @@ def test_weights_are_priors_of_targets_without_answers() -> None:
 
 
 def test_settings_must_fit_each_other() -> None:
-    with pytest.raises(ValueError, match="ttft_ms"):
-        AdaptiveSettings(policy="cheapest-within")
-    with pytest.raises(ValueError, match="ttft_ms"):
-        AdaptiveSettings(ttft_ms=5.0)
+    with pytest.raises(ValueError, match="set ttft_p95_ms"):
+        AdaptiveSettings(policy="cheapest-within-slo")
+
+
+def test_target_whose_answers_vary_much_misses_a_bound_on_the_95th_percentile() -> None:
+    """B has a lower mean, but every eighth of its answers takes six times as long."""
+    ratios = {"a": [1.0] * 120, "b": ([0.5] * 7 + [3.0]) * 15}
+    for bound, expected in ((None, "ba"), (500.0, "ab")):
+        view = view_of(2, ttft_p95_ms=bound)
+        for name in "ab":
+            teach(view, name, *ratios[name])
+        assert order_of(view) == expected
+
+
+def test_bound_of_an_unstreamed_answer_holds_for_its_first_content() -> None:
+    whole = replace(STREAM, stream=False)
+    view = view_of(2, policy="cheapest-within-slo", ttft_p95_ms=4000.0)
+    priced(view, (0.05, 0.0001))
+    plan = plan_of(view, request=whole)
+    for number in range(20):
+        for item in [choice.candidate for choice in plan.choices]:
+            ratio = 1.0 if item.endpoint.name == "a" else 1.5
+            tried = view.paces.started(plan, item, whole, f"{item.id}{number}-1", NOW - ratio * usual_s(whole, 500))
+            view.paces.ended(tried, None, NOW, tokens_out=500, content_at=None)
+    assert order_of(view, request=whole) == "ba", "each answer takes ten seconds, but begins in time"
+
+
+def test_slow_target_is_probed_if_it_is_usually_within_the_bound_and_cheaper() -> None:
+    view = view_of(2, policy="cheapest-within-slo", ttft_p95_ms=1000.0)
+    priced(view, (0.05, 0.0001))
+    for name, ratio in (("a", 0.8), ("b", 1.2)):
+        teach(view, name, *[ratio] * 60)
+    assert order_of(view) == "ba"
+    teach(view, "b", *[6.0] * 8)
+    assert order_of(view) == "ab"
+    assert order_of(view, NOW + 10) == "ba"
+    assert plan_of(view, NOW + 10).probe == "b/m"
+
+
+def test_unknown_price_counts_as_the_dearest() -> None:
+    view = view_of(2)
+    priced(view, (0.001,))
+    for name, ratio in (("a", 1.0), ("b", 0.9)):
+        teach(view, name, *[ratio] * 30)
+    assert order_of(view) == "ba"
+    view.snapshot = replace(view.snapshot, pricing=Pricing("allow-and-flag", ()))
+    priced(view, (0.001, 0.05))
+    assert order_of(view) == "ab"
 
 
 def test_explanation_names_the_terms() -> None:

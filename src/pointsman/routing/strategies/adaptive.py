@@ -15,14 +15,15 @@ from math import cos, exp, inf, log, pi, sqrt
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from pointsman.domain.calls import Facts
 from pointsman.domain.dollars import NANO
 from pointsman.domain.targets import Candidate
-from pointsman.routing.costs import expected_costs
+from pointsman.routing.costs import cost_text, expected_costs
 from pointsman.routing.ordering import Order, Ordered
 from pointsman.routing.pace import FIRST_PROBE_S, K, Pace
-from pointsman.routing.paces import mean_ratio, usual_s
+from pointsman.routing.paces import first_content_s, mean_ratio, usual_s
 from pointsman.routing.view import RandomSource, View
 
 LEARNS = True  # attempts are observed for it
@@ -35,28 +36,31 @@ PROBE_PATIENCE, LEAST_PROBE_S = 3.0, 0.5  # the longest wait for a probe, by the
 
 
 class AdaptiveSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """`policy` weighs time against cost, and `ttft_ms` bounds the expected time for `cheapest-within`."""
+    """`policy` weighs time against cost. `ttft_p95_ms` is a target for the time to the first content."""
 
     policy: Annotated[
-        Literal["latency", "balanced", "cheapest-within"],
+        Literal["latency", "balanced", "cheapest-within-slo"],
         Meta(
             description="`latency` ignores costs. `balanced` takes one cent for as bad as one second. "
-            "`cheapest-within` prefers the cheapest target whose expected time is below `ttft_ms`."
+            "`cheapest-within-slo` prefers the cheapest target that is expected to meet `ttft_p95_ms`."
         ),
     ] = "balanced"
-    ttft_ms: Annotated[
+    ttft_p95_ms: Annotated[
         Annotated[float, Meta(gt=0)] | None,
-        Meta(description="The longest expected time to the first content in milliseconds, for `cheapest-within`."),
+        Meta(
+            description="The time to the first content in milliseconds that at most one answer in twenty may exceed. "
+            "Targets that are expected to miss it come after the others. Default: no bound."
+        ),
     ] = None
 
     def __post_init__(self) -> None:
-        if (self.policy == "cheapest-within") != (self.ttft_ms is not None):
-            raise ValueError("set ttft_ms together with the policy cheapest-within, and only with it")
+        if self.policy == "cheapest-within-slo" and self.ttft_p95_ms is None:
+            raise ValueError("set ttft_p95_ms for the policy cheapest-within-slo")
 
 
 class Score(Struct, frozen=True, gc=False):
     """The score of a candidate and its terms, in seconds. `pace` is what is known of it, if anything, and `weight` that
-    of the evidence, in answers."""
+    of the evidence, in answers. At most one answer in twenty is expected to have its first content after `p95_s`."""
 
     candidate: Candidate
     pace: Pace | None
@@ -64,13 +68,17 @@ class Score(Struct, frozen=True, gc=False):
     expected_s: float
     failures_s: float
     cost_s: float
+    nano: int | None
+    p95_s: float = 0.0
     weight: float = 0.0
 
 
 class AdaptiveNotes(Struct, frozen=True, gc=False):
-    """The scores of the candidates, in their order. The request is a `probe` of the first one, if that is set."""
+    """The scores of the candidates, in their order. The request is a `probe` of the first one, if that is set. `goal`
+    bounds their 95th percentile, if it is set."""
 
     scores: Sequence[Score]
+    goal: "Goal"
     probe: Score | None = None
 
     def __iter__(self) -> Iterator[str]:
@@ -78,7 +86,30 @@ class AdaptiveNotes(Struct, frozen=True, gc=False):
             terms = f"{one.expected_s:.3g} s expected, {one.failures_s:.2g} s for failures, {one.cost_s:.2g} s for cost"
             known = f"from {one.weight:.1f} recent answers" if one.weight >= 0.05 else "no recent answers"
             first = "; tried first, since it had no answer for a while" if one is self.probe else ""
-            yield f"{one.candidate.id}: {one.total:.3g} = {terms} ({known}{first})"
+            yield f"{one.candidate.id}: {one.total:.3g} = {terms} ({known}{first}){self.goal.describe(one)}"
+
+
+class Goal(Struct, frozen=True, gc=False):
+    """The bound on the 95th percentile of the time to the first content, in seconds. With `by_cost`, the cheapest
+    candidate within it comes first."""
+
+    p95_s: float = inf
+    by_cost: bool = False
+
+    def rank(self, p95_s: float, total: float, nano: int | None) -> tuple[bool, float]:
+        """Return the sort key of a candidate: those within the bound first."""
+        is_slow = p95_s > self.p95_s
+        if is_slow or not self.by_cost:
+            return is_slow, total
+        return is_slow, inf if nano is None else float(nano)
+
+    def describe(self, score: Score) -> str:
+        """Return how a candidate compares with the bound, for people."""
+        if self.p95_s == inf or score.pace is None:
+            return ""
+        relation = "above" if score.p95_s > self.p95_s else "within"
+        text = f"; its 95th percentile of {score.p95_s:.3g} s is {relation} ttft_p95_ms"
+        return f"{text}, {cost_text(score.candidate, score.nano).partition(': ')[2]}" if self.by_cost else text
 
 
 def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> Order:
@@ -86,22 +117,26 @@ def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> O
     priors = [sqrt(heaviest / item.weight) if item.weight > 0 else 1.0 for item in candidates]
     reads_costs, unpriced = settings.policy != "latency", [0] * len(candidates)
     seconds_per_nano = BALANCED / NANO if settings.policy == "balanced" else 0.0
-    within_s = settings.ttft_ms / 1000 if settings.ttft_ms is not None else inf
+    goal = Goal(
+        inf if settings.ttft_p95_ms is None else settings.ttft_p95_ms / 1000, settings.policy == "cheapest-within-slo"
+    )
 
     def order(facts: Facts, view: View, rng: RandomSource, now: float) -> Ordered:
         call, paces = facts.call, view.paces
         operation, stream, gap_s, unit_s = call.operation, call.stream, paces.gap_s(call.model), usual_s(call)
+        first_s = unit_s if stream else first_content_s(call)
         known = [paces.find(item, operation, stream=stream) for item in candidates]
         peers = mean_ratio(known)
         costs = expected_costs(candidates, facts, view) if reads_costs else unpriced
+        dearest = max([nano for nano in costs if nano is not None], default=0)
         scores, unknown, best = list[Score](), list[int](), inf
         for place, pace in enumerate(known):
-            item, cost_s = candidates[place], (costs[place] or 0) * seconds_per_nano
+            item, nano = candidates[place], costs[place]
+            cost_s = (dearest if nano is None else nano) * seconds_per_nano
             if pace is None or pace.is_new:
                 unknown.append(place)
-                scores.append(
-                    Score(item, None, peers * priors[place] * unit_s + cost_s, peers * unit_s, 0.0, cost_s=cost_s)
-                )
+                total = peers * priors[place] * unit_s + cost_s
+                scores.append(Score(item, None, total, peers * unit_s, 0.0, cost_s=cost_s, nano=nano))
                 continue
             ratio, weight = pace.estimate(now, gap_s, peers * priors[place])
             expected_s, share = ratio * unit_s, pace.failure_share()
@@ -109,22 +144,22 @@ def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> O
             noise = exp(_normal(rng) * NOISE / sqrt(weight + K + 2.0)) if weight > 1.0 else 1.0
             total = expected_s * noise + failures_s + cost_s
             best = min(best, total)
-            scores.append(Score(item, pace, total, expected_s, failures_s, cost_s=cost_s, weight=weight))
+            p95_s = ratio * pace.spread * first_s + failures_s
+            scores.append(
+                Score(item, pace, total, expected_s, failures_s, cost_s=cost_s, nano=nano, p95_s=p95_s, weight=weight)
+            )
         for place in unknown:
             one = scores[place]
             if one.total >= best * priors[place]:
                 first_look = best * FIRST_LOOK * priors[place]
-                scores[place] = Score(one.candidate, None, first_look, one.expected_s, 0.0, cost_s=one.cost_s)
-        places = sorted(range(len(scores)), key=lambda place: (scores[place].total, place))
-        if within_s < inf:
-            places.sort(key=lambda place: _by_cost(scores[place], costs[place], within_s))
-        ranked = [scores[place] for place in places]
-        probe = _probe(ranked, now, gap_s=gap_s, unit_s=unit_s, peers=peers) if len(ranked) > 1 else None
+                scores[place] = replace(one, total=first_look)
+        ranked = sorted(scores, key=lambda one: goal.rank(one.p95_s, one.total, one.nano))
+        probe = _probe(ranked, now, gap_s=gap_s, units=(unit_s, first_s), peers=peers, goal=goal)
         if probe is not None:
             ranked = [probe, *[one for one in ranked if one is not probe]]
         return Ordered(
             tuple([one.candidate for one in ranked]),
-            AdaptiveNotes(ranked, probe),
+            AdaptiveNotes(ranked, goal, probe),
             patience=_patience(ranked, probe, unit_s, peers) if stream else {},
             probe=probe.candidate.id if probe is not None else "",
         )
@@ -132,16 +167,22 @@ def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> O
     return order
 
 
-def _probe(scores: Sequence[Score], now: float, *, gap_s: float, unit_s: float, peers: float) -> Score | None:
+def _probe(
+    scores: Sequence[Score], now: float, *, gap_s: float, units: tuple[float, float], peers: float, goal: Goal
+) -> Score | None:
     """Return the candidate that this request tries first to find out how it is now, if any. It had no answer for some
-    time, and would be the best if it were as it usually is, or had none for very long."""
-    best = scores[0].total
+    time, and would be the best if it were as it usually is, or had none for very long. `units` are the times in seconds
+    of the answer and of its first content at the ratio 1."""
+    if len(scores) < 2:
+        return None
+    best = goal.rank(scores[0].p95_s, scores[0].total, scores[0].nano)
     for one in scores[1:]:
         pace = one.pace
         if pace is None or now - pace.recent_at < FIRST_PROBE_S:
             continue
-        is_hopeful = pace.usual(peers) * unit_s + one.cost_s < best
-        if (is_hopeful and pace.wants_probe(now, gap_s)) or pace.wants_look(now, gap_s):
+        usual = pace.usual(peers)
+        hope = goal.rank(usual * pace.spread * units[1], usual * units[0] + one.cost_s, one.nano)
+        if (hope < best and pace.wants_probe(now, gap_s)) or pace.wants_look(now, gap_s):
             return one
     return None
 
@@ -156,12 +197,6 @@ def _patience(scores: Sequence[Score], probe: Score | None, unit_s: float, peers
     if probe is not None:
         found[probe.candidate.id] = max(PROBE_PATIENCE * scores[1].expected_s, LEAST_PROBE_S)
     return found
-
-
-def _by_cost(score: Score, nano: int | None, within_s: float) -> tuple[bool, float]:
-    """Sort targets that are fast enough before the others, and these by their costs."""
-    is_slow = score.expected_s + score.failures_s > within_s
-    return is_slow, 0.0 if is_slow else inf if nano is None else float(nano)
 
 
 def _normal(rng: RandomSource) -> float:
