@@ -16,6 +16,7 @@ from pointsman.domain.limits import Limit, Period
 from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.plans import Plan
 from pointsman.domain.prices import ModelFacts
+from pointsman.domain.quotas import Allowance, Quota
 from pointsman.domain.requirements import Requirement
 from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import Pricing
@@ -60,7 +61,7 @@ every_policy = pytest.mark.parametrize(("name", "check"), POLICIES, ids=[name fo
 
 def troubled() -> FakeView:
     """Return a view in which every breaker is open, every first key is blocked, every connection is in use, the only
-    limit is exhausted, and the only canary is aborted."""
+    limit is exhausted, every provider's own limit is spent, and the only canary is aborted."""
     view = FakeView(CONFIGURATION)
     view.aborted[CANARY] = Aborted(CANARY, "it is worse", NOW + 3)
     view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60, 1_800_000_000)
@@ -69,6 +70,8 @@ def troubled() -> FakeView:
         for operation in OPERATIONS:
             view.open_breaker(subject(candidate(item, "m"), operation), NOW + 3)
         view.block(item.name, "k1", failures.UPSTREAM_RATE_LIMITED, NOW + 2)
+        for key in item.keys:
+            view.quotas.note(candidate(item, "m"), key.name, Quota(Allowance(60, 0)), NOW, at=NOW)
     return view
 
 

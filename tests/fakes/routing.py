@@ -29,6 +29,7 @@ from pointsman.routing.health import Condition, KeyBlock, KeyName
 from pointsman.routing.hedges import Hedges
 from pointsman.routing.paces import Paces
 from pointsman.routing.policies import ON_REQUEST, STATIC, Asker, Check, Static
+from pointsman.routing.quotas import Quotas
 from pointsman.routing.readings import Reading
 from pointsman.routing.retry_budget import RetryBudget
 from pointsman.routing.view import Exhausted, View
@@ -151,6 +152,7 @@ class FakeView:
         self.answers: dict[str, Answers] = {}
         self.hedges = Hedges()
         self.paces = Paces()
+        self.quotas = Quotas()
         self.amounts: dict[str, int | None] = {}  # used, by counter
         self.pacers: dict[str, Pacer] = {}
         self.end_users = EndUsers()

@@ -12,6 +12,7 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import PastAttempt
+from pointsman.domain.quotas import NO_NEED, QuotaNeed
 from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
 from pointsman.domain.rules import RuleTrace
 from pointsman.domain.snapshots import Hedging, Mirror, Routing
@@ -52,7 +53,8 @@ class Plan(Struct, frozen=True, gc=False):
     takes long to commit, if the request may have one. `mirror` is set if the request is copied to another model. If
     its strategy `learns`, its attempts are observed. `patience` has the longest waits for the first content of a
     stream in seconds, by the ids of candidates. `probe` is the id of the candidate that the request tries only to
-    find out how it is now, if any."""
+    find out how it is now, if any. `need` are the expected amounts that it takes of its provider's limits; they are
+    computed only while such a limit is near its end."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
@@ -82,6 +84,7 @@ class Plan(Struct, frozen=True, gc=False):
     learns: bool = False
     patience: Mapping[str, float] = {}
     probe: str = ""
+    need: QuotaNeed = NO_NEED
 
 
 def without(plan: Plan, item: Candidate, verdict: Verdict) -> Plan:

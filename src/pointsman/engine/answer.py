@@ -46,8 +46,7 @@ class ClientAnswer(Struct, eq=False):
     def claim(self, receiver: AnswerPassage, length: int | None) -> Sink:
         """Begin the client's answer when a streamed attempt commits. Return the sink for its body."""
         attempt = next(one for one in self.log.running if one.receiver is receiver)
-        if attempt.tried is not None:
-            attempt.note_commit()
+        attempt.note_commit()
         sink, lines = self._claim(attempt)
         self.exchange.on_drain = receiver.on_drain
         sink.start(self.status, lines, length)

@@ -22,7 +22,7 @@ from pointsman.engine.request_log import RequestLog
 from pointsman.engine.uploads import UploadRelay
 from pointsman.money.charges import Charge
 from pointsman.money.fit import ShortenedCall
-from pointsman.providers import codec_of
+from pointsman.providers import PROVIDERS, codec_of
 
 
 class Attempt:
@@ -31,6 +31,7 @@ class Attempt:
 
     __slots__ = (
         "_codec",
+        "_has_noted_quota",
         "billing_terms",
         "call",
         "dropped",
@@ -59,6 +60,7 @@ class Attempt:
         self.dropped: tuple[str, ...] = ()
         self.billing_terms = engine.billing.terms_cache.find_for(call, log.key, candidate)
         self._codec = codec_of(candidate.endpoint.type, call.operation, call.head.dialect)
+        self._has_noted_quota = False
         self.receiver = AnswerReceiver(call, self._codec, claim, log.bell, plan.routing)
         if step.held:
             self.receiver.held = step.held
@@ -103,7 +105,7 @@ class Attempt:
             log.busy_since = now
         log.running.append(self)
         self.engine.live.begin(
-            step.choice.candidate, now, is_retry=step.is_repeat, key=step.key, operation=call.operation
+            step.choice.candidate, now, is_retry=step.is_repeat, key=step.key, operation=call.operation, call=call
         )
         self.tried = None
         if self.plan.learns:
@@ -146,9 +148,19 @@ class Attempt:
             receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # set by the client, so not the provider's fault
 
     def note_commit(self) -> None:
-        """Note the first content of a stream, for strategies that learn."""
+        """Note the first content of a stream, for strategies that learn, and the provider's limits."""
+        self._note_quota()
         if self.tried is not None and self.call.stream:
             self.engine.live.paces.content(self.tried, monotonic())
+
+    def _note_quota(self) -> None:
+        """Note the limits of the key that the head of the answer reports."""
+        self._has_noted_quota, receiver, step = True, self.receiver, self.step
+        candidate, at = step.choice.candidate, receiver.first_byte_at
+        if at is not None:
+            quota = PROVIDERS[candidate.endpoint.type].quota(receiver.headers, time())
+            if quota is not None:
+                self.engine.live.note_quota(candidate, step.key, quota, self.started_at, at=at)
 
     def cancel(self, failure: failures.Failure) -> None:
         """End the attempt with this failure, unless it has failed already, and settle it."""
@@ -186,6 +198,8 @@ class Attempt:
                     failure=failure,
                 )
                 log.history += (past,)
+        if not self._has_noted_quota:
+            self._note_quota()
         first_byte_at, duration_s, content_at = receiver.first_byte_at, now - started_at, self.content_at
         fault = None if log.refused is self else failure  # after a refusal, the provider is healthy
         engine.live.finish(

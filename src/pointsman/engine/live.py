@@ -10,20 +10,18 @@ from copy import copy
 from math import inf
 from typing import Protocol
 
-from pointsman.domain.failures import Failure
+from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure, Fault
 from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
+from pointsman.domain.quotas import Quota
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Arm, Candidate, ProviderKey
 from pointsman.money.charges import Answers
 from pointsman.money.end_users import EndUsers
 from pointsman.money.pacing import Pacer
 from pointsman.money.usage import UsedAmounts
-from pointsman.routing import canaries, health
-from pointsman.routing.hedges import Hedges
-from pointsman.routing.paces import Paces
-from pointsman.routing.readings import Reading, observe
-from pointsman.routing.retry_budget import RetryBudget
+from pointsman.routing import canaries, health, hedges, paces, quotas, readings, retry_budget
 from pointsman.routing.view import Exhausted, Saturated
 
 MAX_CONDITIONS = 10_000
@@ -63,16 +61,17 @@ class Live:
         self.exhausted: dict[str, Exhausted] = {}
         self.saturated: Saturated = frozenset()
         self.in_progress: dict[str, int] = {}
-        self.readings: dict[str, Reading] = {}
+        self.readings: dict[str, readings.Reading] = {}
         self.answers: dict[str, Answers] = {}
-        self.hedges = Hedges()
-        self.paces = Paces()
+        self.hedges = hedges.Hedges()
+        self.paces = paces.Paces()
+        self.quotas = quotas.Quotas()
         self.canaries = canaries.Canaries()
         self.aborted: Mapping[Arm, canaries.Aborted] = {}
         self._served: dict[tuple[str, str], float] = {}  # when a key last served, while one is blocked
         self._tidied_at = 0.0
-        self._budget = RetryBudget()
-        self._budgets: dict[str, RetryBudget] = {}
+        self._budget = retry_budget.RetryBudget()
+        self._budgets: dict[str, retry_budget.RetryBudget] = {}
         self._pacers: dict[str, Pacer] = {}  # by counter
 
     def swap(self, snapshot: Snapshot) -> None:
@@ -83,6 +82,7 @@ class Live:
         names = snapshot.endpoints.keys()
         self.hedges.keep(names)
         self.paces.keep(names)
+        self.quotas.keep(keys)
         self.conditions = {
             name: condition for name, condition in self.conditions.items() if name.partition("/")[0] in names
         }
@@ -142,14 +142,15 @@ class Live:
         is_retry: bool,
         key: ProviderKey | None = None,
         operation: Operation = "chat",
+        call: Call | None = None,
     ) -> None:
-        """Note the start of an attempt."""
+        """Note the start of an attempt. `call` is needed only to mirror the limits of its key."""
         name = candidate.id
         self.in_progress[name] = self.in_progress.get(name, 0) + 1
         provider = candidate.endpoint.name
         budget = self._budgets.get(provider)
         if budget is None:
-            budget = self._budgets[provider] = RetryBudget(updated_at=now)
+            budget = self._budgets[provider] = retry_budget.RetryBudget(updated_at=now)
         if is_retry:
             budget.spend()
             self._budget.spend()
@@ -163,6 +164,13 @@ class Live:
                 block = self.key_blocks.get(block_name)
                 if block is not None:
                     self._put_block(block_name, health.block_after_start(block, now))
+        if self.quotas.mirrors and key is not None and call is not None:
+            self.quotas.send(candidate, key.name, call, now)
+
+    def note_quota(self, candidate: Candidate, key: ProviderKey, quota: Quota, began_at: float, *, at: float) -> None:
+        """Note the limits of a key that the answer to an attempt reported in its head. The attempt began at `began_at`,
+        and the head came at `at`. Note them before `finish`, which notes a 429."""
+        self.quotas.note(candidate, key.name, quota, began_at, at=at)
 
     def finish(  # noqa: PLR0913 -- the facts of one attempt
         self,
@@ -185,12 +193,14 @@ class Live:
         else:
             del self.in_progress[name]
         began_at = now if began_at is None else began_at
+        if self.quotas.mirrors or (failure is not None and failure.kind.fault is Fault.QUOTA):
+            self.quotas.settle(candidate, key.name, failure, began_at, now=now, tokens_out=tokens_out)
         if candidate.arm is not None:
             self._compare(candidate.arm, failure, first_byte_at - began_at if first_byte_at is not None else None, now)
         if operation != "chat":
             name = health.subject(candidate, operation)
         before = self.readings.get(name)
-        reading = observe(
+        reading = readings.observe(
             before, failure, began_at, first_byte_at, ended_at=now, tokens=tokens_out, content_at=content_at
         )
         if reading is not None and reading is not before:

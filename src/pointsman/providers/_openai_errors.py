@@ -166,7 +166,7 @@ def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:
             wait_s = _until(text, now_unix_s)
     if wait_s is None:
         waits = [
-            _reset_s(found.get(b"x-ratelimit-reset" + suffix, ""), now_unix_s)
+            reset_s(found.get(b"x-ratelimit-reset" + suffix, ""), now_unix_s)
             for suffix in _LIMITED
             if found.get(b"x-ratelimit-remaining" + suffix) == "0"
         ]
@@ -212,7 +212,7 @@ def _until(text: str, now_unix_s: float) -> float | None:
     return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp() - now_unix_s
 
 
-def _reset_s(text: str, now_unix_s: float) -> float | None:
+def reset_s(text: str, now_unix_s: float) -> float | None:
     """Return the seconds of a span such as `6m0s`, `1.2s` or `20ms`, or of a bare number of seconds. For a Unix time in
     seconds or milliseconds, return the seconds until then."""
     number = _number(text)

@@ -10,13 +10,13 @@ from msgspec import Raw, Struct
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.origin import Credential
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._anthropic_answers import AnthropicStream, judge_count, judge_message, usage_in
 from pointsman.providers._error_table import Rules, rule
 from pointsman.providers._openai_errors import classify
+from pointsman.providers._quota_headers import anthropic_quota
 from pointsman.providers._usage_scan import JsonScan
 from pointsman.providers.api import (
     NO_STREAM,
@@ -104,7 +104,7 @@ class MessagesCodec(Struct, frozen=True, kw_only=True, eq=False):
         *,
         as_stream: bool = False,
         now_unix_s: float = 0.0,  # noqa: ARG002
-    ) -> WholeAnswer | Failure:
+    ) -> WholeAnswer | failures.Failure:
         if counts_tokens(call):
             return judge_count(body, self.errors)
         found = judge_message(body, self.errors)
@@ -116,7 +116,7 @@ class MessagesCodec(Struct, frozen=True, kw_only=True, eq=False):
     def counts(self, call: Call, *, is_committed: bool) -> bool:  # noqa: ARG002
         return call.stream
 
-    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
         return classify(status, headers, body, now_unix_s, self.errors)
 
 
@@ -131,4 +131,5 @@ PROVIDER = Provider(
     adapt=_adapted,
     docs="https://platform.claude.com/docs/en/api/overview",
     errors=ERRORS,
+    quota=anthropic_quota,
 )

@@ -29,8 +29,10 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Credential
 from pointsman.domain.outcomes import Usage
+from pointsman.domain.quotas import Quota
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules
+from pointsman.providers._quota_headers import openai_quota
 from pointsman.wire.json_object import encode_object
 
 # The form of an answer: one JSON text, which is judged as a whole, events, or opaque bytes. Opaque bytes, such as those
@@ -155,6 +157,7 @@ class Codec(Protocol):
 NO_STREAM = Failure(failures.MALFORMED_ANSWER, "the provider did not return the requested stream")
 Auth = Callable[[Credential], bytes]
 Adapt = Callable[[dict[str, Raw], str], dict[str, Raw]]
+ReadQuota = Callable[[Headers, float], Quota | None]
 
 
 def bearer(credential: Credential) -> bytes:
@@ -224,7 +227,8 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     `needs_bound` says
     that it rejects a conversation without a bound on the answer. `adapt` changes the fields of a translated request for
     a model that takes other ones. `keeps_responses` says that later requests can name its responses. `errors` are its
-    own rules of faults, before the shared ones."""
+    own rules of faults, before the shared ones. `quota` reads the limits of a key in the head of an answer. It gets the
+    time in Unix seconds too, for dates."""
 
     name: str
     title: str
@@ -241,6 +245,7 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     adapt: Adapt | None = None
     keeps_responses: bool = True
     errors: Rules = ()
+    quota: ReadQuota = openai_quota
 
     @property
     def operations(self) -> frozenset[Operation]:

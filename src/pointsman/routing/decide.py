@@ -93,6 +93,8 @@ def _plan(
         if watch(call):
             evaluation = found.evaluate(facts, view, now, ON_REQUEST)
             break
+    if view.quotas.mirrors and view.quotas.is_short(found.judge.candidates, call, now):
+        evaluation = found.evaluate(facts, view, now, ON_REQUEST)
     if found.ceiling is not None or call.head.max_nano is not None:
         evaluation = found.below_ceiling(evaluation, facts, view)
     ordered = evaluation.order(facts, view, rng, now)
@@ -106,8 +108,7 @@ def _plan(
             return replace(nothing_left(call.model, evaluation.verdicts, now), require=found.require)
     elif found.is_paced:
         choices, ordered = found.pace(choices, ordered, facts, directive, view=view, rng=rng)
-    routing = found.routing
-    timeout_s, commit_s = call.head.timeout_s, routing.timeouts.commit_s
+    routing, timeout_s, commit_s = found.routing, call.head.timeout_s, found.routing.timeouts.commit_s
     plan = Plan(
         choices,
         evaluation.verdicts,
@@ -129,6 +130,8 @@ def _plan(
         declared, occurred = found.declared, evaluation.occurred
         kept_by, require = ordered.kept_by, found.require
         plan = replace(plan, require=require, instead=instead, declared=declared, occurred=occurred, kept_by=kept_by)
+    if view.quotas.mirrors:
+        plan = view.quotas.arranged(plan, call, now)
     if found.is_shaped:
         most = call.max_tokens * call.answers if call.max_tokens is not None else None
         plan = hedged(

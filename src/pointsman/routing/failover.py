@@ -58,6 +58,7 @@ from pointsman.routing.fallbacks import (
     occurred_causes,
     open_after_rejection,
 )
+from pointsman.routing.final_failures import blocked_failure, give_up
 from pointsman.routing.health import block_of, subject
 from pointsman.routing.hedging import delay_s, has_headroom
 from pointsman.routing.instead import opened
@@ -124,7 +125,7 @@ def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> St
     if last is None:
         return GiveUp(Failure(failures.INTERNAL, "the plan continued after a success"))
     if _is_over(plan, last, now):
-        return _give_up(history)
+        return give_up(history)
     choices = _open_choices(plan, history, view, now)
     counted, rotations = _counts(history)
     again = repeat_here(plan, history, view, now) if counted < plan.max_attempts else None
@@ -139,7 +140,7 @@ def _after_failure(plan: Plan, progress: Progress, view: View, now: float) -> St
         if used < plan.max_attempts:
             return _try(plan, history, (choice, key), view, now)
     if counted >= plan.max_attempts:
-        return _give_up(history)
+        return give_up(history)
     if due is not None:
         return _try(plan, history, due, view, now)
     return _repeat(plan, choices, history, view, now)
@@ -196,7 +197,7 @@ def _hedge(plan: Plan, terms: HedgeTerms, progress: Progress, view: View, now: f
     for choice in _open_choices(plan, history, view, now):
         if choice.candidate.id not in tried and not _is_avoided(plan, choice, view, now):
             for key in choice.keys:
-                if _is_free(choice, key, view, now):
+                if _is_free(plan, choice, key, view, now):
                     wait_s = first.started_at + after_s - now
                     if wait_s > 0:
                         return Await(wait_s, "the attempt in progress may still commit")
@@ -253,7 +254,7 @@ def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
     if now >= plan.deadline:
         return GiveUp(Failure(failures.DEADLINE_EXCEEDED, "the deadline passed before the first attempt"))
     choices: Sequence[Choice] = plan.choices
-    if choices and not view.key_blocks:
+    if choices and not (view.key_blocks or view.quotas.mirrors):
         best = choices[0]
         if best.candidate.provenance != "fallback" and best.keys:
             return _try(plan, (), (best, best.keys[0]), view, now)  # the usual case
@@ -261,7 +262,7 @@ def _first(plan: Plan, view: View, now: float, due: Pair | None) -> Step:
         choices = _without_fallbacks(plan, choices, (), view, now)
     for choice in choices:
         for key in choice.keys:
-            if not view.key_blocks or _is_free(choice, key, view, now):
+            if _is_free(plan, choice, key, view, now):
                 return _try(plan, (), (choice, key), view, now)
     if due is not None:
         return _try(plan, (), due, view, now)
@@ -295,7 +296,7 @@ def _try(plan: Plan, history: Sequence[PastAttempt], chosen: Pair, view: View, n
         return Try(choice, key, timeout_s, is_repeat=again, held=held)
     whole_by = now + timeout_s if failover.stream_recovery == "buffer" else None
     head_s = item.stream_head_s or timeouts.stream_head_s
-    is_healthy = not (view.conditions or view.key_blocks or view.saturated)
+    is_healthy = not (view.conditions or view.key_blocks or view.saturated or view.quotas.mirrors)
     if not has_other or not (is_healthy or _has_other(plan, history, chosen, view, now + head_s)):
         return Try(choice, key, timeout_s, is_repeat=again, held=held, whole_by=whole_by)
     content_s = timeout_s if first_token_s is None else min(timeout_s, first_token_s)
@@ -350,7 +351,7 @@ def _has_other(
 
 def _is_usable(plan: Plan, choice: Choice, view: View, at: float) -> bool:
     """Return whether a candidate is usable at that time, by present knowledge."""
-    return not _is_avoided(plan, choice, view, at) and any(_is_free(choice, key, view, at) for key in choice.keys)
+    return not _is_avoided(plan, choice, view, at) and any(_is_free(plan, choice, key, view, at) for key in choice.keys)
 
 
 def _is_avoided(plan: Plan, choice: Choice, view: View, at: float) -> bool:
@@ -395,9 +396,10 @@ def _without_fallbacks(
             continue
         if _is_avoided(plan, choice, view, now):
             occurred.add("provider")
-        blocks = [block_of(view.key_blocks, choice.candidate, key.name, now) for key in choice.keys]
-        if all(block is not None for block in blocks):
-            occurred.update([cause for block in blocks if block and (cause := cause_of(block.failure.kind))])
+        if not any(_is_free(plan, choice, key, view, now) for key in choice.keys):
+            blocks = [block_of(view.key_blocks, choice.candidate, key.name, now) for key in choice.keys]
+            kinds = [block.failure.kind if block is not None else failures.UPSTREAM_RATE_LIMITED for block in blocks]
+            occurred.update([cause for kind in kinds if (cause := cause_of(kind))])
     return [
         choice
         for choice in choices
@@ -428,7 +430,7 @@ def _untried(
         item = choice.candidate
         if item.id not in failed:
             for key in choice.keys:
-                if (item.id, key.name) not in tried and _is_free(choice, key, view, now):
+                if (item.id, key.name) not in tried and _is_free(plan, choice, key, view, now):
                     yield choice, key
 
 
@@ -443,7 +445,7 @@ def _repeat(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt
         if not _may_repeat(choice, history, view, now):
             continue
         for key in choice.keys:
-            if not _is_free(choice, key, view, now):
+            if not _is_free(plan, choice, key, view, now):
                 continue
             fault = faults.get((item.id, key.name))
             if fault is Fault.QUOTA:
@@ -462,86 +464,49 @@ def _repeat(plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt
 def _wait_for_quota(
     plan: Plan, choices: Sequence[Choice], history: Sequence[PastAttempt], view: View, now: float
 ) -> Step:
-    """Return the step if only blocked keys are left. Try one whose pause is over, else wait for the first that a quota
-    frees soon, else report the time. All waits of a plan together last at most `queue_s`."""
+    """Return the step if only keys are left that are blocked or have no room. Try one whose pause is over, else wait
+    for the first that can be used soon, else report the time. All waits of a plan together last at most `queue_s`."""
     tried = {(attempt.candidate, attempt.key) for attempt in history}
+    pairs = [(choice, key) for choice in choices for key in choice.keys]
     blocked = [
         (block, choice, key)
-        for choice in choices
-        for key in choice.keys
+        for choice, key in pairs
         if (block := block_of(view.key_blocks, choice.candidate, key.name, now)) is not None
     ]
     for block, choice, key in sorted(blocked, key=lambda item: item[0].retry_at):
         is_untried = (choice.candidate.id, key.name) not in tried
         if block.retry_at <= now and is_untried and _may_repeat(choice, history, view, now):
             return _try(plan, history, (choice, key), view, now)
-    quota = [item for item in blocked if item[0].failure.kind.fault is Fault.QUOTA and item[0].until > now]
-    if quota:
-        block, choice, key = min(quota, key=lambda item: item[0].until)
-        delay_s = block.until - now
+    short = [
+        (choice, key)
+        for choice, key in (pairs if view.quotas.mirrors else ())
+        if block_of(view.key_blocks, choice.candidate, key.name, now) is None and _wait_s(plan, choice, key, view, now)
+    ]
+    short = [pair for pair in short if _may_repeat(pair[0], history, view, now)]
+    until = {(choice, key): block.until for block, choice, key in blocked if _is_quota(block.failure, block.until, now)}
+    until.update({pair: now + _wait_s(plan, *pair, view, now) for pair in short})
+    if until:
+        pair = min(until, key=until.__getitem__)
+        delay_s = max(until[pair] - now, ROOM_PAUSE_S)
         waited_s = now - plan.made_at - sum(attempt.ended_at - attempt.started_at for attempt in history)
         if waited_s + delay_s <= plan.routing.timeouts.queue_s and now + delay_s < plan.deadline:
-            return Await(delay_s, "every key is rate limited", (choice, key))
+            # The end of a block is certain. Room is shared, so whoever comes first gets it.
+            return Await(delay_s, "every key is rate limited", None if pair in short else pair)
+    for choice, key in short:
+        if (choice.candidate.id, key.name) not in tried and view.quotas.may_probe(choice.candidate, key.name, now):
+            return _try(plan, history, (choice, key), view, now)
     if history:
-        return _give_up(history)
-    return GiveUp(_blocked(plan, view, now), should_retry=bool(quota))
+        return give_up(history)
+    return GiveUp(blocked_failure(plan, view, now), should_retry=bool(until))
 
 
-def _blocked(plan: Plan, view: View, now: float) -> Failure:
-    reasons: list[str] = []
-    until: list[float] = []
-    for choice in plan.choices:
-        for key in choice.keys:
-            block = block_of(view.key_blocks, choice.candidate, key.name, now)
-            if block is not None:
-                reasons.append(
-                    f"{choice.candidate.id} (key {key.name}): {block.failure.message} "
-                    f"(blocked for another {max(block.until - now, 0):.0f} s)"
-                )
-                if block.failure.kind.fault is Fault.QUOTA:
-                    until.append(block.until)
-    planned = {choice.candidate.id for choice in plan.choices}
-    reasons += [f"{one.candidate}: {one.reason.message}" for one in plan.verdicts if one.candidate not in planned]
-    message = "no provider key is usable now. " + "; ".join(reasons)
-    if until:
-        return Failure(failures.UPSTREAM_RATE_LIMITED, message, retry_after_s=max(min(until) - now, 0.0))
-    return Failure(failures.NO_TARGET, message)
+def _is_quota(failure: Failure, until: float, now: float) -> bool:
+    return failure.kind.fault is Fault.QUOTA and until > now
 
 
-def _give_up(history: Sequence[PastAttempt]) -> GiveUp:
-    """Return the failure of the plan as a whole: each provider tried, its answer and its time."""
-    failed = [attempt.failure for attempt in history if attempt.failure is not None]
-    if failed[-1].kind.fault in (Fault.REQUEST, Fault.CLIENT):
-        return GiveUp(failed[-1])  # with the provider's message, since no other candidate was left
-    count = "the only attempt failed" if len(history) == 1 else f"all {len(history)} attempts failed"
-    kinds = {failure.kind for failure in failed}
-    retry_after = [failure.retry_after_s for failure in failed if failure.retry_after_s is not None]
-    if all(failure.kind.fault is Fault.QUOTA for failure in failed):
-        kind: Kind = failures.UPSTREAM_RATE_LIMITED
-    elif len(kinds) == 1:
-        kind = kinds.pop()
-    else:
-        kind = failures.ALL_ATTEMPTS_FAILED
-    is_quota = kind is failures.UPSTREAM_RATE_LIMITED
-    failure = Failure(
-        kind,
-        f"{count}. {_summary(history, for_client=False)}",
-        retry_after_s=min(retry_after) if retry_after and is_quota else None,
-        client_message=f"{count}. {_summary(history, for_client=True)}",
-    )
-    return GiveUp(failure, should_retry=is_quota)
-
-
-def _summary(history: Sequence[PastAttempt], *, for_client: bool) -> str:
-    """Return each provider tried, the time it took and its outcome, for the client or for the record."""
-    parts = []
-    for attempt in history:
-        failure = attempt.failure
-        outcome = "succeeded" if failure is None else failure.for_client if for_client else failure.message
-        parts.append(
-            f"{attempt.candidate} (key {attempt.key}, {attempt.ended_at - attempt.started_at:.2f} s): {outcome}"
-        )
-    return "; ".join(parts)
+def _wait_s(plan: Plan, choice: Choice, key: ProviderKey, view: View, now: float) -> float:
+    """Return the time until a key has room for the request, as far as its provider's limits are known."""
+    return view.quotas.wait_s(choice.candidate, key.name, plan.need, now)
 
 
 def _may_repeat(choice: Choice, history: Sequence[PastAttempt], view: View, now: float) -> bool:
@@ -559,8 +524,11 @@ def _is_saturated(choice: Choice, view: View) -> bool:
     return (endpoint.network, endpoint.origin) in view.saturated
 
 
-def _is_free(choice: Choice, key: ProviderKey, view: View, now: float) -> bool:
-    return block_of(view.key_blocks, choice.candidate, key.name, now) is None
+def _is_free(plan: Plan, choice: Choice, key: ProviderKey, view: View, now: float) -> bool:
+    """Return whether a key is not blocked, and has room by what is known of its provider's limits."""
+    if view.key_blocks and block_of(view.key_blocks, choice.candidate, key.name, now) is not None:
+        return False
+    return not view.quotas.mirrors or _wait_s(plan, choice, key, view, now) <= 0.0
 
 
 def _fault(attempt: PastAttempt) -> Fault | None:

@@ -17,6 +17,7 @@ from pointsman.routing.canaries import Aborted
 from pointsman.routing.health import Condition, KeyBlock, KeyName
 from pointsman.routing.hedges import Hedges
 from pointsman.routing.paces import Paces
+from pointsman.routing.quotas import Quotas
 from pointsman.routing.readings import Reading
 
 
@@ -60,8 +61,9 @@ class PresentFaults(Protocol):
 class View(PresentFaults, Protocol):
     """The live state as a whole, and the snapshot in force. `readings` has the names of `health.subject` as keys.
     `in_progress` counts the running attempts, and `answers` has the usual answers, by the ids of candidates.
-    `hedges` is the state of hedging, and `paces` that of adaptive strategies. These five change with every request,
-    so only strategies and policies that check each request can read them."""
+    `hedges` is the state of hedging, and `paces` that of adaptive strategies. `quotas` mirrors the limits of provider
+    keys that are near their end. These six change with every request, so only strategies and policies that check each
+    request can read them."""
 
     @property
     def snapshot(self) -> Snapshot: ...
@@ -73,6 +75,8 @@ class View(PresentFaults, Protocol):
     def hedges(self) -> Hedges: ...
     @property
     def paces(self) -> Paces: ...
+    @property
+    def quotas(self) -> Quotas: ...
     @property
     def answers(self) -> Mapping[str, Answers]: ...
     def may_retry(self, provider: str, now: float) -> bool:

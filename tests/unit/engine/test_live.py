@@ -3,9 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from fakes.routing import NOW, endpoint, failure, snapshot
+from fakes.routing import NOW, call, endpoint, failure, snapshot
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind
+from pointsman.domain.quotas import NO_NEED, Allowance, Quota
 from pointsman.domain.snapshots import HealthLimits, Routing
 from pointsman.domain.targets import Candidate, candidate
 from pointsman.engine.live import Live
@@ -251,3 +252,28 @@ def test_readings_are_kept_per_operation_and_bounded(monkeypatch: pytest.MonkeyP
     assert list(state.readings) == [f"alpha/m{number}\tembedding" for number in (2, 3, 4)]
     state.swap(snapshot([BETA]))
     assert state.readings == {}
+
+
+def test_attempts_and_their_answers_keep_the_mirror_of_a_limit() -> None:
+    state = live()
+    key = A.keys[0]
+    state.begin(A, NOW, is_retry=False, key=key, call=call())
+    assert not state.quotas.mirrors, "nothing is mirrored while no limit is near its end"
+    state.note_quota(A, key, Quota(Allowance(60, 3)), NOW, at=NOW)
+    state.finish(A, key, None, NOW, began_at=NOW)
+    state.begin(A, NOW, is_retry=False, key=key, call=call())
+    assert state.quotas.headroom(A, key.name, NOW) == pytest.approx(2 / 60)
+    state.finish(A, key, failure(failures.CONNECT_FAILED), NOW, began_at=NOW)
+    assert state.quotas.headroom(A, key.name, NOW) == pytest.approx(3 / 60)
+    state.swap(snapshot([BETA]))
+    assert not state.quotas.mirrors
+
+
+def test_rejection_by_a_limit_without_a_report_is_learned_from() -> None:
+    state = live()
+    for second in (0.0, 5.0):
+        state.begin(A, NOW + second, is_retry=False, key=A.keys[0], call=call())
+        rejection = failure(failures.UPSTREAM_RATE_LIMITED)
+        state.finish(A, A.keys[0], rejection, NOW + second + 1, began_at=NOW + second)
+    assert state.quotas.wait_s(A, "k1", NO_NEED, NOW + 6) > 0.0
+    assert state.quotas.wait_s(A, "k2", NO_NEED, NOW + 6) == 0.0
