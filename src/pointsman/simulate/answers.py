@@ -31,7 +31,8 @@ class Event(Struct):
 
 
 class Answer(Struct, kw_only=True):
-    """An answer: `events` if it is streamed, else `body`. `tokens_*` cover the whole answer."""
+    """An answer: `events` if it is streamed, else `body`. `tokens_*` cover the whole answer. If it `is_limited`, its
+    headers report the limits of its key."""
 
     status: int = 200
     content_type: str = JSON
@@ -44,6 +45,7 @@ class Answer(Struct, kw_only=True):
     tokens_out: int = 0
     fees_nano: int = 0
     dialect: Dialect = "openai"
+    is_limited: bool = False
 
 
 class Rejected(Exception):  # noqa: N818 -- an answer, not an error of the program

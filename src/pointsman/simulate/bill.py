@@ -46,12 +46,13 @@ class Entry(Struct, kw_only=True):
 
 
 class Totals(Struct, kw_only=True):
-    """Sums over entries."""
+    """Sums over entries. `rate_limited` counts those that got a 429."""
 
     requests: int = 0
     complete: int = 0
     cancelled: int = 0
     failed: int = 0
+    rate_limited: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     charged_nano: int = 0
@@ -105,6 +106,7 @@ class Bill:
             complete=outcomes["complete"],
             cancelled=outcomes["cancelled"],
             failed=outcomes["failed"],
+            rate_limited=sum(entry.status == 429 for entry in closed),
             tokens_in=sum(entry.tokens_in for entry in closed),
             tokens_out=sum(entry.tokens_out for entry in closed),
             charged_nano=sum(entry.charged_nano for entry in closed),

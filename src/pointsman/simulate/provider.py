@@ -21,6 +21,7 @@ from pointsman.simulate.connection import Connection
 from pointsman.simulate.content_faults import replacement_error
 from pointsman.simulate.endpoints import Endpoints, dialect_of, key_of
 from pointsman.simulate.faults import Faults, Schedule, combine, parse
+from pointsman.simulate.limits import Limiter
 from pointsman.simulate.script import Script, compose
 from pointsman.simulate.settings import ScheduledFault, Settings
 
@@ -74,6 +75,7 @@ class SimulatedProvider:
         self._server: asyncio.Server | None = None
         self._attaching: asyncio.Task[None] | None = None
         self._endpoints = Endpoints()
+        self.limiter = Limiter(self.settings)
 
     @property
     def address(self) -> str:
@@ -228,6 +230,8 @@ class SimulatedProvider:
                     filter_at=faults.count("filtered") if "filtered" in faults else None,
                 )
                 answer = self._endpoints.find(request.method, request.path)(context)
+                if entry.model and request.method == "POST":
+                    answer = self.limiter.limited(answer, entry.key, entry.model, dialect)
         except Rejected as rejected:
             answer = rejected.answer
         own_id = f"req_{self.settings.name}{entry.index:08d}"

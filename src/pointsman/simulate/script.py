@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.client import responses
+from time import time
 
 from msgspec import Struct
 
@@ -19,15 +20,16 @@ _OF_OPENAI = (
     b"openai-version: 2020-10-01",
     b"openai-organization: simulated",
     b"openai-processing-ms: 1",
-    b"x-ratelimit-limit-tokens: 150000000",
-    b"x-ratelimit-remaining-tokens: 149999967",
 )
+_OF_ANTHROPIC = (b"anthropic-organization-id: simulated",)
 # https://platform.claude.com/docs/en/api/rate-limits#response-headers
-_OF_ANTHROPIC = (
-    b"anthropic-organization-id: simulated",
-    b"anthropic-ratelimit-input-tokens-limit: 2000000",
-    b"anthropic-ratelimit-input-tokens-remaining: 1999000",
-)
+_UNLIMITED = {
+    "openai": (b"x-ratelimit-limit-tokens: 150000000", b"x-ratelimit-remaining-tokens: 149999967"),
+    "anthropic": (
+        b"anthropic-ratelimit-input-tokens-limit: 2000000",
+        b"anthropic-ratelimit-input-tokens-remaining: 1999000",
+    ),
+}
 
 
 class Step(Struct):
@@ -117,9 +119,10 @@ class _Framing:
         self.body = self._encoded(answer.body, ends=True)
         lines = [
             b"HTTP/1.1 %d %b" % (answer.status, responses.get(answer.status, "Status").encode()),
-            b"date: " + formatdate(usegmt=True).encode(),
+            b"date: " + formatdate(time() + settings.clock_skew_s, usegmt=True).encode(),
             b"content-type: " + answer.content_type.encode(),
             *(_OF_ANTHROPIC if answer.dialect == "anthropic" else _OF_OPENAI),
+            *(() if answer.is_limited else _UNLIMITED["anthropic" if answer.dialect == "anthropic" else "openai"]),
             b"set-cookie: __cf_bm=simulated; path=/; HttpOnly; Secure",
             b"server: simulated-" + settings.name.encode(),
         ]

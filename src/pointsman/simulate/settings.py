@@ -50,6 +50,22 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     cache_write_pico: int | None = None
 
 
+class RateLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The limits of a key for each model, or with `is_shared` for all of them, each for `window_s`; `None` is
+    unlimited. A bucket holds `burst` of a limit. `headers` may be truthful, absent, lies, or Azure's numbers for an
+    unknown limit. With `retry_after`, a 429 states the time to wait."""
+
+    requests: Annotated[int, Meta(gt=0)] | None = None
+    tokens: Annotated[int, Meta(gt=0)] | None = None
+    input_tokens: Annotated[int, Meta(gt=0)] | None = None
+    output_tokens: Annotated[int, Meta(gt=0)] | None = None
+    window_s: Annotated[float, Meta(gt=0)] = 60.0
+    burst: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    is_shared: bool = False
+    headers: Literal["truthful", "none", "ample", "exhausted", "unknown"] = "truthful"
+    retry_after: bool = True
+
+
 class ScheduledFault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault that is active for requests [from_request, to_request), counted from 0. Without `to_request` it does not
     end. `probability` is per request. `fault` has the format of `faults.parse`."""
@@ -79,7 +95,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     if the request allows it, at `tool_fees` nano-dollars each. Each use, and each stored resource that a request names,
     adds `added_tokens` to the prompt. `more_fields` are further fields of chats. With `usage_first` a response reports
     its usage before its instructions, tools and output. `model_faults` and `path_faults` apply to all requests for a
-    model, or for a path such as `/v1/embeddings`.
+    model, or for a path such as `/v1/embeddings`. `limits` are those of each key, unless `key_limits` has its own. The
+    provider's clock is `clock_skew_s` ahead.
     """
 
     name: str = "simulated"
@@ -108,3 +125,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     usage_first: bool = False
     model_faults: dict[str, str] = {}
     path_faults: dict[str, str] = {}
+    limits: RateLimits | None = None
+    key_limits: dict[str, RateLimits] = {}
+    clock_skew_s: float = 0.0
