@@ -17,14 +17,26 @@ from pathlib import Path
 
 import trustme
 from bench import nginx
-from bench.gateway import DEGRADED, PLAIN, RULED, STREAM, TLS, default_command, gateway
+from bench.gateway import (
+    ADAPTIVE,
+    ADAPTIVE_DEGRADED,
+    DEGRADED,
+    FOUR,
+    FOUR_DEGRADED,
+    PLAIN,
+    RULED,
+    STREAM,
+    TLS,
+    default_command,
+    gateway,
+)
 from bench.measure import Load, Runs, own, runs, wrk
 from bench.processes import GATEWAY_CORE, LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- figures: written by --record -->\n", "<!-- end of figures -->\n"
-_PARTS = ("plain", "rate", "stream", "tls", "large", "workers", "rules", "degraded")
+_PARTS = ("plain", "rate", "stream", "tls", "large", "workers", "rules", "adaptive", "degraded")
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
     """Start the measured servers and their upstreams."""
     work = prepare(folder)
     certificate = _certificate(folder)
-    numbers = free_ports(18)
+    numbers = free_ports(20)
     plain, streaming, secure, listen, another = (numbers[start : start + 2] for start in range(0, 10, 2))
     ports = dict(zip((PLAIN, STREAM, TLS), numbers[10:13], strict=True))
     routes = [
@@ -116,8 +128,12 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
             f"http://127.0.0.1:{port}/v1" for port in (plain[0], numbers[15])
         ],  # no server listens at the second
     }
+    four = [*urls[PLAIN], *(f"http://127.0.0.1:{port}/v1" for port in numbers[18:20])]
+    urls |= {FOUR: four, ADAPTIVE: four}
+    degraded = [*four[:3], urls[DEGRADED][1]]
+    urls |= {FOUR_DEGRADED: degraded, ADAPTIVE_DEGRADED: degraded}
     mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", *map(str, streaming)]
-    stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, plain, secure, certificate))
+    stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, [*plain, *numbers[18:20]], secure, certificate))
     stack.enter_context(Server("streams", mock, LOAD_CORE, streaming, folder / "streams.log"))
     proxy = stack.enter_context(nginx.proxy(folder / "nginx", GATEWAY_CORE, routes))
     measured = gateway(command, folder / "gateway", listen, urls, work.keys, certificate.authority)
@@ -247,6 +263,24 @@ def _rules(bench: Bench) -> list[tuple[str, Runs]]:
     return [("saturated, without rules", bench.runs(PLAIN, load, count)), ("ten rules and a requirement", ruled)]
 
 
+def _adaptive(bench: Bench) -> list[tuple[str, Runs]]:
+    """Measure `adaptive` beside `weighted`, over the same four targets: while all are healthy, and while one refuses
+    every connection."""
+    seconds, count = 1 if bench.quick else 3, 2 if bench.quick else 5
+    found = []
+    for title, model in (
+        ("weighted over four targets", FOUR),
+        ("adaptive over the same four", ADAPTIVE),
+        ("weighted, one of the four degraded", FOUR_DEGRADED),
+        ("adaptive, one of the four degraded", ADAPTIVE_DEGRADED),
+    ):
+        load = wrk(bench.work, bench.work.bodies(model), 32, seconds)
+        load(bench.gateway_port)  # opens the breaker, and gives the strategy something to learn from
+        measured = runs((bench.gateway, bench.gateway_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
+        found.append((title, measured))
+    return found
+
+
 def _degraded(bench: Bench) -> list[tuple[str, Runs]]:
     """Make one target refuse every connection, so that its breaker opens and another target serves. This comes last,
     because a degraded target stays degraded."""
@@ -270,6 +304,7 @@ _MEASUREMENTS: dict[str, Callable[[Bench], list[tuple[str, Runs]]]] = {
     "tls": _tls,
     "large": _large,
     "workers": _workers,
+    "adaptive": _adaptive,
     "degraded": _degraded,
     "rules": _rules,
 }

@@ -1,9 +1,13 @@
 """Measures `decide` alone: nanoseconds for one decision, with healthy and with degraded targets.
 
-    python -m bench.decisions --json docs/measurements/decisions.json    # half a minute
+    python -m bench.decisions --json docs/measurements/decisions.json    # a minute
 
 Each case makes 1,000 decisions per second of a clock that the loop advances, so that cached verdicts are renewed as
 often as in a gateway. The cases are measured in turn, and the fastest round of each counts.
+
+With `adaptive`, each request is also answered, so that the strategy has something to read and every score is computed
+anew. `ns_to_learn` is the cost of its start and end. `p99_ns` is the 99th percentile of single decisions. These cases
+count the CPU time of the thread, so other programs hardly change them.
 """
 
 import argparse
@@ -11,7 +15,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -22,14 +26,16 @@ from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.operations import OPERATIONS
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.plans import Plan
+from pointsman.domain.prices import Price, Rates
 from pointsman.domain.rules import Rule
-from pointsman.domain.snapshots import PublicModel, Snapshot
+from pointsman.domain.snapshots import PriceOverride, Pricing, PublicModel, Snapshot
 from pointsman.domain.state import Pin
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, Strategy, candidate
 from pointsman.engine.live import Live
 from pointsman.routing.decide import decide
 
 DECISIONS = 2_000
+FEWER = 100  # in a round of an adaptive case
 STEP_S = 0.001
 BLOCKED_S = 1e9
 
@@ -90,7 +96,66 @@ def cases() -> dict[str, Callable[[], int]]:
             for is_seen in (True, False)
         },
         "three facts for the log": _logging(snapshot),
+        "weighted, 4 targets": _rounds(*_several("weighted", 4)),
+        "weighted, 10 targets": _rounds(*_several("weighted", 10)),
     }
+
+
+def _several(strategy: str, count: int) -> tuple[Facts, Live]:
+    """Return the facts of a request that has several targets, and the state of a worker with them."""
+    ends = [_endpoint(f"provider-{number}") for number in range(count)]
+    targets = tuple([candidate(end, "m") for end in ends])
+    models = {"chat": PublicModel(name="chat", targets=targets, strategy=Strategy(strategy))}
+    prices = tuple(
+        [PriceOverride(model=item.id, price=Price(rates=Rates(input=150_000, output=600_000))) for item in targets]
+    )
+    snapshot = Snapshot(
+        digest=f"bench-{count}",
+        endpoints={end.name: end for end in ends},
+        models=models,
+        virtual_keys={},
+        pricing=Pricing(overrides=prices),
+    )
+    call = Call(operation="chat", head=RequestHead(), snapshot=snapshot, model="chat", size=500, stream=True)
+    return Facts(call, VirtualKey(name="plain", digest=b"")), Live(snapshot)
+
+
+class Learning:
+    """Requests for a name with an adaptive strategy, all of them answered. One of the targets may have failed."""
+
+    def __init__(self, count: int, *, is_degraded: bool = False) -> None:
+        self._facts, self._live = _several("adaptive", count)
+        if is_degraded:
+            self._live = _degraded(self._live, self._live.snapshot.models["chat"].targets[0])
+        self._rng, self._now = Random(1), 1.0
+        self.decisions: list[int] = []
+        self.fastest_ns = self.learning_ns = 1 << 62
+
+    def measure(self) -> None:
+        """Measure a round of decisions."""
+        decided, learned, call, paces = list[int](), 0, self._facts.call, self._live.paces
+        for number in range(FEWER):
+            self._now += STEP_S
+            began_at = thread_time_ns()
+            plan = decide(self._facts, self._live, self._rng, self._now)
+            decided_at = thread_time_ns()
+            assert isinstance(plan, Plan)
+            item = plan.choices[0].candidate
+            asked_at = thread_time_ns()
+            tried = paces.started(plan, item, call, f"{number}-1", self._now)
+            content_at = self._now + 0.0005
+            paces.content(tried, content_at)
+            paces.ended(tried, None, content_at, tokens_out=20, content_at=content_at)
+            learned += thread_time_ns() - asked_at
+            decided.append(decided_at - began_at)
+        self.decisions += decided
+        self.fastest_ns = min(self.fastest_ns, sum(decided) // FEWER)
+        self.learning_ns = min(self.learning_ns, learned // FEWER)
+
+    @property
+    def p99_ns(self) -> int:
+        """The 99th percentile of all decisions."""
+        return sorted(self.decisions)[int(len(self.decisions) * 0.99)]
 
 
 def _logging(snapshot: Snapshot) -> Callable[[], int]:
@@ -152,10 +217,23 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, measure in measured.items():
             fastest[name] = min(fastest[name], measure())
+    adaptive = {
+        "adaptive, 4 targets": Learning(4),
+        "adaptive, one of 4 targets degraded": Learning(4, is_degraded=True),
+        "adaptive, 10 targets": Learning(10),
+    }
+    for _ in range(options.rounds * 5):
+        for one in adaptive.values():
+            one.measure()
+    fastest |= {name: one.fastest_ns for name, one in adaptive.items()}
+    p99 = {name: one.p99_ns for name, one in adaptive.items()}
+    learning = {name: one.learning_ns for name, one in adaptive.items()}
     for name, ns in fastest.items():
-        print(f"{ns:6} ns  {ns / fastest['healthy']:5.2f}  {name}")
+        more = f"; p99 {p99[name]} ns; {learning[name]} ns to learn" if name in adaptive else ""
+        print(f"{ns:6} ns  {ns / fastest['healthy']:5.2f}  {name}{more}")
     if options.json is not None:
-        options.json.write_text(json.dumps({"ns_per_decision": fastest}, indent=2) + "\n")
+        made = {"ns_per_decision": fastest, "p99_ns": p99, "ns_to_learn": learning}
+        options.json.write_text(json.dumps(made, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from bench.processes import GATEWAY_CORE, Server
 
 PLAIN, STREAM, TLS, DEGRADED = "bench", "bench-stream", "bench-tls", "bench-degraded"
 MESSAGES = "bench-messages"  # at providers that speak Anthropic's dialect
+FOUR, FOUR_DEGRADED = "bench-four", "bench-four-degraded"  # the same four targets by weight
+ADAPTIVE, ADAPTIVE_DEGRADED = "bench-adaptive", "bench-adaptive-degraded"  # and by what was learned of them
+_STRATEGIES = {ADAPTIVE: "adaptive", ADAPTIVE_DEGRADED: "adaptive"}  # of other models: weighted
 _PRICE = {"input_usd_per_million": 0.15, "output_usd_per_million": 0.6, "max_output_tokens": 16_384}
 # Limits of each key; with those of its team and customer they are six. None is ever reached.
 _LIMITS: dict[str, object] = {
@@ -53,7 +56,7 @@ def gateway(  # noqa: PLR0917 -- the parts of one server
     more: Mapping[str, object] | None = None,
 ) -> Server:
     """Start `command` with `{config}` and `{port}` filled in. `listen` holds the ports for clients and console;
-    `upstreams` maps each public model to its two base URLs. `more` are further sections of the configuration."""
+    `upstreams` maps each public model to the URLs of its targets. `more` are further sections of the configuration."""
     folder.mkdir()
     port, console = listen
     providers: dict[str, object] = {}
@@ -69,7 +72,7 @@ def gateway(  # noqa: PLR0917 -- the parts of one server
                 "tags": {"region": "eu"},
             }
             targets.append({"model": f"{name}/gpt-4o-mini", "weight": 1})
-        models[model] = {"strategy": "weighted", "targets": targets}
+        models[model] = {"strategy": _STRATEGIES.get(model, "weighted"), "targets": targets}
     configuration = {
         "version": 1,
         "server": {"listen": f"127.0.0.1:{port}", "workers": workers},

@@ -24,13 +24,24 @@ from typing import Any
 
 import trustme
 from bench import nginx
-from bench.gateway import DEGRADED, MESSAGES, PLAIN, STREAM, gateway
+from bench.gateway import (
+    ADAPTIVE,
+    ADAPTIVE_DEGRADED,
+    DEGRADED,
+    FOUR,
+    FOUR_DEGRADED,
+    MESSAGES,
+    PLAIN,
+    STREAM,
+    gateway,
+)
 from bench.load import EVENTS
 from bench.processes import LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
 _WARM, _MEASURED, _STREAMS = 150, 400, 30
 _CHAT_PATH, _MESSAGES_PATH = "/v1/chat/completions", "/v1/messages"
+_MODELS = (PLAIN, DEGRADED, STREAM, MESSAGES, FOUR, FOUR_DEGRADED, ADAPTIVE, ADAPTIVE_DEGRADED)
 _OPENS = 40  # requests that open the breaker of a target that refuses every connection
 
 
@@ -58,7 +69,7 @@ class Client:
         self._socket = socket.create_connection(("127.0.0.1", port), 120)
         self._keys = itertools.cycle(work.keys)
         self._work = work
-        self._bodies = {name: itertools.cycle(self._lines(name)) for name in (PLAIN, DEGRADED, STREAM, MESSAGES)}
+        self._bodies = {name: itertools.cycle(self._lines(name)) for name in _MODELS}
         self._count = 0
 
     def _lines(self, model: str) -> list[bytes]:
@@ -141,11 +152,13 @@ def running(folder: Path) -> Iterator[tuple[Client, Counter]]:
         authority.cert_pem.write_to_path(files.authority)
         issued.private_key_pem.write_to_path(files.key)
         issued.cert_chain_pems[0].write_to_path(files.chain)
-        *plain, secure, listen, console, one, two, refusing = free_ports(8)
+        *plain, secure, listen, console, one, two, refusing = free_ports(10)
         mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", str(one), str(two)]
         stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, plain, [secure], files))
         stack.enter_context(Server("streams", mock, LOAD_CORE, [one, two], folder / "streams.log"))
-        urls = {PLAIN: plain, DEGRADED: [plain[0], refusing], STREAM: [one, two], MESSAGES: plain}
+        pair, degraded = plain[:2], [*plain[:3], refusing]
+        urls = {PLAIN: pair, DEGRADED: [plain[0], refusing], STREAM: [one, two], MESSAGES: pair}
+        urls |= {FOUR: plain, ADAPTIVE: plain, FOUR_DEGRADED: degraded, ADAPTIVE_DEGRADED: degraded}
         upstreams = {model: [f"http://127.0.0.1:{port}/v1" for port in ports] for model, ports in urls.items()}
         command = f"{sys.executable} -m bench.instructions serve --config {{config}}"
         os.environ["CALLGRIND_FOLDER"] = str(folder)
@@ -177,9 +190,15 @@ def measure() -> dict[str, float]:
         row("the same, translated to a chat completion", PLAIN, _MEASURED, path=_MESSAGES_PATH)
         row("a chat completion, translated to a message", MESSAGES, _MEASURED)
         row(f"a stream of {EVENTS} events, translated from chat", STREAM, _STREAMS, path=_MESSAGES_PATH)
+        row("weighted over four targets", FOUR, _MEASURED)
+        row("adaptive over the same four", ADAPTIVE, _MEASURED)
         client.ask(DEGRADED, _OPENS)
         row("one of its two targets degraded", DEGRADED, _MEASURED)
         row("plain, while a target of another model is degraded", PLAIN, _MEASURED)
+        client.ask(FOUR_DEGRADED, _OPENS)
+        row("weighted, one of its four targets degraded", FOUR_DEGRADED, _MEASURED)
+        client.ask(ADAPTIVE_DEGRADED, _OPENS)
+        row("adaptive, one of its four targets degraded", ADAPTIVE_DEGRADED, _MEASURED)
     return rows
 
 
