@@ -1,0 +1,1 @@
+"""Routing strategies in simulated worlds, with the production core under a virtual clock."""

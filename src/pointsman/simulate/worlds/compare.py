@@ -1,0 +1,98 @@
+"""Comparisons: several routers in the same scenarios with the same seeds, beside an oracle."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean, median
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pointsman.domain.snapshots import Hedging
+from pointsman.simulate.worlds.arrivals import from_trace, synthetic
+from pointsman.simulate.worlds.contender import Contender, adaptive_contender, production, ranked_strategy
+from pointsman.simulate.worlds.policies.bifrost import Bifrost
+from pointsman.simulate.worlds.policies.envoy import LeastRequest
+from pointsman.simulate.worlds.policies.litellm import LeastBusy, RollingLatency
+from pointsman.simulate.worlds.policies.oracle import Oracle
+from pointsman.simulate.worlds.policies.peak_ewma import PeakEwma
+from pointsman.simulate.worlds.policies.plain_weights import PlainWeights
+from pointsman.simulate.worlds.policies.prequal import PassivePrequal
+from pointsman.simulate.worlds.policies.round_robin import RoundRobin
+from pointsman.simulate.worlds.results import Measures, Run, measures_of
+from pointsman.simulate.worlds.simulation import Simulation
+from pointsman.simulate.worlds.world import Arrival, Scenario, Trace
+
+BASELINES = (
+    Bifrost, RollingLatency, LeastBusy, LeastRequest, PeakEwma, PassivePrequal, RoundRobin, PlainWeights
+)  # fmt: skip
+ORACLE = Contender(name=Oracle.name, policy=Oracle)
+CONTENDERS: Mapping[str, Contender] = {
+    one.name: one
+    for one in (
+        ORACLE,
+        adaptive_contender(),
+        adaptive_contender(duplicates=Hedging()),
+        *[production(name) for name in ("fastest", "least-busy", "weighted", "priority")],
+        *[Contender(name=one.name, policy=one) for one in BASELINES],
+    )
+}
+"""The routers that are compared by default, by name."""
+
+
+class Regrets(Struct, frozen=True):
+    """The regret of a router over many worlds."""
+
+    mean: float
+    median: float
+    worst: float
+    success: float
+    attempts: float
+    limited: float
+
+
+def arrivals_of(scenario: Scenario, seed: int, trace: Trace | None = None) -> Sequence[Arrival]:
+    """Return the requests of a scenario for a seed."""
+    if trace is not None:
+        return from_trace(trace, scenario.traffic, scenario.duration_s, seed)
+    return synthetic(scenario.traffic, scenario.duration_s, seed)
+
+
+def run(scenario: Scenario, contender: Contender, seed: int, trace: Trace | None = None) -> Run:
+    """Return one run. The oracle and the adaptive strategy weigh costs as the scenario does."""
+    if scenario.usd_s and contender.name.startswith("adaptive") and contender.snapshot is None:
+        contender = replace(contender, strategy=adaptive_contender("balanced").strategy)
+    with ranked_strategy():
+        return Simulation(scenario, contender, seed, arrivals_of(scenario, seed, trace)).run()
+
+
+def compare(
+    scenario: Scenario, contenders: Iterable[Contender], seeds: Sequence[int], trace: Trace | None = None
+) -> dict[str, Measures]:
+    """Return the measures of each router, with its regret against the oracle, by the names of routers."""
+    found = {one.name: measures_of([run(scenario, one, seed, trace) for seed in seeds], scenario) for one in contenders}
+    best = found.get(Oracle.name)
+    if best is None:
+        best = measures_of([run(scenario, ORACLE, seed, trace) for seed in seeds], scenario)
+    return {name: replace(one, regret=one.loss_s / best.loss_s - 1) for name, one in found.items()}
+
+
+def regrets_of(
+    worlds: Sequence[Scenario], contenders: Sequence[Contender], note: Callable[[str], None] | None = None
+) -> dict[str, Regrets]:
+    """Return the regrets of each router over some worlds, each with a seed of its own."""
+    found: dict[str, list[Measures]] = {one.name: [] for one in contenders}
+    for place, world in enumerate(worlds):
+        for name, measures in compare(world, contenders, [place]).items():
+            found[name].append(measures)
+        if note is not None:
+            note(world.name)
+    return {
+        name: Regrets(
+            mean=fmean(one.regret or 0.0 for one in every),
+            median=median(one.regret or 0.0 for one in every),
+            worst=max(one.regret or 0.0 for one in every),
+            success=fmean(one.success for one in every),
+            attempts=fmean(one.attempts for one in every),
+            limited=fmean(one.limited for one in every),
+        )
+        for name, every in found.items()
+    }

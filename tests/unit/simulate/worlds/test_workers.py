@@ -1,0 +1,49 @@
+"""Several workers: shares of the requests, exchanged knowledge, and a lost one."""
+
+from msgspec.structs import replace
+
+from fakes.worlds import fault_of, small
+from pointsman.simulate.worlds.compare import CONTENDERS, arrivals_of, run
+from pointsman.simulate.worlds.physics import Service
+from pointsman.simulate.worlds.results import Run
+from pointsman.simulate.worlds.workers import Workers
+from pointsman.simulate.worlds.world import Scenario
+
+ADAPTIVE = CONTENDERS["adaptive"]
+
+
+def workers(world: Scenario) -> Workers:
+    return Workers(world, ADAPTIVE, [Service(one, world.faults, place) for place, one in enumerate(world.providers)], 1)
+
+
+def test_requests_are_shared_among_the_workers() -> None:
+    found = workers(small(workers=3))
+    assert [found.of(number) for number in range(4)] == [*found.every, found.every[0]]
+
+
+def test_lost_worker_gets_no_request_until_it_is_back() -> None:
+    found = workers(small(workers=2, lost=(1, 30.0, 60.0)))
+    first, second = found.every
+    assert list(found.change(30.0)) == []
+    assert {found.of(number) for number in range(4)} == {first}
+    found.change(60.0)
+    assert found.of(1) not in (first, second)
+
+
+def test_requests_of_a_lost_worker_are_sent_again() -> None:
+    world = small(workers=2, lost=(1, 30.0, 60.0))
+    found = run(world, ADAPTIVE, 1)
+    assert len(found.requests) == len(arrivals_of(world, 1))
+    assert all(one.is_served for one in found.requests)
+    assert any(one.ttft_s > 1.0 for one in found.requests if 28 <= one.at < 30)
+
+
+def test_workers_that_share_leave_a_slow_provider_sooner() -> None:
+    world = small(fault_of("p1", factor=6.0), workers=4, rate=12.0)
+    alone, shared = [slow_share(run(replace(world, shared=is_shared), ADAPTIVE, 1)) for is_shared in (False, True)]
+    assert shared < alone
+
+
+def slow_share(found: Run) -> float:
+    during = [one.first == "p1" for one in found.requests if 30 <= one.at < 40]
+    return sum(during) / len(during)
