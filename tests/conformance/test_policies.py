@@ -11,6 +11,7 @@ from fakes.routing import NOW, POLICIES, FakeView, ScriptedRandom, call, endpoin
 from pointsman.domain import failures
 from pointsman.domain.calls import NO_MEDIA, Facts, Media, RequestHead
 from pointsman.domain.failures import Failure
+from pointsman.domain.holds import Held, Hold
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Limit, Period
 from pointsman.domain.operations import OPERATIONS, Operation
@@ -61,8 +62,10 @@ every_policy = pytest.mark.parametrize(("name", "check"), POLICIES, ids=[name fo
 
 def troubled() -> FakeView:
     """Return a view in which every breaker is open, every first key is blocked, every connection is in use, the only
-    limit is exhausted, every provider's own limit is spent, and the only canary is aborted."""
+    limit is exhausted, every provider's own limit is spent, the only canary is aborted, and an operator holds one
+    target."""
     view = FakeView(CONFIGURATION)
+    view.holds[f"{HEALTHY.name}/m"] = Held(Hold(f"{HEALTHY.name}/m", reason="maintenance"), NOW + 9)
     view.aborted[CANARY] = Aborted(CANARY, "it is worse", NOW + 3)
     view.exhausted[LIMIT.counter] = Exhausted(LIMIT, NOW + 1, NOW + 60, 1_800_000_000)
     for item in ENDPOINTS:
@@ -332,3 +335,32 @@ def test_aborted_canary_is_the_last_resort_until_its_time() -> None:
     assert reason == Reason("canary_aborted", "the canary is aborted: it is worse", is_last_resort=True, until=NOW + 3)
     assert check(trial, facts, view, NOW + 3) is None
     assert check(other, facts, view, NOW) is None
+
+
+@pytest.mark.parametrize("name", ["healthy", "healthy/m", "healthy:k1"])
+def test_held_target_gets_no_request_until_the_hold_ends(name: str) -> None:
+    check, item = dict(POLICIES)["holds"], candidate(replace(HEALTHY, name="healthy", keys=HEALTHY.keys[:1]), "m")
+    name = name.replace("k1", item.keys[0].name)
+    view = FakeView(CONFIGURATION)
+    view.holds[name] = Held(Hold(name, reason="maintenance", until=1_800_000_000.0), NOW + 9)
+    reason = check(item, Facts(call()), view, NOW)
+    assert reason is not None
+    assert (reason.code, reason.is_last_resort, reason.until) == ("held", False, NOW + 9)
+    assert reason.message == f"an operator holds {name} out of use until 2027-01-15 08:00:00Z: maintenance"
+    assert check(item, Facts(call()), view, NOW + 9) is None
+    assert check(candidate(endpoint("other"), "m"), Facts(call()), view, NOW) is None
+
+
+def test_provider_with_another_key_is_not_held() -> None:
+    item = candidate(endpoint("healthy", "k1", "k2"), "m")
+    view = FakeView(CONFIGURATION)
+    view.holds["healthy:k1"] = Held(Hold("healthy:k1"))
+    assert dict(POLICIES)["holds"](item, Facts(call()), view, NOW) is None
+
+
+def test_order_about_a_target_outranks_one_about_its_provider() -> None:
+    item, view = candidate(endpoint("healthy"), "m"), FakeView(CONFIGURATION)
+    view.holds["healthy"] = Held(Hold("healthy"))
+    assert dict(POLICIES)["holds"](item, Facts(call()), view, NOW) is not None
+    view.holds["healthy/m"] = Held(Hold("healthy/m", "in"))
+    assert dict(POLICIES)["holds"](item, Facts(call()), view, NOW) is None

@@ -8,6 +8,7 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure, Fault, Kind
+from pointsman.domain.holds import Held
 from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.operations import OPERATIONS, Operation
@@ -147,6 +148,7 @@ class FakeView:
         self.exhausted: dict[str, Exhausted] = {}
         self.saturated: set[tuple[Network, Origin]] = set()
         self.aborted: dict[Arm, Aborted] = {}
+        self.holds: dict[str, Held] = {}
         self.readings: dict[str, Reading] = {}
         self.in_progress: dict[str, int] = {}
         self.answers: dict[str, Answers] = {}

@@ -285,6 +285,7 @@ MEANINGS = {
     "gateway_overloaded": "The gateway has no free connection. Retry later, or raise the limit in the message.",
     "journal_unavailable": "The journal is full or cannot be written. Check the disk and the store.",
     "no_target_available": "No target is usable now. The message lists the reason for each.",
+    "operator_hold": "An operator holds the provider key out of use. Use `pointsman release` to end that.",
     "shutting_down": "The gateway shuts down. Retry the request.",
     "snapshot_stale": "Control is away for longer than `governance.max_stale_s`. Start it again, or retry later.",
     "state_unavailable": "The place of a stored object is unknown or no longer configured. See the message.",

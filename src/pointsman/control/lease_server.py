@@ -14,6 +14,7 @@ from typing import cast
 
 import msgspec
 
+from pointsman.control.health_server import HealthServer
 from pointsman.control.ingest import Ingest
 from pointsman.control.state_server import StateServer
 from pointsman.control.usage_server import UsageServer
@@ -29,6 +30,7 @@ from pointsman.link.frames import (
     FromWorker,
     GiveBack,
     Granted,
+    HealthPeers,
     Heartbeat,
     Hello,
     InForce,
@@ -41,12 +43,14 @@ from pointsman.link.frames import (
     StateChanges,
     StateRequest,
     Welcome,
+    WorkerHealth,
     WorkerUsage,
     encode,
 )
 from pointsman.money.leases import LeaseTable
 
 BEAT_S = 1.0
+MAX_UNREAD = 1024 * 1024  # bytes that a worker has not read yet, beyond which it gets no news of others
 UNASKED = 0  # the number of a grant without an ask
 RECALL_S = 0.03  # how long an ask waits for other workers to return leases
 
@@ -84,6 +88,11 @@ class WorkerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(encode(frame))
 
+    @property
+    def reads(self) -> bool:
+        """True if the other end has read most of what was sent."""
+        return self._transport is not None and self._transport.get_write_buffer_size() <= MAX_UNREAD
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -108,6 +117,7 @@ class LeaseServer:
         self._usage_server = UsageServer(
             lease_table, self._send, lambda: ingest.is_ready.is_set() and self._knows_all()
         )
+        self._health_server = HealthServer(self._send_news)
         self.on_inquiry: OnInquiry | None = None
 
     async def listen(self, listener: socket.socket) -> None:
@@ -147,6 +157,8 @@ class LeaseServer:
             self._state_server.note(frame.changes)
         elif isinstance(frame, WorkerUsage):
             self._usage_server.received(connection.hello.epoch, frame)
+        elif isinstance(frame, WorkerHealth):
+            self._health_server.received(connection.hello.epoch, frame)
         elif isinstance(frame, GiveBack):
             self._lease_table.give_back(connection.hello.epoch, frame.returns)
             self._signal()
@@ -168,6 +180,7 @@ class LeaseServer:
         if connection.hello is not None and self._workers.get(connection.hello.epoch) is connection:
             del self._workers[connection.hello.epoch]
             self._usage_server.lost(connection.hello.epoch)
+            self._health_server.lost(connection.hello.epoch)
         self._signal()
 
     def reshare(self, shares: list[tuple[int, Share]]) -> None:
@@ -234,6 +247,8 @@ class LeaseServer:
         connection.send(Welcome(PROTOCOL, share, shares_usage=True))
         if hello.shares_usage:
             self._usage_server.connected(hello.epoch)
+        if hello.shares_health:
+            self._health_server.connected(hello.epoch)
         self._knows_all()
         path, digest = self._snapshot()
         if hello.digest != digest:
@@ -293,6 +308,11 @@ class LeaseServer:
     def _send(self, epoch: int, frame: FromControl) -> None:
         """Send a frame to a worker, if it is connected."""
         if epoch in self._workers:
+            self._workers[epoch].send(frame)
+
+    def _send_news(self, epoch: int, frame: FromControl) -> None:
+        """Send a frame that may be dropped, if the worker is connected and reads."""
+        if epoch in self._workers and (isinstance(frame, HealthPeers) or self._workers[epoch].reads):
             self._workers[epoch].send(frame)
 
     def _signal(self) -> None:

@@ -119,6 +119,9 @@ CLIENT_GONE = _row("client_disconnected", 499, _INVALID, Fault.CLIENT)
 # Another attempt of the same request answered first. No client sees this.
 SUPERSEDED = _row("superseded", 499, _INVALID, Fault.CLIENT)
 
+# An operator holds the provider key out of use. Only blocks of keys have this failure.
+OPERATOR_HOLD = _row("operator_hold", 503, _SERVER, Fault.GATEWAY)
+
 # The plan as a whole failed.
 NO_TARGET = _row("no_target_available", 503, _SERVER, Fault.GATEWAY)
 ALL_ATTEMPTS_FAILED = _row("all_attempts_failed", 502, _SERVER, Fault.PROVIDER)

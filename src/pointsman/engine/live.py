@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Fault
+from pointsman.domain.holds import Held
 from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
 from pointsman.domain.quotas import Quota
@@ -21,12 +22,12 @@ from pointsman.money.charges import Answers
 from pointsman.money.end_users import EndUsers
 from pointsman.money.pacing import Pacer
 from pointsman.money.usage import UsedAmounts
-from pointsman.routing import canaries, health, hedges, paces, quotas, readings, retry_budget
+from pointsman.routing import canaries, faults, health, hedges, paces, quotas, readings, retry_budget
 from pointsman.routing.view import Exhausted, Saturated
 
-MAX_CONDITIONS = 10_000
-TIDY_S = 60.0
+MAX_READINGS = 10_000
 MAX_PACERS = 10_000
+IN_USE_S = 60.0  # since its last attempt, a provider counts as one in use
 EXHAUSTED_S = 0.5  # how long an exhausted limit is assumed to stay exhausted
 
 _logger = logging.getLogger(__name__)
@@ -56,8 +57,8 @@ class Live:
         self.end_users = EndUsers()
         self.is_cut_off = False
         self.is_stale = False
-        self.conditions: dict[str, health.Condition] = {}
-        self.key_blocks: dict[health.KeyName, health.KeyBlock] = {}
+        self.faults = faults.Faults(self.change)
+        self.conditions, self.key_blocks = self.faults.conditions, self.faults.key_blocks
         self.exhausted: dict[str, Exhausted] = {}
         self.saturated: Saturated = frozenset()
         self.in_progress: dict[str, int] = {}
@@ -65,27 +66,28 @@ class Live:
         self.answers: dict[str, Answers] = {}
         self.hedges = hedges.Hedges()
         self.paces = paces.Paces()
+        self.paces.on_quality = self.faults.note_pace
         self.quotas = quotas.Quotas()
         self.canaries = canaries.Canaries()
         self.aborted: Mapping[Arm, canaries.Aborted] = {}
-        self._served: dict[tuple[str, str], float] = {}  # when a key last served, while one is blocked
-        self._tidied_at = 0.0
+        self._served_at = 0.0  # when any provider last answered
         self._budget = retry_budget.RetryBudget()
         self._budgets: dict[str, retry_budget.RetryBudget] = {}
         self._pacers: dict[str, Pacer] = {}  # by counter
+
+    @property
+    def holds(self) -> Mapping[str, Held]:
+        return self.faults.holds
 
     def swap(self, snapshot: Snapshot) -> None:
         """Put a new configuration in force. Learned state is kept for targets and keys that still exist."""
         self.snapshot = snapshot
         keys = {(endpoint.name, key.name) for endpoint in snapshot.endpoints.values() for key in endpoint.keys}
-        self.key_blocks = {name: block for name, block in self.key_blocks.items() if name[:2] in keys}
         names = snapshot.endpoints.keys()
+        self.faults.keep(names, keys)
         self.hedges.keep(names)
         self.paces.keep(names)
         self.quotas.keep(keys)
-        self.conditions = {
-            name: condition for name, condition in self.conditions.items() if name.partition("/")[0] in names
-        }
         self.readings = {name: one for name, one in self.readings.items() if name.partition("/")[0] in names}
         self._budgets = {name: budget for name, budget in self._budgets.items() if name in names}
         chosen = [*(one.targets for one in snapshot.models.values()), *(rule.targets for rule in snapshot.rules)]
@@ -151,19 +153,15 @@ class Live:
         budget = self._budgets.get(provider)
         if budget is None:
             budget = self._budgets[provider] = retry_budget.RetryBudget(updated_at=now)
+        budget.used_at = now
         if is_retry:
             budget.spend()
             self._budget.spend()
         else:
             budget.earn()
             self._budget.earn()
-        if self.conditions and (condition := self.conditions.get(health.subject(candidate, operation))) is not None:
-            self._put_condition(health.subject(candidate, operation), health.begin(condition, now))
-        if self.key_blocks and key is not None:
-            for block_name in _block_names(candidate, key):
-                block = self.key_blocks.get(block_name)
-                if block is not None:
-                    self._put_block(block_name, health.block_after_start(block, now))
+        if self.conditions or self.key_blocks:
+            self.faults.begin(health.subject(candidate, operation), candidate, key, now)
         if self.quotas.mirrors and key is not None and call is not None:
             self.quotas.send(candidate, key.name, call, now)
 
@@ -205,20 +203,27 @@ class Live:
         )
         if reading is not None and reading is not before:
             self.readings[name] = reading
-            if before is None and len(self.readings) > MAX_CONDITIONS:
+            if before is None and len(self.readings) > MAX_READINGS:
                 del self.readings[next(iter(self.readings))]
-        if failure is None and name not in self.conditions and not self.key_blocks:
-            return
-        limits = self.snapshot.routing.health
-        condition = health.observe(self.conditions.get(name), failure, now, now - began_at, limits)
-        self._put_condition(name, condition)
-        if self.key_blocks or (failure is not None and health.blocks_key(failure)):
-            self._learn_about_key(candidate, key, failure, now, began_at)
-            if now >= self._tidied_at + TIDY_S:  # forget the blocks of models that are never used again
-                self._tidied_at = now
-                for block_name, block in list(self.key_blocks.items()):
-                    if health.is_forgotten(block, now):
-                        self._put_block(block_name, None)
+        if failure is None:
+            self._served_at = now
+            if name not in self.conditions and not self.key_blocks:
+                return
+        was_until = self.faults.suspicion.until
+        self.faults.finish(
+            name,
+            candidate,
+            key,
+            failure,
+            now,
+            began_at=began_at,
+            limits=self.snapshot.routing.health,
+            in_use=sum([one.used_at > now - IN_USE_S for one in self._budgets.values()]) if failure is not None else 0,
+            served_at=self._served_at,
+        )
+        if self.faults.suspicion.until > was_until and was_until < now:
+            names = ", ".join(self.faults.suspicion.providers)
+            _logger.error("most providers failed within seconds (%s): check this machine's network and DNS", names)
 
     def _compare(self, arm: Arm, failure: Failure | None, first_byte_s: float | None, now: float) -> None:
         """Note an attempt for the comparison of a canary with its control."""
@@ -229,51 +234,3 @@ class Live:
         if self.aborted is not self.canaries.aborted:
             self.aborted = self.canaries.aborted
             self.change()
-
-    def _learn_about_key(
-        self, candidate: Candidate, key: ProviderKey, failure: Failure | None, now: float, began_at: float
-    ) -> None:
-        """Update the blocks of an attempt's key, for its model or for all models. If several models reject the key, it
-        is blocked for all of them."""
-        of_model, of_all = _block_names(candidate, key)
-        of_key = (candidate.endpoint.name, key.name)
-        if failure is None:
-            self._served[of_key] = began_at
-            for name in (of_model, of_all):
-                self._put_block(name, health.block_key(self.key_blocks.get(name), None, now, began_at))
-            return
-        name = of_all if health.covers_whole_key(failure) else of_model
-        self._put_block(name, health.block_key(self.key_blocks.get(name), failure, now, began_at))
-        if name is of_model and health.blocks_key(failure):
-            wide = health.block_of_whole_key(self.key_blocks, *of_key, now, self._served.get(of_key, 0.0))
-            if wide is not None:
-                self._put_block(of_all, wide)
-
-    def _put_condition(self, name: str, condition: health.Condition | None) -> None:
-        if condition is self.conditions.get(name):
-            return
-        self.change()
-        if condition is None:
-            del self.conditions[name]
-        else:
-            self.conditions[name] = condition
-            if len(self.conditions) > MAX_CONDITIONS:
-                del self.conditions[next(iter(self.conditions))]  # the oldest: names may come from clients
-
-    def _put_block(self, name: health.KeyName, block: health.KeyBlock | None) -> None:
-        if block is self.key_blocks.get(name):
-            return
-        self.change()
-        if block is None:
-            del self.key_blocks[name]
-            if not self.key_blocks:
-                self._served.clear()
-            return
-        self.key_blocks[name] = block
-        if len(self.key_blocks) > MAX_CONDITIONS:
-            del self.key_blocks[next(iter(self.key_blocks))]
-
-
-def _block_names(candidate: Candidate, key: ProviderKey) -> tuple[health.KeyName, health.KeyName]:
-    provider = candidate.endpoint.name
-    return (provider, key.name, candidate.model), (provider, key.name, None)

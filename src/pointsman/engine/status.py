@@ -76,6 +76,11 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         is_maximum=True,
     )
     yield gauge(
+        "pointsman_breakers_frozen",
+        "Workers that suspect themselves, since most providers failed together: no breaker opens.",
+        int(live.faults.suspicion.until > now),
+    )
+    yield gauge(
         "pointsman_canary_aborted",
         "Workers that have aborted this canary.",
         [

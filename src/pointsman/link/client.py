@@ -21,11 +21,14 @@ from pointsman.link.frames import (
     FromWorker,
     GiveBack,
     Granted,
+    HealthPeers,
     Hello,
+    Holds,
     InForce,
     Metrics,
     MetricsRequest,
     NewSnapshot,
+    PeerHealth,
     Recall,
     Reshare,
     SharedUsage,
@@ -33,10 +36,12 @@ from pointsman.link.frames import (
     Welcome,
     encode,
 )
+from pointsman.link.health import HealthConnection
 from pointsman.link.state import ASK_S, AWAY, SILENT, StateConnection
 from pointsman.link.usage import UsageConnection
 from pointsman.money.ledger import Ledger
 from pointsman.money.usage import UsedAmounts
+from pointsman.routing.shared_view import SharedView
 
 SILENT_S = 3.0  # after a longer silence the connection counts as lost
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # between attempts to connect
@@ -95,6 +100,11 @@ class LinkClient(asyncio.Protocol):
         self.state = StateConnection(self._send)
         self._amounts = amounts
         self._usage = UsageConnection(amounts, self._send)
+        self._health: HealthConnection | None = None
+
+    def share_health(self, shared: SharedView) -> None:
+        """Exchange the health of providers with other workers, and take the orders of operators about them."""
+        self._health = HealthConnection(shared, self._send)
 
     async def run(self) -> None:
         """Connect, and reconnect for ever."""
@@ -117,6 +127,8 @@ class LinkClient(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection. The caller of `run` has to cancel it."""
         self._usage.close()
+        if self._health is not None:
+            self._health.disconnected()
         if self._transport is not None:
             self._transport.close()
 
@@ -174,6 +186,8 @@ class LinkClient(asyncio.Protocol):
         self._lost.set()
         self.state.disconnected()
         self._usage.disconnected()
+        if self._health is not None:
+            self._health.disconnected()
         for number in list(self._pending):
             self._answer(number, AWAY)
         if self.is_connected:
@@ -197,6 +211,9 @@ class LinkClient(asyncio.Protocol):
             self._send(GiveBack(self._ledger.recall(frame.counters)))
         elif isinstance(frame, SharedUsage):
             self._usage.received(frame)
+        elif isinstance(frame, HealthPeers | PeerHealth | Holds):
+            if self._health is not None:
+                self._health.received(frame)
         elif isinstance(frame, Welcome):
             if frame.protocol != PROTOCOL:
                 raise ValueError(

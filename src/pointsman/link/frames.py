@@ -6,6 +6,7 @@ Frames arrive in order, and a connection begins with `Hello` and `Welcome`. `dom
 import msgspec
 from msgspec import Struct
 
+from pointsman.domain.holds import Hold
 from pointsman.domain.leases import (
     Grant,
     Holding,
@@ -37,6 +38,7 @@ class Hello(Struct, frozen=True, kw_only=True, array_like=True, tag=1):
     share: Share | None
     holdings: list[Holding]
     shares_usage: bool = False  # workers of older versions do not know `SharedUsage`
+    shares_health: bool = False  # nor `HealthPeers`, `PeerHealth` and `Holds`
 
 
 class Ask(Struct, frozen=True, array_like=True, tag=2):
@@ -94,6 +96,14 @@ class WorkerUsage(Struct, frozen=True, array_like=True, tag=11):
     watch: list[tuple[str, int]]
     drop: list[str]
     used: list[UsedHere]
+
+
+class WorkerHealth(Struct, frozen=True, array_like=True, tag=12):
+    """News about the health of providers, as `link.health` encodes them, for the worker with the epoch `to` or for all
+    others."""
+
+    news: bytes
+    to: int | None = None
 
 
 # From control.
@@ -169,7 +179,39 @@ class SharedUsage(Struct, frozen=True, array_like=True, tag=27):
     used: list[UsedElsewhere]
 
 
-FromWorker = Hello | Ask | GiveBack | InForce | Draining | Metrics | StateRequest | StateChanges | Inquiry | WorkerUsage
+class HealthPeers(Struct, frozen=True, array_like=True, tag=28):
+    """The rank of this worker among those that share their health; `None` if there is no other. If there is a
+    `newcomer`, the worker should send it all that it knows."""
+
+    rank: int | None
+    newcomer: int | None = None
+
+
+class PeerHealth(Struct, frozen=True, array_like=True, tag=29):
+    """News of another worker about the health of providers."""
+
+    news: bytes
+
+
+class Holds(Struct, frozen=True, array_like=True, tag=30):
+    """All orders of operators that are in force."""
+
+    holds: list[Hold]
+
+
+FromWorker = (
+    Hello
+    | Ask
+    | GiveBack
+    | InForce
+    | Draining
+    | Metrics
+    | StateRequest
+    | StateChanges
+    | Inquiry
+    | WorkerUsage
+    | WorkerHealth
+)
 FromControl = (
     Welcome
     | Granted
@@ -182,6 +224,9 @@ FromControl = (
     | StateAnswer
     | Reply
     | SharedUsage
+    | HealthPeers
+    | PeerHealth
+    | Holds
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -1,6 +1,7 @@
 """The failure of a plan as a whole: the client's answer if no attempt succeeded."""
 
 from collections.abc import Sequence
+from math import inf
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind
@@ -18,10 +19,8 @@ def blocked_failure(plan: Plan, view: View, now: float) -> Failure:
         for key in choice.keys:
             block = block_of(view.key_blocks, choice.candidate, key.name, now)
             if block is not None:
-                reasons.append(
-                    f"{choice.candidate.id} (key {key.name}): {block.failure.message} "
-                    f"(blocked for another {max(block.until - now, 0):.0f} s)"
-                )
+                left = f" (blocked for another {max(block.until - now, 0):.0f} s)" if block.until < inf else ""
+                reasons.append(f"{choice.candidate.id} (key {key.name}): {block.failure.message}{left}")
                 if block.failure.kind.fault is Fault.QUOTA:
                     until.append(block.until)
             elif (short := view.quotas.shortage(choice.candidate, key.name, plan.need, now)) is not None:

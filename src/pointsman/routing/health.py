@@ -9,6 +9,8 @@ may well chat. A condition exists only during a fault, so that healthy traffic c
     trial succeeds                                 healthy     the condition is forgotten
     trial fails                                    failed      blocked twice as long, up to a limit
 
+`health_states` has the table of states and events; the functions here decide which event an outcome is.
+
 The limit is lower for a cheap failure (a refused connection, a 503 at once) than for a slow one. A failed candidate is
 never dropped from a plan, only moved behind the others. So an attempt is made even if every candidate seems to have
 failed.
@@ -37,12 +39,14 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.plans import Health
 from pointsman.domain.snapshots import HealthLimits
 from pointsman.domain.targets import Candidate
+from pointsman.routing.health_states import Event, after
 
 LIMITS = HealthLimits()
 FIRST_BLOCK_S = 1.0
 MAX_DOUBLINGS = 10  # far past every limit, far below an overflow of a float
 HANGING_S = 5.0  # a failure that took this long kept its request waiting
 TRIAL_S = 30.0  # a trial without a result by then no longer excludes other requests
+OTHERS_TRIAL_S = 5.0  # the same for a trial at another worker, which may have ended
 UNSUPPORTED_S = 60.0  # the pause after a server lacks an operation; doubled each time
 MAX_UNSUPPORTED_S = 600.0
 
@@ -64,17 +68,18 @@ KeyName = tuple[str, str, str | None]  # provider, key and model; without a mode
 
 class Condition(Struct, frozen=True):
     """The fault of one operation of a provider's model. Times are monotonic seconds. `is_lacking` says that the server
-    does not have the operation."""
+    does not have the operation. With `is_slow`, its learned pace is poor, which alone blocks nothing."""
 
     failures: int = 0
     blocks: int = 0
     blocked_until: float = 0.0
     trial_until: float = 0.0
     is_lacking: bool = False
+    is_slow: bool = False
 
     def health(self, now: float) -> Health:
         if not self.blocks:
-            return "degraded" if self.failures else "healthy"
+            return "degraded" if self.failures or self.is_slow else "healthy"
         return "failed" if now < self.blocked_until else "recovering"
 
     def is_blocked(self, now: float) -> bool:
@@ -96,34 +101,80 @@ def begin(condition: Condition, now: float) -> Condition:
     return condition
 
 
+def state_of(condition: Condition | None, now: float) -> Health:
+    """Return the state of a condition; without one it is healthy."""
+    return "healthy" if condition is None else condition.health(now)
+
+
+def event_of(
+    condition: Condition | None, failure: Failure | None, now: float, limits: HealthLimits = LIMITS
+) -> Event | None:
+    """Return the event that an outcome is, or `None` if it says nothing about the health. Only successes and failures
+    of the provider count. An attempt that ran out of the time a client allowed does not."""
+    if failure is None:
+        return "success"
+    is_lacking = failure.kind is UPSTREAM_UNSUPPORTED
+    counts = (failure.kind.fault is Fault.PROVIDER or is_lacking) and failure.kind is not DEADLINE_EXCEEDED
+    if not counts or failure.scope is Scope.ATTEMPT:
+        return None
+    state, failures = state_of(condition, now), 1 if condition is None else condition.failures + 1
+    if state == "failed":
+        return "failure"  # of an older attempt, or of the last resort
+    is_certain = is_lacking and failure.scope is Scope.OPERATION
+    return "trip" if state == "recovering" or failures >= limits.failures or is_certain else "failure"
+
+
 def observe(
     condition: Condition | None,
     failure: Failure | None,
     now: float,
     took_s: float = 0.0,
     limits: HealthLimits = LIMITS,
+    *,
+    may_trip: bool = True,
 ) -> Condition | None:
-    """Return the condition after an outcome that took `took_s`; `None` means healthy. Only successes and failures of
-    the provider count. Every other outcome only ends a trial. So does an attempt that ran out of the time a client
-    allowed."""
-    if failure is None:
-        return None
+    """Return the condition after an outcome that took `took_s`; `None` means healthy. An outcome that says nothing only
+    ends a trial. Without `may_trip`, the breaker stays as it is."""
+    event = event_of(condition, failure, now, limits)
+    if event is None or failure is None:
+        if event is None:
+            return None if condition is None else replace(condition, trial_until=0.0)
+        return None if condition is None or not condition.is_slow else changed(Condition(), "slow", now)
+    if event == "trip" and not may_trip:
+        event = "failure"
+    before = condition or Condition()
+    failures = before.failures + 1
+    if after(before.health(now), event) != "failed" or event == "failure":
+        return replace(before, failures=failures, trial_until=before.trial_until if before.blocks == 0 else 0.0)
     is_lacking = failure.kind is UPSTREAM_UNSUPPORTED
-    counts = (failure.kind.fault is Fault.PROVIDER or is_lacking) and failure.kind is not DEADLINE_EXCEEDED
-    if not counts or failure.scope is Scope.ATTEMPT:
-        return None if condition is None else replace(condition, trial_until=0.0)
-    condition = condition or Condition()
-    failures = condition.failures + 1
-    is_certain = is_lacking and failure.scope is Scope.OPERATION
-    if now < condition.blocked_until or (failures < limits.failures and not is_certain):
-        return replace(condition, failures=failures)
     if is_lacking:
-        block_s = min(_doubled(UNSUPPORTED_S, condition.blocks), MAX_UNSUPPORTED_S)
+        block_s = min(_doubled(UNSUPPORTED_S, before.blocks), MAX_UNSUPPORTED_S)
     else:
         is_hanging = took_s >= HANGING_S or failure.kind.status == 504
         longest_s = limits.max_block_hanging_s if is_hanging else limits.max_block_s
-        block_s = min(_doubled(FIRST_BLOCK_S, condition.blocks), longest_s)
-    return Condition(failures, condition.blocks + 1, now + block_s, is_lacking=is_lacking)
+        block_s = min(_doubled(FIRST_BLOCK_S, before.blocks), longest_s)
+    return Condition(failures, before.blocks + 1, now + block_s, is_lacking=is_lacking, is_slow=before.is_slow)
+
+
+def changed(
+    condition: Condition, event: Event, now: float, limits: HealthLimits = LIMITS, until: float = 0.0
+) -> Condition | None:
+    """Return the condition after an event that is no outcome of an attempt here. `until` is the end of the block at
+    another worker that warns of it."""
+    state = after(condition.health(now), event)
+    if event in ("slow", "steady"):
+        found = replace(condition, is_slow=event == "slow")
+        return found if found.blocks or found.failures or found.is_slow else None
+    if event == "warned" and state == "degraded":
+        # The next failure opens the breaker: the other worker may see a fault that this one does not have.
+        return replace(condition, failures=max(condition.failures, limits.failures - 1, 1))
+    if event == "warned":
+        return replace(condition, blocked_until=max(condition.blocked_until, until), trial_until=0.0)
+    if event == "due":
+        return replace(condition, blocked_until=min(condition.blocked_until, now), trial_until=0.0)
+    if event == "cleared":
+        return Condition(max(limits.failures - 1, 1), is_slow=condition.is_slow)
+    raise KeyError(event)
 
 
 class KeyBlock(Struct, frozen=True, kw_only=True):
@@ -137,6 +188,9 @@ class KeyBlock(Struct, frozen=True, kw_only=True):
     since: float = 0.0
     probe_at: float = inf
     trial_until: float = 0.0
+
+    def health(self, now: float) -> Health:
+        return "failed" if now < self.until else "recovering"
 
     def is_blocked(self, now: float) -> bool:
         """Return whether a request should use another key if there is one."""
@@ -201,6 +255,11 @@ def block_key(
     if block is not None and is_older and block.until >= until:
         return block  # the answer to an older request must not shorten a newer block
     return KeyBlock(until=until, failure=failure, count=count, since=now, probe_at=now + _probe_s(count))
+
+
+def probe_at(since: float, count: int) -> float:
+    """Return when a request without another key may use a key that was rejected at `since`, the `count`th time."""
+    return since + _probe_s(count)
 
 
 def blocks_key(failure: Failure) -> bool:

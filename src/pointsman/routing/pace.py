@@ -45,6 +45,8 @@ FIRST_PROBE_S, LONGEST_PROBE_S = 3.0, 12.0  # without an answer, until a request
 PROBE_REQUESTS = 25.0  # of the model between two probes, at least
 LOOK_S, LOOK_REQUESTS = 240.0, 500.0  # without an answer, until a candidate is tried that was never the best
 PROBE_LEASE_S = 5.0  # after the start of a probe by another worker, none is made here
+POOR_FAILURES, POOR_RATIO, POOR_WEIGHT = 0.05, 1.8, 3.0  # beyond one of the first two, a pace is poor
+FAIR_FAILURES, FAIR_RATIO = 0.02, 1.4  # below both, it is as usual again
 BETTER = 0.62  # of the estimate: a probe that took less is followed by another at once
 FIRST_TAIL, LEAST_TAIL, MOST_TAIL = 5.0, 2.0, 30.0  # of the usual ratio: what one answer in a hundred exceeds
 FIRST_SPREAD, LEAST_SPREAD, MOST_SPREAD = 2.0, 1.2, 10.0  # of the estimate: what one answer in twenty exceeds
@@ -77,6 +79,7 @@ class Pace:
         "_tail",
         "_updated_at",
         "_weight",
+        "is_poor",
         "late_s",
         "news",
     )
@@ -98,6 +101,7 @@ class Pace:
         self._recent_at = self._updated_at = now
         self._pending: dict[str, tuple[float, float]] = {}  # start and usual time of attempts without content
         self.news: PaceNews | None = None  # collected if it is present
+        self.is_poor = False  # it fails often, or takes much longer than usual
         self.late_s = 0.0  # added to the pause before a probe, so that workers do not probe at once
 
     @property
@@ -152,6 +156,23 @@ class Pace:
     def failure_share(self) -> float:
         """Return the probability that the next attempt fails."""
         return (self._failed + 0.02) / (self._served + self._failed + 2.0)
+
+    def judge(self, peers: float) -> bool:
+        """Note whether the pace is poor, by the estimate at the last answer. Return whether that has changed."""
+        share, ratio, usual = self.failure_share(), self._anchor or 0.0, self.usual(peers)
+        if self.is_poor:
+            is_poor = share >= FAIR_FAILURES or ratio >= FAIR_RATIO * usual
+        else:
+            is_poor = share > POOR_FAILURES or (self._weight >= POOR_WEIGHT and ratio > POOR_RATIO * usual)
+        has_changed, self.is_poor = is_poor != self.is_poor, is_poor
+        return has_changed
+
+    def describe(self, peers: float) -> str:
+        """Return failures and speed in words."""
+        speed = (self._anchor or 0.0) / self.usual(peers)
+        return (
+            f"{100 * self.failure_share():.0f} % of attempts fail, and answers take {speed:.1f} times as long as usual"
+        )
 
     @property
     def lost_s(self) -> float:

@@ -4,7 +4,7 @@ Workers of one machine exchange their evidence: `take_delta` returns the sums si
 of another worker. `whole` and `adopt` do so for a worker that has just started. Without `share`, nothing is collected.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from math import exp
 
 from msgspec import Struct
@@ -71,9 +71,12 @@ def mean_ratio(paces: Iterable[Pace | None]) -> float:
 
 
 class Paces:
-    """The paces by operation of a candidate and kind of answer, and the mean time between requests for each model."""
+    """The paces by operation of a candidate and kind of answer, and the mean time between requests for each model.
+    `on_quality` is called with the name of an operation, whether its pace is poor, the time and the reason, when that
+    changes."""
 
     def __init__(self) -> None:
+        self.on_quality: Callable[[str, bool, float, str], None] | None = None
         self._paces: dict[tuple[str, bool], Pace] = {}
         self._gaps: dict[str, tuple[float, float]] = {}  # the mean gap and the last arrival, by requested model
         self._rank: int | None = None
@@ -141,6 +144,7 @@ class Paces:
                 self._answer(tried, now, (now - tried.began_at) / usual_s(call, tokens_out or None))
         elif failure.kind.fault is Fault.PROVIDER:
             pace.fail(tried.id, now, now - tried.began_at, gap_s)
+            self._judge(pace, tried, now, self.peers(tried.peers, call.operation, stream=call.stream))
         elif failure.kind.fault is Fault.CLIENT:
             pace.cancel(tried.id, now, gap_s, self.peers(tried.peers, call.operation, stream=call.stream))
         pace.forget(tried.id)
@@ -152,6 +156,14 @@ class Paces:
         pace.answer(tried.id, at, ratio, self.gap_s(tried.model), peers)
         if pace.news is not None:
             pace.news.peers = peers
+        self._judge(pace, tried, at, peers)
+
+    def _judge(self, pace: Pace, tried: Tried, now: float, peers: float) -> None:
+        if pace.judge(peers) and self.on_quality is not None:
+            name, stream = subject(tried.item, tried.call.operation), tried.call.stream
+            other = self._paces.get((name, not stream))
+            is_poor = pace.is_poor or (other is not None and other.is_poor)
+            self.on_quality(name, is_poor, now, pace.describe(peers))
 
     def _arrive(self, model: str, now: float) -> None:
         """Note a request for a model."""

@@ -10,9 +10,9 @@ CAPACITY = 20.0
 
 
 class RetryBudget:
-    """A token bucket. `updated_at` is in monotonic seconds."""
+    """A token bucket. `updated_at` is in monotonic seconds, and `used_at` is the last attempt at its provider."""
 
-    __slots__ = ("_capacity", "_floor_per_s", "_per_request", "tokens", "updated_at")
+    __slots__ = ("_capacity", "_floor_per_s", "_per_request", "tokens", "updated_at", "used_at")
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class RetryBudget:
         capacity: float = CAPACITY,
     ) -> None:
         self.tokens = tokens
-        self.updated_at = updated_at
+        self.updated_at = self.used_at = updated_at
         self._per_request = per_request
         self._floor_per_s = floor_per_s
         self._capacity = capacity

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from pointsman.domain.holds import Held
 from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
@@ -41,7 +42,7 @@ class PresentFaults(Protocol):
     `conditions` has the names of `health.subject` as keys and holds only unhealthy conditions. `key_blocks` holds only
     keys that were rejected. `exhausted` has the names of counters as keys and holds only limits with nothing left.
     `saturated` are the paths to a provider on which a request would wait for a connection. `aborted` holds only
-    canaries that did worse than their control.
+    canaries that did worse than their control. `holds` are the orders of operators, by the names in them.
     """
 
     @property
@@ -56,6 +57,8 @@ class PresentFaults(Protocol):
     def saturated(self) -> Saturated: ...
     @property
     def aborted(self) -> Mapping[Arm, Aborted]: ...
+    @property
+    def holds(self) -> Mapping[str, Held]: ...
 
 
 class View(PresentFaults, Protocol):

@@ -9,6 +9,7 @@ from time import monotonic
 from pointsman.domain.leases import NO_SHARE, Grant, LeaseUnavailable
 from pointsman.link.client import LinkClient
 from pointsman.link.frames import PROTOCOL, Hello
+from pointsman.routing.shared_view import SharedView
 from pointsman.runtime.data_plane import DataPlane
 
 OnSnapshot = Callable[[str], Awaitable[str]]
@@ -43,6 +44,7 @@ class ControlConnection:
                 share=share,
                 holdings=ledger.holdings(),
                 shares_usage=True,
+                shares_health=True,
             )
 
         connected = asyncio.Event()
@@ -62,6 +64,7 @@ class ControlConnection:
             on_connection=on_connection,
             amounts=self._plane.amounts,
         )
+        link.share_health(SharedView(live))
         self._plane.billing.lease_client = link
         self._plane.ownership.state_client = link.state
         loop = asyncio.get_running_loop()

@@ -235,7 +235,7 @@ def test_deadline_of_a_client_does_not_affect_health() -> None:
 
 
 def test_conditions_of_invented_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pointsman.engine.live.MAX_CONDITIONS", 3)
+    monkeypatch.setattr("pointsman.routing.faults.MAX_CONDITIONS", 3)
     state = live()
     for number in range(5):
         attempt(state, candidate(ALPHA, f"m{number}"), failures.UPSTREAM_ERROR)
@@ -243,7 +243,7 @@ def test_conditions_of_invented_names_are_bounded(monkeypatch: pytest.MonkeyPatc
 
 
 def test_readings_are_kept_per_operation_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pointsman.engine.live.MAX_CONDITIONS", 3)
+    monkeypatch.setattr("pointsman.engine.live.MAX_READINGS", 3)
     state = Live(snapshot([ALPHA]))
     for number in range(5):
         item = candidate(ALPHA, f"m{number}")
@@ -277,3 +277,34 @@ def test_rejection_by_a_limit_without_a_report_is_learned_from() -> None:
         state.finish(A, A.keys[0], rejection, NOW + second + 1, began_at=NOW + second)
     assert state.quotas.wait_s(A, "k1", NO_NEED, NOW + 6) > 0.0
     assert state.quotas.wait_s(A, "k2", NO_NEED, NOW + 6) == 0.0
+
+
+def test_gateway_suspects_itself_if_most_providers_fail_together(caplog: pytest.LogCaptureFixture) -> None:
+    gamma = endpoint("gamma")
+    state = Live(snapshot([ALPHA, BETA, gamma]))
+    items = (A, B, candidate(gamma, "m"))
+    for item in items:
+        attempt(state, item, None, NOW - 1)
+    for number in range(LIMITS.failures):
+        for item in items:
+            attempt(state, item, failures.CONNECT_FAILED, NOW + number * 0.1)
+    at = NOW + LIMITS.failures * 0.1
+    assert {one.health(at) for one in state.conditions.values()} == {"degraded"}, "no breaker is open"
+    assert state.faults.suspicion.until > at
+    assert "network and DNS" in caplog.text
+    assert caplog.text.count("most providers failed") == 1
+    later = state.faults.suspicion.until + 0.1
+    attempt(state, A, None, later)
+    attempt(state, B, failures.CONNECT_FAILED, later + 0.1)
+    assert state.conditions["beta/m"].health(later + 0.1) == "failed", "another provider answers"
+
+
+def test_breakers_open_while_one_of_three_providers_answers() -> None:
+    gamma = endpoint("gamma")
+    state = Live(snapshot([ALPHA, BETA, gamma]))
+    good = candidate(gamma, "m")
+    for number in range(LIMITS.failures):
+        for item in (A, B):
+            attempt(state, item, failures.CONNECT_FAILED, NOW + number * 0.1)
+        attempt(state, good, None, NOW + number * 0.1 + 0.05)
+    assert {one.health(NOW + 0.3) for one in state.conditions.values()} == {"failed"}

@@ -1,5 +1,7 @@
 """A key that the provider rejected is avoided for a while. A provider without another key is tried last."""
 
+from math import inf
+
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
 from pointsman.domain.targets import Candidate
@@ -20,7 +22,10 @@ def live(
             return None
         blocked.append((one.name, block))
     listed = ", ".join(
-        f"{name} ({block.failure.kind.code}, {max(block.until - now, 0.0):.1f} s left)" for name, block in blocked
+        f"{name} ({block.failure.kind.code}, {max(block.until - now, 0.0):.1f} s left)"
+        if block.until < inf
+        else f"{name} ({block.failure.kind.code})"
+        for name, block in blocked
     )
     message = f"every key of {item.endpoint.name} is blocked: {listed}"
     until = min(block.until for _, block in blocked)
