@@ -2,9 +2,11 @@
 
 Both are token buckets that hold ten seconds of the limit. A request is charged when it is admitted, with its prompt and
 `ANSWER_TOKENS` for its answer, as providers do that count `max_tokens`. The headers are OpenAI's, see
-https://platform.openai.com/docs/guides/rate-limits (`Rate limits in headers`).
+https://platform.openai.com/docs/guides/rate-limits (`Rate limits in headers`). If the clock of the provider is wrong,
+it reports its resets as Unix times, with its own date.
 """
 
+from email.utils import formatdate
 from math import inf
 
 from pointsman.simulate.worlds.world import Headers, Key
@@ -55,25 +57,31 @@ class Limiter:
         self.requests -= 1.0
         self.tokens = max(self.tokens - need, 0.0)
 
-    def headers(self, mode: Headers) -> tuple[tuple[str, str], ...]:
-        """Return the headers of an answer. Lying ones report that nothing was used."""
+    def headers(self, mode: Headers, unix_s: float, clock_s: float = 0.0) -> dict[bytes, bytes]:
+        """Return the headers of an answer. Lying ones report that nothing was used. The clock of the provider is
+        `clock_s` ahead of the Unix time."""
         if mode == "absent" or self.is_unlimited:
-            return ()
-        key, found = self._key, list[tuple[str, str]]()
+            return {}
+        found: dict[bytes, bytes] = {}
+        key, shares = self._key, 60 / BURST_S
         for name, limit, left in (
-            ("requests", key.requests * self.factor, self.requests),
-            ("tokens", key.tokens * self.factor, self.tokens),
+            (b"requests", key.requests * self.factor, self.requests),
+            (b"tokens", key.tokens * self.factor, self.tokens),
         ):
-            if limit < inf:
-                capacity = limit * BURST_S / 60
-                shown = limit if mode == "lying" else max(left, 0.0)
-                reset_s = 0.0 if mode == "lying" or limit <= 0 else max(capacity - left, 0.0) * 60 / limit
-                found += [
-                    (f"x-ratelimit-limit-{name}", f"{limit:.0f}"),
-                    (f"x-ratelimit-remaining-{name}", f"{shown:.0f}"),
-                    (f"x-ratelimit-reset-{name}", duration(reset_s)),
-                ]
-        return tuple(found)
+            if limit == inf:
+                continue
+            shown, reset_s = max(left, 0.0), 0.0
+            if mode == "lying":
+                shown = key.requests if name == b"requests" else key.tokens
+            elif limit > 0:
+                reset_s = max(limit / shares - left, 0.0) * 60 / limit
+            reset = duration(reset_s) if not clock_s else f"{unix_s + clock_s + reset_s:.3f}"
+            found[b"x-ratelimit-limit-%b" % name] = b"%d" % limit
+            found[b"x-ratelimit-remaining-%b" % name] = b"%d" % shown
+            found[b"x-ratelimit-reset-%b" % name] = reset.encode()
+        if clock_s:
+            found[b"date"] = formatdate(unix_s + clock_s, usegmt=True).encode()
+        return found
 
 
 def duration(seconds: float) -> str:

@@ -17,10 +17,12 @@ from pointsman.simulate.worlds.world import Arrival, Fault, Headers, Key, Provid
 
 FREE_LOAD = 0.6  # of the concurrency, below which nothing gets slower
 TAIL_FACTOR, TAIL_EXPONENT, MOST_TAIL = 2.5, 0.7, 12.0
+UNIX = 1_764_000_000.0  # the Unix time at which every run begins
 MEAN_TAIL = 5.4  # the mean factor of an answer in the tail
 
 _DOWN = Failure(failures.UPSTREAM_OVERLOADED, "the provider is down", status=503)
 _ERROR = Failure(failures.UPSTREAM_ERROR, "the provider failed", status=500)
+_NO_HEADERS: dict[bytes, bytes] = {}
 _REVOKED = Failure(failures.CREDENTIAL_REJECTED, "the key is revoked", status=401)
 
 
@@ -54,7 +56,7 @@ class Outcome(Struct, frozen=True, gc=False):
     content_at: float
     ends_at: float
     failure: Failure | None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: dict[bytes, bytes] = {}
 
 
 class Service:
@@ -141,7 +143,9 @@ class Route:
         limiter.refill(now, present.limits)
         wait_s = limiter.wait_s(need)
         if wait_s > 0:
-            return _failed(now + 0.05 + 0.1 * delay, _limited(wait_s, mode), limiter.headers(mode))
+            return _failed(
+                now + 0.05 + 0.1 * delay, _limited(wait_s, mode), limiter.headers(mode, UNIX + now, present.clock_s)
+            )
         if present.hangs:
             return Outcome(inf, inf, None)
         if luck < 1.0 - (1.0 - spec.errors) * (1.0 - present.errors):
@@ -154,10 +158,10 @@ class Route:
             took_s *= min(MOST_TAIL, TAIL_FACTOR / max(tail_size, 1e-3) ** TAIL_EXPONENT)
         content_at = now + took_s
         rest_s = request.tokens_out * spec.token_s * present.tokens * load * exp(0.2 * decode)
-        return Outcome(content_at, content_at + rest_s, None, limiter.headers(mode))
+        return Outcome(content_at, content_at + rest_s, None, limiter.headers(mode, UNIX + now, present.clock_s))
 
 
-def _failed(at: float, failure: Failure, headers: tuple[tuple[str, str], ...] = ()) -> Outcome:
+def _failed(at: float, failure: Failure, headers: dict[bytes, bytes] = _NO_HEADERS) -> Outcome:
     return Outcome(at, at, failure, headers)
 
 

@@ -17,16 +17,16 @@ from pointsman.domain.outcomes import PastAttempt, Usage
 from pointsman.domain.plans import Await, GiveUp, Hedge, NextRound, Plan, Try
 from pointsman.engine.live import Live
 from pointsman.money.charges import Answers
+from pointsman.providers import PROVIDERS
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import next_step
 from pointsman.simulate.worlds.contender import DEADLINE_S, Contender
 from pointsman.simulate.worlds.fleet import NAME
-from pointsman.simulate.worlds.physics import Service
+from pointsman.simulate.worlds.physics import UNIX, Service
 from pointsman.simulate.worlds.results import Run, Served
 from pointsman.simulate.worlds.workers import Attempt, Request, Worker, Workers
 from pointsman.simulate.worlds.world import Arrival, Scenario
 
-UNIX = 1_764_000_000.0
 _CONNECT_AGAIN_S = 1.0  # a client of a lost worker
 _LATE = Failure(failures.COMMIT_TIMEOUT, "no content in time")
 _SUPERSEDED = Failure(failures.SUPERSEDED, "another attempt answered first")
@@ -140,7 +140,7 @@ class Simulation:
         route = worker.routes[item.id, key.name]
         service = route.service
         attempt = Attempt(request, step, route, now)
-        worker.live.begin(item, now, is_retry=step.is_repeat, key=key, operation=call.operation)
+        worker.live.begin(item, now, is_retry=step.is_repeat, key=key, operation=call.operation, call=call)
         record.attempts += 1
         is_rival = isinstance(step, Hedge)
         if record.attempts == 1:
@@ -190,6 +190,7 @@ class Simulation:
         assert worker is not None
         assert outcome is not None
         attempt.content_at = outcome.content_at
+        self._note_quota(worker, attempt)
         if attempt.tried is not None and request.arrival.stream:
             worker.live.paces.content(attempt.tried, now)
         if worker.ranked is not None:
@@ -197,7 +198,7 @@ class Simulation:
             worker.ranked.policy.answered(place, request.arrival, outcome.content_at - attempt.started_at, now)
         request.is_done = True
         record.ttft_s = min(now - request.arrival.at, DEADLINE_S)
-        record.provider, record.is_served = attempt.route.service.spec.name, True
+        record.provider, record.is_served = attempt.route.service.spec.name, record.ttft_s < DEADLINE_S
         for other in request.running[:]:
             if other is not attempt:
                 self._close(other, _SUPERSEDED)
@@ -244,9 +245,21 @@ class Simulation:
                 started_at=attempt.started_at, ended_at=now, failure=failure,
             )  # fmt: skip
             request.progress.history += (past,)
+            if outcome.failure is failure:
+                self._note_quota(worker, attempt)
         if worker.ranked is not None:
             self._tell_policy(worker, attempt, failure)
         self._learn(worker.live, plan, attempt, failure)
+
+    def _note_quota(self, worker: Worker, attempt: Attempt) -> None:
+        """Let the live state read the limits that the head of an answer reports."""
+        outcome, step = attempt.outcome, attempt.step
+        if outcome is None or not outcome.headers or worker.ranked is not None:
+            return
+        item = step.choice.candidate
+        quota = PROVIDERS[item.endpoint.type].quota(outcome.headers, UNIX + self.now)
+        if quota is not None:
+            worker.live.note_quota(item, step.key, quota, attempt.started_at, at=self.now)
 
     def _tell_policy(self, worker: Worker, attempt: Attempt, failure: Failure | None) -> None:
         """Let a policy learn from the end of an attempt."""

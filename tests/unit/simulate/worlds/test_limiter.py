@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.providers import PROVIDERS
 from pointsman.simulate.worlds.limiter import Limiter, duration
 from pointsman.simulate.worlds.world import Key
 
@@ -42,19 +43,30 @@ def test_lower_limit_holds_at_once() -> None:
 def test_key_without_limits_has_no_headers() -> None:
     limiter = Limiter(Key("k"))
     assert limiter.wait_s(10**9) == 0.0
-    assert limiter.headers("truthful") == ()
+    assert limiter.headers("truthful", 0.0) == {}
 
 
 def test_headers_tell_the_truth_or_lie_or_are_absent() -> None:
     limiter = Limiter(KEY)
     limiter.take(400)
-    found = dict(limiter.headers("truthful"))
-    assert found["x-ratelimit-limit-requests"] == "60"
-    assert found["x-ratelimit-remaining-requests"] == "9"
-    assert found["x-ratelimit-remaining-tokens"] == "600"
-    assert found["x-ratelimit-reset-tokens"] == "4s"
-    assert dict(limiter.headers("lying"))["x-ratelimit-remaining-tokens"] == "6000"
-    assert limiter.headers("absent") == ()
+    found = limiter.headers("truthful", 0.0)
+    assert found[b"x-ratelimit-limit-requests"] == b"60"
+    assert found[b"x-ratelimit-remaining-requests"] == b"9"
+    assert found[b"x-ratelimit-remaining-tokens"] == b"600"
+    assert found[b"x-ratelimit-reset-tokens"] == b"4s"
+    assert limiter.headers("lying", 0.0)[b"x-ratelimit-remaining-tokens"] == b"6000"
+    assert limiter.headers("absent", 0.0) == {}
+
+
+def test_gateway_reads_the_headers_whatever_the_clock_of_the_provider() -> None:
+    limiter = Limiter(KEY)
+    limiter.take(900)
+    for clock_s in (0.0, 3600.0):
+        quota = PROVIDERS["openai"].quota(limiter.headers("truthful", 1.8e9, clock_s), 1.8e9)
+        assert quota is not None
+        assert quota.tokens is not None
+        assert (quota.tokens.limit, quota.tokens.left) == (6000, 100)
+        assert quota.tokens.full_s == pytest.approx(9.0, abs=1.0)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.012, "12ms"), (3.5, "3.5s"), (360.0, "6m0s"), (61.0, "1m1s")])
