@@ -10,6 +10,9 @@ does not report. Every answer is read, so the time of a reset is only computed o
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+
+from msgspec import Struct
 
 from pointsman.domain.messages import Headers
 from pointsman.domain.quotas import Allowance, Quota
@@ -20,66 +23,65 @@ MOST = 10**15  # of a limit: a larger one is a mistake
 Reset = Callable[[bytes, Headers, float], float | None]
 
 
+class _Names(Struct, frozen=True, gc=False):
+    """The names of the headers for one limit."""
+
+    left: bytes
+    limit: bytes
+    reset: bytes
+
+
+def _of_openai(name: bytes) -> _Names:
+    return _Names(b"x-ratelimit-remaining-" + name, b"x-ratelimit-limit-" + name, b"x-ratelimit-reset-" + name)
+
+
+def _of_anthropic(name: bytes) -> _Names:
+    name = b"anthropic-ratelimit-" + name
+    return _Names(name + b"-remaining", name + b"-limit", name + b"-reset")
+
+
+_REQUESTS, _TOKENS = _of_openai(b"requests"), _of_openai(b"tokens")
+_MESSAGES, _SUM, _PROMPTS, _ANSWERS = map(_of_anthropic, (b"requests", b"tokens", b"input-tokens", b"output-tokens"))
+
+
 def openai_quota(headers: Headers, now_unix_s: float) -> Quota | None:
     """Return the limits in `x-ratelimit-*`; `None` if there are none. Resets are spans such as `6m0s` and `12ms`, or
     Unix times."""
-    get = headers.get
-    requests, tokens = get(b"x-ratelimit-remaining-requests"), get(b"x-ratelimit-remaining-tokens")
-    if requests is None and tokens is None:
-        return None
-    of_requests = of_tokens = None
-    if requests is not None and (limit := get(b"x-ratelimit-limit-requests")) is not None:
-        of_requests = _allowance(limit, requests)
-        if of_requests is not None and 2 * of_requests.left <= of_requests.limit:
-            of_requests = _with_reset(of_requests, get(b"x-ratelimit-reset-requests"), headers, now_unix_s, _span)
-    if tokens is not None and (limit := get(b"x-ratelimit-limit-tokens")) is not None:
-        of_tokens = _allowance(limit, tokens)
-        if of_tokens is not None and 2 * of_tokens.left <= of_tokens.limit:
-            of_tokens = _with_reset(of_tokens, get(b"x-ratelimit-reset-tokens"), headers, now_unix_s, _span)
-    return None if of_requests is None and of_tokens is None else Quota(of_requests, of_tokens)
+    requests = tokens = None
+    if _REQUESTS.left in headers:
+        requests = _limit(_REQUESTS, headers, now_unix_s, _span)
+    if _TOKENS.left in headers:
+        tokens = _limit(_TOKENS, headers, now_unix_s, _span)
+    return None if requests is None and tokens is None else Quota(requests, tokens)
 
 
 def anthropic_quota(headers: Headers, now_unix_s: float) -> Quota | None:
     """Return the limits in `anthropic-ratelimit-*`; `None` if there are none. Resets are dates of RFC 3339."""
-    get = headers.get
-    requests = get(b"anthropic-ratelimit-requests-remaining")
-    tokens_in = get(b"anthropic-ratelimit-input-tokens-remaining")
-    tokens = get(b"anthropic-ratelimit-tokens-remaining")
-    if requests is None and tokens_in is None and tokens is None:
+    requests = prompts = answers = both = None
+    if _MESSAGES.left in headers:
+        requests = _limit(_MESSAGES, headers, now_unix_s, _date)
+    if _PROMPTS.left in headers:
+        prompts = _limit(_PROMPTS, headers, now_unix_s, _date)
+    if _ANSWERS.left in headers:
+        answers = _limit(_ANSWERS, headers, now_unix_s, _date)
+    if prompts is None and answers is None and _SUM.left in headers:
+        both = _limit(_SUM, headers, now_unix_s, _date)  # it repeats one of the two, whichever is nearer to its end
+    if requests is None and prompts is None and answers is None and both is None:
         return None
-    found = [
-        _of_anthropic(b"requests", requests, headers, now_unix_s),
-        None,
-        _of_anthropic(b"input-tokens", tokens_in, headers, now_unix_s),
-        _of_anthropic(b"output-tokens", get(b"anthropic-ratelimit-output-tokens-remaining"), headers, now_unix_s),
-    ]
-    if found[2] is None and found[3] is None:  # the sum repeats one of the two, whichever is nearer to its end
-        found[1] = _of_anthropic(b"tokens", tokens, headers, now_unix_s)
-    return Quota(*found) if any(found) else None
+    return Quota(requests, both, prompts, answers)
 
 
-def _of_anthropic(name: bytes, left: bytes | None, headers: Headers, now_unix_s: float) -> Allowance | None:
-    if left is None or (limit := headers.get(b"anthropic-ratelimit-%b-limit" % name)) is None:
-        return None
-    found = _allowance(limit, left)
-    if found is None or 2 * found.left > found.limit:
-        return found
-    return _with_reset(found, headers.get(b"anthropic-ratelimit-%b-reset" % name), headers, now_unix_s, _date)
-
-
-def _allowance(limit: bytes, left: bytes) -> Allowance | None:
+def _limit(names: _Names, headers: Headers, now_unix_s: float, read: Reset) -> Allowance | None:
     try:
-        whole, rest = int(limit), int(left)
-    except ValueError:
+        limit, left = int(headers[names.limit]), int(headers[names.left])
+    except (KeyError, ValueError):
         return None
-    return Allowance(whole, rest) if 0 < whole <= MOST and 0 <= rest <= MOST else None
-
-
-def _with_reset(found: Allowance, reset: bytes | None, headers: Headers, now_unix_s: float, read: Reset) -> Allowance:
-    full_s = read(reset, headers, now_unix_s) if reset is not None else None
-    if full_s is None or not 0.0 <= full_s <= MAX_WAIT_S:
-        return found
-    return Allowance(found.limit, found.left, full_s)
+    if not (0 < limit <= MOST and 0 <= left <= MOST):
+        return None
+    if 2 * left > limit or (reset := headers.get(names.reset)) is None:
+        return Allowance(limit, left)
+    full_s = read(reset, headers, now_unix_s)
+    return Allowance(limit, left, full_s if full_s is not None and 0.0 <= full_s <= MAX_WAIT_S else None)
 
 
 def _span(reset: bytes, headers: Headers, now_unix_s: float) -> float | None:
@@ -87,22 +89,33 @@ def _span(reset: bytes, headers: Headers, now_unix_s: float) -> float | None:
 
 
 def _date(reset: bytes, headers: Headers, now_unix_s: float) -> float | None:
-    try:
-        at = datetime.fromisoformat(reset.decode("latin-1").strip())
-    except ValueError:
-        return None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    at = _unix_s(reset)
     # Both have whole seconds, so a reset within the second of the answer may seem to be over.
-    return max(at.timestamp() - _sent_at(headers, now_unix_s), 0.0)
+    return None if at is None else max(at - _sent_at(headers, now_unix_s), 0.0)
+
+
+@lru_cache(maxsize=256)  # answers within a second often have the same dates
+def _unix_s(date: bytes) -> float | None:
+    """Return the time of a date of RFC 3339 in Unix seconds. One without a zone is in UTC."""
+    try:
+        found = datetime.fromisoformat(date.decode("latin-1").strip())
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _sent_at(headers: Headers, now_unix_s: float) -> float:
     """Return the provider's own time of an answer in Unix seconds, since its clock may differ from ours."""
     date = headers.get(b"date")
-    if date is None:
-        return now_unix_s
+    found = _http_unix_s(date) if date is not None else None
+    return now_unix_s if found is None else found
+
+
+@lru_cache(maxsize=256)
+def _http_unix_s(date: bytes) -> float | None:
+    """Return the time of an HTTP date in Unix seconds. One without a zone is in UTC."""
     try:
         found = parsedate_to_datetime(date.decode("latin-1"))
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        return now_unix_s
-    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+        return None

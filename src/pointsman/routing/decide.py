@@ -93,7 +93,8 @@ def _plan(
         if watch(call):
             evaluation = found.evaluate(facts, view, now, ON_REQUEST)
             break
-    if view.quotas.mirrors and view.quotas.is_short(found.judge.candidates, call, now):
+    need = view.quotas.need(found.judge.candidates, call) if view.quotas.mirrors else None
+    if need is not None and view.quotas.is_short(found.judge.candidates, need, now):
         evaluation = found.evaluate(facts, view, now, ON_REQUEST)
     if found.ceiling is not None or call.head.max_nano is not None:
         evaluation = found.below_ceiling(evaluation, facts, view)
@@ -130,8 +131,8 @@ def _plan(
         declared, occurred = found.declared, evaluation.occurred
         kept_by, require = ordered.kept_by, found.require
         plan = replace(plan, require=require, instead=instead, declared=declared, occurred=occurred, kept_by=kept_by)
-    if view.quotas.mirrors:
-        plan = view.quotas.arranged(plan, call, now)
+    if need is not None:
+        plan = view.quotas.arranged(plan, need, now)
     if found.is_shaped:
         most = call.max_tokens * call.answers if call.max_tokens is not None else None
         plan = hedged(

@@ -2,22 +2,23 @@
 
 A provider's limiter is taken for a bucket that refills steadily (routing of OpenAI, Anthropic and Groq):
 
-    room(t) = min(limit, left + (t - at) · rate) - needs of the requests sent since
+    room(t) = min(limit, left + (t - at) · (rate - others)) - needs of the requests sent since
 
 `left` is the report of an answer, `at` its time, and `rate` a sixtieth of the limit, or less if the reported reset says
 so. Requests that began after that answer's request are not in its report, so their needs are subtracted. Every further
-report corrects all of it.
+report corrects all of it. `others` is the rate at which other workers and gateways use the limit. It is learned from
+reports of less than was expected.
 
 A mirror exists only while a limit is near its end or so small that a few requests exhaust it, so healthy traffic costs
-nothing here. If a 429 comes without a report, or although there should be room, a rate is learned instead: 0.7 of
-the rate that the provider served between two such rejections. It grows by 2 % a second after ten seconds without one.
+nothing here. A 429 shows that a mirror is wrong or that there are no reports, so a rate is learned: 0.7 of the rate
+that the provider served between two such rejections. It grows by 2 % a second after ten seconds without one.
 
 Like a blocked key, a key without room is tried last, never left out. A mirror is a guess: other gateways may use the
 key, and a provider may report anything. So if nothing else is left, a request is sent after a while without news.
 """
 
 from collections.abc import Container, Iterable, Sequence
-from math import inf
+from math import exp, inf
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,6 +35,9 @@ WINDOW_S = 60.0  # of a limit whose reset says nothing else
 NEAR, AMPLE = 0.5, 0.6  # the parts of a limit at which a mirror begins and ends
 FEW_REQUESTS, FEW_TOKENS = 120, 100_000  # limits a minute that a few requests exhaust: they are always mirrored
 SCARCE = 0.25  # of a limit: keys with less are ordered by it
+LEAST_NET = 0.05  # of the rate of a limit, however much of it others seem to use
+LEFT_S = 1.0  # a request leaves room for so many seconds of others' use
+OTHERS_S = 15.0  # the memory of others' use
 LEAST_REQUESTS, MARGIN, MOST_PART = 1.5, 1.05, 0.95  # the room that a request must find
 FORGOTTEN_S = 120.0  # after the last report or rejection
 PROBE_S = 2.0  # without any news of a key, until a request is sent without room
@@ -63,25 +67,40 @@ def need_of(call: Call) -> QuotaNeed:
 Amounts = tuple[float, ...]  # one for each of `_UNITS`
 
 
+def _amount(need: QuotaNeed, unit: str) -> float:
+    """Return the amount of one unit."""
+    if unit == "requests":
+        return 1.0
+    if unit == "tokens":
+        return need.tokens_in + need.most_out
+    return need.tokens_in if unit == "tokens_in" else need.tokens_out
+
+
 def _amounts(need: QuotaNeed) -> Amounts:
     return 1.0, need.tokens_in + need.most_out, need.tokens_in, need.tokens_out
 
 
 class Bucket(Struct, gc=False):
-    """One mirrored limit: the amount `left` at the time `at`, and its `rate` a second. Unless its provider is known to
-    refill steadily, all of it is back at `full_at`."""
+    """One mirrored limit: the amount `left` at the time `at`, and its `rate` a second, of which `others` use a part. If
+    it is one for a window that ends, all of it is back at `full_at`."""
 
     limit: int
     left: float
     at: float
     rate: float
     full_at: float = inf
+    others: float = 0.0
 
     def room(self, now: float) -> float:
         """Return the amount that is left, which is negative if more was sent than there was room for."""
         if now >= self.full_at:
             return float(self.limit)
-        return min(float(self.limit), self.left + max(now - self.at, 0.0) * self.rate)
+        return min(float(self.limit), self.left + max(now - self.at, 0.0) * self.net)
+
+    @property
+    def net(self) -> float:
+        """The rate at which room returns for this gateway, a second."""
+        return max(self.rate - self.others, LEAST_NET * self.rate)
 
     def take(self, amount: float, now: float) -> None:
         """Subtract an amount, or give it back if it is negative."""
@@ -93,12 +112,21 @@ class Bucket(Struct, gc=False):
     def wait_s(self, amount: float, now: float) -> float:
         """Return the time until there is room for an amount, in seconds."""
         missing = self.least(amount) - self.room(now)
-        return 0.0 if missing <= _TOLERANCE else min(missing / self.rate, max(self.full_at - now, 0.0))
+        return 0.0 if missing <= _TOLERANCE else min(missing / self.net, max(self.full_at - now, 0.0))
+
+    def seen_others(self, left: float, at: float) -> float:
+        """Return the rate at which others use the limit, if so much is left at a time."""
+        gap_s = at - self.at
+        if gap_s <= 0.0 or at >= self.full_at:
+            return self.others
+        seen = (min(self.left + gap_s * self.rate, float(self.limit)) - left) / gap_s
+        weight = 1.0 - exp(-gap_s / OTHERS_S)
+        return self.others + (min(max(seen, 0.0), 2.0 * self.rate) - self.others) * weight
 
     def least(self, amount: float) -> float:
         """Return the room that a request must find. One that is larger than the limit needs nearly all of it."""
         wanted = LEAST_REQUESTS if amount == 1.0 else amount * MARGIN
-        return min(wanted, max(self.limit * MOST_PART, 1.0))
+        return min(wanted + self.others * LEFT_S, max(self.limit * MOST_PART, 1.0))
 
 
 class LearnedRate(Struct, gc=False):
@@ -178,11 +206,13 @@ class QuotaMirror:
         self._began_at, self.noted_at, self.probe_at = began_at, at, at + PROBE_S
         while self._sent and (first := next(iter(self._sent))) <= began_at:
             self._forget(first)
-        self.buckets = {}
+        before, self.buckets = self.buckets, {}
         for unit, since in zip(_UNITS, self._since, strict=True):
             found: Allowance | None = getattr(quota, unit)
             if found is not None:
-                self.buckets[unit] = _bucket(found, since, at)
+                self.buckets[unit] = made = _bucket(found, since, at)
+                if unit in before:
+                    made.others = before[unit].seen_others(made.left, at)
         if self.learned is not None and at - self.learned.rejected_at > FORGOTTEN_S:
             self.learned = None
 
@@ -227,10 +257,8 @@ class QuotaMirror:
     def wait_s(self, need: QuotaNeed, now: float) -> float:
         """Return the time until there is room for a request, in seconds."""
         wait_s = self.learned.wait_s(now) if self.learned is not None else 0.0
-        for unit, amount in zip(_UNITS, _amounts(need), strict=True):
-            bucket = self.buckets.get(unit)
-            if bucket is not None:
-                wait_s = max(wait_s, bucket.wait_s(amount, now))
+        for unit, bucket in self.buckets.items():
+            wait_s = max(wait_s, bucket.wait_s(_amount(need, unit), now))
         return wait_s
 
     def headroom(self, now: float) -> float:
@@ -273,9 +301,11 @@ def _bucket(found: Allowance, since: float, at: float) -> Bucket:
 
 def _is_near(quota: Quota, part: float) -> bool:
     """Return whether one of the limits is small, or no more than this part of it is left."""
-    for unit, few in zip(_UNITS, (FEW_REQUESTS, FEW_TOKENS, FEW_TOKENS, FEW_TOKENS), strict=True):
-        found: Allowance | None = getattr(quota, unit)
-        if found is not None and (found.limit <= few or found.left <= part * found.limit):
+    found = quota.requests
+    if found is not None and (found.limit <= FEW_REQUESTS or found.left <= part * found.limit):
+        return True
+    for found in (quota.tokens, quota.tokens_in, quota.tokens_out):
+        if found is not None and (found.limit <= FEW_TOKENS or found.left <= part * found.limit):
             return True
     return False
 
@@ -285,6 +315,7 @@ class Quotas:
 
     def __init__(self) -> None:
         self.mirrors: dict[QuotaName, QuotaMirror] = {}
+        self._providers: set[str] = set()  # those with a mirror, and perhaps others that had one
         self._shared: set[tuple[str, str]] = set()  # keys whose models share their limits
         self._alike: dict[tuple[str, str], int] = {}  # reports of different models in a row that were alike
         self._last: dict[tuple[str, str], str] = {}  # the model of a key's last report
@@ -327,18 +358,16 @@ class Quotas:
     def settle(
         self, item: Candidate, key: str, failure: Failure | None, began_at: float, *, now: float, tokens_out: int
     ) -> None:
-        """Note the end of an attempt. A 429 lowers the learned rate if its answer should have had room by the reports,
-        or if there are none."""
+        """Note the end of an attempt. A 429 lowers the learned rate."""
         name = self._name(item, key)
         mirror = self.mirrors.get(name)
         if failure is not None and failure.kind.fault is Fault.QUOTA:
             if mirror is None:
                 mirror = self._open(name, now)
-            if not mirror.buckets or mirror.headroom(now) > NEAR:
-                if mirror.learned is None:
-                    mirror.learned = LearnedRate(now)
-                else:
-                    mirror.learned.reject(began_at, now)
+            if mirror.learned is None:
+                mirror.learned = LearnedRate(now)
+            else:
+                mirror.learned.reject(began_at, now)
             mirror.noted_at = now
         elif mirror is not None:
             if failure is None and mirror.learned is not None:
@@ -371,18 +400,23 @@ class Quotas:
         mirror = self.mirrors.get(self._name(item, key))
         return mirror.headroom(now) if mirror is not None else 1.0
 
-    def is_short(self, items: Iterable[Candidate], call: Call, now: float) -> bool:
+    def need(self, items: Iterable[Candidate], call: Call) -> QuotaNeed | None:
+        """Return the need of a request; `None` if no limit of these candidates is near its end."""
+        for item in items:
+            if item.endpoint.name in self._providers:
+                return need_of(call)
+        return None
+
+    def is_short(self, items: Iterable[Candidate], need: QuotaNeed, now: float) -> bool:
         """Return whether a candidate has no key with room for a request."""
-        need = need_of(call)
         return any(item.keys and self._has_no_room(item, need, now) for item in items)
 
     def _has_no_room(self, item: Candidate, need: QuotaNeed, now: float) -> bool:
         return all(self.wait_s(item, key.name, need, now) > 0.0 for key in item.keys)
 
-    def arranged(self, plan: Plan, call: Call, now: float) -> Plan:
+    def arranged(self, plan: Plan, need: QuotaNeed, now: float) -> Plan:
         """Return the plan with the need of its request, and with each choice's keys in the order of use: first those
         with room, and of these the scarce ones last, by their headroom. Keys that are not scarce keep their order."""
-        need = need_of(call)
         choices, instead = self._arranged(plan.choices, need, now), self._arranged(plan.instead, need, now)
         return replace(plan, choices=choices, instead=instead, need=need)
 
@@ -431,6 +465,7 @@ class Quotas:
         if len(self.mirrors) >= MOST_MIRRORS:
             del self.mirrors[next(iter(self.mirrors))]
         found = self.mirrors[name] = QuotaMirror(now)
+        self._providers.add(name[0])
         return found
 
     def _tidy(self, now: float) -> None:
@@ -439,6 +474,7 @@ class Quotas:
             return
         self._tidied_at = now
         self.mirrors = {name: one for name, one in self.mirrors.items() if not one.is_over(now)}
+        self._providers = {name[0] for name in self.mirrors}
         known = {name[:2] for name in self.mirrors}
         self._shared &= known
         self._alike = {name: count for name, count in self._alike.items() if name in known}

@@ -253,19 +253,35 @@ def test_learned_rate_is_never_zero() -> None:
     assert mirror.learned.rate >= LEAST_RATE
 
 
-def test_rejection_that_the_report_explains_teaches_no_rate() -> None:
-    quotas = noted(requests(0))
-    rejected(quotas, NOW, NOW)
-    rejected(quotas, NOW + 1, NOW + 2)
-    (mirror,) = quotas.mirrors.values()
-    assert mirror.learned is None
-
-
 def test_rejection_against_the_report_teaches_a_rate() -> None:
     quotas = noted(requests(60))
     rejected(quotas, NOW, NOW)
     rejected(quotas, NOW + 1, NOW + 2)
     assert quotas.wait_s(ITEM, KEY, NO_NEED, NOW + 2) > 0.0
+
+
+# Other users of a limit.
+
+
+def test_reports_of_less_than_expected_reveal_other_users() -> None:
+    quotas, left = noted(requests(40, 600)), 40.0
+    for second in range(1, 41):  # others take 8 of the 10 requests that return each second
+        left += 2.0
+        quotas.note(ITEM, KEY, requests(int(left), 600), NOW + second, at=NOW + second)
+    (mirror,) = quotas.mirrors.values()
+    assert 6.0 < mirror.buckets["requests"].others < 9.0
+    quotas.note(ITEM, KEY, requests(0, 600), NOW + 41, at=NOW + 41)
+    assert quotas.wait_s(ITEM, KEY, NO_NEED, NOW + 41) > 1.0, "and not 0.15 s"
+
+
+def test_own_requests_are_not_taken_for_those_of_others() -> None:
+    quotas, left = noted(requests(300, 600)), 300
+    for number in range(1, 200):
+        at = NOW + number * 0.1  # as fast as the limit refills
+        quotas.send(ITEM, KEY, call(), at)
+        quotas.note(ITEM, KEY, requests(left, 600), at, at=at)
+    (mirror,) = quotas.mirrors.values()
+    assert mirror.buckets["requests"].others < 0.2
 
 
 # Shared limits.
