@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from pointsman.domain.calls import Call, Facts
-from pointsman.domain.plans import Choice
+from pointsman.domain.plans import Choice, Plan
 from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, ProviderKey
@@ -147,6 +147,18 @@ class CandidateSet:
     ) -> tuple[Choices, Ordered]:
         """Return the choices and the order as the paced budgets of the request change them."""
         return pace(self.paced, choices, ordered, facts, value_of(directive), view=view, rng=rng)
+
+    def shaped(self, plan: Plan, ordered: Ordered, call: Call) -> Plan:
+        """Return the plan with the facts that a hedge, a mirror, a limit on the first token or learning need."""
+        most = call.max_tokens * call.answers if call.max_tokens is not None else None
+        return replace(
+            plan,
+            answers=call.answers,
+            most_tokens=most,
+            learns=self.learns,
+            patience=ordered.patience,
+            probe=ordered.probe,
+        )
 
     def choices(self, ordered: tuple[Candidate, ...], evaluation: Evaluation, call: Call, rng: RandomSource) -> Choices:
         """Return the choices of an order, each with its keys in the order of use. Objects of an account are always

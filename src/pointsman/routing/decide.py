@@ -133,23 +133,10 @@ def _plan(
         plan = replace(plan, require=require, instead=instead, declared=declared, occurred=occurred, kept_by=kept_by)
     if need is not None:
         plan = view.quotas.arranged(plan, need, now)
-    if found.is_shaped:
-        most = call.max_tokens * call.answers if call.max_tokens is not None else None
-        plan = hedged(
-            replace(
-                plan,
-                answers=call.answers,
-                most_tokens=most,
-                learns=found.learns,
-                patience=ordered.patience,
-                probe=ordered.probe,
-            ),
-            facts,
-            view,
-            now,
-        )
-        return plan if found.mirror is None else mirrored(plan, found.mirror, call, rng)
-    return plan
+    if not found.is_shaped:
+        return plan
+    plan = hedged(found.shaped(plan, ordered, call), facts, view, now)
+    return plan if found.mirror is None else mirrored(plan, found.mirror, call, rng)
 
 
 def _needs_storage(call: Call) -> bool:
