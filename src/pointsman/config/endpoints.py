@@ -195,4 +195,6 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         if settings.weight == 0:
             self.findings.note((*location, "weight"), "weight 0: the key is not used")
         tags = compile_tags(settings.tags, (*location, "tags"), self.findings, self.now_unix_s)
-        return ProviderKey(name, secret, settings.weight, tuple(settings.serves), tags=tags)
+        return ProviderKey(
+            name, secret, settings.weight, tuple(settings.serves), tags=tags, cache_domain=settings.cache_domain or ""
+        )

@@ -136,6 +136,9 @@ class KeySettings(Section):
     """Shell-style patterns of the models that this key may be used for. Default: all."""
     tags: TagsField = {}
     """Properties of the key's account. A tag replaces the provider's tag of the same name."""
+    cache_domain: Name | None = None
+    """The provider's cache of prompts that this key uses, by any name. Keys of one organisation share a cache: give
+    them the same name, so that the strategy `adaptive` knows it. Default: the key has a cache of its own."""
 
 
 def _expand_key(value: object) -> object:

@@ -27,6 +27,14 @@ class Media(Struct, frozen=True, gc=False):
 NO_MEDIA = Media()
 
 
+class Prefix(Struct, frozen=True, gc=False):
+    """The beginning of a prompt, which a provider may have cached. `blocks` has the hash of each full block together
+    with all before it. Requests of one `group`, which is a hash too, belong together; 0 stands for none."""
+
+    blocks: tuple[int, ...]
+    group: int = 0
+
+
 class RequestHead(Struct, frozen=True, kw_only=True, eq=False):
     """The facts in the head of a request. One object is made for each distinct head and shared.
 

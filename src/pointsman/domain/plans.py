@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, Prefix
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit
@@ -54,7 +54,8 @@ class Plan(Struct, frozen=True, gc=False):
     its strategy `learns`, its attempts are observed. `patience` has the longest waits for the first content of a
     stream in seconds, by the ids of candidates. `probe` is the id of the candidate that the request tries only to
     find out how it is now, if any. `need` are the expected amounts that it takes of its provider's limits; they are
-    computed only while such a limit is near its end."""
+    computed only while such a limit is near its end. `prefix` is the beginning of its prompt, if a cache may have
+    it."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
@@ -85,6 +86,7 @@ class Plan(Struct, frozen=True, gc=False):
     patience: Mapping[str, float] = {}
     probe: str = ""
     need: QuotaNeed = NO_NEED
+    prefix: Prefix | None = None
 
 
 def without(plan: Plan, item: Candidate, verdict: Verdict) -> Plan:

@@ -29,13 +29,15 @@ class CachedHeads(Struct, eq=False):
 
 class ProviderKey(Struct, frozen=True, eq=False):
     """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all. Its `tags`
-    replace those of its provider that have the same name. The codecs that send the key keep its `cached_heads`."""
+    replace those of its provider that have the same name. Keys of a provider with the same `cache_domain`, by default
+    the key's own name, share its cache of prompts. The codecs that send the key keep its `cached_heads`."""
 
     name: str
     credential: Credential
     weight: float = 1.0
     serves: tuple[str, ...] = ()
     tags: Tags = NO_TAGS
+    cache_domain: str = ""
     cached_heads: CachedHeads = field(default_factory=CachedHeads)
 
     def serves_model(self, model: str) -> bool:

@@ -110,7 +110,7 @@ class Attempt:
         self.tried = None
         if self.plan.learns:
             item = step.choice.candidate
-            self.tried = self.engine.live.paces.started(self.plan, item, call, reserved.attempt_id, now)
+            self.tried = self.engine.live.paces.started(self.plan, item, call, reserved.attempt_id, now, key=step.key)
         hedging = self.plan.hedging
         if hedging is not None and (self.is_hedge or reserved.ordinal == 1):
             self.engine.live.hedges.count(hedging.settings, self.plan.model, is_rival=self.is_hedge)
@@ -214,7 +214,15 @@ class Attempt:
             content_at=content_at if receiver.is_stream else None,
         )
         if self.tried is not None:
-            engine.live.paces.ended(self.tried, fault, now, tokens_out=charge.usage.tokens_out, content_at=content_at)
+            usage = charge.usage
+            engine.live.paces.ended(
+                self.tried,
+                fault,
+                now,
+                tokens_out=usage.tokens_out,
+                content_at=content_at,
+                tokens_cached=usage.tokens_cached if charge.source == "provider" else None,
+            )
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         engine.request_metrics.attempt(candidate, outcome, duration_s, first_byte_s, charge)
         record = self._record(outcome, charge, failure, now)

@@ -4,7 +4,7 @@ bound.
 | part | estimate |
 |---|---|
 | prompt | its size: a token for every four bytes, and a fixed number for each image, recording and file |
-| cached prompt | the shares that earlier prompts of the candidate read from its cache and wrote to it |
+| cached prompt | the part that its cache is known to hold, else the shares of earlier prompts in its cache |
 | answer | the mean of the candidate's earlier answers, else that of the other candidates', else `USUAL_ANSWER` |
 | longest answer | the request's own bound, or the model's maximum |
 | rates | those of the requested service tier, and of the price step that the prompt reaches |
@@ -57,12 +57,18 @@ def usual_answer(known: Iterable[Answers | None]) -> float:
 
 
 def expected_nano(
-    terms: Terms, workload: Workload, answers: Answers | None = None, usual: float = USUAL_ANSWER
+    terms: Terms,
+    workload: Workload,
+    answers: Answers | None = None,
+    usual: float = USUAL_ANSWER,
+    *,
+    cached: float | None = None,
 ) -> int | None:
     """Return the expected cost of a request at a candidate, in nano-dollars; `None` if its price is unknown.
 
     `answers` are the earlier ones of the candidate. `usual` is the length of an answer to assume until there are some;
-    `usual_answer` computes it from those of all candidates."""
+    `usual_answer` computes it from those of all candidates. `cached` are the tokens of the prompt that are expected to
+    be read from the candidate's cache; by default they follow from its earlier prompts."""
     if workload.is_free:
         return 0
     call, price = workload.call, terms.price
@@ -70,14 +76,18 @@ def expected_nano(
         return None
     tokens_in = workload.tokens_in
     tokens_out = expected_output(terms, call, answers, usual) if call.operation in WITH_OUTPUT else 0
-    if not (price.above or price.tiers or (answers is not None and (answers.cached or answers.written))):
+    if not (price.above or price.tiers or cached or (answers is not None and (answers.cached or answers.written))):
         rates = price.rates  # the usual case needs no usage
         pico = tokens_in * rates.input + tokens_out * rates.output
         nano = -(-pico // 1000) + price.request_nano
         return nano + _tools_nano(terms, call) if terms.tools else nano
-    if answers is not None and (answers.cached or answers.written):
-        cached, written = round(tokens_in * answers.cached), round(tokens_in * answers.written)
-        usage = Usage(tokens_in, tokens_out, cached, tokens_cache_write=written, tier=workload.tier)
+    share, written = (answers.cached, answers.written) if answers is not None else (0.0, 0.0)
+    if cached is not None:
+        share = min(cached / tokens_in, 1.0)
+    if share or written:
+        read = round(tokens_in * share)
+        write = min(round(tokens_in * written), tokens_in - read)
+        usage = Usage(tokens_in, tokens_out, read, tokens_cache_write=write, tier=workload.tier)
     else:
         usage = Usage(tokens_in, tokens_out, tier=workload.tier)
     nano = cost_nano(price, usage)

@@ -8,17 +8,17 @@ from pointsman.domain.calls import Call, Facts
 from pointsman.domain.plans import Choice, Plan
 from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import Snapshot
-from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.domain.targets import Candidate
 from pointsman.routing import fallbacks, policies
 from pointsman.routing.candidates import Named
 from pointsman.routing.compliance import compliant, requirements_of, valid_until
 from pointsman.routing.costs import above, ceiling_of
 from pointsman.routing.evaluation import Choices, Evaluation, Judge, static_verdicts
+from pointsman.routing.key_choices import KeyChoices
 from pointsman.routing.ordering import Ordered
 from pointsman.routing.pacing import pace, paced_budgets, paces_users, value_of
 from pointsman.routing.strategies import STRATEGIES
 from pointsman.routing.view import RandomSource, View
-from pointsman.routing.weights import Draw
 
 Checks = Sequence[tuple[str, policies.Check]]
 MAX_ORDERS = 8192  # whose choices are kept
@@ -61,7 +61,7 @@ class CandidateSet:
         self.paced = paced_budgets(candidates, facts.virtual_key)
         self.is_paced = bool(self.paced) or paces_users(facts.virtual_key)
         self._has_instead = any(item.then for item in candidates)
-        self._draws = {item: Draw(item.keys) for item in candidates if len(item.keys) > 1}
+        self.keys = KeyChoices(candidates, learns=self.learns)
         self.judge = Judge(tuple(candidates), static_verdicts(candidates, asker))
         order = self._kind.make((), self._settings)
         self.evaluation = Evaluation(None, 0.0, targets=(), order=order, others=(), verdicts=(), choices={})
@@ -113,7 +113,7 @@ class CandidateSet:
 
     def instead(self, evaluation: Evaluation, call: Call, rng: RandomSource) -> Choices:
         """Return the choices that budgets fall to."""
-        return tuple([self._choice(item, call, rng) for item in evaluation.instead])
+        return tuple([self.keys.drawn(item, call, rng) for item in evaluation.instead])
 
     def below_ceiling(self, evaluation: Evaluation, facts: Facts, view: View) -> Evaluation:
         """Return the evaluation without candidates at which this request may cost more than its ceiling."""
@@ -158,24 +158,20 @@ class CandidateSet:
             learns=self.learns,
             patience=ordered.patience,
             probe=ordered.probe,
+            prefix=ordered.prefix,
         )
 
-    def choices(self, ordered: tuple[Candidate, ...], evaluation: Evaluation, call: Call, rng: RandomSource) -> Choices:
-        """Return the choices of an order, each with its keys in the order of use. Objects of an account are always
-        requested with the same key."""
-        candidates, draws = (*ordered, *evaluation.others), self._draws
-        if not draws:
+    def choices(
+        self, ordered: Ordered, evaluation: Evaluation, call: Call, *, view: View, rng: RandomSource, now: float
+    ) -> tuple[Choices, Ordered]:
+        """Return the choices of an order, each with its keys in the order of use. If that follows from what is known of
+        them, the notes of the order have its terms."""
+        candidates = (*ordered.candidates, *evaluation.others)
+        if not self.keys.has_several:
             if len(evaluation.choices) >= MAX_ORDERS:
                 evaluation.choices.clear()
-            found = evaluation.choices[ordered] = tuple([Choice(item, item.keys) for item in candidates])
-            return found
-        return tuple([self._choice(item, call, rng) for item in candidates])
-
-    def _choice(self, item: Candidate, call: Call, rng: RandomSource) -> Choice:
-        if call.stateful:
-            return Choice(item, _heaviest(item.keys))
-        return Choice(item, self._draws[item].order(rng) if item in self._draws else item.keys)
-
-
-def _heaviest(keys: tuple[ProviderKey, ...]) -> tuple[ProviderKey, ...]:
-    return tuple(sorted(keys, key=lambda key: (-key.weight, key.name))[:1])
+            found = evaluation.choices[ordered.candidates] = tuple([Choice(item, item.keys) for item in candidates])
+            return found, ordered
+        if self.learns and not call.stateful:
+            return self.keys.learned(candidates, ordered, view.paces, rng, now)
+        return tuple([self.keys.drawn(item, call, rng) for item in candidates]), ordered

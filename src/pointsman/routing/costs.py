@@ -22,13 +22,17 @@ class Ceiling(Struct, frozen=True, gc=False):
     source: str
 
 
-def expected_costs(candidates: Sequence[Candidate], facts: Facts, view: View) -> list[int | None]:
-    """Return the expected cost of a request at each candidate, in nano-dollars; `None` if its price is unknown."""
+def expected_costs(
+    candidates: Sequence[Candidate], facts: Facts, view: View, cached: Sequence[float | None] | None = None
+) -> list[int | None]:
+    """Return the expected cost of a request at each candidate, in nano-dollars; `None` if its price is unknown.
+    `cached` has the tokens of this prompt that each one is expected to read from its cache, if that is known."""
     key, snapshot, known = facts.virtual_key, view.snapshot, view.answers
     earlier = [known.get(item.id) for item in candidates]
     workload, usual, costs = workload_of(facts.call), usual_answer(earlier), []
     for place, item in enumerate(candidates):
-        costs.append(expected_nano(known_terms(key, item, snapshot), workload, earlier[place], usual))
+        hit = None if cached is None else cached[place]
+        costs.append(expected_nano(known_terms(key, item, snapshot), workload, earlier[place], usual, cached=hit))
     return costs
 
 

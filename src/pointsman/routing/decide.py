@@ -101,7 +101,7 @@ def _plan(
     ordered = evaluation.order(facts, view, rng, now)
     choices = evaluation.choices.get(ordered.candidates)
     if choices is None:
-        choices = found.choices(ordered.candidates, evaluation, call, rng)
+        choices, ordered = found.choices(ordered, evaluation, call, view=view, rng=rng, now=now)
     instead = found.instead(evaluation, call, rng) if evaluation.instead else ()
     if not choices:
         choices, instead = opened(instead, evaluation.verdicts), ()

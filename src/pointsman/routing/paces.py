@@ -9,15 +9,18 @@ from math import exp
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, Prefix
 from pointsman.domain.failures import Failure, Fault
 from pointsman.domain.operations import GENERATING, Operation
 from pointsman.domain.plans import Plan
-from pointsman.domain.targets import Candidate
+from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.money.charges import USUAL_ANSWER
 from pointsman.routing.health import subject
+from pointsman.routing.key_order import KeyStates
 from pointsman.routing.pace import Pace
 from pointsman.routing.pace_news import MOST_NEWS, STALE_S, PaceDelta, PaceNews
+from pointsman.routing.prefixes import Prefixes, domain_of
+from pointsman.wire.prefixes import LEAST_BLOCKS, tokens_of
 from pointsman.wire.tokens import about_by_size
 
 MOST_PACES = 10_000  # names may come from clients
@@ -27,18 +30,21 @@ LONGEST_GAP_S = 60.0
 OTHERS_S = 10.0  # the memory of the requests at other workers
 LATE_S = 1.5  # between the probes of two workers of successive ranks: longer than an exchange takes
 FIRST_TOKEN_S, PROMPT_TOKEN_S, ANSWER_TOKEN_S = 0.3, 1e-4, 0.02  # of a usual provider: only ratios to it matter
+_OF_KEYS = frozenset({None, Fault.PROVIDER, Fault.QUOTA, Fault.CREDENTIAL})  # the ends that tell about a key
 _PRIOR = 2.0  # the number of answers at the ratio 1 that the mean of all candidates begins with
 
 
-def first_content_s(call: Call) -> float:
-    """Return the time in seconds that a usual provider takes until its answer begins, whether it streams it or not."""
-    return FIRST_TOKEN_S + PROMPT_TOKEN_S * about_by_size(call)
+def first_content_s(call: Call, cached: float = 0.0) -> float:
+    """Return the time in seconds that a usual provider takes until its answer begins, whether it streams it or not. Of
+    the prompt, `cached` tokens take no time."""
+    return FIRST_TOKEN_S + PROMPT_TOKEN_S * max(about_by_size(call) - cached, 0.0)
 
 
-def usual_s(call: Call, tokens_out: float | None = None) -> float:
+def usual_s(call: Call, tokens_out: float | None = None, cached: float = 0.0) -> float:
     """Return the time in seconds that a usual provider takes for the first content of a stream, or for the whole of
-    another answer. `tokens_out` is the length of the answer; by default it is an expectation."""
-    seconds = first_content_s(call)
+    another answer. `tokens_out` is the length of the answer; by default it is an expectation. Of the prompt, `cached`
+    tokens take no time."""
+    seconds = first_content_s(call, cached)
     if call.stream or call.operation not in GENERATING:
         return seconds
     if tokens_out is None:
@@ -48,7 +54,9 @@ def usual_s(call: Call, tokens_out: float | None = None) -> float:
 
 class Tried(Struct, gc=False):
     """An attempt that a strategy learns from: its candidate, the call, the requested model, its id, and its start in
-    monotonic seconds. `peers` are all candidates of its plan. `has_content` says that its first content was noted."""
+    monotonic seconds. `peers` are all candidates of its plan. `has_content` says that its first content was noted.
+    `key` is its provider key, if it is known. `blocks` of the prompt's `prefix` were probably in the cache, so that
+    `cached` tokens are expected to be read from it."""
 
     item: Candidate
     call: Call
@@ -57,6 +65,10 @@ class Tried(Struct, gc=False):
     began_at: float
     peers: Sequence[Candidate]
     has_content: bool = False
+    key: ProviderKey | None = None
+    prefix: Prefix | None = None
+    blocks: int = 0
+    cached: float = 0.0
 
 
 def mean_ratio(paces: Iterable[Pace | None]) -> float:
@@ -73,9 +85,11 @@ def mean_ratio(paces: Iterable[Pace | None]) -> float:
 class Paces:
     """The paces by operation of a candidate and kind of answer, and the mean time between requests for each model.
     `on_quality` is called with the name of an operation, whether its pace is poor, the time and the reason, when that
-    changes."""
+    changes. `prefixes` and `keys` are what attempts left in caches, and how they went by key."""
 
     def __init__(self) -> None:
+        self.prefixes = Prefixes()
+        self.keys = KeyStates()
         self.on_quality: Callable[[str, bool, float, str], None] | None = None
         self._paces: dict[tuple[str, bool], Pace] = {}
         self._gaps: dict[str, tuple[float, float]] = {}  # the mean gap and the last arrival, by requested model
@@ -116,12 +130,21 @@ class Paces:
         """Return the mean usual ratio of some candidates."""
         return mean_ratio([self._paces.get((subject(item, operation), stream)) for item in items])
 
-    def started(self, plan: Plan, item: Candidate, call: Call, attempt_id: str, now: float) -> Tried:
+    def started(
+        self, plan: Plan, item: Candidate, call: Call, attempt_id: str, now: float, *, key: ProviderKey | None = None
+    ) -> Tried:
         """Note the start of an attempt, which is the first of its request if its id ends with `-1`."""
         if attempt_id.endswith("-1"):
             self._arrive(plan.model, now)
         peers = [choice.candidate for choice in plan.choices]
-        tried = Tried(item, call, plan.model, attempt_id, began_at=now, peers=peers)
+        tried = Tried(item, call, plan.model, attempt_id, began_at=now, peers=peers, key=key)
+        if key is not None:
+            self.keys.begin((item.endpoint.name, key.name))
+            if plan.prefix is not None:
+                domain, tried.prefix = domain_of(item, key), plan.prefix
+                tried.blocks = self.prefixes.matched(domain, plan.prefix.blocks, now)
+                tried.cached = self.prefixes.tokens(domain, tried.blocks)
+                self.prefixes.note(domain, plan.prefix.blocks, now)
         is_late = call.stream and plan.routing.failover.stream_recovery == "buffer"
         if not is_late:  # the content of a buffered stream comes at its end
             self._open(tried, now).begin(attempt_id, now, usual_s(call), is_probe=plan.probe == item.id)
@@ -130,24 +153,52 @@ class Paces:
     def content(self, tried: Tried, at: float) -> None:
         """Note the first content of a stream."""
         tried.has_content = True
-        self._answer(tried, at, (at - tried.began_at) / usual_s(tried.call))
+        self._answer(tried, at, (at - tried.began_at) / usual_s(tried.call, cached=tried.cached))
 
     def ended(
-        self, tried: Tried, failure: Failure | None, now: float, *, tokens_out: int, content_at: float | None
+        self,
+        tried: Tried,
+        failure: Failure | None,
+        now: float,
+        *,
+        tokens_out: int,
+        content_at: float | None,
+        tokens_cached: int | None = None,
     ) -> None:
-        """Note the end of an attempt. `content_at` is the time of its first content, if any came."""
+        """Note the end of an attempt. `content_at` is the time of its first content, if any came. `tokens_cached` are
+        those that the provider reported, if it did."""
         call, gap_s, pace = tried.call, self.gap_s(tried.model), self._open(tried, now)
         if call.stream and content_at is not None and not tried.has_content:
             self.content(tried, content_at)
         if failure is None:
             if not call.stream:
-                self._answer(tried, now, (now - tried.began_at) / usual_s(call, tokens_out or None))
+                self._answer(tried, now, (now - tried.began_at) / usual_s(call, tokens_out or None, tried.cached))
         elif failure.kind.fault is Fault.PROVIDER:
             pace.fail(tried.id, now, now - tried.began_at, gap_s)
             self._judge(pace, tried, now, self.peers(tried.peers, call.operation, stream=call.stream))
         elif failure.kind.fault is Fault.CLIENT:
             pace.cancel(tried.id, now, gap_s, self.peers(tried.peers, call.operation, stream=call.stream))
         pace.forget(tried.id)
+        if tried.key is not None:
+            self._note_key(tried, tried.key, failure, now, tokens_cached)
+
+    def _note_key(
+        self, tried: Tried, key: ProviderKey, failure: Failure | None, now: float, tokens_cached: int | None
+    ) -> None:
+        """Note the end of an attempt for its key, and for the cache that it used."""
+        fault = None if failure is None else failure.kind.fault
+        is_failed = None if fault not in _OF_KEYS else fault is not None
+        self.keys.end((tried.item.endpoint.name, key.name), now, failed=is_failed)
+        prefix = tried.prefix
+        if prefix is None:
+            return
+        domain = domain_of(tried.item, key)
+        if tokens_cached is not None and failure is None:
+            held = tokens_of(tried.blocks) if tried.blocks >= LEAST_BLOCKS else 0
+            expected = min(held, about_by_size(tried.call))
+            self.prefixes.learn(domain, expected, tokens_cached)
+        elif is_failed:
+            self.prefixes.forget(domain, prefix.blocks[tried.blocks :], tried.began_at)
 
     def _answer(self, tried: Tried, at: float, ratio: float) -> None:
         operation, stream = tried.call.operation, tried.call.stream

@@ -22,6 +22,7 @@ from pointsman.simulate.content_faults import replacement_error
 from pointsman.simulate.endpoints import Endpoints, dialect_of, key_of
 from pointsman.simulate.faults import Faults, Schedule, combine, parse
 from pointsman.simulate.limits import Limiter
+from pointsman.simulate.prompt_cache import PromptCache
 from pointsman.simulate.script import Script, compose
 from pointsman.simulate.settings import ScheduledFault, Settings
 
@@ -76,6 +77,7 @@ class SimulatedProvider:
         self._attaching: asyncio.Task[None] | None = None
         self._endpoints = Endpoints()
         self.limiter = Limiter(self.settings)
+        self._cache = PromptCache(self.settings.cached_prompts) if self.settings.cached_prompts else None
 
     @property
     def address(self) -> str:
@@ -139,6 +141,8 @@ class SimulatedProvider:
         self.bill.clear()
         self.requests.clear()
         self._endpoints.clear()
+        if self._cache is not None:
+            self._cache.clear()
         self.counters = Counters(requests_in_progress=self.counters.requests_in_progress)
         self._first_index = 0
 
@@ -218,12 +222,16 @@ class SimulatedProvider:
             if answer is None:
                 if "ignore_stream" in faults:
                     request, fields = _without_streaming(request, fields)
+                settings = self.settings
+                if self._cache is not None:
+                    share = self._cache.share(entry.key, entry.model, fields)
+                    settings = msgspec.structs.replace(settings, cached_share=share)
                 context = RequestContext(
                     request=request,
                     index=entry.index,
                     key=entry.key,
                     fields=fields,
-                    settings=self.settings,
+                    settings=settings,
                     rng=rng,
                     created=int(time.time()),
                     refuses="refused" in faults,

@@ -96,7 +96,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     adds `added_tokens` to the prompt. `more_fields` are further fields of chats. With `usage_first` a response reports
     its usage before its instructions, tools and output. `model_faults` and `path_faults` apply to all requests for a
     model, or for a path such as `/v1/embeddings`. `limits` are those of each key, unless `key_limits` has its own. The
-    provider's clock is `clock_skew_s` ahead.
+    provider's clock is `clock_skew_s` ahead. With `cached_prompts`, so many latest prompts of each key are cached, and
+    replace `cached_share`.
     """
 
     name: str = "simulated"
@@ -128,3 +129,4 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: RateLimits | None = None
     key_limits: dict[str, RateLimits] = {}
     clock_skew_s: float = 0.0
+    cached_prompts: Annotated[int, Meta(ge=0)] = 0

@@ -33,7 +33,7 @@ providers:
   local:
     type: openai-compatible
     base_url: http://127.0.0.1:8000/v1
-    keys: {only: {value: "", weight: 2, serves: ["smol*"]}}
+    keys: {only: {value: "", weight: 2, serves: ["smol*"], cache_domain: org}}
     serves: [smollm2]
     tags: {region: eu, certifications: [hipaa, {value: soc2, evidence: report 7, expires: 2100-01-01}]}
     bills_unfinished: prompt
@@ -47,6 +47,7 @@ providers:
     assert found_endpoint.tags == {"region": (Tag("eu"),), "certifications": (Tag("hipaa"), soc2)}
     (key,) = found_endpoint.keys
     assert (key.name, key.credential.reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))
+    assert key.cache_domain == "org"
 
 
 @pytest.mark.parametrize(

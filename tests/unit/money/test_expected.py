@@ -95,6 +95,15 @@ def test_cached_shares_of_earlier_prompts_have_their_rates() -> None:
     assert (answers.cached, answers.written) == pytest.approx((0.6 * 15 / 16, 0.2 * 15 / 16))
 
 
+def test_known_content_of_a_cache_replaces_the_shares_of_earlier_prompts() -> None:
+    rates = Rates(input=150_000, output=600_000, cache_read=15_000, cache_write=200_000)
+    answers = seen(Usage(100, 50, tokens_cached=60, tokens_cache_write=20))
+    workload, of = workload_of(make_call(size=400, max_tokens=50)), terms(Price(rates))
+    for cached, nano in ((0.0, 80 * 150 + 20 * 200), (70.0, 10 * 150 + 70 * 15 + 20 * 200), (999.0, 100 * 15)):
+        assert expected_nano(of, workload, answers, cached=cached) == nano + 50 * 600
+    assert expected_nano(of, workload, None, cached=40.0) == 60 * 150 + 40 * 15 + 50 * 600
+
+
 def test_tools_cost_one_use_each_unless_the_request_orders_more() -> None:
     tools = {"web_search": ToolPrice(1000), "container": ToolPrice(500, once=True), "live_search": ToolPrice(10)}
     priced = replace(terms(), tools=tools)

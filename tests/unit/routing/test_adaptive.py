@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, failure, plan_for, snapshot_of, step_after
@@ -158,6 +159,100 @@ def test_weights_are_priors_of_targets_without_answers() -> None:
     heavy = replace(chat, targets=(replace(a, weight=1.0), replace(b, weight=9.0)))
     view.snapshot = replace(view.snapshot, models={"chat": heavy})
     assert order_of(view) == "ba"
+
+
+def prompt(text: str) -> Call:
+    body = b'[{"role":"user","content":"%b"}]' % (text * 20_000).encode()
+    return replace(STREAM, fields={"messages": Raw(body)}, size=len(body))
+
+
+def send(view: FakeView, name: str, request: Call, *, key: int = 0, cached: int | None = None) -> None:
+    """Let a provider serve a request."""
+    plan = plan_for(request, view)
+    assert plan.prefix is not None
+    (item,) = [choice.candidate for choice in plan.choices if choice.candidate.endpoint.name == name]
+    tried = view.paces.started(plan, item, request, "s-1", NOW - 1, key=item.keys[key])
+    at = NOW - 1 + usual_s(request, cached=tried.cached)
+    view.paces.ended(tried, None, at, tokens_out=5, content_at=at, tokens_cached=cached)
+
+
+def test_prompt_returns_to_the_cache_that_has_it_while_that_is_not_too_slow() -> None:
+    view = view_of(2)
+    for name, ratio in (("a", 0.9), ("b", 1.0)):
+        teach(view, name, *[ratio] * 40)
+    assert order_of(view, request=prompt("x")) == "ab"
+    send(view, "b", prompt("x"))
+    assert order_of(view, request=prompt("x")) == "ba"
+    assert order_of(view, request=prompt("y")) == "ab", "another prompt is not there"
+    (line,) = [one for one in as_lines(plan_of(view, request=prompt("x")), NOW) if one.startswith("   b/m:")]
+    assert "4608 cached tokens expected" in line
+    teach(view, "b", *[4.0] * 8)
+    assert order_of(view, request=prompt("x")) == "ab", "the cache does not hold a slow target"
+
+
+def test_cached_tokens_lower_the_cost_where_they_are_charged_less() -> None:
+    view = view_of(2)
+    overrides = tuple(
+        PriceOverride(
+            model=f"{name}/m", price=Price(rates=Rates(input=per_token, output=0, cache_read=per_token // 10))
+        )
+        for name, per_token in (("a", 4_000_000), ("b", 5_000_000))
+    )
+    view.snapshot = replace(view.snapshot, pricing=Pricing("allow-and-flag", overrides))
+    for name in "ab":
+        teach(view, name, *[1.0] * 40)
+    assert order_of(view, request=prompt("x")) == "ab"
+    send(view, "b", prompt("x"), cached=0)
+    costs = {one.candidate.id: one.terms.cost_s for one in plan_of(view, request=prompt("x")).notes.scores}  # type: ignore[attr-defined]
+    assert costs["b/m"] > costs["a/m"], "it never reported a cached token"
+    send(view, "b", prompt("x"), cached=4608)
+    costs = {one.candidate.id: one.terms.cost_s for one in plan_of(view, request=prompt("x")).notes.scores}  # type: ignore[attr-defined]
+    assert costs["b/m"] < 0.3 * costs["a/m"]
+
+
+def test_workers_agree_on_the_place_of_a_new_prompt() -> None:
+    firsts = []
+    for number in range(60):
+        request = prompt(f"prompt {number} ")
+        orders = set()
+        for seed in (1, 2):
+            view = view_of(3)
+            for name in "abc":
+                teach(view, name, *[1.0] * 10)
+            orders.add(order_of(view, request=request, rng=Random(seed)))
+        assert len(orders) == 1
+        firsts.append(orders.pop()[0])
+    assert set(firsts) == set("abc")
+    unknown = [order_of(view_of(3), request=prompt(f"prompt {number} "), rng=Random(number)) for number in range(60)]
+    assert {one[0] for one in unknown} == set("abc")
+    assert unknown == [order_of(view_of(3), request=prompt(f"prompt {number} ")) for number in range(60)]
+
+
+def test_target_of_weight_zero_is_drained() -> None:
+    view = view_of(2)
+    (a, b) = sorted((choice.candidate for choice in plan_of(view).choices), key=lambda one: one.id)
+    chat = view.snapshot.models["chat"]
+    drained = replace(chat, targets=(replace(a, weight=0.0), replace(b, weight=0.1)))
+    view.snapshot = replace(view.snapshot, models={"chat": drained})
+    teach(view, "b", *[9.0] * 20)
+    assert order_of(view) == "b"
+    assert [verdict.policy for verdict in plan_of(view).verdicts] == ["drained"]
+
+
+def test_heavier_target_is_expected_to_be_faster_only_until_it_is_known() -> None:
+    """A target with a quarter of the weight is expected to take twice as long."""
+    view = view_of(2)
+    (a, b) = sorted((choice.candidate for choice in plan_of(view).choices), key=lambda one: one.id)
+    chat = view.snapshot.models["chat"]
+    view.snapshot = replace(
+        view.snapshot,
+        models={"chat": replace(chat, targets=(replace(a, weight=1.0), replace(b, weight=4.0)))},
+    )
+    totals = {one.candidate.id: one.total for one in plan_of(view).notes.scores}  # type: ignore[attr-defined]
+    assert totals["a/m"] == pytest.approx(2 * totals["b/m"])
+    for name, ratio in (("a", 0.9), ("b", 1.0)):
+        teach(view, name, *[ratio] * 40)
+    assert order_of(view) == "ab"
 
 
 def test_settings_must_fit_each_other() -> None:

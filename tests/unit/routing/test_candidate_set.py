@@ -7,6 +7,7 @@ from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import candidate
 from pointsman.routing.candidate_set import CandidateSet
+from pointsman.routing.ordering import Ordered
 from pointsman.routing.router import router_of
 
 A, B = endpoint("a", "k1", "k2"), endpoint("b")
@@ -36,13 +37,16 @@ def test_failed_candidates_come_last() -> None:
     evaluation = found.refresh(Facts(call()), view, NOW)
     assert [item.id for item in evaluation.targets] == ["b/m"]
     assert [item.id for item in evaluation.others] == ["a/m"]
-    choices = found.choices(evaluation.targets, evaluation, call(), ScriptedRandom(0.0))
+    ordered, rng = Ordered(evaluation.targets), ScriptedRandom(0.0)
+    choices, _ = found.choices(ordered, evaluation, call(), view=view, rng=rng, now=NOW)
     assert [choice.candidate.id for choice in choices] == ["b/m", "a/m"]
 
 
 def test_objects_of_an_account_always_use_the_same_key() -> None:
     found = set_of(CHAT)
-    evaluation = found.refresh(Facts(call()), FakeView(CHAT), NOW)
+    view, stateful = FakeView(CHAT), call(stateful=True)
+    evaluation = found.refresh(Facts(call()), view, NOW)
     for number in (0.0, 0.9):
-        choices = found.choices(evaluation.targets, evaluation, call(stateful=True), ScriptedRandom(number))
+        ordered, rng = Ordered(evaluation.targets), ScriptedRandom(number)
+        choices, _ = found.choices(ordered, evaluation, stateful, view=view, rng=rng, now=NOW)
         assert [key.name for key in choices[0].keys] == ["k1"]

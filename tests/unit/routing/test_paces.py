@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from fakes.routing import FakeView, call, endpoint, failure, plan_for, snapshot_of
 from pointsman.domain import failures
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, Prefix
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Failover
@@ -124,3 +124,64 @@ def test_names_are_bounded_and_removed_providers_forgotten(monkeypatch: pytest.M
     assert len(paces._gaps) <= 2
     paces.keep({"b"})
     assert not paces._paces
+
+
+def with_prefix(blocks: int = 10) -> tuple[Plan, Call]:
+    prefix = Prefix(tuple(range(1, blocks + 1)), 9)
+    return replace(PLAN, prefix=prefix), replace(STREAM, size=2048 * blocks)
+
+
+def test_attempt_is_expected_to_find_the_prompt_that_an_earlier_one_left() -> None:
+    paces, (plan, request) = Paces(), with_prefix()
+    first = paces.started(plan, A, request, "r-1", 0.0, key=A.keys[0])
+    assert (first.blocks, first.cached) == (0, 0.0)
+    second = paces.started(plan, A, request, "s-1", 1.0, key=A.keys[0])
+    assert (second.blocks, second.cached) == (10, 5120.0)
+    other = paces.started(plan, B, request, "t-1", 1.0, key=B.keys[0])
+    assert other.blocks == 0
+
+
+def test_time_of_an_answer_is_compared_with_that_of_the_uncached_prompt() -> None:
+    paces, (plan, request) = Paces(), with_prefix()
+    paces.started(plan, A, request, "r-1", 0.0, key=A.keys[0])
+    tried = paces.started(plan, A, request, "s-1", 1.0, key=A.keys[0])
+    paces.content(tried, 1.0 + FIRST_TOKEN_S)
+    pace = paces.find(A, "chat", stream=True)
+    assert pace is not None
+    assert pace.long_sums[1] == pytest.approx(1.0)
+
+
+def test_failed_attempt_leaves_no_prompt() -> None:
+    paces, (plan, request) = Paces(), with_prefix()
+    tried = paces.started(plan, A, request, "r-1", 0.0, key=A.keys[0])
+    paces.ended(tried, failure(), 1.0, tokens_out=0, content_at=None)
+    assert paces.started(plan, A, request, "s-1", 2.0, key=A.keys[0]).blocks == 0
+
+
+def test_reports_of_cached_tokens_correct_the_expectation() -> None:
+    paces, (plan, request) = Paces(), with_prefix()
+    for number in range(50):
+        tried = paces.started(plan, A, request, f"{number}-1", float(number), key=A.keys[0])
+        paces.ended(tried, None, number + 0.5, tokens_out=5, content_at=number + 0.4, tokens_cached=1024)
+    assert tried.cached == pytest.approx(1024, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("kind", "failures_of_key"),
+    [
+        (failures.UPSTREAM_ERROR, 1.0),
+        (failures.UPSTREAM_RATE_LIMITED, 1.0),
+        (failures.UPSTREAM_REFUSED, 0.0),
+        (failures.CLIENT_GONE, 0.0),
+    ],
+)
+def test_key_is_blamed_for_failures_of_its_provider_and_quota(kind: Kind, failures_of_key: float) -> None:
+    paces = Paces()
+    tried = paces.started(PLAN, A, STREAM, "r-1", 0.0, key=A.keys[0])
+    state = paces.keys.find(("a", "k1"))
+    assert state is not None
+    assert state.running == 1
+    paces.ended(tried, failure(kind), 1.0, tokens_out=0, content_at=None)
+    assert (state.running, state.failed, state.served) == (0, failures_of_key, 0.0)
+    paces.ended(paces.started(PLAN, A, STREAM, "s-1", 1.0, key=A.keys[0]), None, 2.0, tokens_out=5, content_at=1.5)
+    assert state.served == 1.0

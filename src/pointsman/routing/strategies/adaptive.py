@@ -10,7 +10,7 @@ A target that has not answered yet is expected to be a little faster than the be
 A little noise lets targets of about the same speed share the requests; the surer the estimates, the less of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import cos, exp, inf, log, pi, sqrt
 from typing import Annotated, Literal
 
@@ -20,10 +20,11 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Facts
 from pointsman.domain.dollars import NANO
 from pointsman.domain.targets import Candidate
+from pointsman.routing.affinity import Affinity, Match
 from pointsman.routing.costs import cost_text, expected_costs
 from pointsman.routing.ordering import Order, Ordered
 from pointsman.routing.pace import FIRST_PROBE_S, K, Pace
-from pointsman.routing.paces import first_content_s, mean_ratio, usual_s
+from pointsman.routing.paces import PROMPT_TOKEN_S, first_content_s, mean_ratio, usual_s
 from pointsman.routing.view import RandomSource, View
 
 LEARNS = True  # attempts are observed for it
@@ -58,19 +59,33 @@ class AdaptiveSettings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("set ttft_p95_ms for the policy cheapest-within-slo")
 
 
-class Score(Struct, frozen=True, gc=False):
-    """The score of a candidate and its terms, in seconds. `pace` is what is known of it, if anything, and `weight` that
-    of the evidence, in answers. At most one answer in twenty is expected to have its first content after `p95_s`."""
+class RequestTerms(Struct, frozen=True, gc=False):
+    """The terms of a candidate that follow from the request alone: its cost in seconds and in nano-dollars, and the
+    times in seconds of the answer and of its first content at the ratio 1. They are without the `cached` tokens of the
+    prompt, which are probably in its cache."""
 
     candidate: Candidate
+    cost_s: float
+    nano: int | None
+    units: tuple[float, float]
+    cached: float
+
+
+class Score(Struct, frozen=True, gc=False):
+    """The score of a candidate and its terms, in seconds. `pace` is what is known of it, if anything, and `weight` that
+    of the evidence, in answers. At most one answer in twenty is expected to begin after `p95_s`."""
+
+    terms: RequestTerms
     pace: Pace | None
     total: float
     expected_s: float
-    failures_s: float
-    cost_s: float
-    nano: int | None
+    failures_s: float = 0.0
     p95_s: float = 0.0
     weight: float = 0.0
+
+    @property
+    def candidate(self) -> Candidate:
+        return self.terms.candidate
 
 
 class AdaptiveNotes(Struct, frozen=True, gc=False):
@@ -83,10 +98,12 @@ class AdaptiveNotes(Struct, frozen=True, gc=False):
 
     def __iter__(self) -> Iterator[str]:
         for one in self.scores:
-            terms = f"{one.expected_s:.3g} s expected, {one.failures_s:.2g} s for failures, {one.cost_s:.2g} s for cost"
+            cost_s = one.terms.cost_s
+            cached = f"; {one.terms.cached:.0f} cached tokens expected" if one.terms.cached else ""
+            terms = f"{one.expected_s:.3g} s expected, {one.failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
             known = f"from {one.weight:.1f} recent answers" if one.weight >= 0.05 else "no recent answers"
             first = "; tried first, since it had no answer for a while" if one is self.probe else ""
-            yield f"{one.candidate.id}: {one.total:.3g} = {terms} ({known}{first}){self.goal.describe(one)}"
+            yield f"{one.candidate.id}: {one.total:.3g} = {terms} ({known}{cached}{first}){self.goal.describe(one)}"
 
 
 class Goal(Struct, frozen=True, gc=False):
@@ -96,12 +113,12 @@ class Goal(Struct, frozen=True, gc=False):
     p95_s: float = inf
     by_cost: bool = False
 
-    def rank(self, p95_s: float, total: float, nano: int | None) -> tuple[bool, float]:
+    def rank(self, score: Score) -> tuple[bool, float]:
         """Return the sort key of a candidate: those within the bound first."""
-        is_slow = p95_s > self.p95_s
+        is_slow = score.p95_s > self.p95_s
         if is_slow or not self.by_cost:
-            return is_slow, total
-        return is_slow, inf if nano is None else float(nano)
+            return is_slow, score.total
+        return is_slow, inf if score.terms.nano is None else float(score.terms.nano)
 
     def describe(self, score: Score) -> str:
         """Return how a candidate compares with the bound, for people."""
@@ -109,80 +126,121 @@ class Goal(Struct, frozen=True, gc=False):
             return ""
         relation = "above" if score.p95_s > self.p95_s else "within"
         text = f"; its 95th percentile of {score.p95_s:.3g} s is {relation} ttft_p95_ms"
-        return f"{text}, {cost_text(score.candidate, score.nano).partition(': ')[2]}" if self.by_cost else text
+        return f"{text}, {cost_text(score.candidate, score.terms.nano).partition(': ')[2]}" if self.by_cost else text
 
 
 def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> Order:
-    heaviest = max([item.weight for item in candidates], default=1.0)
-    priors = [sqrt(heaviest / item.weight) if item.weight > 0 else 1.0 for item in candidates]
-    reads_costs, unpriced = settings.policy != "latency", [0] * len(candidates)
-    seconds_per_nano = BALANCED / NANO if settings.policy == "balanced" else 0.0
-    goal = Goal(
-        inf if settings.ttft_p95_ms is None else settings.ttft_p95_ms / 1000, settings.policy == "cheapest-within-slo"
-    )
+    return _Adaptive(candidates, settings).order
 
-    def order(facts: Facts, view: View, rng: RandomSource, now: float) -> Ordered:
-        call, paces = facts.call, view.paces
-        operation, stream, gap_s, unit_s = call.operation, call.stream, paces.gap_s(call.model), usual_s(call)
-        first_s = unit_s if stream else first_content_s(call)
-        known = [paces.find(item, operation, stream=stream) for item in candidates]
+
+class _Adaptive:
+    """The scores of some candidates, and all that does not change with a request."""
+
+    def __init__(self, candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> None:
+        heaviest = max([item.weight for item in candidates], default=1.0)
+        slo_s = inf if settings.ttft_p95_ms is None else settings.ttft_p95_ms / 1000
+        self._candidates = candidates
+        self._priors = [sqrt(heaviest / item.weight) if item.weight > 0 else 1.0 for item in candidates]
+        self._reads_costs, self._unpriced = settings.policy != "latency", [0] * len(candidates)
+        self._seconds_per_nano = BALANCED / NANO if settings.policy == "balanced" else 0.0
+        self._goal = Goal(slo_s, settings.policy == "cheapest-within-slo")
+        self._affinity = Affinity(candidates)
+
+    def order(self, facts: Facts, view: View, rng: RandomSource, now: float) -> Ordered:
+        call, goal, affinity = facts.call, self._goal, self._affinity
+        stream, gap_s = call.stream, view.paces.gap_s(call.model)
+        match = affinity.match(call, view, now)
+        known = [view.paces.find(item, call.operation, stream=stream) for item in self._candidates]
         peers = mean_ratio(known)
-        costs = expected_costs(candidates, facts, view) if reads_costs else unpriced
-        dearest = max([nano for nano in costs if nano is not None], default=0)
-        scores, unknown, best = list[Score](), list[int](), inf
-        for place, pace in enumerate(known):
-            item, nano = candidates[place], costs[place]
-            cost_s = (dearest if nano is None else nano) * seconds_per_nano
-            if pace is None or pace.is_new:
-                unknown.append(place)
-                total = peers * priors[place] * unit_s + cost_s
-                scores.append(Score(item, None, total, peers * unit_s, 0.0, cost_s=cost_s, nano=nano))
-                continue
-            ratio, weight = pace.estimate(now, gap_s, peers * priors[place])
-            expected_s, share = ratio * unit_s, pace.failure_share()
-            failures_s = share / (1.0 - share) * (pace.lost_s + RESERVE_S)
-            noise = exp(_normal(rng) * NOISE / sqrt(weight + K + 2.0)) if weight > 1.0 else 1.0
-            total = expected_s * noise + failures_s + cost_s
-            best = min(best, total)
-            p95_s = ratio * pace.spread * first_s + failures_s
-            scores.append(
-                Score(item, pace, total, expected_s, failures_s, cost_s=cost_s, nano=nano, p95_s=p95_s, weight=weight)
-            )
-        for place in unknown:
-            one = scores[place]
-            if one.total >= best * priors[place]:
-                first_look = best * FIRST_LOOK * priors[place]
-                scores[place] = replace(one, total=first_look)
-        ranked = sorted(scores, key=lambda one: goal.rank(one.p95_s, one.total, one.nano))
-        probe = _probe(ranked, now, gap_s=gap_s, units=(unit_s, first_s), peers=peers, goal=goal)
+        group = match.prefix.group if match is not None else 0
+        scores, unknown = self._scores(
+            self._terms(facts, view, match),
+            known,
+            (lambda place: affinity.normal(place, group)) if group else lambda _: _normal(rng),
+            now=now,
+            peers=peers,
+            gap_s=gap_s,
+        )
+        if group and len(unknown) > 1:
+            places = sorted(range(len(scores)), key=lambda place: affinity.rank(place, group))
+            scores = [scores[place] for place in places]  # of equals, that of the group comes first
+        ranked = sorted(scores, key=goal.rank)
+        probe = _probe(ranked, now, gap_s=gap_s, peers=peers, goal=goal)
         if probe is not None:
             ranked = [probe, *[one for one in ranked if one is not probe]]
         return Ordered(
             tuple([one.candidate for one in ranked]),
             AdaptiveNotes(ranked, goal, probe),
-            patience=_patience(ranked, probe, unit_s, peers) if stream else {},
+            patience=_patience(ranked, probe, usual_s(call), peers) if stream else {},
             probe=probe.candidate.id if probe is not None else "",
+            prefix=match.prefix if match is not None else None,
         )
 
-    return order
+    def _terms(self, facts: Facts, view: View, match: Match | None) -> list[RequestTerms]:
+        """Return the terms of all candidates that follow from the request."""
+        candidates, call = self._candidates, facts.call
+        whole_s = usual_s(call)
+        first_s = whole_s if call.stream else first_content_s(call)
+        costs: Sequence[int | None] = self._unpriced
+        if self._reads_costs:
+            costs = expected_costs(candidates, facts, view, match.charged if match is not None else None)
+        dearest = max([nano for nano in costs if nano is not None], default=0)
+        terms, cached, units = list[RequestTerms](), 0.0, (whole_s, first_s)
+        for place, nano in enumerate(costs):
+            cost_s = (dearest if nano is None else nano) * self._seconds_per_nano
+            if match is not None:
+                cached = match.tokens[place]
+                units = whole_s - cached * PROMPT_TOKEN_S, first_s - cached * PROMPT_TOKEN_S
+            terms.append(RequestTerms(candidates[place], cost_s, nano, units, cached))
+        return terms
+
+    def _scores(
+        self,
+        terms: Sequence[RequestTerms],
+        known: Sequence[Pace | None],
+        draw: Callable[[int], float],
+        *,
+        now: float,
+        peers: float,
+        gap_s: float,
+    ) -> tuple[list[Score], Sequence[int]]:
+        """Return the scores of all candidates, and the places of those without an answer. `draw` returns a normally
+        distributed number for a place."""
+        priors, scores, unknown, best = self._priors, list[Score](), list[int](), inf
+        for place, pace in enumerate(known):
+            one, prior = terms[place], priors[place]
+            if pace is None or pace.is_new:
+                unknown.append(place)
+                expected_s = peers * one.units[0]
+                scores.append(Score(one, None, expected_s * prior + one.cost_s, expected_s))
+                continue
+            ratio, weight = pace.estimate(now, gap_s, peers * prior)
+            expected_s, share = ratio * one.units[0], pace.failure_share()
+            failures_s = share / (1.0 - share) * (pace.lost_s + RESERVE_S)
+            total = expected_s + failures_s + one.cost_s
+            if weight > 1.0:
+                total += expected_s * (exp(draw(place) * NOISE / sqrt(weight + K + 2.0)) - 1.0)
+            best, p95_s = min(best, total), ratio * pace.spread * one.units[1] + failures_s
+            scores.append(Score(one, pace, total, expected_s, failures_s, p95_s=p95_s, weight=weight))
+        for place in unknown:
+            if scores[place].total >= best * priors[place]:
+                scores[place] = replace(scores[place], total=best * FIRST_LOOK * priors[place])
+        return scores, unknown
 
 
-def _probe(
-    scores: Sequence[Score], now: float, *, gap_s: float, units: tuple[float, float], peers: float, goal: Goal
-) -> Score | None:
+def _probe(scores: Sequence[Score], now: float, *, gap_s: float, peers: float, goal: Goal) -> Score | None:
     """Return the candidate that this request tries first to find out how it is now, if any. It had no answer for some
-    time, and would be the best if it were as it usually is, or had none for very long. `units` are the times in seconds
-    of the answer and of its first content at the ratio 1."""
+    time, and would be the best if it were as it usually is, or had none for very long."""
     if len(scores) < 2:
         return None
-    best = goal.rank(scores[0].p95_s, scores[0].total, scores[0].nano)
+    best = goal.rank(scores[0])
     for one in scores[1:]:
         pace = one.pace
         if pace is None or now - pace.recent_at < FIRST_PROBE_S:
             continue
-        usual = pace.usual(peers)
-        hope = goal.rank(usual * pace.spread * units[1], usual * units[0] + one.cost_s, one.nano)
-        if (hope < best and pace.wants_probe(now, gap_s)) or pace.wants_look(now, gap_s):
+        ratio, (unit_s, first_s) = pace.usual(peers), one.terms.units
+        usual = replace(one, p95_s=ratio * pace.spread * first_s, total=ratio * unit_s + one.terms.cost_s)
+        if (goal.rank(usual) < best and pace.wants_probe(now, gap_s)) or pace.wants_look(now, gap_s):
             return one
     return None
 
