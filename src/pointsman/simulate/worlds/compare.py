@@ -49,14 +49,20 @@ class Regrets(Struct, frozen=True):
     limited: float
 
 
-def arrivals_of(scenario: Scenario, seed: int, trace: Trace | None = None) -> Sequence[Arrival]:
+Recorded = Trace | Sequence[Arrival] | None
+"""Recorded requests: a trace, of which each seed gets a part at the rate of the scenario, or requests as they are."""
+
+
+def arrivals_of(scenario: Scenario, seed: int, trace: Recorded = None) -> Sequence[Arrival]:
     """Return the requests of a scenario for a seed."""
+    if isinstance(trace, Sequence):
+        return trace
     if trace is not None:
         return from_trace(trace, scenario.traffic, scenario.duration_s, seed)
     return synthetic(scenario.traffic, scenario.duration_s, seed)
 
 
-def run(scenario: Scenario, contender: Contender, seed: int, trace: Trace | None = None) -> Run:
+def run(scenario: Scenario, contender: Contender, seed: int, trace: Recorded = None) -> Run:
     """Return one run. The oracle and the adaptive strategy weigh costs as the scenario does."""
     if scenario.usd_s and contender.name.startswith("adaptive") and contender.snapshot is None:
         contender = replace(contender, strategy=adaptive_contender("balanced").strategy)
@@ -65,14 +71,27 @@ def run(scenario: Scenario, contender: Contender, seed: int, trace: Trace | None
 
 
 def compare(
-    scenario: Scenario, contenders: Iterable[Contender], seeds: Sequence[int], trace: Trace | None = None
+    scenario: Scenario, contenders: Iterable[Contender], seeds: Sequence[int], trace: Recorded = None
 ) -> dict[str, Measures]:
     """Return the measures of each router, with its regret against the oracle, by the names of routers."""
-    found = {one.name: measures_of([run(scenario, one, seed, trace) for seed in seeds], scenario) for one in contenders}
-    best = found.get(Oracle.name)
-    if best is None:
-        best = measures_of([run(scenario, ORACLE, seed, trace) for seed in seeds], scenario)
-    return {name: replace(one, regret=one.loss_s / best.loss_s - 1) for name, one in found.items()}
+    every = list(contenders)
+    runs = play(scenario, [*every, *([ORACLE] if ORACLE not in every else [])], seeds, trace)
+    found = measured(scenario, runs)
+    return {one.name: found[one.name] for one in every}
+
+
+def play(
+    scenario: Scenario, contenders: Iterable[Contender], seeds: Sequence[int], trace: Recorded = None
+) -> dict[str, list[Run]]:
+    """Return the runs of each router, one for each seed, by the names of routers."""
+    return {one.name: [run(scenario, one, seed, trace) for seed in seeds] for one in contenders}
+
+
+def measured(scenario: Scenario, runs: Mapping[str, Sequence[Run]]) -> dict[str, Measures]:
+    """Return the measures of runs, with the regret against the oracle's, which must be among them."""
+    found = {name: measures_of(every, scenario) for name, every in runs.items()}
+    best = found[ORACLE.name].loss_s
+    return {name: replace(one, regret=one.loss_s / best - 1) for name, one in found.items()}
 
 
 def regrets_of(

@@ -14,6 +14,7 @@ from pointsman.engine.live import Live
 from pointsman.routing.ordering import Order, Ordered
 from pointsman.routing.strategies import STRATEGIES, StrategyKind, adaptive
 from pointsman.routing.view import RandomSource, View
+from pointsman.simulate.worlds.fleet import NAME
 from pointsman.simulate.worlds.policies.base import Policy
 from pointsman.simulate.worlds.world import Arrival
 
@@ -30,6 +31,7 @@ class Contender(Struct, frozen=True, kw_only=True):
     policy: type[Policy] | None = None
     duplicates: Hedging | None = None
     snapshot: Snapshot | None = None
+    model: str = NAME
 
     def routing(self, ranked: "Ranked | None" = None) -> Routing:
         """Return the settings of a simulated configuration."""

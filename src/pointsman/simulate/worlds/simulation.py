@@ -21,7 +21,6 @@ from pointsman.providers import PROVIDERS
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import next_step
 from pointsman.simulate.worlds.contender import DEADLINE_S, Contender
-from pointsman.simulate.worlds.fleet import NAME
 from pointsman.simulate.worlds.physics import UNIX, Service
 from pointsman.simulate.worlds.results import Run, Served
 from pointsman.simulate.worlds.workers import Attempt, Request, Worker, Workers
@@ -33,6 +32,10 @@ _SUPERSEDED = Failure(failures.SUPERSEDED, "another attempt answered first")
 _HEAD = RequestHead(path="/chat/completions")
 
 
+class UnknownTargetError(Exception):
+    """A rule or a budget sent a request to a target that the world does not have."""
+
+
 class Simulation:
     """One run of one router. `arrivals` are the requests, in order."""
 
@@ -40,6 +43,7 @@ class Simulation:
         self.scenario = scenario
         self.now = 0.0
         self.seed = seed
+        self._model = contender.model
         self.services = [Service(one, scenario.faults, place) for place, one in enumerate(scenario.providers)]
         self.workers = Workers(scenario, contender, self.services, seed)
         self.served: list[Served] = []
@@ -89,7 +93,7 @@ class Simulation:
             worker.ranked.request = arrival
         live = worker.live
         request.call = Call(
-            operation="chat", head=_HEAD, snapshot=live.snapshot, model=arrival.model or NAME,
+            operation="chat", head=_HEAD, snapshot=live.snapshot, model=self._model,
             size=4 * arrival.tokens_in, stream=arrival.stream,
         )  # fmt: skip
         plan = decide(Facts(request.call, None, UNIX + now), live, worker.rng, now)
@@ -137,7 +141,9 @@ class Simulation:
         assert plan is not None
         assert call is not None
         item, key, record = step.choice.candidate, step.key, self._records[request.index]
-        route = worker.routes[item.id, key.name]
+        route = worker.routes.get((item.id, key.name))
+        if route is None:
+            raise UnknownTargetError(f"{item.id} with the key {key.name!r} is not part of the simulated world")
         service = route.service
         attempt = Attempt(request, step, route, now)
         worker.live.begin(item, now, is_retry=step.is_repeat, key=key, operation=call.operation, call=call)

@@ -82,13 +82,12 @@ class Fault(Struct, frozen=True, kw_only=True):
 
 class Arrival(Struct, frozen=True, gc=False):
     """A request of a client: the time of its arrival, the tokens of its prompt and of its answer, and whether it asks
-    for a stream. `model` is the requested name; it is empty if there is only one."""
+    for a stream."""
 
     at: float
     tokens_in: int
     tokens_out: int
     stream: bool = True
-    model: str = ""
 
 
 class Burst(Struct, frozen=True):

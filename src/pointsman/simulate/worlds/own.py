@@ -1,0 +1,85 @@
+"""The user's own configuration as a simulated world: the targets of one public name, with assumed speeds and limits.
+
+A configuration says nothing of the speed of its providers. Until a log or an option tells it, the first target takes
+0.4 s to the first content, and each further one a quarter longer. Self-hosted engines serve 16 requests at once
+without getting slower by much. Each provider admits twice the traffic, divided among its keys.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from pointsman.domain.snapshots import Hedging, PublicModel, Snapshot
+from pointsman.domain.targets import Candidate, Strategy
+from pointsman.money.terms import known_terms
+from pointsman.simulate.worlds.contender import Contender
+from pointsman.simulate.worlds.scenarios import BEST
+from pointsman.simulate.worlds.world import Fault, Key, Provider, Scenario
+
+FIRST_S, STEP = 0.4, 1.25
+SELF_HOSTED = frozenset({"vllm", "sglang", "ollama", "llama_cpp", "lm_studio"})
+ENGINE_CONCURRENCY, CONCURRENCY = 16.0, 400.0
+ROOM = 2.0  # of the traffic, that each provider admits
+_TOKENS = 2300  # for each request, in the limits of keys
+_PER_DOLLAR = 1_000_000  # pico-dollars for a token are dollars for a million tokens
+
+
+def providers_of(
+    snapshots: Sequence[Snapshot], model: str, rate: float, speeds: Mapping[str, float]
+) -> tuple[Provider, ...]:
+    """Return the targets and fallbacks of a public name in some configurations as providers, which are named by their
+    ids. `rate` is the traffic in requests a second, and `speeds` has known times to the first content, in seconds."""
+    candidates: dict[str, tuple[Candidate, Snapshot]] = {}
+    keys: dict[str, dict[str, float]] = {}
+    for snapshot in snapshots:
+        public = snapshot.models[model]
+        for item in (*public.targets, *public.fallbacks):
+            candidates.setdefault(item.id, (item, snapshot))
+            keys.setdefault(item.id, {}).update({key.name: key.weight for key in item.keys})
+    found = []
+    for place, (name, (item, snapshot)) in enumerate(candidates.items()):
+        if not keys[name]:
+            continue
+        price, kind = known_terms(None, item, snapshot).price, item.endpoint.type
+        requests = max(ROOM * rate * 60 / len(keys[name]), 6.0)
+        found.append(
+            Provider(
+                name=name, first_s=speeds.get(name, FIRST_S * STEP**place), type=kind, weight=item.weight,
+                usd_in=price.rates.input / _PER_DOLLAR if price is not None else 0.0,
+                usd_out=price.rates.output / _PER_DOLLAR if price is not None else 0.0,
+                concurrency=ENGINE_CONCURRENCY if kind in SELF_HOSTED else CONCURRENCY,
+                keys=tuple([Key(key, requests, requests * _TOKENS, weight) for key, weight in keys[name].items()]),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def configured(name: str, snapshot: Snapshot, model: str) -> Contender:
+    """Return the configuration itself as a router."""
+    return Contender(name=name, snapshot=snapshot, model=model)
+
+
+def with_strategy(like: Contender, snapshot: Snapshot, model: str) -> Contender:
+    """Return the configuration with the strategy and the duplicates of a router of the core."""
+    public = snapshot.models[model]
+    assert like.strategy is not None
+    return Contender(name=like.name, snapshot=_changed(snapshot, public, like.strategy, like.duplicates), model=model)
+
+
+def _changed(snapshot: Snapshot, public: PublicModel, strategy: Strategy, duplicates: Hedging | None) -> Snapshot:
+    routing = replace(public.routing or snapshot.routing, strategy=strategy, hedging=duplicates)
+    changed = replace(public, strategy=strategy, routing=routing)
+    return replace(snapshot, models={**snapshot.models, public.name: changed})
+
+
+def placed(scenario: Scenario, providers: Sequence[Provider], faulty: str = "") -> Scenario:
+    """Return a curated scenario with these providers. Its faults are those of `faulty`, by default the fastest."""
+    names = [one.name for one in sorted(providers, key=lambda one: one.first_s)]
+    best = faulty or names[0]
+    first_key = next(one for one in providers if one.name == best).keys[0].name
+    faults: list[Fault] = []
+    for one in scenario.faults:
+        key = first_key if one.key else ""
+        faults.append(replace(one, provider=best, key=key) if one.provider == BEST else one)
+    watched = best if scenario.watched else ""
+    return replace(scenario, providers=tuple(providers), faults=tuple(faults), watched=watched)
