@@ -31,6 +31,12 @@ def _processes(state: ControlState, silent: int) -> Iterator[GaugeFamily]:
         ("version", "python"),
     )
     yield gauge("pointsman_workers", "Workers connected to control.", len(state.workers))
+    yield gauge(
+        "pointsman_holds",
+        "1 for every provider, target or key that an operator holds out of use, or forces in.",
+        [((one.name, one.effect), 1) for one in state.holds],
+        ("name", "effect"),
+    )
     yield gauge("pointsman_workers_silent", "Connected workers without a timely answer to this scrape.", silent)
     yield gauge(
         "pointsman_config_last_reload_successful",

@@ -20,6 +20,7 @@ class Permission(StrEnum):
     BUDGETS_READ = "budgets:read"
     STATUS_READ = "status:read"
     CONFIG_WRITE = "config:write"
+    HEALTH_WRITE = "health:write"
     METRICS_READ = "metrics:read"
     PUBLIC = "public"  # health and the files of the console, which hold no secret
 

@@ -32,6 +32,11 @@ def post(url: str, path: str, data: object, token_file: Path | None, expected: C
     return answer if status in expected else _data_or_exit(url, status, answer)
 
 
+def delete(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
+    """Send a DELETE and return the decoded response. Exit with a message if that fails."""
+    return _data_or_exit(url, *_call(url, f"{path}?{urlencode(parameters)}", token_file, None, "DELETE"))
+
+
 def _data_or_exit(url: str, status: int, answer: Any) -> Any:
     if 200 <= status < 300:
         return answer
@@ -43,12 +48,14 @@ def _data_or_exit(url: str, status: int, answer: Any) -> Any:
     raise typer.Exit(1)
 
 
-def _call(url: str, path: str, token_file: Path | None, body: bytes | None) -> tuple[int, Any]:
+def _call(
+    url: str, path: str, token_file: Path | None, body: bytes | None, method: str | None = None
+) -> tuple[int, Any]:
     """Return the status and data of a response."""
     if not url.startswith(("http://", "https://")):
         raise typer.BadParameter("must begin with http:// or https://", param_hint="--url")
     headers = {"authorization": f"Bearer {_token(token_file)}", "content-type": "application/json"}
-    request = Request(f"{url.rstrip('/')}/api/v1/{path}", body, headers)  # noqa: S310 -- the scheme was checked
+    request = Request(f"{url.rstrip('/')}/api/v1/{path}", body, headers, method=method)  # noqa: S310 -- the scheme was checked
     try:
         with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was checked
             return answer.status, json.load(answer)

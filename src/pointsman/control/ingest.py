@@ -87,11 +87,13 @@ class Ingest:
         self._quarantine = journals.with_name(QUARANTINE)
         self._lease_table = lease_table
         self._open_store = open_store
+        self.on_open: Callable[[Store], Awaitable[None]] | None = None  # it raises `StoreError`
         self._on_retired = on_retired
         self._journals: dict[str, _Journal] = {}
         self._states: dict[str, JournalState] = {}
         self.is_shared = False
         self.splits: Splits = {}  # the public names whose targets are counted
+        self._is_announced = False  # `on_open` was called for the present store
         self._is_taken = False
         self._is_restored = False
         self._has_unread_spending = True  # a dead worker's journal has spending that was not read yet
@@ -142,6 +144,10 @@ class Ingest:
         try:
             if self.store is None:
                 self.store = await self._open_store()
+                self._is_announced = False
+            if not self._is_announced and self.on_open is not None:
+                await self.on_open(self.store)
+            self._is_announced = True
             if self._must_rewind:
                 await self._rewind(self.store)
             is_end = await self._step(self.store)

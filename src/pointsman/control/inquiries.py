@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from pointsman.domain.holds import Hold
+
 # Inquiries.
 
 
@@ -51,6 +53,18 @@ class Reload(Struct, frozen=True, tag="reload"):
     """Answered by one `ReloadOutcome`."""
 
 
+class PlaceHold(Struct, frozen=True, tag="place_hold"):
+    """Answered by one `HoldOutcome`."""
+
+    hold: Hold
+
+
+class ReleaseHold(Struct, frozen=True, tag="release_hold"):
+    """Answered by one `HoldOutcome`."""
+
+    name: str
+
+
 class ExplainInquiry(Struct, frozen=True, tag="explain"):
     """Answered by one `Explained`. `question` is an `engine.questions.Question` in JSON."""
 
@@ -67,6 +81,8 @@ AnyInquiry = (
     | Reconcile
     | Reload
     | ExplainInquiry
+    | PlaceHold
+    | ReleaseHold
 )
 
 
@@ -89,7 +105,7 @@ class ControlState(Struct, frozen=True, kw_only=True):
     reason why it is unusable. `backlog_bytes` are in journals but not in the store yet, in whole segments;
     `caught_up_s` is the time in seconds since there were none. `journal_damage` counts skipped places since the start,
     `refused_records` the lines of the file `quarantine.jsonl`. `has_canaries` is true if some
-    target is a canary."""
+    target is a canary. `holds` are the orders of operators."""
 
     digest: str
     config_refused: list[str]
@@ -105,6 +121,7 @@ class ControlState(Struct, frozen=True, kw_only=True):
     reloads: int
     refusals: int
     has_canaries: bool = False
+    holds: list[Hold] = []
 
 
 class LimitState(Struct, frozen=True, kw_only=True):
@@ -155,6 +172,14 @@ class ReloadOutcome(Struct, frozen=True):
     is_taken: bool
     messages: list[str]
     digest: str
+
+
+class HoldOutcome(Struct, frozen=True):
+    """The end of an order: `problem` is the reason if it is not in force, and `is_unknown` means that nothing has its
+    name."""
+
+    problem: str | None = None
+    is_unknown: bool = False
 
 
 class Explained(Struct, frozen=True):

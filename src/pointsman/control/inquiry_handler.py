@@ -17,12 +17,15 @@ from pointsman.control.inquiries import (
     ControlState,
     Explained,
     ExplainInquiry,
+    HoldOutcome,
     LimitInquiry,
     LimitState,
     NameInquiry,
     PageInquiry,
+    PlaceHold,
     Reconcile,
     ReconcileOutcome,
+    ReleaseHold,
     Reload,
     ReloadOutcome,
     VariantInquiry,
@@ -32,6 +35,7 @@ from pointsman.control.inquiries import (
 from pointsman.control.lease_server import LeaseServer
 from pointsman.control.store.database import StoreError
 from pointsman.control.variants import targets_of
+from pointsman.domain.holds import problem_with
 from pointsman.domain.identity import key_named
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import has_canaries, limits_to_list
@@ -99,6 +103,8 @@ class InquiryHandler(Struct, eq=False, frozen=True):
                 return [ReconcileOutcome({}, str(error))]
         if isinstance(inquiry, Reload):
             return [ReloadOutcome(*await self.configuration.reload(), self.configuration.digest)]
+        if isinstance(inquiry, PlaceHold | ReleaseHold):
+            return [await self._hold(inquiry)]
         if isinstance(inquiry, ExplainInquiry):
             # The first question about a configuration compiles its rules, which takes too long for the loop.
             return [await asyncio.to_thread(self._explained, inquiry.question)]
@@ -108,11 +114,26 @@ class InquiryHandler(Struct, eq=False, frozen=True):
         now = monotonic()
         try:
             asked = _QUESTION.decode(question)
-            found = answer(asked, self.configuration.current.snapshot, _PostedAmounts(self.lease_table), now, time())
+            snapshot, holds = self.configuration.current.snapshot, self.lease_server.holds.present() or ()
+            found = answer(asked, snapshot, _PostedAmounts(self.lease_table), now, time(), holds=holds)
         except (msgspec.DecodeError, UnknownKeyError) as error:
             return Explained(b"", problem=str(error))
         lines = as_lines(found.decision, now, found.consulted)
         return Explained(msgspec.json.encode(as_data(found.decision, now, found.consulted)), lines)
+
+    async def _hold(self, inquiry: PlaceHold | ReleaseHold) -> HoldOutcome:
+        holds = self.lease_server.holds
+        try:
+            if isinstance(inquiry, PlaceHold):
+                problem = problem_with(inquiry.hold.name, self.configuration.current.snapshot)
+                if problem is not None:
+                    return HoldOutcome(problem, is_unknown=True)
+                await holds.place(inquiry.hold)
+            elif not await holds.release(inquiry.name):
+                return HoldOutcome(f"there is no hold on {inquiry.name!r}", is_unknown=True)
+        except StoreError as error:
+            return HoldOutcome(str(error))
+        return HoldOutcome()
 
     def _state(self) -> ControlState:
         state, configuration = self.ingest.state, self.configuration
@@ -136,6 +157,7 @@ class InquiryHandler(Struct, eq=False, frozen=True):
             reloads=configuration.reloads,
             refusals=configuration.rejections,
             has_canaries=has_canaries(configuration.current.snapshot),
+            holds=self.lease_server.holds.present() or [],
         )
 
     async def _budgets(self, inquiry: BudgetInquiry) -> list[LimitState]:

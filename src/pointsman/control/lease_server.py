@@ -8,16 +8,18 @@ is dead and its journal fully read.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from time import time
 from typing import cast
 
 import msgspec
 
 from pointsman.control.health_server import HealthServer
+from pointsman.control.holds import HoldBook
 from pointsman.control.ingest import Ingest
 from pointsman.control.state_server import StateServer
 from pointsman.control.usage_server import UsageServer
+from pointsman.domain.holds import Hold
 from pointsman.domain.leases import LeaseUnavailable, Share
 from pointsman.link.frames import (
     FROM_WORKER,
@@ -33,6 +35,7 @@ from pointsman.link.frames import (
     HealthPeers,
     Heartbeat,
     Hello,
+    Holds,
     InForce,
     Inquiry,
     MetricsRequest,
@@ -118,6 +121,8 @@ class LeaseServer:
             lease_table, self._send, lambda: ingest.is_ready.is_set() and self._knows_all()
         )
         self._health_server = HealthServer(self._send_news)
+        self.holds = HoldBook(lambda: ingest.store, self._send_holds)
+        ingest.on_open = self.holds.load
         self.on_inquiry: OnInquiry | None = None
 
     async def listen(self, listener: socket.socket) -> None:
@@ -249,6 +254,8 @@ class LeaseServer:
             self._usage_server.connected(hello.epoch)
         if hello.shares_health:
             self._health_server.connected(hello.epoch)
+            if (holds := self.holds.present()) is not None:
+                connection.send(Holds(holds))
         self._knows_all()
         path, digest = self._snapshot()
         if hello.digest != digest:
@@ -309,6 +316,12 @@ class LeaseServer:
         """Send a frame to a worker, if it is connected."""
         if epoch in self._workers:
             self._workers[epoch].send(frame)
+
+    def _send_holds(self, holds: Sequence[Hold]) -> None:
+        """Send the orders of operators to all workers that know them."""
+        for connection in self._workers.values():
+            if connection.hello is not None and connection.hello.shares_health:
+                connection.send(Holds(list(holds)))
 
     def _send_news(self, epoch: int, frame: FromControl) -> None:
         """Send a frame that may be dropped, if the worker is connected and reads."""

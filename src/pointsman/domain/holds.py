@@ -30,7 +30,8 @@ class Hold(Struct, frozen=True):
         end = "until it is released"
         if self.until is not None:
             end = f"until {datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%M:%SZ}"
-        return f"an operator holds {self.name} out of use {end}{f': {self.reason}' if self.reason else ''}"
+        order = f"holds {self.name} out of use" if self.effect == "out" else f"forces {self.name} into use"
+        return f"an operator {order} {end}{f': {self.reason}' if self.reason else ''}"
 
 
 class Held(Struct, frozen=True):

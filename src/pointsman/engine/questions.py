@@ -3,13 +3,14 @@
 A question can state what the gateway would otherwise measure: the use of limits, and failing providers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from random import Random
 
 from msgspec import Struct
 
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Rejection
+from pointsman.domain.holds import Hold
 from pointsman.domain.identity import VirtualKey, key_named
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot
@@ -17,6 +18,7 @@ from pointsman.engine.live import Amounts, Live
 from pointsman.engine.preview import Previewed, decide_unsent
 from pointsman.routing.admit import check_time
 from pointsman.routing.health import Condition
+from pointsman.routing.shared_view import SharedView
 from pointsman.wire import PATHS
 from pointsman.wire.heads import read_head
 from pointsman.wire.json_object import rejection
@@ -64,9 +66,11 @@ class _Stated(Struct, frozen=True):
         return self.known.used(limit, unix_s) if percent is None else int(limit.amount * percent / 100)
 
 
-def answer(question: Question, snapshot: Snapshot, known: Amounts, now: float, unix_s: float) -> Previewed:
+def answer(
+    question: Question, snapshot: Snapshot, known: Amounts, now: float, unix_s: float, *, holds: Iterable[Hold] = ()
+) -> Previewed:
     """Return the decision on a question under a configuration. `now` is in monotonic seconds, `unix_s` the time for
-    questions without one. Raises `UnknownKeyError`."""
+    questions without one. `holds` are the orders of operators. Raises `UnknownKeyError`."""
     at = question.at if question.at is not None else unix_s
     key = _find_key(snapshot, question.key)
     try:
@@ -78,6 +82,7 @@ def answer(question: Question, snapshot: Snapshot, known: Amounts, now: float, u
         return Previewed(expired)
     amounts = _Stated(question.used, known)
     live = Live(snapshot)
+    SharedView(live).hold(holds, now, unix_s)
     for name in question.failing:
         live.conditions[name] = Condition(failures=3, blocks=1, blocked_until=now + _BLOCK_S)
     return decide_unsent(Facts(call, key, at, question.client), Random(question.seed), now, live, amounts)

@@ -1,14 +1,15 @@
 """A worker's metrics: its counters, and its present state."""
 
 from collections.abc import Iterator
-from time import monotonic
+from time import monotonic, time
 
 from pointsman.engine.engine import Engine
 from pointsman.engine.upstreams import Upstreams
-from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, MetricsPage, counter, gauge
+from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, HealthRow, MetricsPage, counter, gauge
 from pointsman.transport.http_server import HttpServer
 
 EVERY_MODEL = "*"
+MOST_ROWS = 500  # of health, since names of models may come from clients
 _READINGS = {
     "duration_s": "Moving average of the seconds to the end of an answer, at the slowest worker; 0 if unknown.",
     "content_s": "Moving average of the seconds to the first content of a stream, at the slowest worker; 0 if unknown.",
@@ -22,7 +23,10 @@ def metrics_page(engine: Engine, public: HttpServer) -> MetricsPage:
     """Return the counters, histograms and gauges of one worker."""
     request_metrics = engine.request_metrics
     return MetricsPage(
-        [*request_metrics.counters, *_counters(engine)], list(request_metrics.histograms), list(_gauges(engine, public))
+        [*request_metrics.counters, *_counters(engine)],
+        list(request_metrics.histograms),
+        list(_gauges(engine, public)),
+        list(_health(engine)),
     )
 
 
@@ -121,6 +125,21 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         ("digest",),
         is_maximum=True,
     )
+
+
+def _health(engine: Engine) -> Iterator[HealthRow]:
+    """Yield the states of all operations of targets and of all keys that had a fault, the last transitions first."""
+    faults, now, unix_s = engine.live.faults, monotonic(), time()
+    for name in list(reversed(faults.standings))[:MOST_ROWS]:
+        standing = faults.standing(name, now)
+        if standing is not None:
+            since = unix_s + standing.since - now
+            if isinstance(name, str):
+                provider, model, operation = _subject(engine, name)
+                yield HealthRow(provider, model, operation, "", standing.state, since=since, reason=standing.reason)
+            else:
+                model = _blocked_model(engine, name[0], name[2])
+                yield HealthRow(name[0], model, "", name[1], standing.state, since=since, reason=standing.reason)
 
 
 def _blocked_model(engine: Engine, provider: str, model: str | None) -> str:

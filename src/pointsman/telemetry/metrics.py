@@ -85,12 +85,26 @@ class GaugeFamily(Struct, array_like=True):
     is_maximum: bool = False
 
 
+class HealthRow(Struct, array_like=True, frozen=True):
+    """The state of an operation of a provider's model, or of a key for a model or for all (`*`), since a time in Unix
+    seconds, for a reason. Only rows of models have an operation, and only those of keys a key."""
+
+    provider: str
+    model: str
+    operation: str
+    key: str
+    state: str
+    since: float
+    reason: str
+
+
 class MetricsPage(Struct, array_like=True):
-    """The metrics of one process."""
+    """The metrics of one process, and the health of providers as it sees it."""
 
     counters: list[CounterFamily] = []
     histograms: list[HistogramFamily] = []
     gauges: list[GaugeFamily] = []
+    health: list[HealthRow] = []
 
 
 def counter(name: str, description: str, value: int) -> CounterFamily:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from random import Random
-from time import monotonic
+from time import monotonic, time
 
 import pytest
 
@@ -112,5 +112,30 @@ def test_unhealthy_targets_and_blocked_keys_are_shown_while_they_last() -> None:
         page.live.conditions.clear()
         page.live.key_blocks["alpha", "k1", "m"] = KeyBlock(until=now - 1, failure=failure())
         assert problems() == set(), "an expired block is not shown"
+
+    on_page(main)
+
+
+def test_page_has_the_last_transitions_of_targets_and_keys() -> None:
+    def main(page: Page) -> None:
+        now, unix_s = monotonic(), time()
+        assert metrics_page(page.engine, page.public).health == []
+        for kind in (failures.UPSTREAM_ERROR, failures.CREDENTIAL_REJECTED):
+            page.live.begin(A, now, is_retry=False)
+            page.live.finish(A, A.keys[0], failure(kind), now)
+        key, target = metrics_page(page.engine, page.public).health
+        assert (target.provider, target.model, target.operation, target.key) == ("alpha", "m", "chat", "")
+        assert (target.state, target.reason) == ("degraded", "said upstream_error")
+        assert abs(target.since - unix_s) < 60
+        assert (key.model, key.operation, key.key, key.state) == ("*", "", "k1", "failed")
+
+    on_page(main)
+
+
+def test_suspicion_is_shown_while_it_lasts() -> None:
+    def main(page: Page) -> None:
+        assert page.samples()["pointsman_breakers_frozen"] == 0
+        page.live.faults.suspicion.until = monotonic() + 60
+        assert page.samples()["pointsman_breakers_frozen"] == 1
 
     on_page(main)

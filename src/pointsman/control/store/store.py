@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Table, bindparam, case, delete, func, inspect, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
@@ -28,6 +29,7 @@ from pointsman.control.store.tables import (
     COUNTERS,
     DAY_S,
     FEEDBACK,
+    HOLDS,
     JOURNALS,
     OWNER,
     REQUESTS,
@@ -39,6 +41,7 @@ from pointsman.control.store.tables import (
     USAGE_TAGS,
     Row,
 )
+from pointsman.domain.holds import Hold
 from pointsman.domain.state import Change, Record
 from pointsman.journal.reader import Position
 
@@ -99,6 +102,7 @@ class Store(Reports):
         self._insert_requests = Statement(engine, insert(REQUESTS).on_conflict_do_nothing())
         self._insert_unsettled = Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
         self._set_journals = Statement(engine, _setting(insert(JOURNALS), JOURNALS))
+        self._set_hold = _setting(insert(HOLDS), HOLDS)
         self._state = StateTable(engine, insert)
 
     @classmethod
@@ -268,6 +272,22 @@ class Store(Reports):
         async with self._transaction() as connection:
             result = await connection.execute(self._state.expired(older_than, at_most))
         return int(result.rowcount)
+
+    async def holds(self, now_unix_s: float) -> list[Hold]:
+        """Return the orders of operators that have not ended by now."""
+        rows = await self._rows(select(HOLDS).order_by(HOLDS.c.name))
+        return [one for row in rows if not (one := Hold(**row)).is_over(now_unix_s)]
+
+    async def place_hold(self, hold: Hold) -> None:
+        """Write an order. Those that have ended are deleted."""
+        async with self._transaction() as connection:
+            await connection.execute(delete(HOLDS).where(HOLDS.c.until <= hold.at))
+            await connection.execute(self._set_hold, asdict(hold))
+
+    async def release_hold(self, name: str) -> None:
+        """Delete the order about this name, if there is one."""
+        async with self._transaction() as connection:
+            await connection.execute(delete(HOLDS).where(HOLDS.c.name == name))
 
     async def checkpoint(self) -> bool:
         """Protect all commits from damage to SQLite's write-ahead log. Return whether they are safe: always in

@@ -149,6 +149,16 @@ STATE = Table(
     Column("at", Float, nullable=False, index=True),
 )
 
+# The orders of operators about providers, targets and provider keys: `domain.holds.Hold`.
+HOLDS = Table(
+    "holds",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("effect", "reason")),
+    Column("at", Float, nullable=False),
+    Column("until", Float),
+)
+
 # The owner of a store that several gateways can reach: a single row, number 1. See `ownership`.
 OWNER = Table(
     "owner",

@@ -113,4 +113,12 @@ CREATE TABLE feedback (
 	comment TEXT NOT NULL, 
 	PRIMARY KEY (request_id, owner)
 );
-INSERT INTO alembic_version (version_num) VALUES ('0008');
+CREATE TABLE holds (
+	name TEXT NOT NULL, 
+	effect TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	at FLOAT NOT NULL, 
+	until FLOAT, 
+	PRIMARY KEY (name)
+);
+INSERT INTO alembic_version (version_num) VALUES ('0009');

@@ -1,0 +1,88 @@
+"""The states of health at all workers, from the workers' metrics."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.admin.services import Services
+from pointsman.control.inquiries import PageInquiry, WorkerPage
+from pointsman.domain.plans import Health
+from pointsman.telemetry.metrics import HealthRow, MetricsPage, decode_page
+
+WORKERS_S = 1.0  # longest wait for workers
+SUSPECTING = "pointsman_breakers_frozen"
+_WORST_FIRST: tuple[Health, ...] = ("failed", "recovering", "degraded", "healthy")
+
+
+class HealthAtWorkers(Struct, kw_only=True, omit_defaults=True):
+    """The state of an operation of a provider's model, or of a provider key for a model or for all (`*`). `state` is
+    that of the worker where it is worst, with the time (Unix seconds) and the reason of its last transition. `workers`
+    are their numbers by state; other workers saw no fault."""
+
+    provider: str
+    model: str
+    operation: str = ""
+    key: str = ""
+    state: str
+    since: float
+    reason: str
+    workers: dict[str, int]
+
+
+class HealthOfAll(Struct):
+    """The rows, the worst first, and the number of workers that suspect themselves."""
+
+    rows: list[HealthAtWorkers]
+    suspecting: int
+
+
+async def health_of(services: Services) -> HealthOfAll:
+    """Return the states at all workers that answer. Raises `AwayError`."""
+    pages: list[MetricsPage] = []
+    for page in await services.control.ask(PageInquiry(WORKERS_S), WorkerPage):
+        with suppress(msgspec.DecodeError):  # of another version, which drains
+            pages.append(decode_page(page.page))
+    suspecting = sum(
+        [
+            int(value)
+            for page in pages
+            for one in page.gauges
+            if one.name == SUSPECTING
+            for value in one.by_labels.values()
+        ]
+    )
+    return HealthOfAll(merged_rows([page.health for page in pages]), suspecting)
+
+
+def merged_rows(pages: Iterable[Iterable[HealthRow]]) -> list[HealthAtWorkers]:
+    """Return one row for each operation of a target and for each key."""
+    found: dict[tuple[str, str, str, str], list[HealthRow]] = defaultdict(list)
+    for page in pages:
+        for row in page:
+            found[row.provider, row.model, row.operation, row.key].append(row)
+    merged = [_merged(rows) for rows in found.values()]
+    return sorted(merged, key=lambda one: (_rank(one.state), one.provider, one.model, one.operation, one.key))
+
+
+def _merged(rows: list[HealthRow]) -> HealthAtWorkers:
+    worst = min(rows, key=lambda row: (_rank(row.state), -row.since))
+    counts: dict[str, int] = defaultdict(int)
+    for row in rows:
+        counts[row.state] += 1
+    return HealthAtWorkers(
+        provider=worst.provider,
+        model=worst.model,
+        operation=worst.operation,
+        key=worst.key,
+        state=worst.state,
+        since=worst.since,
+        reason=worst.reason,
+        workers=dict(counts),
+    )
+
+
+def _rank(state: str) -> int:
+    return _WORST_FIRST.index(state) if state in _WORST_FIRST else len(_WORST_FIRST)
