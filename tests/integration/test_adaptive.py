@@ -87,3 +87,29 @@ def test_learned_times_outlive_a_change_of_the_configuration() -> None:
             assert found.count("beta") >= 7
 
     run(main())
+
+
+def test_race_finds_out_that_a_provider_is_well_again_while_the_next_one_serves() -> None:
+    async def main() -> None:
+        async with adaptive({"adaptive": {"policy": "latency"}}, duplicates={"race": {"share": 0.3}}) as gateway:
+            await served(gateway, 30)
+            beta = gateway.providers["beta"]
+            beta.set_fault("slow_start=1.5")
+            await served(gateway, 12)
+            beta.set_fault(None)
+            for _ in range(60):
+                found = await served(gateway, 5)
+                if found.count("beta") == 5:
+                    break
+            assert found.count("beta") == 5, "it is back"
+            records = await gateway.wait_for_records(1)
+            races = [one for record in records for one in record["attempts"] if one.get("race")]
+            assert races
+            assert all(len(record["attempts"]) <= 3 for record in records)
+            raced = next(one for one in records if any(attempt.get("race") for attempt in one["attempts"]))
+            assert any("probed" in note for note in raced["notes"])
+            metrics = await gateway.metrics()
+            counted = sum(value for name, value in metrics.items() if name.startswith("pointsman_races_total"))
+            assert counted == len(races)
+
+    run(main())

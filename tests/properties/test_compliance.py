@@ -38,7 +38,8 @@ TABLE = Path(__file__).parents[2] / "docs" / "measurements" / "compliance.json"
 REQUESTS = 40  # of each configuration
 TIMES = (0.0, 49.9, 50.0, 99.9, 100.0)  # of the requests, in Unix seconds: tags expire between them
 HEDGE_S = 0.01
-HEDGED = HedgeTerms(Hedging(after_s=HEDGE_S), None, 0.0)
+HEDGING = Hedging(after_s=HEDGE_S)
+HEDGED = HedgeTerms(HEDGING, None, 0.0)
 KINDS = (failures.UPSTREAM_ERROR, failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED, failures.CONNECT_FAILED)
 OPERATIONS: tuple[Operation, ...] = ("chat", "chat", "embedding", "responses", "file", "batch")
 Stated = dict[str, list[tuple[str, float | None]]]  # the values of tags, each with the time of its end
@@ -272,7 +273,7 @@ def check_attempts(world: World, case: Case, plan: Plan, view: SteadyView, rng: 
     steps = [first]
     if isinstance(first, Try):
         hedged = replace(plan, hedging=HEDGED)
-        view.hedges.count(HEDGED.settings, plan.model, is_rival=False)
+        view.hedges.count(HEDGING, plan.model, is_rival=False)
         steps.append(next_step(hedged, Progress(running=(Beside(first, NOW),)), view, NOW + 2 * HEDGE_S))
     trace = drive(plan, view, lambda step: Failure(rng.choice(KINDS), "failed", retry_after_s=0.1))
     for step in (*steps, *trace.tries):

@@ -1,4 +1,5 @@
-"""A request is sent twice only where nothing forbids it, in generated situations and by an independent definition."""
+"""A request is sent twice only where nothing forbids it, in generated situations and by an independent definition. This
+holds for hedges and for races."""
 
 import json
 import os
@@ -17,18 +18,21 @@ from pointsman.domain.calls import Call, Facts
 from pointsman.domain.identity import ProviderEntry, VirtualKey
 from pointsman.domain.limits import Limit, Metric, Period
 from pointsman.domain.operations import OPERATIONS
-from pointsman.domain.plans import Hedge, Plan, Progress, Try
+from pointsman.domain.plans import Hedge, Plan, Progress, Race, Try
 from pointsman.domain.requirements import Requirement, Tag
-from pointsman.domain.snapshots import Hedging, Snapshot
-from pointsman.domain.targets import candidate
+from pointsman.domain.snapshots import Hedging, Racing, Snapshot
+from pointsman.domain.targets import Candidate, Strategy, candidate
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import next_step
 from pointsman.routing.health import Condition, KeyBlock
+from pointsman.routing.paces import Tried, usual_s
+from pointsman.routing.strategies.adaptive import AdaptiveSettings
 
 MEASUREMENT = Path(__file__).parents[2] / "docs" / "measurements" / "hedging_rules.json"
 UNIX = 1_764_000_000.0
 AFTER_S = 1.0
 REGIONS = ("eu", "us", "")
+RACING = Racing(share=0.5)
 HARMLESS = b'[{"type":"function","function":{"name":"f"}}]'
 ACTING = (
     b'[{"type":"web_search"}]',
@@ -59,7 +63,7 @@ class Situation(Struct):
     pressed: set[str]
     blocked: set[str]
     settings: Hedging
-    saturated: bool = False
+    recovering: set[str]
 
 
 def generate(rng: Random) -> Situation:
@@ -71,7 +75,7 @@ def generate(rng: Random) -> Situation:
     ]
     settings = Hedging(after_s=AFTER_S, share=0.5)
     configuration = snapshot(endpoints, [candidate(item, "m") for item in endpoints])
-    configuration = _with_hedging(configuration, settings)
+    configuration = _with_duplicates(configuration, settings)
     required = rng.random() < 0.4
     limits, used = _limits(rng)
     allowed = {name for name in names if rng.random() < 0.8} or {names[0]}
@@ -87,9 +91,14 @@ def generate(rng: Random) -> Situation:
     for counter, (amount, _) in used.items():
         view.amounts[counter] = amount
     unhealthy, pressed, blocked = ({name for name in names if rng.random() < 0.15} for _ in range(3))
+    recovering = set()
     for name in unhealthy:
         subject = f"{name}/m" if request.operation == "chat" else f"{name}/m\t{request.operation}"
-        view.conditions[subject] = Condition(rng.randint(1, 5), rng.randint(0, 2), NOW + rng.uniform(-50, 50))
+        found = view.conditions[subject] = Condition(
+            rng.randint(1, 5), rng.randint(0, 2), blocked_until=NOW + rng.uniform(-50, 50)
+        )
+        if not found.is_blocked(NOW):
+            recovering.add(name)
     for name in pressed:
         limited = failure(failures.UPSTREAM_RATE_LIMITED)
         view.key_blocks[name, "other", "x"] = KeyBlock(until=NOW, failure=limited, since=NOW - rng.uniform(0, 8))
@@ -98,14 +107,37 @@ def generate(rng: Random) -> Situation:
     view.hedges.count(settings, "chat", is_rival=False)
     if rng.random() < 0.1:
         view.hedges.count(settings, "chat", is_rival=True)
+    view.hedges.count(RACING, "chat", is_rival=False)
+    if rng.random() < 0.1:
+        view.hedges.count(RACING, "chat", is_rival=True)
+    suspected = rng.choice(names)
+    for name in names:
+        _teach(view, candidate(configuration.endpoints[name], "m"), request, is_suspected=name == suspected)
     return Situation(
         view=view, request=request, key=key, regions=regions, required=required, acts=acts, used=used,
         unhealthy=unhealthy, pressed=pressed, blocked=blocked, settings=settings,
+        recovering=recovering,
     )  # fmt: skip
 
 
-def _with_hedging(configuration: Snapshot, settings: Hedging) -> Snapshot:
-    return replace(configuration, routing=replace(configuration.routing, hedging=settings))
+def _with_duplicates(configuration: Snapshot, settings: Hedging) -> Snapshot:
+    strategy = Strategy("adaptive", AdaptiveSettings(policy="latency"))
+    routing = replace(configuration.routing, hedging=settings, racing=RACING, strategy=strategy)
+    return replace(configuration, routing=routing)
+
+
+def _teach(view: FakeView, item: Candidate, request: Call, *, is_suspected: bool) -> None:
+    """Let answers of a candidate end. A suspected one was the best until it became slow, and has had no answer since.
+    The others have just answered."""
+    for number in range(24):
+        ratio = 1.0 if not is_suspected else 0.2 if number < 18 else 4.0
+        at = NOW - (60.0 if is_suspected else 1.0) + number / 100
+        began_at = at - ratio * usual_s(request)
+        tried = Tried(item, request, "chat", f"{item.id}{number}-1", began_at=began_at, peers=(item,))
+        if request.stream:
+            view.paces.content(tried, at)
+        else:
+            view.paces.ended(tried, None, at, tokens_out=0, content_at=None)
 
 
 def _limits(rng: Random) -> tuple[tuple[Limit, ...], dict[str, tuple[int | None, Limit]]]:
@@ -136,8 +168,9 @@ def _request(rng: Random) -> tuple[Call, bool]:
     return request, acts
 
 
-def may_get_a_rival(one: Situation, provider: str) -> bool:
-    """Define independently of the code whether a rival may be sent to a provider."""
+def may_get_a_rival(one: Situation, provider: str, *, is_race: bool = False) -> bool:
+    """Define independently of the code whether a rival may be sent to a provider. A race may try out a provider that
+    failed, once its breaker is no longer open."""
     if one.acts or one.request.head.max_nano is not None:
         return False
     if one.required and one.regions[provider] != "eu":
@@ -147,7 +180,8 @@ def may_get_a_rival(one: Situation, provider: str) -> bool:
     for used, limit in one.used.values():
         if not limit.soft and (used is None or used > 0.7 * limit.amount):
             return False
-    return provider not in one.unhealthy | one.pressed | one.blocked
+    ill = one.unhealthy - one.recovering if is_race else one.unhealthy
+    return provider not in ill | one.pressed | one.blocked
 
 
 def check(one: Situation, counts: Counter[str]) -> None:
@@ -158,6 +192,9 @@ def check(one: Situation, counts: Counter[str]) -> None:
     first = next_step(plan, Progress(), one.view, NOW)
     if not isinstance(first, Try):
         return
+    check_race(one, plan, first, counts)
+    if plan.hedging is not None and plan.hedging.race_s is not None:
+        plan = replace(plan, hedging=replace(plan.hedging, race_s=None))
     had_budget = one.view.hedges.may_start(one.settings, "chat")
     early = next_step(plan, Progress(running=(Beside(first, NOW),)), one.view, NOW + AFTER_S - 0.01)
     late = next_step(plan, Progress(running=(Beside(first, NOW),)), one.view, NOW + AFTER_S)
@@ -177,6 +214,24 @@ def check(one: Situation, counts: Counter[str]) -> None:
     counts["forbidden"] += not allowed
 
 
+def check_race(one: Situation, plan: Plan, first: Try, counts: Counter[str]) -> None:
+    """Check the step at once beside the first attempt."""
+    had_budget = one.view.hedges.may_start(RACING, "chat")
+    at_once = next_step(plan, Progress(running=(Beside(first, NOW),)), one.view, NOW)
+    allowed = bool(plan.probe) and may_get_a_rival(one, plan.probe.partition("/")[0], is_race=True)
+    if isinstance(at_once, Try):
+        item = at_once.choice.candidate
+        counts["races"] += 1
+        counts["escapes"] += not (isinstance(at_once, Race) and item.id == plan.probe and allowed and had_budget)
+        counts["escapes"] += item is first.choice.candidate
+        beside_two = next_step(plan, Progress(running=(Beside(first, NOW), Beside(at_once, NOW))), one.view, NOW)
+        counts["escapes"] += isinstance(beside_two, Try)
+    elif plan.probe:
+        is_first = first.choice.candidate.id == plan.probe
+        counts["probes"] += is_first
+        counts["missed"] += allowed and had_budget and len(plan.choices) > 1 and not plan.pinned and not is_first
+
+
 def play(cases: int, seed: int) -> Counter[str]:
     rng, counts = Random(seed), Counter[str]()
     for _ in range(cases):
@@ -186,10 +241,15 @@ def play(cases: int, seed: int) -> Counter[str]:
 
 
 def checked(counts: Counter[str]) -> dict[str, Any]:
-    found = {name: counts[name] for name in ("cases", "hedges", "forbidden", "rejected", "missed", "escapes")}
+    found = {
+        name: counts[name]
+        for name in ("cases", "hedges", "races", "probes", "forbidden", "rejected", "missed", "escapes")
+    }
     assert found["escapes"] == 0, found
     assert found["missed"] == 0, found
     assert found["hedges"] > found["cases"] / 20, "the cases hardly test anything"
+    assert found["races"] > found["cases"] / 20, "the cases hardly test anything"
+    assert found["probes"] > found["cases"] / 50, "the cases hardly test anything"
     assert found["forbidden"] > found["cases"] / 20, "the cases hardly test anything"
     return found
 

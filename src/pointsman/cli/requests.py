@@ -128,13 +128,14 @@ def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:
     message = f": {attempt['message']}" if attempt.get("message") else ""
     if attempt.get("events_left_out"):
         message += f" (events dropped: {attempt['events_left_out']})"
+    role = "hedge, " if attempt.get("hedge") else "race, " if attempt.get("race") else ""
     held = f", {dollars(attempt['held_nano'])} more held" if attempt.get("held_nano") else ""
     return (
         str(number),
         attempt["provider"] or "",
         attempt["model"] or "",
         attempt["key"] or "",
-        f"{'hedge, ' if attempt.get('hedge') else ''}{attempt['outcome']}{message}",
+        f"{role}{attempt['outcome']}{message}",
         f"{attempt['duration_us'] / 1000:.1f} ms",
         f"{attempt['tokens_in']} in, {attempt['tokens_out']} out",
         f"{dollars(attempt['cost_nano'])} ({attempt['usage_source']}{held})",

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.config.canaries import compile_guards
-from pointsman.config.duplicates import compile_hedging
+from pointsman.config.duplicates import compile_hedging, compile_racing, without_races
 from pointsman.config.failover_checks import check_failover
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.mirrors import MirrorSettings, check_mirror
@@ -33,6 +33,7 @@ def compile_routing(settings: RoutingSettings, findings: Findings) -> Routing:
         commit_buffer=settings.commit_buffer,
         failover=_failover(settings.failover),
         hedging=compile_hedging(settings.duplicates),
+        racing=compile_racing(settings.duplicates),
         health=HealthLimits(**settings.health.model_dump()),
         event_bytes=settings.event_bytes,
         state_days=settings.state_days,
@@ -137,15 +138,20 @@ class ModelCompiler:
                 message = "applies only to the `fallbacks` of a request, because this public name has none"
                 self._findings.note((*location, "failover", "fallback_on"), message)
         failover = replace(base.failover, **own)
-        hedging = base.hedging if settings.duplicates is None else compile_hedging(settings.duplicates)
-        routing = replace(
-            base, timeouts=timeouts, failover=failover, hedging=hedging, response_model=settings.response_model
-        )
+        routing = replace(base, timeouts=timeouts, failover=failover, response_model=settings.response_model)
+        hedging, duplicates = base.hedging, settings.duplicates
+        if duplicates is not None:
+            hedging = compile_hedging(duplicates)
+            routing = replace(routing, hedging=hedging, racing=compile_racing(duplicates))
         if routing == base:
             return None
         check_failover(routing, location, self._findings, base)
         if settings.duplicates is not None and hedging is not None and len(settings.targets) < 2:
             message = "has no effect, since a rival needs a second target; fallbacks serve only after a failure"
+            self._findings.note((*location, "duplicates"), message)
+        strategy = settings.strategy.name if settings.strategy is not None else base.strategy.name
+        if duplicates is not None and without_races(duplicates, strategy):
+            message = f"has no races, since the strategy {strategy} makes no probes; use adaptive"
             self._findings.note((*location, "duplicates"), message)
         return routing
 

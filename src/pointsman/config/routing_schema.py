@@ -310,8 +310,9 @@ class RoutingSettings(Section):
     failover: FailoverSettings = FailoverSettings()
     """The conditions of failover from one candidate to another."""
     duplicates: DuplicatesField = DuplicatesSettings()
-    """The requests that may be sent to two providers at once: `none`, or `hedge` for those whose attempt is slow. A
-    request that uses stored objects or a tool of its provider, or that bounds its own cost, is sent only once."""
+    """The requests that may be sent to two providers at once: `none`, `hedge` for those whose attempt is slow, or
+    `race`. With `race`, requests are also sent to a candidate that `adaptive` wants to find out about. A request that
+    uses stored objects or a tool of its provider, or that bounds its own cost, is sent only once."""
     health: HealthSettings = HealthSettings()
     """The circuit breaker."""
     commit_buffer: Bytes = _ROUTING.commit_buffer

@@ -15,7 +15,7 @@ from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.quotas import NO_NEED, QuotaNeed
 from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
 from pointsman.domain.rules import RuleTrace
-from pointsman.domain.snapshots import Hedging, Mirror, Routing
+from pointsman.domain.snapshots import Hedging, Mirror, Racing, Routing
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.domain.verdicts import Verdict
 
@@ -28,13 +28,19 @@ class Choice(Struct, frozen=True, gc=False):
 
 
 class HedgeTerms(Struct, frozen=True, gc=False):
-    """The hedging of one request: its settings, and the virtual key and the end user whose limits need headroom.
-    `ahead_s` is the Unix time minus the monotonic time, in seconds."""
+    """The duplicates of one request: the settings of hedges and races, and the virtual key and the end user whose
+    limits need headroom. `ahead_s` is the Unix time minus the monotonic time, and `usual_s` the usual time of such a
+    request, both in seconds. The latter is 0 if no strategy learns. `race_s` is set if the plan's `probe` gets the
+    request at once beside the best candidate. Once the other has answered, the probe may take up to this many seconds
+    from its start to its first content."""
 
-    settings: Hedging
+    settings: Hedging | None
     virtual_key: VirtualKey | None
     ahead_s: float
     of_user: tuple[Limit, ...] = ()
+    racing: Racing | None = None
+    usual_s: float = 0.0
+    race_s: float | None = None
 
 
 class Plan(Struct, frozen=True, gc=False):
@@ -49,13 +55,13 @@ class Plan(Struct, frozen=True, gc=False):
     `declared` are the causes with fallbacks of their own, and `occurred` those that policies found before any
     attempt. `instead` are the candidates that budgets fall to: they are tried if no other is left, and only if one
     was left out by a budget that names them. If its settings need them, `answers` is the number of answers to the
-    request, and `most_tokens` its bound on all of them. `hedging` are the terms of a second attempt beside one that
-    takes long to commit, if the request may have one. `mirror` is set if the request is copied to another model. If
+    request, and `most_tokens` its bound on all of them. `hedging` are the terms of a second attempt beside another one,
+    if the request may have one. `mirror` is set if the request is copied to another model. If
     its strategy `learns`, its attempts are observed. `patience` has the longest waits for the first content of a
     stream in seconds, by the ids of candidates. `probe` is the id of the candidate that the request tries only to
-    find out how it is now, if any. `need` are the expected amounts that it takes of its provider's limits; they are
-    computed only while such a limit is near its end. `prefix` is the beginning of its prompt, if a cache may have
-    it."""
+    find out how it is now, if any: first, or in a race. `need` are the expected amounts that it takes of its provider's
+    limits; they are computed only while such a limit is near its end. `prefix` is the beginning of its prompt, if a
+    cache may have it."""
 
     choices: tuple[Choice, ...]
     verdicts: tuple[Verdict, ...]
@@ -124,6 +130,10 @@ class Try(Struct, frozen=True, gc=False):
 
 class Hedge(Try, frozen=True, gc=False):
     """Make this attempt beside those in progress, which take long to commit."""
+
+
+class Race(Hedge, frozen=True, gc=False):
+    """Make this attempt at once beside the first one, to find out how its candidate is now."""
 
 
 class Await(Struct, frozen=True):

@@ -7,10 +7,14 @@ The record of a request is a copy of one with the facts of its head. A keyword c
 a call has at most fifteen arguments; with more, Python makes a dict of them.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from pointsman.domain.calls import RequestHead
 from pointsman.domain.identity import VirtualKey
+
+Role = Literal["attempt", "hedge", "race"]  # of an attempt; the last two run beside another one
 
 
 class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -18,7 +22,8 @@ class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     of the request. `usage_source` is a value of `UsageSource`. Limits hold `held_nano` in addition to `cost_nano` until
     it is reconciled or their windows end. `most_nano` and `most_tokens` were reserved for it; without a known price
     `most_nano` is `None`. `max_tokens` is the bound of its answer if a limit had no room for more.
-    `events_left_out` counts unreadable events of a stream. A `hedge` ran beside an attempt that took long."""
+    `events_left_out` counts unreadable events of a stream. A `hedge` ran beside an attempt that took long. A `race`
+    ran beside the first attempt to find out how its candidate is."""
 
     provider: str | None
     model: str | None
@@ -40,6 +45,11 @@ class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     most_nano: int | None = None
     most_tokens: int = 0
     hedge: bool = False
+    race: bool = False
+
+    @property
+    def role(self) -> Role:
+        return "race" if self.race else "hedge" if self.hedge else "attempt"
 
 
 class Feedback(Struct, kw_only=True, omit_defaults=True, frozen=True, gc=False):

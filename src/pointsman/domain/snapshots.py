@@ -73,6 +73,13 @@ class Hedging(Struct, frozen=True):
     share: float = 0.05
 
 
+class Racing(Struct, frozen=True):
+    """The policy for an attempt beside the first one that starts at once, to find out how its candidate is now. At most
+    `share` of the requests get one."""
+
+    share: float = 0.03
+
+
 class HealthLimits(Struct, frozen=True):
     """The settings of the circuit breaker. They are the failures in a row that open it, and the most seconds it stays
     open. The seconds differ for immediate failures and for those that keep a request waiting."""
@@ -95,6 +102,7 @@ class Routing(Struct, frozen=True, kw_only=True):
     commit_buffer: int = 8 * 1024 * 1024
     failover: Failover = Failover()
     hedging: Hedging | None = None
+    racing: Racing | None = None
     response_model: str = "served"
     health: HealthLimits = HealthLimits()
     event_bytes: int = 32 * 1024 * 1024

@@ -28,7 +28,6 @@ ENDING = failures.Failure(
     failures.SHUTTING_DOWN, "the gateway shut down before the answer was complete; retry the request"
 )
 RETRY_LATER = replace(ENDING, retry_after_s=1.0)
-SUPERSEDED = failures.Failure(failures.SUPERSEDED, "another attempt answered first")
 
 
 class ClientAnswer(Struct, eq=False):
@@ -118,15 +117,14 @@ class ClientAnswer(Struct, eq=False):
             self.reject(GiveUp(BROKEN))
 
     def _claim(self, attempt: Attempt) -> tuple[Sink, bytes]:
-        """Select the attempt that answers, and cancel all others. Return the sink and the header lines for its
-        answer."""
+        """Select the attempt that answers, and end all others. Return the sink and the header lines for its answer."""
         log, plan, receiver = self.log, self.log.plan, attempt.receiver
         self.status = receiver.status or 200
         if log.served_by is not attempt:
             log.served_by = attempt
         for other in log.running[:]:
             if other is not attempt:
-                other.cancel(SUPERSEDED)
+                other.lose()
         lines = provider_lines(receiver.headers, is_stream=receiver.is_stream) + self._lines(attempt)
         sink: Sink = self.exchange if self.wrap is None else self.wrap(self.exchange)
         if plan is not None and plan.routing.response_model != "served":
@@ -163,9 +161,9 @@ class ClientAnswer(Struct, eq=False):
         if attempt is not None and attempt.dropped:
             lines += b"x-pointsman-dropped: %b\r\n" % ", ".join(attempt.dropped).encode("ascii")
         if log.hedges:
-            pairs = [(f"{one.provider}/{one.model}", one.duration_us / 1e6, one.hedge) for one in records]
-            pairs += [(one.step.choice.candidate.id, now - one.started_at, one.is_hedge) for one in running]
-            lines += timing_lines(pairs)
+            timings = [(one.role, f"{one.provider}/{one.model}", one.duration_us / 1e6) for one in records]
+            timings += [(one.role, one.step.choice.candidate.id, now - one.started_at) for one in running]
+            lines += timing_lines(timings)
         if snapshot.limit_headers and log.key is not None:
             lines += engine.limit_headers.lines(engine.billing, snapshot, log.key, candidate)
         return lines

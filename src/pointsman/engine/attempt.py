@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.outcomes import PastAttempt
-from pointsman.domain.plans import Hedge, HedgeTerms, Try
-from pointsman.domain.records import AttemptRecord
+from pointsman.domain.plans import Hedge, HedgeTerms, Race, Try
+from pointsman.domain.records import AttemptRecord, Role
 from pointsman.domain.redaction import redact
 from pointsman.engine.billing import NotReserved, ReservedAttempt, outcome_of
 from pointsman.engine.engine import Engine
 from pointsman.engine.passage import Claim
-from pointsman.engine.receiver import AnswerReceiver
+from pointsman.engine.receiver import SUPERSEDED, AnswerReceiver
 from pointsman.engine.request_log import RequestLog
 from pointsman.engine.uploads import UploadRelay
 from pointsman.money.charges import Charge
@@ -79,8 +79,9 @@ class Attempt:
         return self.content_at is not None
 
     @property
-    def is_hedge(self) -> bool:
-        return isinstance(self.step, Hedge)
+    def role(self) -> Role:
+        step = self.step
+        return "race" if isinstance(step, Race) else "hedge" if isinstance(step, Hedge) else "attempt"
 
     def can_send(self, call: Call) -> bool:
         """Return whether the provider's dialect can express `call`, which differs from the request in its bound."""
@@ -112,9 +113,9 @@ class Attempt:
             item = step.choice.candidate
             self.tried = self.engine.live.paces.started(self.plan, item, call, reserved.attempt_id, now, key=step.key)
         hedging = self.plan.hedging
-        if hedging is not None and (self.is_hedge or reserved.ordinal == 1):
-            self.engine.live.hedges.count(hedging.settings, self.plan.model, is_rival=self.is_hedge)
-            log.hedges += self.is_hedge
+        if hedging is not None:
+            self.engine.live.hedges.count_attempt(hedging, self.plan.model, step, is_first=reserved.ordinal == 1)
+            log.hedges += isinstance(step, Hedge)
         return None
 
     def start(self, upload: UploadRelay | None) -> None:
@@ -161,6 +162,16 @@ class Attempt:
             quota = PROVIDERS[candidate.endpoint.type].quota(receiver.headers, time())
             if quota is not None:
                 self.engine.live.note_quota(candidate, step.key, quota, self.started_at, at=at)
+
+    def lose(self) -> None:
+        """End the attempt, since another one answers the client. The probe of a race may still go on to its first
+        content, if it streams: its time shows how its candidate is now."""
+        terms, receiver = self.plan.hedging, self.receiver
+        race_s = terms.race_s if terms is not None and isinstance(self.step, Race) else None
+        if race_s is not None and self.call.stream and self.tried is not None and not self.has_content:
+            receiver.run_on(self.started_at + race_s)
+        else:
+            self.cancel(SUPERSEDED)
 
     def cancel(self, failure: failures.Failure) -> None:
         """End the attempt with this failure, unless it has failed already, and settle it."""
@@ -238,12 +249,12 @@ class Attempt:
         """Note the attempt of a request that may have two at once."""
         candidate, engine = self.step.choice.candidate, self.engine
         is_superseded = failure is not None and failure.kind is failures.SUPERSEDED
-        if self.is_hedge:
-            record.hedge = True
-            engine.request_metrics.hedge(
-                candidate, "lost" if is_superseded else "won" if self.has_committed else "failed"
-            )
-        if terms.settings.after_s is None and (is_superseded or self.has_committed):
+        role = self.role
+        if role != "attempt":
+            record.hedge, record.race = role == "hedge", role == "race"
+            result = "lost" if is_superseded else "won" if self.has_committed else "failed"
+            engine.request_metrics.rival(candidate, role, result)
+        if terms.settings is not None and terms.settings.after_s is None and (is_superseded or self.has_committed):
             took_s = (self.content_at or monotonic()) - self.started_at
             engine.live.hedges.note_commit(candidate, self.call.operation, took_s, stream=self.call.stream)
 

@@ -11,7 +11,7 @@ from math import inf
 from typing import Protocol
 
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Failure, Fault
+from pointsman.domain.failures import SUPERSEDED, Failure, Fault
 from pointsman.domain.holds import Held
 from pointsman.domain.limits import Limit
 from pointsman.domain.operations import Operation
@@ -205,6 +205,8 @@ class Live:
             self.readings[name] = reading
             if before is None and len(self.readings) > MAX_READINGS:
                 del self.readings[next(iter(self.readings))]
+        if failure is not None and failure.kind is SUPERSEDED and content_at is not None:
+            failure = None  # the probe of a race: its content came, though another attempt answered
         if failure is None:
             self._served_at = now
             if name not in self.conditions and not self.key_blocks:

@@ -34,6 +34,9 @@ class AnswerPassage:
     _ends_at = NEVER
     _stall_s = 0.0  # from the commit on
     _is_ending = False
+    content_by = NEVER  # the deadline of the first content of a stream
+    commit_by: float | None  # the deadline of an answer that is not a stream, if that of its head is earlier
+    is_beaten = False  # another attempt answers the client, and only the time to the first content is of interest
     content_at: float | None = None  # the time of the first content, if the stream committed later
 
     def cancel(self, failure: Failure) -> None:
@@ -45,6 +48,17 @@ class AnswerPassage:
             self._claim = None
             if self.leg is not None:
                 self.leg.cancel()
+
+    def run_on(self, until: float) -> None:
+        """Go on to the first content, though another attempt answers the client. At that content, or at `until` in
+        monotonic seconds, the attempt ends as superseded."""
+        self.is_beaten = True
+        leg = self.leg
+        if leg is not None:
+            leg.timeout_kind = failures.SUPERSEDED
+            self.content_by, self.commit_by = min(self.content_by, until), until
+            leg.deadline = min(leg.deadline, until)
+            leg.watch()
 
     def on_drain(self) -> None:
         """Resume reading from the provider: the client has caught up."""

@@ -27,7 +27,6 @@ from pointsman.engine.passage import AnswerPassage, Claim
 from pointsman.engine.tasks import Bell
 from pointsman.money.charges import Arrived
 from pointsman.providers.api import NO_STREAM, AnswerScan, Codec, StreamDecoder
-from pointsman.transport.deadlines import NEVER
 from pointsman.transport.errors import TransportFailure
 from pointsman.wire.sse import BYTE_ORDER_MARK, are_events
 from pointsman.wire.tokens import CONTENT_BYTES_PER_TOKEN
@@ -54,7 +53,6 @@ class AnswerReceiver(AnswerPassage):
     body: bytes | None = None
     usage: Usage | None = None
     first_byte_at: float | None = None
-    content_by = NEVER  # the deadline of the first content of a stream
     whole_by: float | None = None  # set if a stream commits only when it is complete: the deadline for that
 
     held: frozenset[Kind] = frozenset()  # the kinds of refusals that the client does not get yet
@@ -75,8 +73,7 @@ class AnswerReceiver(AnswerPassage):
         self.is_over = False
         self.is_stream = False  # the client's answer consists of events
         self.watch: Callable[[bytes], None] | None = None  # gets each piece of a successful answer before the client
-        # The deadline of an answer that is not a stream, if that of its head is earlier.
-        self.commit_by: float | None = None
+        self.commit_by = None
         self.decoder: StreamDecoder | None = None
         self._scan: AnswerScan | None = None  # of relayed JSON: finds its usage and its end
         self.bytes_in = 0
@@ -119,6 +116,8 @@ class AnswerReceiver(AnswerPassage):
                 self._on_events(decoder, out)
             elif out:
                 self._write(out)
+        elif self.is_beaten and mode in (COLLECT, RELAY):
+            self.abort(SUPERSEDED)  # it is no stream, so no first content will come
         else:
             self._TAKE[mode](self, data)
 
@@ -127,7 +126,9 @@ class AnswerReceiver(AnswerPassage):
         if self.is_over:
             return
         try:
-            if mode == COLLECT:
+            if self.is_beaten and mode in (COLLECT, RELAY):
+                self._fail(SUPERSEDED)
+            elif mode == COLLECT:
                 self._on_whole(_joined(self._pieces))
             elif mode == EVENTS:
                 self._on_events_end()
@@ -340,6 +341,9 @@ class AnswerReceiver(AnswerPassage):
             if self.commit_by is not None and self.leg is not None:
                 self.leg.deadline, self.commit_by = self.commit_by, None  # it has begun in time
                 self.leg.watch()
+        elif decoder.has_content and self.is_beaten:
+            self.content_at = monotonic()
+            self.abort(SUPERSEDED)
         elif decoder.has_content:
             self._commit(None)
             self._write(b"".join(self._pieces))
@@ -361,6 +365,10 @@ class AnswerReceiver(AnswerPassage):
         failure = decoder.failure
         if failure is not None and self.committed_at is None:
             self._fail(failure)
+            return
+        if self.is_beaten:
+            self.content_at = monotonic() if decoder.has_content else None
+            self.abort(SUPERSEDED)
             return
         if self.committed_at is None and decoder.refused is not None and _is_held(decoder, self.held):
             self.body = b"".join(self._pieces) + out
@@ -409,6 +417,7 @@ _CLIENT_MESSAGES = {
     failures.INTERNAL: "the gateway failed; see its log",
     failures.OVERLOADED_GATEWAY: "the gateway has no free connection to the provider",
 }
+SUPERSEDED = Failure(failures.SUPERSEDED, "another attempt answered first")
 _BROKEN = Failure(
     failures.INTERNAL, "the answer cannot be processed", client_message=_CLIENT_MESSAGES[failures.INTERNAL]
 )

@@ -55,13 +55,10 @@ def answer_lines(
     return lines + b"x-pointsman-cost-usd: %b\r\n" % dollars(cost_nano, symbol="").encode() if cost_nano else lines
 
 
-def timing_lines(attempts: Sequence[tuple[str, float, bool]]) -> bytes:
+def timing_lines(attempts: Sequence[tuple[str, str, float]]) -> bytes:
     """Return the `server-timing` line of an answer whose request was sent twice at once. An attempt is given by its
-    candidate, its time in seconds and whether it is the hedge."""
-    parts = [
-        f'{"hedge" if is_hedge else "attempt"};desc="{_quotable(name)}";dur={seconds * 1e3:.3f}'
-        for name, seconds, is_hedge in attempts
-    ]
+    role (`attempt`, `hedge` or `race`), its candidate and its time in seconds."""
+    parts = [f'{role};desc="{_quotable(name)}";dur={seconds * 1e3:.3f}' for role, name, seconds in attempts]
     return f"server-timing: {', '.join(parts)}\r\n".encode("ascii")
 
 

@@ -12,6 +12,7 @@ from pointsman.engine.attempt import Attempt
 from pointsman.engine.engine import Engine
 from pointsman.engine.listing import FilteredList
 from pointsman.engine.ownership import Ownership
+from pointsman.engine.receiver import SUPERSEDED
 from pointsman.engine.request_log import RequestLog
 from pointsman.engine.room import find_room
 from pointsman.engine.tasks import Cancelled
@@ -64,6 +65,7 @@ async def run_plan(
                 if isinstance(outcome, Call):
                     call, again = outcome, attempt.step
                 elif outcome is None or attempt.has_committed:
+                    _cancel_all(log, SUPERSEDED)  # the probe of a race may still run
                     return answer.finish(attempt, outcome)
                 elif outcome.kind is failures.CONNECTION_STALE:
                     again = replace(attempt.step, is_fresh=True)

@@ -157,7 +157,6 @@ class CandidateSet:
             most_tokens=most,
             learns=self.learns,
             patience=ordered.patience,
-            probe=ordered.probe,
             prefix=ordered.prefix,
         )
 

@@ -135,7 +135,7 @@ def _plan(
         plan = view.quotas.arranged(plan, need, now)
     if not found.is_shaped:
         return plan
-    plan = hedged(found.shaped(plan, ordered, call), facts, view, now)
+    plan = hedged(found.shaped(plan, ordered, call), ordered.probe, facts, view, now)
     return plan if found.mirror is None else mirrored(plan, found.mirror, call, rng)
 
 

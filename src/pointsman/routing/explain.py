@@ -7,10 +7,10 @@ from msgspec import Struct
 from pointsman.domain.dollars import dollars
 from pointsman.domain.failures import Failure
 from pointsman.domain.limits import Metric
-from pointsman.domain.plans import Plan
+from pointsman.domain.plans import HedgeTerms, Plan
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.rules import RuleStep, RuleTrace
-from pointsman.domain.snapshots import FALLBACK_CAUSES, Hedging, Mirror
+from pointsman.domain.snapshots import FALLBACK_CAUSES, Hedging, Mirror, Racing
 from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Verdict
 
@@ -187,10 +187,12 @@ def _rules_data(trace: RuleTrace | None) -> dict[str, object]:
 
 def _duplicates_data(plan: Plan) -> dict[str, object]:
     found: dict[str, object] = {}
-    if plan.hedging is not None:
-        settings = plan.hedging.settings
+    settings, racing = (plan.hedging.settings, plan.hedging.racing) if plan.hedging is not None else (None, None)
+    if settings is not None:
         delay = {"after_s": settings.after_s} if settings.after_s is not None else {"percentile": settings.percentile}
         found["hedge"] = {**delay, "share": settings.share}
+    if racing is not None and plan.hedging is not None:
+        found["race"] = {"share": racing.share, "probe": plan.probe if plan.hedging.race_s is not None else None}
     if plan.mirror is not None:
         found["mirror"] = {"to": plan.mirror.to, "share": plan.mirror.share}
     return found
@@ -203,6 +205,11 @@ def describe_hedging(settings: Hedging) -> str:
     else:
         delay = f"once it takes longer than {settings.percentile:g} % of recent answers"
     return f"a slow attempt gets a rival {delay}, for at most {100 * settings.share:g} % of the requests"
+
+
+def describe_racing(racing: Racing) -> str:
+    """Return the policy for probes beside the first attempt, in words."""
+    return f"a target to find out about gets the request beside the best one, for at most {100 * racing.share:g} %"
 
 
 def describe_mirror(mirror: Mirror) -> str:
@@ -233,7 +240,9 @@ def as_lines(decision: Plan | Failure, now: float, consulted: Consulted = _NOTHI
     lines += [f"   {note}" for note in decision.notes]
     lines += [f"   requires {one}, from {one.origin}" for one in decision.require]
     if decision.hedging is not None:
-        lines.append(f"   {describe_hedging(decision.hedging.settings)}")
+        lines += [f"   {line}" for line in _duplicates_lines(decision, decision.hedging)]
+    if decision.probe and (decision.hedging is None or decision.hedging.race_s is None):
+        lines.append(f"   {decision.probe} is tried first, to find out how it is now")
     if decision.mirror is not None:
         lines.append(f"   {describe_mirror(decision.mirror)}")
     for number, choice in enumerate(decision.choices, 1):
@@ -255,6 +264,15 @@ def as_lines(decision: Plan | Failure, now: float, consulted: Consulted = _NOTHI
             _verdict_line(verdict.candidate, verdict.policy, reason.code, reason.message, is_last=reason.is_last_resort)
         )
     return [*lines, *limits_used]
+
+
+def _duplicates_lines(plan: Plan, terms: HedgeTerms) -> Iterator[str]:
+    if terms.settings is not None:
+        yield describe_hedging(terms.settings)
+    if terms.race_s is not None:
+        yield f"{plan.probe} gets the request at once beside the best one, to find out how it is now"
+    elif terms.racing is not None:
+        yield describe_racing(terms.racing)
 
 
 def _rejected(status: int, code: str | None, message: str) -> str:

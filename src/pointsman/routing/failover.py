@@ -42,6 +42,8 @@ from pointsman.domain.plans import (
     NextRound,
     Plan,
     Progress,
+    Race,
+    Running,
     Step,
     Try,
 )
@@ -177,7 +179,8 @@ def _longest_wait_s(plan: Plan, excluded: Exclusion) -> float:
 
 
 def _hedge(plan: Plan, terms: HedgeTerms, progress: Progress, view: View, now: float) -> Step:
-    """Return a rival of a slow attempt, at the best candidate that was not tried yet (`routing.hedging`)."""
+    """Return the rival of the first attempt in a race. Else return that of a slow attempt, at the best candidate that
+    was not tried yet (`routing.hedging`)."""
     running, history = progress.running, progress.history
     first = running[0]
     if plan.pinned or len(running) > 1 or first.has_content:
@@ -185,13 +188,20 @@ def _hedge(plan: Plan, terms: HedgeTerms, progress: Progress, view: View, now: f
     if _counts(history)[0] + 1 >= plan.max_attempts or now >= plan.deadline:
         return _IN_PROGRESS
     slow = first.step.choice.candidate
+    if history and isinstance(first.step, Race):  # the best candidate has failed: its successor joins the race
+        rest = Progress((_as_past(first, now), *history), (), progress.excluded, progress.accepts_shorter)
+        step = _after_failure(plan, rest, view, now)
+        return step if isinstance(step, Try) and not step.is_repeat else _IN_PROGRESS
+    if terms.race_s is not None and not history and not progress.excluded and slow.id != plan.probe:
+        race = _race(plan, terms, first, view, now)
+        if race is not None:
+            return race
+    if terms.settings is None:
+        return _IN_PROGRESS
     after_s = delay_s(terms, slow, plan.operation, view, stream=plan.stream)
     if after_s is None or first.started_at + after_s >= plan.deadline:
         return _IN_PROGRESS
-    this = PastAttempt(
-        slow.id, slow.endpoint.name, slow.model, first.step.key.name, started_at=first.started_at, ended_at=now
-    )
-    both = (*history, this)  # so that the rival does not take the slow attempt for a candidate that is left
+    both = (*history, _as_past(first, now))  # so that the rival does not take it for a candidate that is left
     tried = {attempt.candidate for attempt in both}
     tried.update(one.candidate.id for one in progress.excluded)
     for choice in _open_choices(plan, history, view, now):
@@ -208,6 +218,28 @@ def _hedge(plan: Plan, terms: HedgeTerms, progress: Progress, view: View, now: f
                     found = _try(plan, both, (choice, key), view, now)
                     return Hedge(**structs.asdict(found))
     return _IN_PROGRESS
+
+
+def _race(plan: Plan, terms: HedgeTerms, first: Running, view: View, now: float) -> Step | None:
+    """Return the attempt at the plan's probe beside the first one, if it is usable."""
+    assert terms.racing is not None
+    for choice in plan.choices:
+        item = choice.candidate
+        if item.id == plan.probe and not _is_avoided(plan, choice, view, now):
+            key = next((key for key in choice.keys if _is_free(plan, choice, key, view, now)), None)
+            if (
+                key is not None
+                and has_headroom(terms, item, plan.operation, view, now, race=True)
+                and view.hedges.may_start(terms.racing, plan.model)
+            ):
+                return Race(**structs.asdict(_try(plan, (_as_past(first, now),), (choice, key), view, now)))
+    return None
+
+
+def _as_past(running: Running, now: float) -> PastAttempt:
+    """Return an attempt in progress as one that has ended without a failure."""
+    item, key = running.step.choice.candidate, running.step.key.name
+    return PastAttempt(item.id, item.endpoint.name, item.model, key, started_at=running.started_at, ended_at=now)
 
 
 def is_repeat(candidate: str, history: Sequence[PastAttempt]) -> bool:

@@ -1,9 +1,10 @@
-"""The state of hedging: the times of recent answers, and the budgets of second attempts."""
+"""The state of hedges and races: the times of recent answers, and the budgets of second attempts."""
 
 from collections.abc import Container
 
 from pointsman.domain.operations import Operation
-from pointsman.domain.snapshots import Hedging
+from pointsman.domain.plans import Hedge, HedgeTerms, Race, Try
+from pointsman.domain.snapshots import Hedging, Racing
 from pointsman.domain.targets import Candidate
 from pointsman.routing.health import subject
 from pointsman.routing.retry_budget import RetryBudget
@@ -12,7 +13,8 @@ MOST = 1000  # answers that are remembered
 FEWEST = 20  # before which no percentile is known
 RENEWED = 32  # answers until the order is computed anew
 MOST_SUBJECTS = 10_000  # names may come from clients
-CAPACITY = 10.0  # rivals that can be saved up
+CAPACITY = 10.0  # hedges that can be saved up
+RACES = 3.0  # races that can be saved up
 
 
 class CommitTimes:
@@ -48,11 +50,11 @@ class CommitTimes:
 
 
 class Hedges:
-    """The state of hedging in one worker. Each request that may have a rival earns `share` of one."""
+    """The state of hedges and races in one worker. Each request that may have a rival earns `share` of one."""
 
     def __init__(self) -> None:
         self._times: dict[tuple[str, bool], CommitTimes] = {}  # by the subject, and whether the answers were streams
-        self._budgets: dict[tuple[str, Hedging], RetryBudget] = {}  # by requested model
+        self._budgets: dict[tuple[str, Hedging | Racing], RetryBudget] = {}  # by requested model
 
     def keep(self, providers: Container[str]) -> None:
         """Forget everything about other providers, and the budgets, since settings may have changed."""
@@ -75,19 +77,31 @@ class Hedges:
             times = self._times[name] = CommitTimes()
         times.add(seconds)
 
-    def may_start(self, settings: Hedging, model: str) -> bool:
+    def may_start(self, settings: Hedging | Racing, model: str) -> bool:
         """Return whether the requests for a model have earned a rival."""
         budget = self._budgets.get((model, settings))
         return budget is not None and budget.has_token(0.0)
 
-    def count(self, settings: Hedging, model: str, *, is_rival: bool) -> None:
+    def count_attempt(self, terms: HedgeTerms, model: str, step: Try, *, is_first: bool) -> None:
+        """Note the start of an attempt of a request that may have a rival."""
+        if isinstance(step, Hedge):
+            spent = terms.racing if isinstance(step, Race) else terms.settings
+            if spent is not None:
+                self.count(spent, model, is_rival=True)
+        elif is_first:
+            for settings in (terms.settings, terms.racing):
+                if settings is not None:
+                    self.count(settings, model, is_rival=False)
+
+    def count(self, settings: Hedging | Racing, model: str, *, is_rival: bool) -> None:
         """Note a request that may have a rival, or the start of the rival."""
         name = (model, settings)
         budget = self._budgets.get(name)
         if budget is None:
             if len(self._budgets) >= MOST_SUBJECTS:
                 self._budgets.clear()
-            budget = RetryBudget(1.0, per_request=settings.share, floor_per_s=0.0, capacity=CAPACITY)
+            capacity = RACES if isinstance(settings, Racing) else CAPACITY
+            budget = RetryBudget(1.0, per_request=settings.share, floor_per_s=0.0, capacity=capacity)
             self._budgets[name] = budget
         if is_rival:
             budget.spend()

@@ -216,9 +216,7 @@ class Pace:
         usual = self.usual(peers)
         is_late = ratio > self._tail * usual
         self._tail = min(max(self._tail * exp(0.2 * (is_late - 0.01)), LEAST_TAIL), MOST_TAIL)
-        # A stochastic approximation of a quantile: it rests where one answer in twenty exceeds it (Robbins and Monro).
-        step = SPREAD_STEP * ((ratio > self._spread * estimate) - 0.05)
-        self._spread = min(max(self._spread * exp(step), LEAST_SPREAD), MOST_SPREAD)
+        self._spread = _spread_after(self._spread, is_above=ratio > self._spread * estimate)
         is_better = self._end_probe(attempt_id, now, gap_s, is_better=ratio < BETTER * estimate)
         kept_ratio, residual = min(ratio, MOST_RATIO * estimate), log(max(ratio, 1e-3) / estimate)
         residual = min(max(residual, -MOST_RESIDUAL), MOST_RESIDUAL)
@@ -266,6 +264,8 @@ class Pace:
         self._end_probe(attempt_id, now, gap_s, is_better=False)
         age = (now - began[0]) / began[1]
         estimate, _ = self.estimate(now, gap_s, peers)
+        if age > self._spread * estimate:
+            self._spread = _spread_after(self._spread, is_above=True)  # else hedges would hide the slowest answers
         if age > estimate:
             self._weight += 0.5
             self._sum += 0.5 * min(1.3 * age, MOST_RATIO * estimate)
@@ -365,3 +365,9 @@ class Pace:
         kept = exp(-passed_s / max(FAILURES_S, FAILURES_REQUESTS * gap_s))
         self._served *= kept
         self._failed *= kept
+
+
+def _spread_after(spread: float, *, is_above: bool) -> float:
+    """Approximate a quantile: the spread rests where one answer in twenty exceeds it (Robbins and Monro)."""
+    step = SPREAD_STEP * (is_above - 0.05)
+    return min(max(spread * exp(step), LEAST_SPREAD), MOST_SPREAD)

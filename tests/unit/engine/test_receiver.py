@@ -551,3 +551,50 @@ def test_held_refusal_has_begun_in_time() -> None:
     assert scene.leg.deadline == NOW + 9
     scene.give(200, SSE, b"data: RC")
     assert scene.leg.deadline == NOW + 99
+
+
+# A stream after another attempt has answered: the probe of a race.
+
+
+@pytest.mark.parametrize(
+    ("pieces", "content_at", "kind"),
+    [
+        ([b"role "], None, None),
+        ([b"role ", b"C1 ", b"C2 "], NOW, failures.SUPERSEDED),
+        ([b"C1 D"], NOW, failures.SUPERSEDED),
+        ([b"role ", b"E"], None, failures.UPSTREAM_ERROR),
+    ],
+)
+def test_beaten_stream_ends_at_its_first_content(
+    pieces: list[bytes], content_at: float | None, kind: Kind | None
+) -> None:
+    scene = Scene()
+    scene.receiver.run_on(NOW + 2)
+    assert scene.leg.deadline == NOW + 2
+    scene.give(200, SSE, *pieces)
+    assert scene.lengths == [], "the client has the other answer"
+    assert scene.receiver.content_at == content_at
+    assert scene.receiver.committed_at is None
+    assert (scene.receiver.failure and scene.receiver.failure.kind) == kind
+    assert ("cancel" in scene.carrier.calls) is (content_at is not None)
+
+
+def test_beaten_stream_that_stays_silent_is_superseded_and_no_timeout() -> None:
+    scene = Scene()
+    scene.receiver.commit_by, scene.receiver.content_by = NOW + 600, NOW + 9
+    scene.receiver.run_on(NOW + 2)
+    assert scene.leg.timeout_kind is failures.SUPERSEDED
+    scene.give(200, SSE)
+    assert scene.leg.deadline == NOW + 2, "its head extends nothing"
+    scene.receiver.on_failure(TransportFailure(scene.leg.timeout_kind, "late", was_sent=True))
+    assert scene.outcome() == (None, None, "superseded")
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"<html>"])
+def test_beaten_answer_that_is_no_stream_never_commits(body: bytes) -> None:
+    scene = Scene()
+    scene.receiver.run_on(NOW + 2)
+    scene.give(200, JSON, body, body)
+    scene.receiver.on_end()
+    assert scene.outcome() == (None, None, "superseded")
+    assert scene.receiver.committed_at is None

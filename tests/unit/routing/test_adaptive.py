@@ -112,7 +112,9 @@ def test_probe_has_little_patience_and_the_others_much() -> None:
     assert isinstance(step, Try)
     assert step.content_s == pytest.approx(max(0.5, 3 * 1.2 * UNIT_S), rel=0.2)
     assert plan.patience["b/m"] >= 4.0
-    assert "tried first, since it had no answer for a while" in "\n".join(as_lines(plan, now))
+    lines = "\n".join(as_lines(plan, now))
+    assert "probed, since it had no answer for a while" in lines
+    assert "a/m is tried first, to find out how it is now" in lines
 
 
 def test_similar_targets_share_the_requests() -> None:

@@ -5,10 +5,10 @@ from random import Random
 import pytest
 
 from fakes.routing import endpoint
-from pointsman.domain.snapshots import Hedging
+from pointsman.domain.snapshots import Hedging, Racing
 from pointsman.domain.targets import candidate
 from pointsman.routing import hedges as module
-from pointsman.routing.hedges import CAPACITY, FEWEST, MOST, RENEWED, CommitTimes, Hedges
+from pointsman.routing.hedges import CAPACITY, FEWEST, MOST, RACES, RENEWED, CommitTimes, Hedges
 
 A, B = (candidate(endpoint(name), "m") for name in "ab")
 SETTINGS = Hedging(after_s=1.0, share=0.25)
@@ -86,3 +86,16 @@ def test_unused_rivals_are_saved_up_to_a_limit() -> None:
         hedges.count(SETTINGS, "chat", is_rival=True)
         rivals += 1
     assert rivals == CAPACITY
+
+
+def test_few_races_can_be_saved_up_and_they_are_apart_from_hedges() -> None:
+    hedges, racing = Hedges(), Racing(share=0.5)
+    for _ in range(100):
+        hedges.count(racing, "chat", is_rival=False)
+    started = 0
+    while hedges.may_start(racing, "chat"):
+        hedges.count(racing, "chat", is_rival=True)
+        started += 1
+    assert started == RACES
+    hedges.count(SETTINGS, "chat", is_rival=False)
+    assert hedges.may_start(SETTINGS, "chat")

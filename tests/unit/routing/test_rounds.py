@@ -10,7 +10,8 @@ from pointsman.domain.verdicts import Reason, Verdict
 from pointsman.routing.failover import ROOM_S, next_step
 
 A, B, C = (endpoint(name) for name in "abc")
-TWO_SECONDS = HedgeTerms(Hedging(after_s=2.0), None, 0.0)
+AFTER_TWO = Hedging(after_s=2.0)
+TWO_SECONDS = HedgeTerms(AFTER_TWO, None, 0.0)
 
 
 class Running:
@@ -24,7 +25,7 @@ class Running:
 
 
 def step_beside(plan: Plan, view: FakeView, now: float, *, has_content: bool = False, count: int = 1) -> Step:
-    view.hedges.count(TWO_SECONDS.settings, "chat", is_rival=False)
+    view.hedges.count(AFTER_TWO, "chat", is_rival=False)
     first = next_step(plan, Progress(), view, NOW)
     assert isinstance(first, Try)
     return next_step(plan, Progress(running=[Running(first, has_content=has_content)] * count), view, now)

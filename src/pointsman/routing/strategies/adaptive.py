@@ -22,7 +22,7 @@ from pointsman.domain.dollars import NANO
 from pointsman.domain.targets import Candidate
 from pointsman.routing.affinity import Affinity, Match
 from pointsman.routing.costs import cost_text, expected_costs
-from pointsman.routing.ordering import Order, Ordered
+from pointsman.routing.ordering import Order, Ordered, Probe
 from pointsman.routing.pace import FIRST_PROBE_S, K, Pace
 from pointsman.routing.paces import PROMPT_TOKEN_S, first_content_s, mean_ratio, usual_s
 from pointsman.routing.view import RandomSource, View
@@ -89,7 +89,7 @@ class Score(Struct, frozen=True, gc=False):
 
 
 class AdaptiveNotes(Struct, frozen=True, gc=False):
-    """The scores of the candidates, in their order. The request is a `probe` of the first one, if that is set. `goal`
+    """The scores of the candidates, in their order. The request is a `probe` of one of them, if that is set. `goal`
     bounds their 95th percentile, if it is set."""
 
     scores: Sequence[Score]
@@ -102,7 +102,7 @@ class AdaptiveNotes(Struct, frozen=True, gc=False):
             cached = f"; {one.terms.cached:.0f} cached tokens expected" if one.terms.cached else ""
             terms = f"{one.expected_s:.3g} s expected, {one.failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
             known = f"from {one.weight:.1f} recent answers" if one.weight >= 0.05 else "no recent answers"
-            first = "; tried first, since it had no answer for a while" if one is self.probe else ""
+            first = "; probed, since it had no answer for a while" if one is self.probe else ""
             yield f"{one.candidate.id}: {one.total:.3g} = {terms} ({known}{cached}{first}){self.goal.describe(one)}"
 
 
@@ -166,13 +166,12 @@ class _Adaptive:
             scores = [scores[place] for place in places]  # of equals, that of the group comes first
         ranked = sorted(scores, key=goal.rank)
         probe = _probe(ranked, now, gap_s=gap_s, peers=peers, goal=goal)
-        if probe is not None:
-            ranked = [probe, *[one for one in ranked if one is not probe]]
+        probe_s = max(PROBE_PATIENCE * ranked[0].expected_s, LEAST_PROBE_S) if probe is not None else 0.0
         return Ordered(
             tuple([one.candidate for one in ranked]),
             AdaptiveNotes(ranked, goal, probe),
-            patience=_patience(ranked, probe, usual_s(call), peers) if stream else {},
-            probe=probe.candidate.id if probe is not None else "",
+            patience=_patience(ranked, usual_s(call), peers) if stream else {},
+            probe=Probe(probe.candidate.id, probe_s) if probe is not None else None,
             prefix=match.prefix if match is not None else None,
         )
 
@@ -245,15 +244,13 @@ def _probe(scores: Sequence[Score], now: float, *, gap_s: float, peers: float, g
     return None
 
 
-def _patience(scores: Sequence[Score], probe: Score | None, unit_s: float, peers: float) -> dict[str, float]:
+def _patience(scores: Sequence[Score], unit_s: float, peers: float) -> dict[str, float]:
     """Return how long each candidate may take until the first content, if another one is left."""
     found = {}
     for one in scores:
         if one.pace is not None:
             longest_s = PATIENCE * one.pace.tail * one.pace.usual(peers) * unit_s
             found[one.candidate.id] = max(LEAST_PATIENCE_S, longest_s)
-    if probe is not None:
-        found[probe.candidate.id] = max(PROBE_PATIENCE * scores[1].expected_s, LEAST_PROBE_S)
     return found
 
 

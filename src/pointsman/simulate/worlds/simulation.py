@@ -14,7 +14,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import PastAttempt, Usage
-from pointsman.domain.plans import Await, GiveUp, Hedge, NextRound, Plan, Try
+from pointsman.domain.plans import Await, GiveUp, Hedge, NextRound, Plan, Race, Try
 from pointsman.engine.live import Live
 from pointsman.money.charges import Answers
 from pointsman.providers import PROVIDERS
@@ -156,8 +156,8 @@ class Simulation:
         elif plan.learns:
             name = f"{request.index}-{record.attempts}"
             attempt.tried = worker.live.paces.started(plan, item, call, name, now)
-        if plan.hedging is not None and (is_rival or record.attempts == 1):
-            worker.live.hedges.count(plan.hedging.settings, plan.model, is_rival=is_rival)
+        if plan.hedging is not None:
+            worker.live.hedges.count_attempt(plan.hedging, plan.model, step, is_first=record.attempts == 1)
         record.duplicates += is_rival
         self._decisions.update(f"{request.index} {item.id} {key.name} {type(step).__name__}\n".encode())
         request.running.append(attempt)
@@ -197,6 +197,9 @@ class Simulation:
         assert outcome is not None
         attempt.content_at = outcome.content_at
         self._note_quota(worker, attempt)
+        if request.is_done:  # the probe of a race, beaten by another attempt
+            self._close(attempt, _SUPERSEDED)
+            return
         if attempt.tried is not None and request.arrival.stream:
             worker.live.paces.content(attempt.tried, now)
         if worker.ranked is not None:
@@ -207,7 +210,7 @@ class Simulation:
         record.provider, record.is_served = attempt.route.service.spec.name, record.ttft_s < DEADLINE_S
         for other in request.running[:]:
             if other is not attempt:
-                self._close(other, _SUPERSEDED)
+                self._lose(other)
         if request.arrival.stream:
             self._at(outcome.ends_at, self._finish, attempt)
         else:
@@ -217,13 +220,25 @@ class Simulation:
         """The answer has ended."""
         if not attempt.is_over:
             self._close(attempt, None)
+            for other in attempt.request.running[:]:
+                self._close(other, _SUPERSEDED)
+
+    def _lose(self, attempt: Attempt) -> None:
+        """End an attempt, since another one answers, or let it go on to its first content, as `Attempt.lose` does."""
+        terms = attempt.request.plan.hedging if attempt.request.plan is not None else None
+        race_s = terms.race_s if terms is not None and isinstance(attempt.step, Race) else None
+        if race_s is not None and attempt.request.arrival.stream:
+            self._at(max(self.now, attempt.started_at + race_s), self._fail, attempt, _SUPERSEDED)
+        else:
+            self._close(attempt, _SUPERSEDED)
 
     def _fail(self, attempt: Attempt, failure: Failure) -> None:
         """An attempt has failed before its commit."""
         if attempt.is_over:
             return
         request = attempt.request
-        self._close(attempt, failure)
+        is_beaten = request.is_done and failure is _LATE
+        self._close(attempt, _SUPERSEDED if is_beaten else failure)
         if not request.is_done:
             self._advance(request)
 
@@ -292,7 +307,7 @@ class Simulation:
         if attempt.tried is not None:
             live.paces.ended(attempt.tried, failure, now, tokens_out=tokens_out, content_at=content_at)
         terms = plan.hedging
-        if terms is not None and terms.settings.after_s is None:
+        if terms is not None and terms.settings is not None and terms.settings.after_s is None:
             is_superseded = failure is not None and failure.kind is failures.SUPERSEDED
             if is_superseded or content_at is not None:
                 took_s = (content_at or now) - attempt.started_at
