@@ -6,7 +6,7 @@ beyond eight answers at once.
 
 from msgspec.structs import replace
 
-from pointsman.simulate.worlds.world import Burst, Fault, Key, Provider, Scenario, Traffic
+from pointsman.simulate.worlds.world import Budget, Burst, Fault, Key, Provider, Scenario, Traffic
 
 BEST = "p1"
 FLEET = (
@@ -66,6 +66,7 @@ _EVERY = (
     _scenario("lying headers", Fault(provider=BEST, limits=0.25, headers="lying")),
     _scenario("no headers", Fault(provider=BEST, limits=0.25, headers="absent")),
     _scenario("clock skew", Fault(provider=BEST, limits=0.25, clock_s=120.0)),
+    replace(_scenario("budget exhausted"), budget=Budget(BEST, 8.0)),
     replace(_scenario("4 workers", _SLOWER), workers=4),
     replace(_scenario("4 workers that share", _SLOWER), workers=4, shared=True),
     replace(_scenario("a lost worker", _SLOWER), workers=4, shared=True, lost=(1, 250.0, 300.0)),

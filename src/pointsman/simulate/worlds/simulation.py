@@ -10,8 +10,11 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from math import inf
 
+from msgspec import structs
+
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, RequestHead
+from pointsman.domain.dollars import NANO
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import PastAttempt, Usage
 from pointsman.domain.plans import Await, GiveUp, Hedge, NextRound, Plan, Race, Try
@@ -124,7 +127,15 @@ class Simulation:
             step = next_step(plan, progress, worker.live, self.now)
             progress.due = None
             if isinstance(step, Try):
-                self._start(request, step)
+                name = f"{request.index}-{self._records[request.index].attempts + 1}"
+                exclusion = worker.reserve(name, step, request.arrival, UNIX + self.now)
+                if exclusion is not None and request.running:
+                    plan = request.plan = structs.replace(plan, hedging=None)  # a rival never waits for room
+                    return
+                if exclusion is not None:
+                    progress.excluded += (exclusion,)
+                    continue
+                self._start(request, step, name)
                 if plan.hedging is None:
                     return
             elif isinstance(step, GiveUp):
@@ -135,7 +146,7 @@ class Simulation:
                     self._at(self.now + step.delay_s, self._wake, request, request.wakes, step)
                 return
 
-    def _start(self, request: Request, step: Try) -> None:
+    def _start(self, request: Request, step: Try, name: str) -> None:
         worker, plan, call, now = request.worker, request.plan, request.call, self.now
         assert worker is not None
         assert plan is not None
@@ -145,7 +156,7 @@ class Simulation:
         if route is None:
             raise UnknownTargetError(f"{item.id} with the key {key.name!r} is not part of the simulated world")
         service = route.service
-        attempt = Attempt(request, step, route, now)
+        attempt = Attempt(request, step, route, now, name)
         worker.live.begin(item, now, is_retry=step.is_repeat, key=key, operation=call.operation, call=call)
         record.attempts += 1
         is_rival = isinstance(step, Hedge)
@@ -154,7 +165,6 @@ class Simulation:
         if worker.ranked is not None:
             worker.ranked.policy.started(worker.ranked.places[item.id], now)
         elif plan.learns:
-            name = f"{request.index}-{record.attempts}"
             attempt.tried = worker.live.paces.started(plan, item, call, name, now)
         if plan.hedging is not None:
             worker.live.hedges.count_attempt(plan.hedging, plan.model, step, is_first=record.attempts == 1)
@@ -259,6 +269,9 @@ class Simulation:
         if failure is None or (outcome.failure is None and outcome.content_at < inf):
             usd = attempt.route.dollars(attempt.started_at, arrival.tokens_in, tokens_out)
             record.usd += usd
+            worker.ledger.settle(attempt.name, round(usd * NANO), arrival.tokens_in + tokens_out)
+        else:
+            worker.ledger.settle(attempt.name, 0, 0)
         if failure is not None:
             record.limited += failure.kind is failures.UPSTREAM_RATE_LIMITED
             past = PastAttempt(

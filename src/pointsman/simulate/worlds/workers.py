@@ -7,10 +7,14 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from pointsman.domain.calls import Call
-from pointsman.domain.plans import Plan, Progress, Try
+from pointsman.domain.plans import Exclusion, Plan, Progress, Try
 from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.verdicts import Reason, Verdict
 from pointsman.engine.live import Live
+from pointsman.money.ledger import Ledger
+from pointsman.money.terms import known_terms
 from pointsman.routing.paces import Tried
+from pointsman.simulate.worlds.arrivals import MOST_OUT
 from pointsman.simulate.worlds.contender import Contender, LiveWithoutHealth, Ranked, rng_of
 from pointsman.simulate.worlds.fleet import routes_of, snapshot_of
 from pointsman.simulate.worlds.physics import Outcome, Route, Service
@@ -41,13 +45,14 @@ class Request:
 class Attempt:
     """An attempt in progress."""
 
-    __slots__ = ("content_at", "is_over", "outcome", "request", "route", "started_at", "step", "tried")
+    __slots__ = ("content_at", "is_over", "name", "outcome", "request", "route", "started_at", "step", "tried")
 
-    def __init__(self, request: Request, step: Try, route: Route, started_at: float) -> None:
+    def __init__(self, request: Request, step: Try, route: Route, started_at: float, name: str) -> None:
         self.request = request
         self.step = step
         self.route = route
         self.started_at = started_at
+        self.name = name
         self.content_at: float | None = None
         self.tried: Tried | None = None
         self.is_over = False
@@ -67,7 +72,28 @@ class Worker:
         self.routes = routes
         self.ranked = ranked
         self.is_up = True
+        self.ledger = Ledger()
         self.requests: dict[int, Request] = {}
+
+    def reserve(self, attempt: str, step: Try, arrival: Arrival, unix_s: float) -> Exclusion | None:
+        """Reserve for an attempt in the limits of its provider. Return the exclusion of its candidate if there is no
+        room; others may settle for less than they reserved."""
+        item = step.choice.candidate
+        if not item.endpoint.limits:
+            return None
+        price = known_terms(None, item, self.live.snapshot).price
+        pico = 0
+        if price is not None:
+            pico = arrival.tokens_in * price.rates.input + MOST_OUT * price.rates.output
+        account = self.ledger.account(item.endpoint.limits)
+        ordinal = int(attempt.rpartition("-")[2])
+        found = self.ledger.reserve(
+            account, attempt, pico // 1000, arrival.tokens_in + MOST_OUT, ordinal=ordinal, now_unix_s=unix_s
+        )
+        if not isinstance(found, list):
+            return None
+        reason = Reason("over_budget", f"the {found[0].limit} has no room")
+        return Exclusion(item, Verdict(item.id, "billing", reason), may_fit=found[0].reserved > 0)
 
 
 class Workers:
@@ -147,4 +173,6 @@ class Workers:
     def _snapshot(self, ranked: Ranked | None) -> Snapshot:
         providers = self._scenario.providers
         routing = self._contender.routing(ranked)
-        return snapshot_of(providers, routing, apart=ranked is not None, prices=self._prices)
+        return snapshot_of(
+            providers, routing, apart=ranked is not None, prices=self._prices, budget=self._scenario.budget
+        )

@@ -108,6 +108,13 @@ class Traffic(Struct, frozen=True, kw_only=True):
     whole: float = 0.0
 
 
+class Budget(Struct, frozen=True):
+    """A budget of the gateway for one provider, in dollars an hour. Runs begin with the hour."""
+
+    provider: str
+    usd: float
+
+
 class Scenario(Struct, frozen=True, kw_only=True):
     """Providers, traffic and faults. `watched` is the provider whose share of the requests shows when it is left and
     used again. With `usd_s` seconds for a dollar, costs count as time in the regret. `workers` share the traffic; if
@@ -124,6 +131,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
     workers: int = 1
     shared: bool = False
     lost: tuple[int, float, float] | None = None
+    budget: Budget | None = None
     slo_s: float = 2.0
 
     @property

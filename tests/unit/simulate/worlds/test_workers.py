@@ -2,12 +2,12 @@
 
 from msgspec.structs import replace
 
-from fakes.worlds import fault_of, small
+from fakes.worlds import PROVIDERS, fault_of, small
 from pointsman.simulate.worlds.compare import CONTENDERS, arrivals_of, run
 from pointsman.simulate.worlds.physics import Service
 from pointsman.simulate.worlds.results import Run
 from pointsman.simulate.worlds.workers import Workers
-from pointsman.simulate.worlds.world import Scenario
+from pointsman.simulate.worlds.world import Budget, Scenario
 
 ADAPTIVE = CONTENDERS["adaptive"]
 
@@ -42,6 +42,23 @@ def test_workers_that_share_leave_a_slow_provider_sooner() -> None:
     world = small(fault_of("p1", factor=6.0), workers=4, rate=12.0)
     alone, shared = [slow_share(run(replace(world, shared=is_shared), ADAPTIVE, 1)) for is_shared in (False, True)]
     assert shared < alone
+
+
+def test_budget_is_never_exceeded_and_moves_requests_elsewhere() -> None:
+    dear = replace(PROVIDERS[0], usd_in=10.0, usd_out=30.0)
+    world = replace(small(budget=Budget("p1", 1.0)), providers=(dear, *PROVIDERS[1:]))
+    found = run(world, CONTENDERS["priority"], 1)
+    spent = sum(one.usd for one in found.requests if one.provider == "p1")
+    assert 0.8 < spent <= 1.0
+    assert all(one.is_served for one in found.requests)
+    assert {one.provider for one in found.requests if one.at > 80} == {"p2"}
+
+
+def test_request_without_any_room_waits_for_others_or_is_rejected() -> None:
+    world = replace(small(budget=Budget("p1", 0.05)), providers=(replace(PROVIDERS[0], usd_in=10.0, usd_out=30.0),))
+    found = run(world, CONTENDERS["priority"], 1)
+    assert 0 < sum(one.is_served for one in found.requests) < 10
+    assert sum(one.usd for one in found.requests) <= 0.05
 
 
 def slow_share(found: Run) -> float:
