@@ -1,0 +1,56 @@
+"""The benchmark of routing: its ablation switches off parts that exist, and its page is written from the figures."""
+
+import json
+
+import msgspec
+import pytest
+from bench.routing.ablation import PARTS, without
+from bench.routing.report import report
+from bench.routing.tables import aligned, regret_rows
+
+from pointsman.simulate.worlds.compare import Regrets
+from pointsman.simulate.worlds.results import Measures
+
+MEASURES = Measures(
+    requests=10, success=0.9, mean_s=0.5, p50_s=0.4, p95_s=0.9, p99_s=1.2, loss_s=0.5, slo_missed=0.1, attempts=1.1,
+    duplicates=0.0, limited=0.02, usd_1000=3.0, divert_s=1.5, regret=0.25,
+)  # fmt: skip
+REGRETS = Regrets(mean=0.2, median=0.1, worst=0.8, success=1.0, attempts=1.02, limited=0.0)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_part_is_switched_off_and_on_again(part: str) -> None:
+    before = [getattr(owner, name) for owner, name, _ in PARTS[part]]
+    with without(part):
+        assert [getattr(owner, name) for owner, name, _ in PARTS[part]] == [value for _, _, value in PARTS[part]]
+    assert [getattr(owner, name) for owner, name, _ in PARTS[part]] == before
+
+
+def test_page_shows_the_figures_of_both_files() -> None:
+    simulated = {
+        "date": "2026-01-02", "python": "3.11", "arrivals": "synthetic", "seeds": [100, 104], "worlds": [5000, 5049],
+        "scenarios": {"outage": {"oracle": MEASURES, "adaptive": MEASURES}}, "random_worlds": {"adaptive": REGRETS},
+        "without": {"": REGRETS, "noise": REGRETS},
+    }  # fmt: skip
+    live = {
+        "date": "2026-01-03",
+        "litellm": "1.2.3",
+        "faults": {"outage": {"litellm": {"mean_ms": 12.5, "return_s": None}}},
+    }
+    page = report(json.loads(msgspec.json.encode(simulated)), live)
+    for text in (
+        "Seeds: 100 to 104.",
+        "| adaptive | 25 |",
+        "| adaptive | 20.0 | 10.0 | 80.0 |",
+        "litellm 1.2.3",
+        "12.5",
+    ):
+        assert text in page
+    assert "Not measured yet" in report(json.loads(msgspec.json.encode(simulated)), None)
+
+
+def test_table_of_regrets_has_the_mean_over_scenarios() -> None:
+    other = msgspec.structs.replace(MEASURES, regret=0.05)
+    rows = regret_rows({"steady": {"adaptive": other}, "outage": {"adaptive": MEASURES}})
+    assert rows == [("router", "steady", "outage", "mean"), ("adaptive", "5", "25", "15.0")]
+    assert len({len(line) for line in aligned(rows).splitlines()}) == 1
