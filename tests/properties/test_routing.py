@@ -15,6 +15,7 @@ from pointsman.domain.failures import Failure, Fault, Kind
 from pointsman.domain.operations import OPERATIONS, Operation
 from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, Plan, Try
+from pointsman.domain.quotas import Allowance, Quota
 from pointsman.domain.snapshots import FALLBACK_CAUSES, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 from pointsman.routing.candidates import find_candidates
@@ -83,6 +84,11 @@ def views(draw: st.DrawFn) -> FakeView:
         if draw(st.booleans()):
             kind = draw(st.sampled_from([failures.UPSTREAM_RATE_LIMITED, failures.CREDENTIAL_REJECTED]))
             view.block(name, "k0", kind, NOW + draw(st.sampled_from([-1.0, 0.5, 3.0, 100.0])))
+        if draw(st.booleans()):  # the provider's own limit of a key is near its end
+            left, limit = draw(st.sampled_from([0, 1, 5, 60])), draw(st.sampled_from([60, 1_200, 86_400]))
+            full_s = draw(st.sampled_from([None, 2.0, 86_400.0]))
+            item, key = candidate(view.snapshot.endpoints[name], "m"), draw(st.sampled_from(["k0", "k1"]))
+            view.quotas.note(item, key, Quota(Allowance(limit, left, full_s)), NOW, at=NOW)
     return view
 
 
@@ -343,7 +349,8 @@ def test_no_repeat_while_an_untried_candidate_is_free(view: FakeView, request: C
                 if item.provenance == "fallback" and not causes & causes_for(item, plan.routing.failover):
                     continue
                 was_blocked = view.key_blocks.get((item.endpoint.name, other[1], None))
-                if other not in seen and was_blocked is None and item.id != pair[0]:
+                is_mirrored = view.quotas.find(item, other[1]) is not None  # it may have no room
+                if other not in seen and was_blocked is None and not is_mirrored and item.id != pair[0]:
                     # its provider failed before, so it may follow in order, after a pause
                     assert any(one.candidate == item.id for one in before if is_of_provider(one)), (other, at)
         seen.add(pair)
