@@ -14,7 +14,6 @@ from msgspec import structs
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, RequestHead
-from pointsman.domain.dollars import NANO
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import PastAttempt, Usage
 from pointsman.domain.plans import Await, GiveUp, Hedge, NextRound, Plan, Race, Try
@@ -269,9 +268,9 @@ class Simulation:
         if failure is None or (outcome.failure is None and outcome.content_at < inf):
             usd = attempt.route.dollars(attempt.started_at, arrival.tokens_in, tokens_out)
             record.usd += usd
-            worker.ledger.settle(attempt.name, round(usd * NANO), arrival.tokens_in + tokens_out)
+            worker.settle(attempt.name, usd, arrival.tokens_in + tokens_out)
         else:
-            worker.ledger.settle(attempt.name, 0, 0)
+            worker.settle(attempt.name, 0.0, 0)
         if failure is not None:
             record.limited += failure.kind is failures.UPSTREAM_RATE_LIMITED
             past = PastAttempt(

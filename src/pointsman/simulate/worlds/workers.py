@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 
 from pointsman.domain.calls import Call
+from pointsman.domain.dollars import nano_of
 from pointsman.domain.plans import Exclusion, Plan, Progress, Try
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.verdicts import Reason, Verdict
@@ -94,6 +95,11 @@ class Worker:
             return None
         reason = Reason("over_budget", f"the {found[0].limit} has no room")
         return Exclusion(item, Verdict(item.id, "billing", reason), may_fit=found[0].reserved > 0)
+
+    def settle(self, attempt: str, usd: float, tokens: int) -> None:
+        """Charge an attempt that has ended, if it reserved anything."""
+        if self.ledger.open_attempts:
+            self.ledger.settle(attempt, nano_of(usd), tokens)
 
 
 class Workers:
