@@ -25,7 +25,6 @@ from functools import lru_cache
 from pathlib import Path
 from random import Random
 from statistics import fmean
-from time import perf_counter
 from typing import Any, NamedTuple
 
 from msgspec import Raw
@@ -128,7 +127,6 @@ class Replay:
         self.caches: dict[tuple[str, str], Cache] = {}
         self.served: Counter[tuple[str, str]] = Counter()
         self.times: list[float] = []
-        self.deciding_s: list[float] = []
         self.hits = self.blocks = 0
         self._ends: list[tuple[float, int, Callable[[], None]]] = []
 
@@ -146,9 +144,7 @@ class Replay:
             operation="chat", head=RequestHead(path="/chat/completions"), snapshot=self.snapshot, model="chat",
             size=len(body), stream=True, fields={"messages": Raw(body)},
         )  # fmt: skip
-        began = perf_counter()
         plan = decide(Facts(call, None, UNIX + now), live, self.rng, now)
-        self.deciding_s.append(perf_counter() - began)
         assert isinstance(plan, Plan)
         step = next_step(plan, Progress(), live, now)
         assert isinstance(step, Try)
@@ -186,7 +182,6 @@ class Replay:
             "input_cost": round(1 - (1 - CACHED_PRICE) * share, 4),
             "largest_of_fair": round(max(self.served.values()) / self.served.total() * domains, 3),
             "mean_ttft_s": round(fmean(self.times), 4),
-            "decision_us": round(sorted(self.deciding_s)[len(self.deciding_s) // 2] * 1e6, 1),
         }
         return found if ceiling is None else {"of_ceiling": round(share / ceiling, 4), **found}
 

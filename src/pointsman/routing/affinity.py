@@ -7,6 +7,7 @@ exchange.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import cos, log1p, pi, sqrt
 
 from msgspec import Struct
@@ -39,7 +40,7 @@ class Affinity:
         self._candidates = candidates
         self._domains = [[(key.name, domain_of(item, key)) for key in item.keys] for item in candidates]
         self.is_needed = len({domain for domains in self._domains for _, domain in domains}) > 1
-        self._fractions = [(_fraction("radius", item), _fraction("angle", item)) for item in candidates]
+        self._fractions = [(_fraction("radius", item.id), _fraction("angle", item.id)) for item in candidates]
 
     def match(self, call: Call, view: View, now: float) -> Match | None:
         """Return the match of a prompt, or `None` if no cache can have it. Blocked keys do not count."""
@@ -76,5 +77,6 @@ class Affinity:
         return group * self._fractions[place][0] % 1.0
 
 
-def _fraction(salt: str, item: Candidate) -> float:
-    return place_of(hashed(salted(salt), item.id))
+@lru_cache(maxsize=4096)  # orders are made anew after each change of health
+def _fraction(salt: str, name: str) -> float:
+    return place_of(hashed(salted(salt), name))

@@ -12,6 +12,7 @@ A little noise lets targets of about the same speed share the requests; the sure
 
 from collections.abc import Callable, Iterator, Sequence
 from math import cos, exp, inf, log, pi, sqrt
+from operator import attrgetter
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -57,6 +58,9 @@ class AdaptiveSettings(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.policy == "cheapest-within-slo" and self.ttft_p95_ms is None:
             raise ValueError("set ttft_p95_ms for the policy cheapest-within-slo")
+
+
+_TOTAL = attrgetter("total")
 
 
 class RequestTerms(Struct, frozen=True, gc=False):
@@ -113,6 +117,11 @@ class Goal(Struct, frozen=True, gc=False):
     p95_s: float = inf
     by_cost: bool = False
 
+    @property
+    def is_unbounded(self) -> bool:
+        """True if only the totals count."""
+        return self.p95_s == inf and not self.by_cost
+
     def rank(self, score: Score) -> tuple[bool, float]:
         """Return the sort key of a candidate: those within the bound first."""
         is_slow = score.p95_s > self.p95_s
@@ -164,11 +173,11 @@ class _Adaptive:
         if group and len(unknown) > 1:
             places = sorted(range(len(scores)), key=lambda place: affinity.rank(place, group))
             scores = [scores[place] for place in places]  # of equals, that of the group comes first
-        ranked = sorted(scores, key=goal.rank)
+        ranked = sorted(scores, key=_TOTAL if goal.is_unbounded else goal.rank)
         probe = _probe(ranked, now, gap_s=gap_s, peers=peers, goal=goal)
         probe_s = max(PROBE_PATIENCE * ranked[0].expected_s, LEAST_PROBE_S) if probe is not None else 0.0
         return Ordered(
-            tuple([one.candidate for one in ranked]),
+            tuple([one.terms.candidate for one in ranked]),
             AdaptiveNotes(ranked, goal, probe),
             patience=_patience(ranked, usual_s(call), peers) if stream else {},
             probe=Probe(probe.candidate.id, probe_s) if probe is not None else None,
@@ -183,7 +192,9 @@ class _Adaptive:
         costs: Sequence[int | None] = self._unpriced
         if self._reads_costs:
             costs = expected_costs(candidates, facts, view, match.charged if match is not None else None)
-        dearest = max([nano for nano in costs if nano is not None], default=0)
+        dearest = 0
+        if None in costs:
+            dearest = max([nano for nano in costs if nano is not None], default=0)
         terms, cached, units = list[RequestTerms](), 0.0, (whole_s, first_s)
         for place, nano in enumerate(costs):
             cost_s = (dearest if nano is None else nano) * self._seconds_per_nano
@@ -232,15 +243,17 @@ def _probe(scores: Sequence[Score], now: float, *, gap_s: float, peers: float, g
     time, and would be the best if it were as it usually is, or had none for very long."""
     if len(scores) < 2:
         return None
-    best = goal.rank(scores[0])
     for one in scores[1:]:
         pace = one.pace
         if pace is None or now - pace.recent_at < FIRST_PROBE_S:
             continue
-        ratio, (unit_s, first_s) = pace.usual(peers), one.terms.units
-        usual = replace(one, p95_s=ratio * pace.spread * first_s, total=ratio * unit_s + one.terms.cost_s)
-        if (goal.rank(usual) < best and pace.wants_probe(now, gap_s)) or pace.wants_look(now, gap_s):
+        if pace.wants_look(now, gap_s):
             return one
+        if pace.wants_probe(now, gap_s):
+            ratio, (unit_s, first_s) = pace.usual(peers), one.terms.units
+            usual = replace(one, p95_s=ratio * pace.spread * first_s, total=ratio * unit_s + one.terms.cost_s)
+            if goal.rank(usual) < goal.rank(scores[0]):
+                return one
     return None
 
 
@@ -250,7 +263,7 @@ def _patience(scores: Sequence[Score], unit_s: float, peers: float) -> dict[str,
     for one in scores:
         if one.pace is not None:
             longest_s = PATIENCE * one.pace.tail * one.pace.usual(peers) * unit_s
-            found[one.candidate.id] = max(LEAST_PATIENCE_S, longest_s)
+            found[one.terms.candidate.id] = max(LEAST_PATIENCE_S, longest_s)
     return found
 
 
