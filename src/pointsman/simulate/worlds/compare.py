@@ -6,7 +6,7 @@ from statistics import fmean, median
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.domain.snapshots import Hedging
+from pointsman.domain.snapshots import Hedging, Racing
 from pointsman.simulate.worlds.arrivals import from_trace, synthetic
 from pointsman.simulate.worlds.contender import Contender, adaptive_contender, production, ranked_strategy
 from pointsman.simulate.worlds.policies.bifrost import Bifrost
@@ -31,6 +31,7 @@ CONTENDERS: Mapping[str, Contender] = {
         ORACLE,
         adaptive_contender(),
         adaptive_contender(duplicates=Hedging()),
+        replace(adaptive_contender(duplicates=Hedging()), name="adaptive+race", racing=Racing()),
         *[production(name) for name in ("fastest", "least-busy", "weighted", "priority")],
         *[Contender(name=one.name, policy=one) for one in BASELINES],
     )

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
-from pointsman.domain.snapshots import Hedging, Routing, Snapshot, Timeouts
+from pointsman.domain.snapshots import Hedging, Racing, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Candidate, ProviderKey, Strategy
 from pointsman.engine.live import Live
 from pointsman.routing.ordering import Order, Ordered
@@ -23,13 +23,14 @@ RANKED = "ranked-by-a-policy"  # the name of the strategy that a policy becomes
 
 
 class Contender(Struct, frozen=True, kw_only=True):
-    """A router. It is a strategy of the production core, or a policy. `duplicates` are those of the core. With a
-    `snapshot`, a configuration of its own decides on everything, for requests that name `model`."""
+    """A router. It is a strategy of the production core, or a policy. `duplicates` and `racing` are those of the core.
+    With a `snapshot`, a configuration of its own decides on everything, for requests that name `model`."""
 
     name: str
     strategy: Strategy | None = None
     policy: type[Policy] | None = None
     duplicates: Hedging | None = None
+    racing: Racing | None = None
     snapshot: Snapshot | None = None
     model: str = NAME
 
@@ -42,7 +43,9 @@ class Contender(Struct, frozen=True, kw_only=True):
                 timeouts=Timeouts(commit_s=DEADLINE_S, queue_s=DEADLINE_S),
             )
         assert self.strategy is not None
-        return Routing(strategy=self.strategy, timeouts=Timeouts(commit_s=DEADLINE_S), hedging=self.duplicates)
+        return Routing(
+            strategy=self.strategy, timeouts=Timeouts(commit_s=DEADLINE_S), hedging=self.duplicates, racing=self.racing
+        )
 
 
 class Ranked(Struct):

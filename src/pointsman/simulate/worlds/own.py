@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from pointsman.domain.snapshots import Hedging, PublicModel, Snapshot
-from pointsman.domain.targets import Candidate, Strategy
+from pointsman.domain.snapshots import PublicModel, Snapshot
+from pointsman.domain.targets import Candidate
 from pointsman.money.terms import known_terms
 from pointsman.simulate.worlds.contender import Contender
 from pointsman.simulate.worlds.scenarios import BEST
@@ -62,13 +62,14 @@ def configured(name: str, snapshot: Snapshot, model: str) -> Contender:
 def with_strategy(like: Contender, snapshot: Snapshot, model: str) -> Contender:
     """Return the configuration with the strategy and the duplicates of a router of the core."""
     public = snapshot.models[model]
+    return Contender(name=like.name, snapshot=_changed(snapshot, public, like), model=model)
+
+
+def _changed(snapshot: Snapshot, public: PublicModel, like: Contender) -> Snapshot:
     assert like.strategy is not None
-    return Contender(name=like.name, snapshot=_changed(snapshot, public, like.strategy, like.duplicates), model=model)
-
-
-def _changed(snapshot: Snapshot, public: PublicModel, strategy: Strategy, duplicates: Hedging | None) -> Snapshot:
-    routing = replace(public.routing or snapshot.routing, strategy=strategy, hedging=duplicates)
-    changed = replace(public, strategy=strategy, routing=routing)
+    before = public.routing or snapshot.routing
+    routing = replace(before, strategy=like.strategy, hedging=like.duplicates, racing=like.racing)
+    changed = replace(public, strategy=like.strategy, routing=routing)
     return replace(snapshot, models={**snapshot.models, public.name: changed})
 
 
