@@ -37,6 +37,7 @@ from pointsman.routing.view import View
 from pointsman.wire.ways_out import REMOTE, ways_out_of
 
 HEADROOM = 0.3  # of a limit
+LATER = 1.1  # than the 95th percentile, so that some of the share is left for a fault
 LEARNED_PERCENTILE = 95.0  # that `Pace.spread` is of
 PRESSURE_S = 10.0  # since the last rate limit of a provider
 _ABSENT = Raw(b"")
@@ -108,7 +109,7 @@ def delay_s(terms: HedgeTerms, item: Candidate, operation: Operation, view: View
         pace = view.paces.find(item, operation, stream=stream)
         if pace is None or pace.long_sums[0] < FEWEST:
             return None
-        return max(pace.usual(1.0) * pace.spread * terms.usual_s, settings.at_least_s)
+        return max(LATER * pace.usual(1.0) * pace.spread * terms.usual_s, settings.at_least_s)
     found = view.hedges.percentile(item, operation, settings.percentile, stream=stream)
     return None if found is None else max(found, settings.at_least_s)
 

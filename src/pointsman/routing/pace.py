@@ -10,6 +10,8 @@ whole. One `Pace` belongs to one operation of a candidate, and to either kind of
                     usual ratio within a minute without answers
     overdue         two or more attempts without content for 2.5 times as long as usual count as slow answers, so that
                     a provider that has fallen silent is noticed before its first timeout
+    silence         if several attempts are in progress, it is noticed sooner: the sum of their hazards since the last
+                    answer shows that it is very unlikely. The next answer ends the suspicion
     probes          a candidate without an answer for some seconds gets a request if it used to be better than the best.
                     The pause grows with each probe that finds it no better
     tail            the ratio that one answer in a hundred exceeds, for the longest wait
@@ -37,6 +39,10 @@ MOST_RESIDUAL = 1.2  # of one answer, so that no two of them are a change
 OVERDUE_USUAL, OVERDUE_ESTIMATE = 2.5, 2.0  # an attempt is overdue after so many times these ratios
 MOST_OVERDUE = 12.0  # the ratio that an overdue attempt counts with at most
 FEWEST_OVERDUE = 2  # one straggler is only the tail
+SILENT = 9.0  # the hazard of an answer without one: less likely than one in 8,000
+SILENT_RATIO = 3.0  # that an attempt counts with then, in units of the usual ratio
+LEAST_USUAL_S = 0.3  # of a request
+QUIET_UNTIL = 0.65  # of the expected time: an answer hardly comes before
 FIRST_LOST_S = 0.5  # the time that a failure takes, before any is known
 LEAST_DECAY_S = 0.02
 PENDING = 4096  # attempts whose start is remembered
@@ -64,13 +70,14 @@ class Pace:
         "_failed",
         "_failed_in_row",
         "_falling",
+        "_heard_at",
         "_long_sum",
         "_long_weight",
-        "_lost_s",
         "_pending",
         "_probe_from",
         "_probe_s",
         "_probes",
+        "_quiet",
         "_recent_at",
         "_rising",
         "_served",
@@ -81,6 +88,7 @@ class Pace:
         "_weight",
         "is_poor",
         "late_s",
+        "lost_s",
         "news",
     )
 
@@ -88,7 +96,7 @@ class Pace:
         self._weight = self._sum = 0.0
         self._long_weight = self._long_sum = 0.0
         self._served = self._failed = 0.0
-        self._lost_s = FIRST_LOST_S
+        self.lost_s = FIRST_LOST_S  # the time that a failing attempt takes
         self._rising = self._falling = 0.0
         self._anchor: float | None = None
         self._failed_in_row = self._answered_in_row = 0
@@ -98,7 +106,8 @@ class Pace:
         self._probe_s = FIRST_PROBE_S
         self._probe_from = now + FIRST_PROBE_S
         self._probes: set[str] = set()
-        self._recent_at = self._updated_at = now
+        self._recent_at = self._updated_at = self._heard_at = now
+        self._quiet = 0.0
         self._pending: dict[str, tuple[float, float]] = {}  # start and usual time of attempts without content
         self.news: PaceNews | None = None  # collected if it is present
         self.is_poor = False  # it fails often, or takes much longer than usual
@@ -145,6 +154,9 @@ class Pace:
                     break
                 count += 1
                 added += min(1.5 * age, MOST_OVERDUE * usual)
+            silent = self._silent(now, (total + K * prior) / (weight + K)) if count < FEWEST_OVERDUE else 0
+            if silent:
+                added, count = silent * SILENT_RATIO * usual, silent
             if count >= FEWEST_OVERDUE:
                 first_at, usual_s = next(iter(self._pending.values()))
                 if weight > K and self._recent_at < first_at + late * usual_s / 2:
@@ -152,6 +164,22 @@ class Pace:
                     weight = K
                 weight, total = weight + count, total + added
         return (total + K * prior) / (weight + K), weight
+
+    def _silent(self, now: float, estimate: float) -> int:
+        """Return the number of attempts in progress if it is very unlikely that none has answered since the last
+        answer, else 0. The hazard is that of a time whose 95th percentile is the spread."""
+        pending, hazard = self._pending, self._quiet
+        if (
+            hazard
+            + len(pending) * (now - self._heard_at) / (LEAST_USUAL_S * estimate) * 3.0 / (self._spread - QUIET_UNTIL)
+            < SILENT
+        ):
+            return 0  # the usual case
+        for began_at, usual_s in pending.values():
+            expected_s = usual_s * estimate
+            quiet_from = max(self._heard_at, began_at + QUIET_UNTIL * expected_s)
+            hazard += _hazard(now - quiet_from, expected_s, self._spread)
+        return len(pending) if hazard > SILENT else 0
 
     def failure_share(self) -> float:
         """Return the probability that the next attempt fails."""
@@ -173,11 +201,6 @@ class Pace:
         return (
             f"{100 * self.failure_share():.0f} % of attempts fail, and answers take {speed:.1f} times as long as usual"
         )
-
-    @property
-    def lost_s(self) -> float:
-        """The time in seconds that a failing attempt takes."""
-        return self._lost_s
 
     @property
     def tail(self) -> float:
@@ -231,6 +254,7 @@ class Pace:
         self._long_weight += 1.0
         self._long_sum += min(ratio, 3.0 * usual)
         self._served += 1.0
+        self._heard_at, self._quiet = now, 0.0
         self._recent_at = -inf if is_better else now  # a better one is probed again at once
         self._anchor = self.estimate(now, gap_s, peers)[0]
         if (news := self.news) is not None:
@@ -250,7 +274,7 @@ class Pace:
         self._failed_in_row, self._answered_in_row = self._failed_in_row + 1, 0
         self._down = self._down or self._failed_in_row >= DOWN
         self._failed += 1.0
-        self._lost_s += 0.2 * (min(took_s, 10.0) - self._lost_s)
+        self.lost_s += 0.2 * (min(took_s, 10.0) - self.lost_s)
         if self.news is not None:
             self.news.failed += 1.0
             self.news.lost_s += min(took_s, 10.0)
@@ -264,6 +288,9 @@ class Pace:
         self._end_probe(attempt_id, now, gap_s, is_better=False)
         age = (now - began[0]) / began[1]
         estimate, _ = self.estimate(now, gap_s, peers)
+        expected_s = began[1] * estimate
+        quiet_from = max(self._heard_at, began[0] + QUIET_UNTIL * expected_s)
+        self._quiet += _hazard(now - quiet_from, expected_s, self._spread)
         if age > self._spread * estimate:
             self._spread = _spread_after(self._spread, is_above=True)  # else hedges would hide the slowest answers
         if age > estimate:
@@ -292,7 +319,7 @@ class Pace:
         self._failed += kept * news.failed
         if news.failed:
             mean_s = news.lost_s / news.failed
-            self._lost_s = mean_s + (self._lost_s - mean_s) * 0.8**news.failed
+            self.lost_s = mean_s + (self.lost_s - mean_s) * 0.8**news.failed
         if news.answers:
             self._recent_at = max(self._recent_at, news.answered_at)
             self._anchor = self.estimate(now, gap_s, peers)[0]
@@ -313,7 +340,7 @@ class Pace:
             usual_ratios=self._long_sum,
             served=self._served,
             failed=self._failed,
-            lost_s=self._lost_s * self._failed,
+            lost_s=self.lost_s * self._failed,
             answered_at=max(self._recent_at, 0.0),
             probe_s=self._probe_s,
         )
@@ -371,3 +398,9 @@ def _spread_after(spread: float, *, is_above: bool) -> float:
     """Approximate a quantile: the spread rests where one answer in twenty exceeds it (Robbins and Monro)."""
     step = SPREAD_STEP * (is_above - 0.05)
     return min(max(spread * exp(step), LEAST_SPREAD), MOST_SPREAD)
+
+
+def _hazard(quiet_s: float, expected_s: float, spread: float) -> float:
+    """Return the hazard of an answer in `quiet_s` seconds without it, after a part of the expected time. It is `-ln` of
+    the probability that the answer did not come, and 3 at the 95th percentile."""
+    return 3.0 * quiet_s / (expected_s * (spread - QUIET_UNTIL)) if quiet_s > 0 else 0.0

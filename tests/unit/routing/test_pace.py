@@ -100,14 +100,56 @@ def test_estimate_returns_to_the_usual_without_answers() -> None:
 def test_silence_is_noticed_before_a_timeout() -> None:
     clock = Clock()
     clock.answers(200, 1.0)
-    for _ in range(10):
-        clock.begin()
-        clock.now += GAP_S
-    assert clock.estimate() < 1.3, "none has taken unusually long yet"
     for _ in range(5):
         clock.begin()
         clock.now += GAP_S
+    assert clock.estimate() < 1.3, "none has taken unusually long yet"
+    for _ in range(2):
+        clock.begin()
+        clock.now += GAP_S
     assert clock.estimate() > 2.0
+
+
+def test_answer_ends_the_suspicion_of_silence() -> None:
+    clock = Clock()
+    clock.answers(200, 1.0)
+    names = []
+    for _ in range(7):
+        names.append(clock.begin())
+        clock.now += GAP_S
+    assert clock.estimate() > 2.0
+    clock.pace.answer(names[-1], clock.now, 1.0, GAP_S, 1.0)
+    assert clock.estimate() < 1.3
+
+
+def test_silence_counts_though_rivals_supersede_the_attempts() -> None:
+    clock = Clock()
+    clock.answers(200, 1.0)
+    for _ in range(12):
+        name = clock.begin()
+        clock.now += GAP_S
+        if len(clock.pace._pending) > 3:
+            first = next(iter(clock.pace._pending))
+            clock.pace.cancel(first, clock.now, GAP_S, 1.0)
+    assert name in clock.pace._pending
+    assert clock.estimate() > 1.5
+
+
+def test_silence_is_no_evidence_for_random_times() -> None:
+    """With ten attempts in progress, nine in ten of them slower than usual, the next answer comes soon enough."""
+    clock, rng = Clock(), Random(3)
+    clock.answers(200, 1.0)
+    for _ in range(400):
+        clock.answers(1, rng.lognormvariate(0.0, 0.35))
+    due = sorted((clock.now + rng.lognormvariate(0.0, 0.35), clock.begin()) for _ in range(10))
+    suspected = 0
+    for _ in range(2000):
+        at, name = due.pop(0)
+        clock.now = max(clock.now, at)
+        suspected += clock.estimate() > 1.8
+        clock.pace.answer(name, clock.now, rng.lognormvariate(0.0, 0.35), GAP_S, 1.0)
+        due = sorted([*due, (clock.now + rng.lognormvariate(0.0, 0.35), clock.begin())])
+    assert suspected < 20
 
 
 def test_single_straggler_is_no_evidence() -> None:

@@ -15,6 +15,7 @@ from pointsman.routing.decide import decide, decide_copy
 from pointsman.routing.explain import as_data, as_lines
 from pointsman.routing.failover import next_step
 from pointsman.routing.health import Condition, KeyBlock
+from pointsman.routing.hedging import LATER as LATER_BY
 from unit.routing.test_adaptive import EVEN, STREAM, UNIT_S, teach, view_of
 
 RACING = Racing(share=0.05)
@@ -173,7 +174,9 @@ def test_slow_attempts_are_hedged_in_proportion_to_the_length_of_the_request() -
         assert isinstance(step, Await)
         delays.append(step.delay_s)
         assert isinstance(beside(plan, view, LATER + step.delay_s + 0.001), Hedge)
-    assert delays[0] == pytest.approx(1.2 * 1.2 * UNIT_S, rel=0.3), "the spread of equal answers is the least"
+    pace = view.paces.find(plan.choices[0].candidate, "chat", stream=True)
+    assert pace is not None
+    assert delays[0] == pytest.approx(LATER_BY * pace.usual(1.0) * pace.spread * UNIT_S)
     assert delays[1] > 10 * delays[0]
 
 
