@@ -18,7 +18,7 @@ from bench.processes import free_ports
 
 from pointsman.simulate import SimulatedProvider
 
-START_S = 120.0  # time for a gateway to become ready
+START_S = 300.0  # time for a gateway to become ready; a proxy may take a minute on a busy machine
 LITELLM = "litellm"
 
 Providers = Mapping[str, SimulatedProvider]
