@@ -154,3 +154,24 @@ def test_used_budget_shifts_to_the_cheaper_model(
     assert route(decision) == expected
     assert isinstance(decision, Plan)
     assert (decision.call.max_tokens if decision.call is not None else None) == most
+
+
+@pytest.mark.parametrize(
+    ("percent", "model"),
+    [(79, "llama-3.3-70b"), (80, "llama-3.1-8b")],
+)
+def test_all_strategies_stay_in_europe(percent: float, model: str) -> None:
+    def of(*names: str) -> list[str]:
+        return [f"{name}/{model}" for name in names]
+
+    used = {"team:research": percent}
+    decision = ask("all-strategies", "notebook", used=used)
+    assert isinstance(decision, Plan)
+    assert set(route(decision)[:2]) == set(of("frankfurt", "paris"))
+    assert route(decision)[2:] == of("zurich")
+    assert keys_used(decision) == {"frankfurt:most", "frankfurt:few", "paris:default", "zurich:default"}
+    rejected = {one.candidate: one.reason.code for one in decision.verdicts}
+    assert rejected == {f"virginia/{model}": "no_compliant_provider"}
+    assert decision.strategy == "adaptive"
+    failing = ask("all-strategies", "notebook", used=used, failing=of("frankfurt", "paris"))
+    assert route(failing)[0] == f"zurich/{model}"

@@ -12,6 +12,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
 def test_examples_exist() -> None:
     assert {path.name for path in EXAMPLES} >= {
+        "all-strategies.yaml",
         "budget-shift.yaml",
         "business-hours.yaml",
         "by-complexity.yaml",
