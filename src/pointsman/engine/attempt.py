@@ -109,9 +109,9 @@ class Attempt:
             step.choice.candidate, now, is_retry=step.is_repeat, key=step.key, operation=call.operation, call=call
         )
         self.tried = None
-        if self.plan.learns:
-            item = step.choice.candidate
-            self.tried = self.engine.live.paces.started(self.plan, item, call, reserved.attempt_id, now, key=step.key)
+        paces, item = self.engine.live.paces, step.choice.candidate
+        if self.plan.learns and paces.observes(self.plan, reserved.attempt_id, now):
+            self.tried = paces.started(self.plan, item, call, reserved.attempt_id, now, key=step.key)
         hedging = self.plan.hedging
         if hedging is not None:
             self.engine.live.hedges.count_attempt(hedging, self.plan.model, step, is_first=reserved.ordinal == 1)

@@ -4,7 +4,7 @@ Workers of one machine exchange their evidence: `take_delta` returns the sums si
 of another worker. `whole` and `adopt` do so for a worker that has just started. Without `share`, nothing is collected.
 """
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Sequence
 from math import exp
 
 from msgspec import Struct
@@ -27,6 +27,9 @@ MOST_PACES = 10_000  # names may come from clients
 MOST_NAMES = 10_000
 FIRST_GAP_S = 0.2
 LONGEST_GAP_S = 60.0
+ENOUGH_S = 0.002  # between two observed attempts for a model: five hundred a second say as much as more would
+KEPT, KEPT_S = 4, 0.02  # recent values of a kind of request, and their longest use
+MOST_KINDS = 1_000
 OTHERS_S = 10.0  # the memory of the requests at other workers
 LATE_S = 1.5  # between the probes of two workers of successive ranks: longer than an exchange takes
 FIRST_TOKEN_S, PROMPT_TOKEN_S, ANSWER_TOKEN_S = 0.3, 1e-4, 0.02  # of a usual provider: only ratios to it matter
@@ -82,17 +85,52 @@ def mean_ratio(paces: Iterable[Pace | None]) -> float:
     return total / weight
 
 
+class RecentValue(Struct, gc=False):
+    """A value that a strategy has computed, and the monotonic time of that."""
+
+    value: object
+    at: float
+
+
+class Recent:
+    """The latest values that a strategy has computed, a few for each kind of request."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[Hashable, list[RecentValue]] = {}
+
+    def find(self, kind: Hashable, drawn: float, now: float) -> RecentValue | None:
+        """Return one of the latest values for a kind of requests, if there are enough. `drawn`, in [0, 1), chooses."""
+        kept = self._kinds.get(kind)
+        if kept is None or len(kept) < KEPT or now - kept[0].at >= KEPT_S:
+            return None
+        return kept[int(drawn * KEPT)]
+
+    def add(self, kind: Hashable, value: object, now: float) -> None:
+        """Keep a value in place of the oldest one."""
+        kept = self._kinds.get(kind)
+        if kept is None:
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds.clear()
+            kept = self._kinds[kind] = []
+        if len(kept) >= KEPT:
+            del kept[0]
+        kept.append(RecentValue(value, now))
+
+
 class Paces:
     """The paces by operation of a candidate and kind of answer, and the mean time between requests for each model.
     `on_quality` is called with the name of an operation, whether its pace is poor, the time and the reason, when that
-    changes. `prefixes` and `keys` are what attempts left in caches, and how they went by key."""
+    changes. `prefixes` and `keys` are what attempts left in caches, and how they went by key. `recent` has orders of a
+    moment ago."""
 
     def __init__(self) -> None:
         self.prefixes = Prefixes()
         self.keys = KeyStates()
         self.on_quality: Callable[[str, bool, float, str], None] | None = None
+        self.recent = Recent()
         self._paces: dict[tuple[str, bool], Pace] = {}
         self._gaps: dict[str, tuple[float, float]] = {}  # the mean gap and the last arrival, by requested model
+        self._observed: dict[str, float] = {}  # when the last attempt was observed, of models with heavy traffic
         self._rank: int | None = None
         self._news: dict[tuple[str, bool], PaceNews] = {}
         self._arrivals: dict[str, int] = {}
@@ -101,6 +139,7 @@ class Paces:
 
     def keep(self, providers: Container[str]) -> None:
         """Forget other providers."""
+        self.recent = Recent()
         self._paces = {name: one for name, one in self._paces.items() if name[0].partition("/")[0] in providers}
         self._news = {name: one for name, one in self._news.items() if name in self._paces}
 
@@ -129,6 +168,22 @@ class Paces:
     def peers(self, items: Iterable[Candidate], operation: Operation, *, stream: bool) -> float:
         """Return the mean usual ratio of some candidates."""
         return mean_ratio([self._paces.get((subject(item, operation), stream)) for item in items])
+
+    def observes(self, plan: Plan, attempt_id: str, now: float) -> bool:
+        """Return whether an attempt is worth observing. Under heavy traffic some are enough, so that learning costs
+        little; the choice depends on the time alone, so that failures keep their share. Call `started` if it is."""
+        model = plan.model
+        known = self._gaps.get(model)
+        if known is None or known[0] >= ENOUGH_S or plan.probe or plan.prefix is not None:
+            return True
+        if now - self._observed.get(model, 0.0) < ENOUGH_S:
+            if attempt_id.endswith("-1"):
+                self._arrive(model, now)
+            return False
+        if len(self._observed) >= MOST_NAMES:
+            self._observed.clear()
+        self._observed[model] = now
+        return True
 
     def started(
         self, plan: Plan, item: Candidate, call: Call, attempt_id: str, now: float, *, key: ProviderKey | None = None

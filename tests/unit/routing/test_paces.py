@@ -10,7 +10,7 @@ from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Failover
 from pointsman.routing import paces as module
-from pointsman.routing.paces import FIRST_GAP_S, FIRST_TOKEN_S, Paces, Tried, usual_s
+from pointsman.routing.paces import ENOUGH_S, FIRST_GAP_S, FIRST_TOKEN_S, Paces, Tried, usual_s
 
 STREAM = replace(call(), stream=True, size=4000)
 PLAN = plan_for(STREAM, FakeView(snapshot_of(endpoint("a"), endpoint("b"))))
@@ -185,3 +185,37 @@ def test_key_is_blamed_for_failures_of_its_provider_and_quota(kind: Kind, failur
     assert (state.running, state.failed, state.served) == (0, failures_of_key, 0.0)
     paces.ended(paces.started(PLAN, A, STREAM, "s-1", 1.0, key=A.keys[0]), None, 2.0, tokens_out=5, content_at=1.5)
     assert state.served == 1.0
+
+
+def observed(paces: Paces, gap_s: float, seconds: float, plan: Plan = PLAN) -> tuple[int, int]:
+    """Start attempts at this pace. Return the numbers of all and of those that were observed."""
+    count = int(seconds / gap_s)
+    found = 0
+    for number in range(count):
+        now = 100.0 + number * gap_s
+        if paces.observes(plan, f"r{number}-1", now):
+            paces.ended(start(paces, now, plan=plan), None, now, tokens_out=1, content_at=now + 1e-4)
+            found += 1
+    return count, found
+
+
+def test_every_attempt_is_observed_at_a_usual_rate() -> None:
+    for gap_s in (60.0, 1.0, 2 * ENOUGH_S):
+        count, found = observed(Paces(), gap_s, 100 * gap_s)
+        assert found == count
+
+
+def test_some_attempts_are_enough_under_heavy_traffic() -> None:
+    paces, gap_s = Paces(), ENOUGH_S / 20
+    observed(paces, gap_s, 200 * gap_s)  # until the rate is known
+    count, found = observed(paces, gap_s, 1.0)
+    assert count == pytest.approx(1.0 / gap_s, abs=1)
+    assert found == pytest.approx(1.0 / ENOUGH_S, rel=0.1)
+    assert paces.gap_s(PLAN.model) == pytest.approx(gap_s, rel=0.01), "all arrivals count"
+
+
+def test_probe_is_always_observed() -> None:
+    paces, gap_s = Paces(), ENOUGH_S / 20
+    observed(paces, gap_s, 200 * gap_s)
+    assert not paces.observes(PLAN, "r-1", 100.0 + 200 * gap_s) or not paces.observes(PLAN, "r-1", 100.0 + 200 * gap_s)
+    assert paces.observes(replace(PLAN, probe=A.id), "r-1", 100.0 + 200 * gap_s)

@@ -26,6 +26,7 @@ from pointsman.routing.costs import cost_text, expected_costs
 from pointsman.routing.ordering import Order, Ordered, Probe
 from pointsman.routing.pace import FIRST_PROBE_S, K, Pace
 from pointsman.routing.paces import PROMPT_TOKEN_S, first_content_s, mean_ratio, usual_s
+from pointsman.routing.recent_orders import reusing
 from pointsman.routing.view import RandomSource, View
 
 LEARNS = True  # attempts are observed for it
@@ -139,7 +140,7 @@ class Goal(Struct, frozen=True, gc=False):
 
 
 def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> Order:
-    return _Adaptive(candidates, settings).order
+    return reusing(candidates, settings, _Adaptive(candidates, settings).order)
 
 
 class _Adaptive:
