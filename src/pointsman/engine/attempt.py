@@ -111,7 +111,8 @@ class Attempt:
         self.tried = None
         paces, item = self.engine.live.paces, step.choice.candidate
         if self.plan.learns and paces.observes(self.plan, reserved.attempt_id, now):
-            self.tried = paces.started(self.plan, item, call, reserved.attempt_id, now, key=step.key)
+            running = self.engine.live.in_progress[item.id]
+            self.tried = paces.started(self.plan, item, call, reserved.attempt_id, now, key=step.key, running=running)
         hedging = self.plan.hedging
         if hedging is not None:
             self.engine.live.hedges.count_attempt(hedging, self.plan.model, step, is_first=reserved.ordinal == 1)

@@ -17,6 +17,7 @@ whole. One `Pace` belongs to one operation of a candidate, and to either kind of
     tail            the ratio that one answer in a hundred exceeds, for the longest wait
     spread          the factor of the estimate that one answer in twenty exceeds, for targets of the 95th percentile
     change          if the ratios keep deviating in one direction (CUSUM), most of the memory is dropped
+    load            the rise of the ratio with each attempt in progress (`routing.load`)
     failures        decayed counts, and the mean time that a failure takes
     news            sums of the evidence since the last exchange with other workers, whose news `merge` adds
 
@@ -26,6 +27,7 @@ each part is for.
 
 from math import exp, inf, log
 
+from pointsman.routing.load import Load
 from pointsman.routing.pace_news import PaceNews
 
 RECENT_S, RECENT_REQUESTS = 15.0, 20.0
@@ -88,6 +90,7 @@ class Pace:
         "_weight",
         "is_poor",
         "late_s",
+        "load",
         "lost_s",
         "news",
     )
@@ -110,6 +113,7 @@ class Pace:
         self._quiet = 0.0
         self._pending: dict[str, tuple[float, float]] = {}  # start and usual time of attempts without content
         self.news: PaceNews | None = None  # collected if it is present
+        self.load = Load(now)
         self.is_poor = False  # it fails often, or takes much longer than usual
         self.late_s = 0.0  # added to the pause before a probe, so that workers do not probe at once
 
@@ -232,8 +236,9 @@ class Pace:
                     self.news.probes_at = now
             self._pending[attempt_id] = (now, usual_s)
 
-    def answer(self, attempt_id: str, now: float, ratio: float, gap_s: float, peers: float) -> None:
-        """Note the content of a stream, or the end of another answer."""
+    def answer(self, attempt_id: str, now: float, ratio: float, gap_s: float, peers: float) -> float:
+        """Note the content of a stream, or the end of another answer. Return its ratio, at most `MOST_RATIO` times the
+        estimate."""
         self._pending.pop(attempt_id, None)
         estimate, _ = self.estimate(now, gap_s, peers)
         usual = self.usual(peers)
@@ -265,6 +270,7 @@ class Pace:
             news.deviations += residual
             news.served += 1.0
             news.answered_at = now
+        return kept_ratio
 
     def fail(self, attempt_id: str, now: float, took_s: float, gap_s: float) -> None:
         """Note an attempt that failed by the provider's fault."""

@@ -59,7 +59,7 @@ class Tried(Struct, gc=False):
     """An attempt that a strategy learns from: its candidate, the call, the requested model, its id, and its start in
     monotonic seconds. `peers` are all candidates of its plan. `has_content` says that its first content was noted.
     `key` is its provider key, if it is known. `blocks` of the prompt's `prefix` were probably in the cache, so that
-    `cached` tokens are expected to be read from it."""
+    `cached` tokens are expected to be read from it. With it, so many attempts were `running` at the candidate."""
 
     item: Candidate
     call: Call
@@ -72,6 +72,7 @@ class Tried(Struct, gc=False):
     prefix: Prefix | None = None
     blocks: int = 0
     cached: float = 0.0
+    running: int = 1
 
 
 def mean_ratio(paces: Iterable[Pace | None]) -> float:
@@ -186,13 +187,22 @@ class Paces:
         return True
 
     def started(
-        self, plan: Plan, item: Candidate, call: Call, attempt_id: str, now: float, *, key: ProviderKey | None = None
+        self,
+        plan: Plan,
+        item: Candidate,
+        call: Call,
+        attempt_id: str,
+        now: float,
+        *,
+        key: ProviderKey | None = None,
+        running: int = 1,
     ) -> Tried:
-        """Note the start of an attempt, which is the first of its request if its id ends with `-1`."""
+        """Note the start of an attempt, which is the first of its request if its id ends with `-1`. With it, so many
+        are `running` at the candidate."""
         if attempt_id.endswith("-1"):
             self._arrive(plan.model, now)
         peers = [choice.candidate for choice in plan.choices]
-        tried = Tried(item, call, plan.model, attempt_id, began_at=now, peers=peers, key=key)
+        tried = Tried(item, call, plan.model, attempt_id, began_at=now, peers=peers, key=key, running=running)
         if key is not None:
             self.keys.begin((item.endpoint.name, key.name))
             if plan.prefix is not None:
@@ -202,7 +212,9 @@ class Paces:
                 self.prefixes.note(domain, plan.prefix.blocks, now)
         is_late = call.stream and plan.routing.failover.stream_recovery == "buffer"
         if not is_late:  # the content of a buffered stream comes at its end
-            self._open(tried, now).begin(attempt_id, now, usual_s(call), is_probe=plan.probe == item.id)
+            pace = self._open(tried, now)
+            pace.begin(attempt_id, now, usual_s(call), is_probe=plan.probe == item.id)
+            pace.load.begin(running)
         return tried
 
     def content(self, tried: Tried, at: float) -> None:
@@ -259,7 +271,9 @@ class Paces:
         operation, stream = tried.call.operation, tried.call.stream
         peers = self.peers(tried.peers, operation, stream=stream)
         pace = self._open(tried, at)
-        pace.answer(tried.id, at, ratio, self.gap_s(tried.model), peers)
+        gap_s = self.gap_s(tried.model)
+        kept_ratio = pace.answer(tried.id, at, ratio, gap_s, peers)
+        pace.load.learn(tried.running, kept_ratio, at, gap_s)
         if pace.news is not None:
             pace.news.peers = peers
         self._judge(pace, tried, at, peers)

@@ -64,6 +64,22 @@ def test_fastest_target_comes_first_and_the_others_follow_by_their_time() -> Non
     assert order_of(view) == "bca"
 
 
+def test_engine_that_gets_slower_with_load_keeps_its_place_only_while_it_has_few_attempts() -> None:
+    view = view_of(count=2)
+    plan = plan_for(STREAM, view)
+    items = {choice.candidate.endpoint.name: choice.candidate for choice in plan.choices}
+    for number in range(200):
+        at, running = NOW - 0.1 * (200 - number), 1 + number % 10
+        for name, ratio in (("a", 0.5 + 0.1 * running), ("b", 1.5)):
+            took_s = ratio * usual_s(STREAM)
+            tried = view.paces.started(plan, items[name], STREAM, f"{name}{number}-1", at - took_s, running=running)
+            view.paces.content(tried, at)
+    assert order_of(view) == "ab"
+    view.in_progress = {"a/m": 12, "b/m": 12}
+    assert order_of(view) == "ba"
+    assert any("s of delay for others" in note for note in plan_of(view).notes)
+
+
 def test_each_target_gets_a_first_request() -> None:
     view = view_of()
     teach(view, "b", *[0.5] * 20)

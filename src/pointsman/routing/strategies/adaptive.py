@@ -1,16 +1,18 @@
 """The shortest expected time first, as learned from recent answers. Failures and costs count as time.
 
-    score = expected time to the first content + time lost by failures + cost in seconds
+    score = expected time to the first content + time lost by failures + cost in seconds + delay of others
 
-The expected time is the usual time of such a request, multiplied by the candidate's ratio to it (`routing.pace`). The
-time lost is `p / (1 - p) · lost`, where `p` is the probability of a failure and `lost` the time that one takes: this
+The expected time is the usual time of such a request, multiplied by the candidate's ratio to it (`routing.pace`). With
+more attempts in progress than usual, the ratio rises by the learned slope (`routing.load`). By the same slope, one more
+request delays each of those in progress there. So a small engine is not flooded when the best target fails. The time
+lost is `p / (1 - p) · lost`, where `p` is the probability of a failure and `lost` the time that one takes: this
 makes the ascending order of scores the best order of failover. A dollar is worth as many seconds as the policy says.
 
 A target that has not answered yet is expected to be a little faster than the best one, so that it gets a first request.
 A little noise lets targets of about the same speed share the requests; the surer the estimates, the less of it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import cos, exp, inf, log, pi, sqrt
 from operator import attrgetter
 from typing import Annotated, Literal
@@ -85,6 +87,7 @@ class Score(Struct, frozen=True, gc=False):
     total: float
     expected_s: float
     failures_s: float = 0.0
+    others_s: float = 0.0
     p95_s: float = 0.0
     weight: float = 0.0
 
@@ -106,6 +109,7 @@ class AdaptiveNotes(Struct, frozen=True, gc=False):
             cost_s = one.terms.cost_s
             cached = f"; {one.terms.cached:.0f} cached tokens expected" if one.terms.cached else ""
             terms = f"{one.expected_s:.3g} s expected, {one.failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
+            terms += f", {one.others_s:.2g} s of delay for others" if one.others_s else ""
             known = f"from {one.weight:.1f} recent answers" if one.weight >= 0.05 else "no recent answers"
             first = "; probed, since it had no answer for a while" if one is self.probe else ""
             yield f"{one.candidate.id}: {one.total:.3g} = {terms} ({known}{cached}{first}){self.goal.describe(one)}"
@@ -170,6 +174,7 @@ class _Adaptive:
             now=now,
             peers=peers,
             gap_s=gap_s,
+            running=view.in_progress,
         )
         if group and len(unknown) > 1:
             places = sorted(range(len(scores)), key=lambda place: affinity.rank(place, group))
@@ -214,9 +219,10 @@ class _Adaptive:
         now: float,
         peers: float,
         gap_s: float,
+        running: Mapping[str, int],
     ) -> tuple[list[Score], Sequence[int]]:
         """Return the scores of all candidates, and the places of those without an answer. `draw` returns a normally
-        distributed number for a place."""
+        distributed number for a place. `running` counts the attempts in progress, by the ids of candidates."""
         priors, scores, unknown, best = self._priors, list[Score](), list[int](), inf
         for place, pace in enumerate(known):
             one, prior = terms[place], priors[place]
@@ -226,13 +232,20 @@ class _Adaptive:
                 scores.append(Score(one, None, expected_s * prior + one.cost_s, expected_s))
                 continue
             ratio, weight = pace.estimate(now, gap_s, peers * prior)
+            others_s, load, count = 0.0, pace.load, running.get(one.candidate.id, 0)
+            if count:
+                slope = load.slope(ratio)
+                ratio += slope * max(count - load.usual, 0.0)
+                others_s = slope * count * one.units[0]
             expected_s, share = ratio * one.units[0], pace.failure_share()
             failures_s = share / (1.0 - share) * (pace.lost_s + RESERVE_S)
-            total = expected_s + failures_s + one.cost_s
+            total = expected_s + failures_s + one.cost_s + others_s
             if weight > 1.0:
                 total += expected_s * (exp(draw(place) * NOISE / sqrt(weight + K + 2.0)) - 1.0)
             best, p95_s = min(best, total), ratio * pace.spread * one.units[1] + failures_s
-            scores.append(Score(one, pace, total, expected_s, failures_s, p95_s=p95_s, weight=weight))
+            scores.append(
+                Score(one, pace, total, expected_s, failures_s, p95_s=p95_s, weight=weight, others_s=others_s)
+            )
         for place in unknown:
             if scores[place].total >= best * priors[place]:
                 scores[place] = replace(scores[place], total=best * FIRST_LOOK * priors[place])

@@ -164,7 +164,8 @@ class Simulation:
         if worker.ranked is not None:
             worker.ranked.policy.started(worker.ranked.places[item.id], now)
         elif plan.learns:
-            attempt.tried = worker.live.paces.started(plan, item, call, name, now)
+            running = worker.live.in_progress[item.id]
+            attempt.tried = worker.live.paces.started(plan, item, call, name, now, running=running)
         if plan.hedging is not None:
             worker.live.hedges.count_attempt(plan.hedging, plan.model, step, is_first=record.attempts == 1)
         record.duplicates += is_rival
