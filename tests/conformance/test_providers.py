@@ -61,11 +61,13 @@ def test_fields_of_a_row_are_consistent(name: str) -> None:
         assert provider.key_env == name.replace("-", "_").upper() + "_API_KEY"
     assert provider.needs_key is (provider.key_env is not None)
     if provider.base_url is None:
+        assert not provider.is_self_hosted
         return
     url = urlsplit(provider.base_url)
     is_local = url.hostname == "127.0.0.1"
     assert url.scheme == ("http" if is_local else "https")
     assert is_local is not provider.needs_key
+    assert provider.is_self_hosted is is_local
     assert url.hostname
     assert url.geturl() == f"{url.scheme}://{url.netloc}{url.path}"
     assert "@" not in url.netloc

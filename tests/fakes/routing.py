@@ -24,6 +24,7 @@ from pointsman.money.end_users import EndUsers
 from pointsman.money.pacing import Pacer
 from pointsman.routing import health
 from pointsman.routing.canaries import Aborted
+from pointsman.routing.concurrency import Concurrency
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import is_repeat, next_step
 from pointsman.routing.health import Condition, KeyBlock, KeyName
@@ -155,6 +156,8 @@ class FakeView:
         self.hedges = Hedges()
         self.paces = Paces()
         self.quotas = Quotas()
+        self.concurrency = Concurrency()
+        self.workers = 1
         self.amounts: dict[str, int | None] = {}  # used, by counter
         self.pacers: dict[str, Pacer] = {}
         self.end_users = EndUsers()
@@ -166,6 +169,9 @@ class FakeView:
     def version(self) -> object:
         """Never equal to an earlier version, because tests change the state directly and nothing may be cached."""
         return object()
+
+    def most_in_progress(self, item: Candidate) -> int | None:
+        return self.concurrency.most(item, self.workers)
 
     def may_retry(self, provider: str, now: float) -> bool:
         if self.budget is not None:

@@ -1,6 +1,7 @@
 """Compiles `providers` into endpoints, each with a dialect, an address, keys and a network."""
 
 from time import time
+from typing import Literal
 
 from msgspec import Struct
 
@@ -55,6 +56,14 @@ def _reject_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Fin
         findings.error(("providers", endpoint.name), message)
 
 
+def _max_concurrency(record: Provider, settings: ProviderSettings) -> int | Literal["auto"] | None:
+    """Return the configured bound of attempts in progress, else that of the type."""
+    setting = settings.max_concurrency
+    if setting is None:
+        return "auto" if record.is_self_hosted else None
+    return None if setting == "none" else setting
+
+
 class _EndpointCompiler(Struct, frozen=True, kw_only=True):
     """The inputs for each provider. `network` has the global egress settings, `models` the catalog and its lists.
     `now_unix_s` is the time, in Unix seconds."""
@@ -105,6 +114,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             default_output=record.default_output,
             tools=TOOL_PRICES.get(catalog, {}),
             tool_models=TOOL_MODELS.get(catalog, ()),
+            max_concurrency=_max_concurrency(record, settings),
         )
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:

@@ -181,6 +181,11 @@ class ProviderSettings(Section):
     `max_completion_tokens` as `max_tokens` instead. Default: depends on the type. `openai-compatible` uses
     `max_tokens`, or `max_completion_tokens` if `catalog` is `openai` or `azure`, and leaves a client's own field
     unchanged."""
+    max_concurrency: Literal["auto", "none"] | Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """The most attempts in progress at each model of this provider. Requests beyond it prefer another target, and come
+    here only if no other is left. A number is divided among the workers. `auto` learns the limit from the times of
+    answers, and `none` sets no limit. Default: `auto` for engines that users run themselves (`vllm`, `sglang`,
+    `ollama`, `llama-cpp`, `lm-studio`), else `none`."""
     egress: EgressSettings | None = None
     """Network settings for this provider. Each field replaces that of the global `egress`."""
 

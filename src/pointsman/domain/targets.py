@@ -57,7 +57,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     `keeps_responses` says that later requests can name its responses. `default_output` is the longest answer, in
     tokens, to a request without a bound. It covers operations with a default below the model's maximum. `tools` are the
     prices of the tools that it runs itself. `tool_models` are patterns of models that use a tool by themselves, with
-    the tool and its number of uses.
+    the tool and its number of uses. `max_concurrency` is the most attempts in progress at each of its models: a number,
+    `auto` if it is learned, or `None` without a bound.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     default_output: Mapping[Operation, int] = {}
     tools: dict[str, ToolPrice] = {}
     tool_models: tuple[tuple[str, str, int], ...] = ()
+    max_concurrency: int | Literal["auto"] | None = None
 
 
 class Strategy(Struct, frozen=True):

@@ -224,6 +224,7 @@ class Attempt:
             first_byte_at=first_byte_at,
             tokens_out=charge.usage.tokens_out,
             content_at=content_at if receiver.is_stream else None,
+            call=self.call,
         )
         if self.tried is not None:
             usage = charge.usage

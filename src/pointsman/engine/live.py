@@ -22,7 +22,7 @@ from pointsman.money.charges import Answers
 from pointsman.money.end_users import EndUsers
 from pointsman.money.pacing import Pacer
 from pointsman.money.usage import UsedAmounts
-from pointsman.routing import canaries, faults, health, hedges, paces, quotas, readings, retry_budget
+from pointsman.routing import canaries, concurrency, faults, health, hedges, paces, quotas, readings, retry_budget
 from pointsman.routing.view import Exhausted, Saturated
 
 MAX_READINGS = 10_000
@@ -68,6 +68,7 @@ class Live:
         self.paces = paces.Paces()
         self.paces.on_quality = self.faults.note_pace
         self.quotas = quotas.Quotas()
+        self.concurrency = concurrency.Concurrency()
         self.canaries = canaries.Canaries()
         self.aborted: Mapping[Arm, canaries.Aborted] = {}
         self._served_at = 0.0  # when any provider last answered
@@ -87,6 +88,7 @@ class Live:
         self.faults.keep(names, keys)
         self.hedges.keep(names)
         self.paces.keep(names)
+        self.concurrency.keep(names)
         self.quotas.keep(keys)
         self.readings = {name: one for name, one in self.readings.items() if name.partition("/")[0] in names}
         self._budgets = {name: budget for name, budget in self._budgets.items() if name in names}
@@ -120,6 +122,9 @@ class Live:
         if len(left) < len(self.exhausted):
             self.exhausted = left
             self.change()
+
+    def most_in_progress(self, item: Candidate) -> int | None:
+        return self.concurrency.most(item, self.workers)
 
     def may_retry(self, provider: str, now: float) -> bool:
         budget = self._budgets.get(provider)
@@ -182,9 +187,15 @@ class Live:
         first_byte_at: float | None = None,
         tokens_out: int = 0,
         content_at: float | None = None,
+        call: Call | None = None,
     ) -> None:
-        """Note the end of an attempt. `failure` is absent if it succeeded, and `began_at` if it began just now."""
+        """Note the end of an attempt. `failure` is absent if it succeeded, and `began_at` if it began just now. `call`
+        is needed only to learn how many attempts a candidate can serve at once."""
         name = candidate.id
+        if call is not None and candidate.endpoint.max_concurrency == "auto" and began_at is not None:
+            content_s = content_at - began_at if content_at is not None else None
+            shown = concurrency.ratio_of(call, failure, now - began_at, content_s, tokens_out)
+            self.concurrency.note(candidate, shown, self.in_progress[name])
         count = self.in_progress[name] - 1
         if count:
             self.in_progress[name] = count

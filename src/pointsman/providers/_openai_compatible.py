@@ -36,6 +36,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     errors: Rules = (),
     takes_unlimited: bool = False,
     keeps_responses: bool = True,
+    is_self_hosted: bool = False,
 ) -> Provider:
     """Return a provider that speaks OpenAI's dialect, from one row of facts.
 
@@ -45,7 +46,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     the request sets no bound. It is 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers continue to the end.
     `errors` are its own rules of faults, before the shared table. `takes_unlimited` says that it accepts -1 for an
     answer without a bound, which is otherwise left out. `keeps_responses` says that later requests can name its
-    responses.
+    responses. `is_self_hosted` says that users run it on machines of their own.
     """
     usual = Quirks(output_bound, tuple((rename or {}).items()))
     codec = JsonCodec(streams_usage=streams_usage, quirks=usual, errors=errors, takes_unlimited=takes_unlimited)
@@ -74,6 +75,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         quirks=partial(_quirks, usual),
         default_output={} if completion_tokens is None else {"completion": completion_tokens},
         keeps_responses=keeps_responses,
+        is_self_hosted=is_self_hosted,
         errors=errors,
     )
 

@@ -226,9 +226,9 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     the longest answer to a request without a bound. It covers operations with a default below the model's maximum.
     `needs_bound` says
     that it rejects a conversation without a bound on the answer. `adapt` changes the fields of a translated request for
-    a model that takes other ones. `keeps_responses` says that later requests can name its responses. `errors` are its
-    own rules of faults, before the shared ones. `quota` reads the limits of a key in the head of an answer. It gets the
-    time in Unix seconds too, for dates."""
+    a model that takes other ones. `keeps_responses` says that later requests can name its responses. `is_self_hosted`
+    says that users run it on machines of their own. `errors` are its own rules of faults, before the shared ones.
+    `quota` reads the limits of a key in the head of an answer. It gets the time in Unix seconds too, for dates."""
 
     name: str
     title: str
@@ -244,6 +244,7 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     needs_bound: bool = False
     adapt: Adapt | None = None
     keeps_responses: bool = True
+    is_self_hosted: bool = False
     errors: Rules = ()
     quota: ReadQuota = openai_quota
 

@@ -33,6 +33,7 @@ PROVIDER = openai_compatible(
     "http://127.0.0.1:8080/v1",
     None,
     needs_key=False,
+    is_self_hosted=True,
     rename={"max_completion_tokens": "max_tokens"},
     takes_unlimited=True,
     also=("responses", "rerank"),

@@ -29,6 +29,7 @@ PROVIDER = openai_compatible(
     "http://127.0.0.1:11434/v1",
     None,
     needs_key=False,
+    is_self_hosted=True,
     rename={"max_completion_tokens": "max_tokens"},
     also=("responses",),
     keeps_responses=False,  # https://docs.ollama.com/api/openai-compatibility

@@ -24,6 +24,7 @@ PROVIDER = openai_compatible(
     "http://127.0.0.1:8000/v1",
     None,
     needs_key=False,
+    is_self_hosted=True,
     completion_tokens=COMPLETION_TOKENS,
     also=("responses", "audio", "rerank"),
     errors=ERRORS,

@@ -13,7 +13,7 @@ from pointsman.routing import fallbacks, policies
 from pointsman.routing.candidates import Named
 from pointsman.routing.compliance import compliant, requirements_of, valid_until
 from pointsman.routing.costs import above, ceiling_of
-from pointsman.routing.evaluation import Choices, Evaluation, Judge, static_verdicts
+from pointsman.routing.evaluation import Choices, Evaluation, Judge, bounded, static_verdicts
 from pointsman.routing.key_choices import KeyChoices
 from pointsman.routing.ordering import Ordered
 from pointsman.routing.pacing import pace, paced_budgets, paces_users, value_of
@@ -62,7 +62,7 @@ class CandidateSet:
         self.is_paced = bool(self.paced) or paces_users(facts.virtual_key)
         self._has_instead = any(item.then for item in candidates)
         self.keys = KeyChoices(candidates, learns=self.learns)
-        self.judge = Judge(tuple(candidates), static_verdicts(candidates, asker))
+        self.judge = Judge(tuple(candidates), static_verdicts(candidates, asker), bounded(candidates))
         order = self._kind.make((), self._settings)
         self.evaluation = Evaluation(None, 0.0, targets=(), order=order, others=(), verdicts=(), choices={})
 

@@ -94,7 +94,8 @@ def _plan(
             evaluation = found.evaluate(facts, view, now, ON_REQUEST)
             break
     need = view.quotas.need(found.judge.candidates, call) if view.quotas.mirrors else None
-    if need is not None and view.quotas.is_short(found.judge.candidates, need, now):
+    is_short = need is not None and view.quotas.is_short(found.judge.candidates, need, now)
+    if is_short or (found.judge.bounded and found.judge.is_crowded(view)):
         evaluation = found.evaluate(facts, view, now, ON_REQUEST)
     if found.ceiling is not None or call.head.max_nano is not None:
         evaluation = found.below_ceiling(evaluation, facts, view)

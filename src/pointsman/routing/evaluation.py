@@ -47,11 +47,28 @@ def static_verdicts(candidates: Sequence[Candidate], asker: Asker) -> Verdicts:
     return found
 
 
+def bounded(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return those with a limit of attempts in progress. If there is no other candidate, the limit changes nothing."""
+    if len(candidates) < 2:
+        return ()
+    return tuple([item for item in candidates if item.endpoint.max_concurrency is not None])
+
+
 class Judge(Struct, frozen=True):
-    """The candidates of a set, and the verdicts that the configuration gives."""
+    """The candidates of a set, and the verdicts that the configuration gives. `bounded` are those with a limit of
+    attempts in progress."""
 
     candidates: tuple[Candidate, ...]
     static: Mapping[Candidate, Verdict]
+    bounded: tuple[Candidate, ...] = ()
+
+    def is_crowded(self, view: View) -> bool:
+        """Return whether some candidates have reached their limits of attempts in progress, and others have not."""
+        running, full = view.in_progress, 0
+        for item in self.bounded:
+            most = view.most_in_progress(item)
+            full += most is not None and running.get(item.id, 0) >= most
+        return 0 < full < len(self.candidates)
 
     @property
     def usable(self) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:

@@ -10,7 +10,7 @@ from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
-from pointsman.domain.targets import Arm
+from pointsman.domain.targets import Arm, Candidate
 from pointsman.money.charges import Answers
 from pointsman.money.end_users import EndUsers
 from pointsman.money.pacing import Pacer
@@ -82,6 +82,11 @@ class View(PresentFaults, Protocol):
     def quotas(self) -> Quotas: ...
     @property
     def answers(self) -> Mapping[str, Answers]: ...
+    def most_in_progress(self, item: Candidate) -> int | None:
+        """Return the most attempts that may be in progress at a candidate in this worker; `None` if nothing bounds
+        them."""
+        ...
+
     def may_retry(self, provider: str, now: float) -> bool:
         """Return whether the retry budgets, that of the provider and the global one, have a token left."""
         ...

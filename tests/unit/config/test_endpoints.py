@@ -151,3 +151,20 @@ providers:
         "providers.groq.keys: every key has weight 0, so no request can use this provider; set a weight above 0",
     ]
     assert problem_at(outcome, "providers.openai.keys.idle.weight").severity == "note"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("vllm: {}", "auto"),
+        ("ollama: {}", "auto"),
+        ("lm-studio: {max_concurrency: 4}", 4),
+        ("sglang: {max_concurrency: none}", None),
+        ("openai: {keys: {a: env.OPENAI_API_KEY}}", None),
+        ("openai-compatible: {base_url: 'http://127.0.0.1:8000/v1'}", None),
+        ("openai-compatible: {base_url: 'http://127.0.0.1:8000/v1', max_concurrency: auto}", "auto"),
+    ],
+)
+def test_concurrency_is_learned_for_engines_that_users_run_themselves(text: str, expected: int | str | None) -> None:
+    name = text.partition(":")[0]
+    assert endpoint(f"providers: {{{text}}}", name).max_concurrency == expected

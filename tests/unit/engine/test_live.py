@@ -308,3 +308,24 @@ def test_breakers_open_while_one_of_three_providers_answers() -> None:
             attempt(state, item, failures.CONNECT_FAILED, NOW + number * 0.1)
         attempt(state, good, None, NOW + number * 0.1 + 0.05)
     assert {one.health(NOW + 0.3) for one in state.conditions.values()} == {"failed"}
+
+
+def test_answers_teach_the_limit_of_a_candidate_that_learns_it() -> None:
+    auto = candidate(replace(ALPHA, max_concurrency="auto"), "m")
+    fixed = candidate(replace(BETA, max_concurrency=6), "m")
+    state, request = live(), replace(call(), stream=True)
+    first = state.most_in_progress(auto)
+    for item in (auto, fixed):
+        for _ in range(30):
+            state.begin(item, NOW, is_retry=False)
+        for number in range(15):
+            took_s = 0.3 if number < 3 else 30.0
+            state.finish(item, item.keys[0], None, NOW + took_s, began_at=NOW, content_at=NOW + took_s, call=request)
+    learned = state.most_in_progress(auto)
+    assert first is not None
+    assert learned is not None
+    assert learned < first
+    assert state.most_in_progress(fixed) == 6
+    state.workers = 4
+    assert (state.most_in_progress(auto), state.most_in_progress(fixed)) == (learned, 2)
+    assert state.most_in_progress(B) is None

@@ -9,6 +9,7 @@ from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, PublicModel, Routing, Snapshot
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
+from pointsman.providers import PROVIDERS
 from pointsman.simulate.worlds.physics import Route, Service
 from pointsman.simulate.worlds.world import Budget, Key, Provider
 
@@ -37,6 +38,7 @@ def snapshot_of(
                 name=name, type=one.type, origin=Origin("http", f"{one.name}.test", 80), base_path="/v1",
                 keys=tuple([ProviderKey(key.name, Secret(""), weight=key.weight) for key in keys]),
                 operations=frozenset(OPERATIONS),
+                max_concurrency="auto" if PROVIDERS[one.type].is_self_hosted and not apart else None,
                 limits=(limit,) if budget is not None and limit is not None and budget.provider == one.name else (),
             )  # fmt: skip
             factor = (prices or {}).get(one.name, 1.0)

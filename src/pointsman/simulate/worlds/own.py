@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import known_terms
+from pointsman.providers import PROVIDERS
 from pointsman.simulate.worlds.contender import Contender
 from pointsman.simulate.worlds.scenarios import BEST
 from pointsman.simulate.worlds.world import Fault, Key, Provider, Scenario
 
 FIRST_S, STEP = 0.4, 1.25
-SELF_HOSTED = frozenset({"vllm", "sglang", "ollama", "llama_cpp", "lm_studio"})
 ENGINE_CONCURRENCY, CONCURRENCY = 16.0, 400.0
 ROOM = 2.0  # of the traffic, that each provider admits
 _TOKENS = 2300  # for each request, in the limits of keys
@@ -47,7 +47,7 @@ def providers_of(
                 name=name, first_s=speeds.get(name, FIRST_S * STEP**place), type=kind, weight=item.weight,
                 usd_in=price.rates.input / _PER_DOLLAR if price is not None else 0.0,
                 usd_out=price.rates.output / _PER_DOLLAR if price is not None else 0.0,
-                concurrency=ENGINE_CONCURRENCY if kind in SELF_HOSTED else CONCURRENCY,
+                concurrency=ENGINE_CONCURRENCY if PROVIDERS[kind].is_self_hosted else CONCURRENCY,
                 keys=tuple([Key(key, requests, requests * _TOKENS, weight) for key, weight in keys[name].items()]),
             )
         )  # fmt: skip

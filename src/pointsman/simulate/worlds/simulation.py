@@ -315,7 +315,7 @@ class Simulation:
             live.answers.setdefault(item.id, Answers()).add(Usage(arrival.tokens_in, arrival.tokens_out))
         live.finish(
             item, step.key, failure, now, began_at=attempt.started_at, first_byte_at=content_at,
-            tokens_out=tokens_out, content_at=content_at if arrival.stream else None,
+            tokens_out=tokens_out, content_at=content_at if arrival.stream else None, call=attempt.request.call,
         )  # fmt: skip
         if attempt.tried is not None:
             live.paces.ended(attempt.tried, failure, now, tokens_out=tokens_out, content_at=content_at)

@@ -28,3 +28,12 @@ def test_prices_follow_their_factors() -> None:
     assert [(one.rates.input, one.rates.output) for one in prices if one is not None] == [
         (12_000_000, 60_000_000), (2_500_000, 10_000_000), (1_000_000, 4_000_000), (600_000, 600_000)
     ]  # fmt: skip
+
+
+def test_limits_of_self_hosted_engines_are_learned_unless_a_policy_routes() -> None:
+    found = {
+        item.endpoint.name: item.endpoint.max_concurrency for item in snapshot_of(FLEET, Routing()).models[NAME].targets
+    }
+    assert found == {"p1": None, "p2": None, "p3": None, "p4": "auto"}
+    apart = snapshot_of(FLEET, Routing(), apart=True).models[NAME].targets
+    assert all(item.endpoint.max_concurrency is None for item in apart)
