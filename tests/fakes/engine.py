@@ -14,7 +14,7 @@ from pointsman.domain.network import Network
 from pointsman.domain.origin import Secret
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import PublicModel, Routing, Snapshot
-from pointsman.domain.targets import Endpoint, ProviderKey, candidate
+from pointsman.domain.targets import Endpoint, ProviderKey, Strategy, candidate
 from pointsman.engine.billing import Billing
 from pointsman.engine.engine import Engine
 from pointsman.engine.live import Live
@@ -137,7 +137,7 @@ async def running_engine(
         names = ("alpha", "beta", "gamma")[: len(scripts)]
         pairs = zip(names, scripts, strict=True)
         origins = {name: await stack.enter_async_context(serving(script)) for name, script in pairs}
-        rig = Rig(origins, routing or Routing(), network or Network(), ledger or Ledger())
+        rig = Rig(origins, routing or Routing(strategy=Strategy("priority")), network or Network(), ledger or Ledger())
         try:
             yield rig
         finally:

@@ -95,7 +95,7 @@ def snapshot(
         else {}
     )
     timeouts = Timeouts(commit_s=commit_s, queue_s=queue_s)
-    routing = Routing(max_attempts=max_attempts, timeouts=timeouts, failover=failover)
+    routing = Routing(strategy=Strategy("priority"), max_attempts=max_attempts, timeouts=timeouts, failover=failover)
     return Snapshot(
         digest="digest",
         endpoints={item.name: item for item in endpoints},

@@ -106,6 +106,7 @@ class ModelCompiler:
         self._note_hidden(name, {item.endpoint.name for item in (*targets, *fallbacks)}, location)
         others = (*fallbacks, *(siblings(targets, fallbacks, self.names) if settings.siblings else ()))
         strategy = compile_strategy(settings.strategy, (*location, "strategy"), self._findings)
+        self._note_default(settings, sum(item.weight > 0 for item in targets), location)
         require = compile_require(settings.require, f"model {name}")
         return PublicModel(
             name=name,
@@ -154,6 +155,22 @@ class ModelCompiler:
             message = f"has no races, since the strategy {strategy} makes no probes; use adaptive"
             self._findings.note((*location, "duplicates"), message)
         return routing
+
+    def _note_default(self, settings: ModelSettings, targets: int, location: Location) -> None:
+        """Tell the owner of a name without a strategy that the default one does not keep the order of its targets."""
+        if settings.strategy is not None or targets < 2 or "strategy" in self._document.routing.model_fields_set:
+            return
+        if any("weight" in target.model_fields_set for target in settings.targets):
+            message = (
+                "uses the default strategy `adaptive`, in which weights count only until answers have shown more; "
+                "set `strategy: weighted` to keep fixed shares"
+            )
+        else:
+            message = (
+                "uses the default strategy `adaptive`, which prefers the target that answers soonest; "
+                "set `strategy: priority` to keep the order of the list"
+            )
+        self._findings.note(location, message)
 
     def _note_siblings(self) -> None:
         """Warn of a `routing.siblings` that no longer applies to public names."""

@@ -298,7 +298,8 @@ class RoutingSettings(Section):
     strategy: Annotated[StrategyField, Field(json_schema_extra={"default": _ROUTING.strategy.name})] = StrategySettings(
         name=_ROUTING.strategy.name
     )
-    """The strategy that chooses targets, if the public name sets none."""
+    """The strategy that chooses targets, if the public name sets none. A name that is only a list has
+    `priority`."""
     siblings: bool = True
     """If true, a model requested by a bare name, such as `gpt-4o`, is also tried at other configured providers that
     have it in the catalog. A public name has its own field `siblings`."""

@@ -96,7 +96,7 @@ class Routing(Struct, frozen=True, kw_only=True):
     `unowned_state` is `refuse` or `allow`, for requests about objects without a known owner. `None` follows from the
     requirement for keys."""
 
-    strategy: Strategy = Strategy("priority")
+    strategy: Strategy = Strategy("adaptive")
     max_attempts: int = 5
     timeouts: Timeouts = Timeouts()
     commit_buffer: int = 8 * 1024 * 1024

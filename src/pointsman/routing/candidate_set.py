@@ -50,7 +50,10 @@ class CandidateSet:
             self.mirror = None  # the rule restricts the providers that may get the request
         failover = self.routing.failover
         chosen = strategy or self.routing.strategy
-        self.learns = STRATEGIES[chosen.name].learns
+        # A single target with a single key has no order, so nothing needs to be learned for it.
+        self.learns = STRATEGIES[chosen.name].learns and (
+            len(candidates) > 1 or any(len(one.keys) > 1 for one in found)
+        )
         self.is_shaped = bool(self.learns or self.routing.hedging or self.mirror or failover.first_token_s is not None)
         self.declared = fallbacks.declared_causes(candidates, self.routing.failover)
         self.strategy, self._kind = chosen.name, STRATEGIES[chosen.name]

@@ -23,7 +23,7 @@ governance: {virtual_keys: {me: env.CLIENT_KEY}}
 
 def test_routing_settings_are_compiled() -> None:
     assert compiled(TEXT).snapshot.routing == Routing(
-        strategy=Strategy("priority"),
+        strategy=Strategy("adaptive"),
         max_attempts=3,
         timeouts=Timeouts(commit_s=10.0, stall_s=2.5),
         commit_buffer=2048,

@@ -126,7 +126,7 @@ def test_faulty_provider_is_reported_only_once() -> None:
             "models.a.fallbacks[1]: one/x is already tried before this fallback; remove the fallback",
         ),
         (
-            "a: {targets: [{model: openai/x, weight: 3}]}",
+            "a: {strategy: priority, targets: [{model: openai/x, weight: 3}]}",
             "models.a.targets[0].weight: has no effect with the strategy `priority`; set `strategy: weighted`",
         ),
         ("a: [groq/gemma]", "models.a[0]: groq/gemma is never used: no key of groq with a weight above 0 serves it"),
@@ -146,6 +146,24 @@ def test_misspelt_model_is_a_warning_with_the_nearest_name() -> None:
     outcome = checked(f"{PROVIDERS}  a: [openai/gpt-4o-minni]\n")
     warning = "models.a[0]: the catalog has no model 'gpt-4o-minni' of openai; did you mean 'gpt-4o-mini'?"
     assert found(outcome, "warning") == [warning]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a: {targets: [one/m, two/m]}", "set `strategy: priority` to keep the order of the list"),
+        ("a: {targets: [{model: one/m, weight: 3}, two/m]}", "set `strategy: weighted` to keep fixed shares"),
+        ("a: [one/m, two/m]", ""),
+        ("a: {targets: [one/m]}", ""),
+        ("a: {strategy: adaptive, targets: [one/m, two/m]}", ""),
+    ],
+)
+def test_default_strategy_is_noted_where_it_ignores_the_order_of_targets(name: str, told: str) -> None:
+    outcome = checked(f"{PROVIDERS}  {name}\n")
+    notes = [note for note in found(outcome, "note") if "adaptive" in note]
+    assert [note.startswith("models.a: ") and note.endswith(told) for note in notes] == ([True] if told else [])
+    explicit = checked(f"{PROVIDERS}  {name}\nrouting: {{strategy: adaptive}}\n")
+    assert not any("default" in note for note in found(explicit, "note"))
 
 
 def test_deprecated_model_is_a_note() -> None:

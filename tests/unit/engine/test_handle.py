@@ -197,7 +197,7 @@ def test_reload_between_two_attempts_does_not_affect_the_request() -> None:
             later = configured(
                 rig, 900, Routing(strategy=Strategy("weighted"), max_attempts=1, timeouts=Timeouts(commit_s=0.001))
             )
-            rig.live.swap(configured(rig, 7, Routing()))
+            rig.live.swap(configured(rig, 7, Routing(strategy=Strategy("priority"))))
             client = handle(PublicApi(rig.engine), request_head(), CHAT)
             record = await rig.log.next()
             assert (client.status, record.strategy, record.provider) == (200, "priority", "beta")

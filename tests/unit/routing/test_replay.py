@@ -25,6 +25,7 @@ governance:
     app: {value: env.CLIENT_KEY, team: red}
     narrow: {value: "sha256:%s", allow_models: [chat]}
 routing:
+  strategy: priority
   rules:
 """ % ("0" * 63 + "1")
 BETA = "targets: [beta/m]"
