@@ -22,6 +22,14 @@ from pointsman.routing.view import RandomSource, View
 
 Checks = Sequence[tuple[str, policies.Check]]
 MAX_ORDERS = 8192  # whose choices are kept
+_ONLY = STRATEGIES["priority"]  # the order of a single target
+
+
+def _has_orders(candidates: Sequence[Candidate]) -> bool:
+    """Return whether targets, or the keys of one candidate, can be tried in several orders. Otherwise there is nothing
+    to learn."""
+    targets = [item for item in candidates if item.provenance == "target"]
+    return len(targets) > 1 or any(len(item.keys) > 1 for item in candidates)
 
 
 class CandidateSet:
@@ -50,15 +58,16 @@ class CandidateSet:
             self.mirror = None  # the rule restricts the providers that may get the request
         failover = self.routing.failover
         chosen = strategy or self.routing.strategy
-        # A single target with a single key has no order, so nothing needs to be learned for it.
-        self.learns = STRATEGIES[chosen.name].learns and (
-            len(candidates) > 1 or any(len(one.keys) > 1 for one in found)
-        )
+        kind = STRATEGIES[chosen.name]
+        self.learns = kind.learns and _has_orders(candidates)
         self.is_shaped = bool(self.learns or self.routing.hedging or self.mirror or failover.first_token_s is not None)
         self.declared = fallbacks.declared_causes(candidates, self.routing.failover)
-        self.strategy, self._kind = chosen.name, STRATEGIES[chosen.name]
-        self._settings = chosen.settings or self._kind.settings()
-        self.ceiling = self._kind.ceiling(self._settings) if self._kind.ceiling is not None else None
+        self.strategy = chosen.name
+        settings = chosen.settings or kind.settings()
+        self.ceiling = kind.ceiling(settings) if kind.ceiling is not None else None
+        if kind.learns and not self.learns:
+            kind, settings = _ONLY, _ONLY.settings()
+        self._kind, self._settings = kind, settings
         watches = [watching(candidates, asker) for watching in policies.WATCHES]
         self.watches = [watch for watch in watches if watch is not None]
         self.paced = paced_budgets(candidates, facts.virtual_key)

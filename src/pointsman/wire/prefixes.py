@@ -25,6 +25,9 @@ _PROMPTS = ("messages", "input", "prompt")
 _GROUP = "prompt_cache_key"
 _NULL = b"null"
 
+# Fields that change the price or the cache of a single request.
+FIELDS_APART = frozenset({"service_tier", "tools", "prompt_cache_key", "web_search_options"})
+
 
 def tokens_of(blocks: int) -> int:
     """Return the tokens of so many blocks from the beginning of a prompt, at four bytes for a token."""
