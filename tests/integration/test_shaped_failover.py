@@ -23,7 +23,7 @@ def shaped(alpha: dict[str, Any], model: dict[str, Any], *, beta: dict[str, Any]
             "alpha": settings(**{"text": "numbered", **alpha}),
             "beta": settings(**{"text": "numbered", **(beta or {})}),
         },
-        models={"chat": {"targets": TARGETS, **model}},
+        models={"chat": {"strategy": "priority", "targets": TARGETS, **model}},
         governance=governance({"me": {"budgets": usd(1), **(key or {})}}),
         pricing=prices(*TARGETS),
     )
@@ -206,7 +206,13 @@ def test_request_that_forbids_it_is_sent_once(
         async with serving(
             providers={"alpha": settings(**slow), "beta": settings(first_token_ms=2000.0)},
             provider_settings={"alpha": {"tags": {"region": "eu"}}},
-            models={"chat": {"targets": TARGETS, "duplicates": {"hedge": {"after_s": 0.1, "share": 1}}}},
+            models={
+                "chat": {
+                    "strategy": "priority",
+                    "targets": TARGETS,
+                    "duplicates": {"hedge": {"after_s": 0.1, "share": 1}},
+                }
+            },
             governance=governance({"me": {"budgets": usd(1), **key}}),
             pricing=prices(*TARGETS),
         ) as gateway:

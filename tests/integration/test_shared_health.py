@@ -106,8 +106,8 @@ def test_workers_serve_on_their_own_without_control() -> None:
 
 
 def weights(records: list[dict[str, Any]]) -> list[float]:
-    """Return the number of answers that each decision had as evidence about `alpha`."""
-    notes = [note for record in records for note in record["notes"] if note.startswith("alpha/")]
+    """Return the number of answers that each decision had as evidence about its best target."""
+    notes = [record["notes"][0] for record in records]
     return [float(note.partition("(from ")[2].partition(" ")[0] or 0) for note in notes]
 
 

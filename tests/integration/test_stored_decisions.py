@@ -20,7 +20,7 @@ MODELS = {
         "strategy": {"weighted": {"sticky": "session"}},
         "targets": [{"model": "alpha/gpt-4o-mini", "weight": 1}, {"model": "beta/gpt-4o-mini", "weight": 1}],
     },
-    "safe": {"targets": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"], "require": {"region": "eu"}},
+    "safe": {"strategy": "priority", "targets": ["alpha/gpt-4o-mini", "beta/gpt-4o-mini"], "require": {"region": "eu"}},
 }
 RULES = [
     {"name": "night", "when": 'request_tags["job"] == "night"', "targets": ["beta/gpt-4o-mini"]},
