@@ -1,5 +1,7 @@
 """Several workers: shares of the requests, exchanged knowledge, and a lost one."""
 
+from statistics import fmean
+
 from msgspec.structs import replace
 
 from fakes.worlds import PROVIDERS, fault_of, small
@@ -40,7 +42,10 @@ def test_requests_of_a_lost_worker_are_sent_again() -> None:
 
 def test_workers_that_share_leave_a_slow_provider_sooner() -> None:
     world = small(fault_of("p1", factor=6.0), workers=4, rate=12.0)
-    alone, shared = [slow_share(run(replace(world, shared=is_shared), ADAPTIVE, 1)) for is_shared in (False, True)]
+    alone, shared = [
+        fmean([slow_share(run(replace(world, shared=is_shared), ADAPTIVE, seed)) for seed in range(1, 6)])
+        for is_shared in (False, True)
+    ]
     assert shared < alone
 
 
