@@ -26,6 +26,7 @@ def test_oracle_is_never_beaten_without_duplicates(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long  # half a minute each, thirty times
 @pytest.mark.parametrize("seed", range(300, 330))
 def test_oracle_is_never_beaten_in_random_worlds(seed: int) -> None:
     found = compare(random_world(seed), ALONE, [seed])
