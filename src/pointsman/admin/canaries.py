@@ -1,15 +1,9 @@
 """The canaries that workers have aborted, from the workers' metrics."""
 
-from contextlib import suppress
-
-import msgspec
 from msgspec import Struct
 
 from pointsman.admin.services import Services
-from pointsman.control.inquiries import PageInquiry, WorkerPage
-from pointsman.telemetry.metrics import decode_page
 
-WORKERS_S = 1.0  # longest wait for workers
 METRIC = "pointsman_canary_aborted"
 
 
@@ -25,11 +19,10 @@ class AbortedCanary(Struct, frozen=True):
 async def aborted_canaries(services: Services) -> list[AbortedCanary]:
     """Return the canaries that at least one worker has aborted. Raises `AwayError`."""
     counts: dict[tuple[str, ...], int] = {}
-    for page in await services.control.ask(PageInquiry(WORKERS_S), WorkerPage):
-        with suppress(msgspec.DecodeError):  # of another version, which drains
-            for family in decode_page(page.page).gauges:
-                for labels, value in family.by_labels.items() if family.name == METRIC else ():
-                    counts[labels] = counts.get(labels, 0) + int(value)
+    for page in await services.worker_pages():
+        for family in page.gauges:
+            for labels, value in family.by_labels.items() if family.name == METRIC else ():
+                counts[labels] = counts.get(labels, 0) + int(value)
     return [
         AbortedCanary(model, variant, f"{provider}/{upstream}", workers)
         for (model, variant, provider, upstream), workers in sorted(counts.items())

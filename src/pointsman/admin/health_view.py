@@ -2,17 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import suppress
 
-import msgspec
 from msgspec import Struct
 
 from pointsman.admin.services import Services
-from pointsman.control.inquiries import PageInquiry, WorkerPage
 from pointsman.domain.plans import Health
-from pointsman.telemetry.metrics import HealthRow, MetricsPage, decode_page
+from pointsman.telemetry.metrics import HealthRow
 
-WORKERS_S = 1.0  # longest wait for workers
 SUSPECTING = "pointsman_breakers_frozen"
 _WORST_FIRST: tuple[Health, ...] = ("failed", "recovering", "degraded", "healthy")
 
@@ -41,10 +37,7 @@ class HealthOfAll(Struct):
 
 async def health_of(services: Services) -> HealthOfAll:
     """Return the states at all workers that answer. Raises `AwayError`."""
-    pages: list[MetricsPage] = []
-    for page in await services.control.ask(PageInquiry(WORKERS_S), WorkerPage):
-        with suppress(msgspec.DecodeError):  # of another version, which drains
-            pages.append(decode_page(page.page))
+    pages = await services.worker_pages()
     suspecting = sum(
         [
             int(value)
@@ -61,14 +54,18 @@ def merged_rows(pages: Iterable[Iterable[HealthRow]]) -> list[HealthAtWorkers]:
     """Return one row for each operation of a target and for each key."""
     found: dict[tuple[str, str, str, str], list[HealthRow]] = defaultdict(list)
     for page in pages:
+        worst: dict[tuple[str, str, str, str], HealthRow] = {}  # models that are unknown share a name
         for row in page:
-            found[row.provider, row.model, row.operation, row.key].append(row)
+            name = row.provider, row.model, row.operation, row.key
+            worst[name] = min(worst.get(name, row), row, key=_worst_first)
+        for name, row in worst.items():
+            found[name].append(row)
     merged = [_merged(rows) for rows in found.values()]
     return sorted(merged, key=lambda one: (_rank(one.state), one.provider, one.model, one.operation, one.key))
 
 
 def _merged(rows: list[HealthRow]) -> HealthAtWorkers:
-    worst = min(rows, key=lambda row: (_rank(row.state), -row.since))
+    worst = min(rows, key=_worst_first)
     counts: dict[str, int] = defaultdict(int)
     for row in rows:
         counts[row.state] += 1
@@ -82,6 +79,10 @@ def _merged(rows: list[HealthRow]) -> HealthAtWorkers:
         reason=worst.reason,
         workers=dict(counts),
     )
+
+
+def _worst_first(row: HealthRow) -> tuple[int, float]:
+    return _rank(row.state), -row.since
 
 
 def _rank(state: str) -> int:

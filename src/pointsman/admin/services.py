@@ -1,5 +1,6 @@
 """The services that the routes of the admin API use."""
 
+from contextlib import suppress
 from functools import partial
 from time import time
 from typing import Annotated
@@ -11,10 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.admin.auth import AdminToken
 from pointsman.admin.metrics import WorkerPages
-from pointsman.control.inquiries import ControlState, StateInquiry
+from pointsman.control.inquiries import ControlState, PageInquiry, StateInquiry, WorkerPage
 from pointsman.control.store.reports import Reports
 from pointsman.domain.dollars import dollars
 from pointsman.link.inquirer import Inquirer
+from pointsman.telemetry.metrics import MetricsPage, decode_page
+
+WORKERS_S = 1.0  # longest wait for workers
 
 
 class Services(Struct, kw_only=True, eq=False):
@@ -30,6 +34,14 @@ class Services(Struct, kw_only=True, eq=False):
     async def state(self) -> ControlState:
         """Return the state of control. Raises `AwayError`."""
         (found,) = await self.control.ask(StateInquiry(), ControlState)
+        return found
+
+    async def worker_pages(self) -> list[MetricsPage]:
+        """Return the metrics of all workers that answer in time. Raises `AwayError`."""
+        found: list[MetricsPage] = []
+        for page in await self.control.ask(PageInquiry(WORKERS_S), WorkerPage):
+            with suppress(msgspec.DecodeError):  # of another version, which drains
+                found.append(decode_page(page.page))
         return found
 
 

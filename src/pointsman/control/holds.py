@@ -14,6 +14,10 @@ MAX_HOLDS = 1000
 _logger = logging.getLogger(__name__)
 
 
+class TooManyHoldsError(Exception):
+    """No further hold is possible."""
+
+
 class HoldBook:
     """All orders that are in force. They are unknown until the store was read; until then workers keep those that they
     have. `store` returns the store, or `None` while it is not open. `send` sends all orders to all workers."""
@@ -38,11 +42,12 @@ class HoldBook:
             self._send(self.present() or [])
 
     async def place(self, hold: Hold) -> None:
-        """Put an order in force, instead of an earlier one about the same name. Raises `StoreError`."""
+        """Put an order in force, instead of an earlier one about the same name. Raises `StoreError`, and
+        `TooManyHoldsError` if there are too many others."""
         async with self._one_at_a_time:
             store, holds = self._open()
             if hold.name not in holds and len(holds) >= MAX_HOLDS:
-                raise StoreError(f"there are {MAX_HOLDS} holds already; release some of them")
+                raise TooManyHoldsError(f"there are {MAX_HOLDS} holds already; release some of them")
             await store.place_hold(hold)
             holds[hold.name] = hold
             _logger.warning("%s", hold.describe())
@@ -57,10 +62,11 @@ class HoldBook:
             if found is not None:
                 _logger.warning("an operator released %s", name)
                 self._send(self.present() or [])
-            return found is not None and not found.is_over(time())
+            return found is not None
 
     def _open(self) -> tuple[Store, dict[str, Hold]]:
-        store = self._store()
-        if store is None or self._holds is None:
+        store, present = self._store(), self.present()
+        if store is None or present is None:
             raise StoreError("the store is not open yet")
+        self._holds = {one.name: one for one in present}  # without those that are over
         return store, self._holds

@@ -1,5 +1,7 @@
 """The inquiries of the admin process, and the items of control's answers."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from pointsman.domain.holds import Hold
@@ -175,11 +177,11 @@ class ReloadOutcome(Struct, frozen=True):
 
 
 class HoldOutcome(Struct, frozen=True):
-    """The end of an order: `problem` is the reason if it is not in force, and `is_unknown` means that nothing has its
-    name."""
+    """The end of an order: `problem` is the reason if it is not in force. `code` is `not_found` if nothing has its
+    name, and `too_many_holds` if others must be released first. Otherwise the store is at fault."""
 
     problem: str | None = None
-    is_unknown: bool = False
+    code: Literal["", "not_found", "too_many_holds"] = ""
 
 
 class Explained(Struct, frozen=True):

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.configuration import Configuration
+from pointsman.control.holds import TooManyHoldsError
 from pointsman.control.ingest import Ingest
 from pointsman.control.inquiries import (
     AnyInquiry,
@@ -127,10 +128,12 @@ class InquiryHandler(Struct, eq=False, frozen=True):
             if isinstance(inquiry, PlaceHold):
                 problem = problem_with(inquiry.hold.name, self.configuration.current.snapshot)
                 if problem is not None:
-                    return HoldOutcome(problem, is_unknown=True)
+                    return HoldOutcome(problem, "not_found")
                 await holds.place(inquiry.hold)
             elif not await holds.release(inquiry.name):
-                return HoldOutcome(f"there is no hold on {inquiry.name!r}", is_unknown=True)
+                return HoldOutcome(f"there is no hold on {inquiry.name!r}", "not_found")
+        except TooManyHoldsError as error:
+            return HoldOutcome(str(error), "too_many_holds")
         except StoreError as error:
             return HoldOutcome(str(error))
         return HoldOutcome()

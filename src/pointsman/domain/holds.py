@@ -51,13 +51,13 @@ def problem_with(name: str, snapshot: Snapshot) -> str | None:
     """Return why nothing has this name in the configuration, or `None`. Any model of a provider may be named, since
     clients may request it."""
     key = key_in(name)
-    provider, _, model = name.partition("/")
-    endpoint = snapshot.endpoints.get(key[0] if key is not None else provider)
+    provider = key[0] if key is not None else name.partition("/")[0]
+    endpoint = snapshot.endpoints.get(provider)
     if endpoint is None:
-        return f"no provider is named {(key[0] if key is not None else provider)!r}; the configuration lists them"
+        return f"no provider is named {provider!r}; the configuration lists them"
     if key is not None and all(one.name != key[1] for one in endpoint.keys):
         names = ", ".join(one.name for one in endpoint.keys)
         return f"the provider {endpoint.name} has no key {key[1]!r}; its keys: {names}"
-    if key is None and "/" in name and not model:
+    if key is None and name == f"{provider}/":
         return "name a model after the slash, or only the provider"
     return None

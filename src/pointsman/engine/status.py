@@ -9,7 +9,6 @@ from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, HealthRow, M
 from pointsman.transport.http_server import HttpServer
 
 EVERY_MODEL = "*"
-MOST_ROWS = 500  # of health, since names of models may come from clients
 _READINGS = {
     "duration_s": "Moving average of the seconds to the end of an answer, at the slowest worker; 0 if unknown.",
     "content_s": "Moving average of the seconds to the first content of a stream, at the slowest worker; 0 if unknown.",
@@ -130,7 +129,7 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
 def _health(engine: Engine) -> Iterator[HealthRow]:
     """Yield the states of all operations of targets and of all keys that had a fault, the last transitions first."""
     faults, now, unix_s = engine.live.faults, monotonic(), time()
-    for name in list(reversed(faults.standings))[:MOST_ROWS]:
+    for name in reversed(faults.standings):
         standing = faults.standing(name, now)
         if standing is not None:
             since = unix_s + standing.since - now

@@ -18,10 +18,12 @@ from pointsman.routing.health_states import Standing
 from pointsman.routing.suspicion import Suspicion
 
 MAX_CONDITIONS = 10_000
-MAX_STANDINGS = 1000
+MAX_STANDINGS = 500  # names of models may come from clients
 TIDY_S = 60.0
 
 _SERVED = "it answered"
+_ELSEWHERE = "another worker was served"
+_FORCED = "an operator forced it in"
 
 
 class Faults:
@@ -47,7 +49,8 @@ class Faults:
         """Forget other providers and keys."""
         for name in [name for name in self.conditions if name.partition("/")[0] not in providers]:
             del self.conditions[name]
-        for block_name in [name for name in self.key_blocks if name[:2] not in keys]:
+        gone = [name for name, one in self.key_blocks.items() if name[:2] not in keys and _is_learned(one)]
+        for block_name in gone:  # a hold stays: the key may come back
             del self.key_blocks[block_name]
         self.standings = {
             name: one
@@ -89,17 +92,16 @@ class Faults:
         before = self.conditions.get(name)
         may_trip = True
         if failure is not None and health.event_of(before, failure, now, limits) == "trip":
-            may_trip = not self._is_forced(candidate) and not self._suspects(
+            may_trip = not self._is_forced(candidate.id, now) and not self._suspects(
                 name, candidate, failure, now, limits=limits, in_use=in_use, served_at=served_at
             )
         condition = health.observe(before, failure, now, now - began_at, limits, may_trip=may_trip)
         self._put_condition(name, condition, now, _SERVED if failure is None else failure.message)
-        if condition is not None and condition.blocks > (0 if before is None else before.blocks):
-            reason = failure.message if failure is not None else ""
-            if not condition.is_lacking:
-                self._tell(BreakerNews(name, "opened", condition.blocked_until, reason))
-        elif failure is None and before is not None and before.blocks:
+        was_open = 0 if before is None else before.blocks
+        if failure is None and was_open:
             self._tell(BreakerNews(name, "served"))
+        elif failure is not None and condition is not None and condition.blocks > was_open and not condition.is_lacking:
+            self._tell(BreakerNews(name, "opened", condition.blocked_until, failure.message))
         if self.key_blocks or (failure is not None and health.blocks_key(failure)):
             self._learn_about_key(candidate, key, failure, now, began_at)
             self._tidy(now)
@@ -149,7 +151,7 @@ class Faults:
             for name in (of_model, of_all):
                 self._put_block(name, health.block_key(self.key_blocks.get(name), None, now, began_at), now)
             return
-        if failure.kind.fault is Fault.CREDENTIAL and self._is_in(f"{of_key[0]}:{of_key[1]}"):
+        if failure.kind.fault is Fault.CREDENTIAL and self._is_in(f"{of_key[0]}:{of_key[1]}", now):
             return
         name = of_all if health.covers_whole_key(failure) else of_model
         self._put_block(name, health.block_key(self.key_blocks.get(name), failure, now, began_at), now)
@@ -164,7 +166,7 @@ class Faults:
             self._tidied_at = now
             for name, block in list(self.key_blocks.items()):
                 if health.is_forgotten(block, now):
-                    self._put_block(name, None, now)
+                    self._put_block(name, None, now, reason="the block ended long ago")
 
     # Operators.
 
@@ -191,18 +193,19 @@ class Faults:
         key = key_in(name)
         for block_name, block in list(self.key_blocks.items()):
             if block_name[:2] == key and block.failure.kind.fault is Fault.CREDENTIAL:
-                self._put_block(block_name, None, now)
+                self._put_block(block_name, None, now, reason=_FORCED)
         for subject, condition in list(self.conditions.items()):
             target = subject.partition("\t")[0]
             if condition.blocks and name in (target, target.partition("/")[0]):
-                self._put_condition(subject, health.changed(condition, "cleared", now), now, "an operator forced it in")
+                self._put_condition(subject, health.changed(condition, "cleared", now), now, _FORCED)
 
-    def _is_forced(self, candidate: Candidate) -> bool:
-        return bool(self.holds) and (self._is_in(candidate.id) or self._is_in(candidate.endpoint.name))
+    def _is_forced(self, target: str, now: float) -> bool:
+        """Return whether an operator forced in a target, or its provider."""
+        return bool(self.holds) and (self._is_in(target, now) or self._is_in(target.partition("/")[0], now))
 
-    def _is_in(self, name: str) -> bool:
+    def _is_in(self, name: str, now: float) -> bool:
         found = self.holds.get(name)
-        return found is not None and found.hold.effect == "in"
+        return found is not None and found.hold.effect == "in" and now < found.until
 
     # Other workers.
 
@@ -234,7 +237,7 @@ class Faults:
             block = self.key_blocks.get(name)
             if not key.code:
                 if block is not None and block.since <= key.since:
-                    self._put_block(name, None, now, is_own=False)
+                    self._put_block(name, None, now, is_own=False, reason=_ELSEWHERE)
             elif key.code in KINDS and (block is None or block.until < key.until):
                 scope = Scope(key.scope) if key.scope is not None else None
                 failure = Failure(KINDS[key.code], key.message, scope=scope)
@@ -246,9 +249,8 @@ class Faults:
 
     def _learn_breaker(self, news: BreakerNews, now: float, limits: HealthLimits) -> None:
         name, before = news.name, self.conditions.get(news.name)
-        target = name.partition("\t")[0]
         if news.event == "opened":
-            if news.until > now and not (self._is_in(target) or self._is_in(target.partition("/")[0])):
+            if news.until > now and not self._is_forced(name.partition("\t")[0], now):
                 found = health.changed(before or health.Condition(), "warned", now, limits, news.until)
                 self._put_condition(name, found, now, f"at another worker: {news.reason}")
         elif before is None:
@@ -256,9 +258,9 @@ class Faults:
         elif news.event == "trial" and before.blocks:
             self._put_condition(name, replace(before, trial_until=now + health.OTHERS_TRIAL_S), now, "")
         elif news.event == "served" and before.blocks:
-            self._put_condition(name, health.changed(before, "due", now), now, "another worker was served")
+            self._put_condition(name, health.changed(before, "due", now), now, _ELSEWHERE)
         elif news.event == "served":
-            self._put_condition(name, health.observe(before, None, now), now, "another worker was served")
+            self._put_condition(name, health.observe(before, None, now), now, _ELSEWHERE)
 
     def _tell(self, news: BreakerNews | KeyNews) -> None:
         if self.on_news is None:
@@ -302,23 +304,30 @@ class Faults:
         self._on_change()
 
     def _put_block(
-        self, name: health.KeyName, block: health.KeyBlock | None, now: float, *, is_own: bool = True
+        self,
+        name: health.KeyName,
+        block: health.KeyBlock | None,
+        now: float,
+        *,
+        is_own: bool = True,
+        reason: str = _SERVED,
     ) -> None:
         before = self.key_blocks.get(name)
-        if block is before or (before is not None and not _is_learned(before)):
+        is_held = before is not None and not _is_learned(before) and now < before.until
+        if block is before or is_held:
             return
         if block is None:
             assert before is not None
             del self.key_blocks[name]
             if not self.key_blocks:
                 self._served.clear()
-            self._stand(name, Standing("healthy", now, _SERVED))
+            self._stand(name, Standing("healthy", now, reason))
             if is_own and before.until > now:
                 self._tell(KeyNews(*name, since=now))
         else:
             self.key_blocks[name] = block
             if len(self.key_blocks) > MAX_CONDITIONS:
-                del self.key_blocks[next(iter(self.key_blocks))]
+                del self.key_blocks[next(name for name, one in self.key_blocks.items() if _is_learned(one))]
             if before is None or block.since != before.since:
                 self._stand(name, Standing("failed", now, block.failure.message))
                 if is_own:

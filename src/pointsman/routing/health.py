@@ -203,15 +203,15 @@ class KeyBlock(Struct, frozen=True, kw_only=True):
 
 
 def block_of(blocks: Mapping[KeyName, KeyBlock], item: Candidate, key: str, now: float) -> KeyBlock | None:
-    """Return the block of a candidate's key: the longer one of that for this model and that for all. `None` means
-    usable."""
+    """Return the block of a candidate's key, for this model or for all: the one that a request must wait for longer.
+    `None` means usable."""
     if not blocks:
         return None
     found: KeyBlock | None = None
     provider = item.endpoint.name
     for model in (item.model, None):
         block = blocks.get((provider, key, model))
-        if block is not None and block.is_blocked(now) and (found is None or block.until > found.until):
+        if block is not None and block.is_blocked(now) and (found is None or block.retry_at > found.retry_at):
             found = block
     return found
 
@@ -220,7 +220,7 @@ def block_after_start(block: KeyBlock, now: float) -> KeyBlock:
     """Return the block after the start of an attempt with a key that was rejected before. Others wait for the result. A
     limit that is over is over for all, so no request waits for the first."""
     if now < block.until:
-        return replace(block, probe_at=now + _probe_s(block.count))
+        return replace(block, probe_at=probe_at(now, block.count))
     if block.failure.kind.fault is Fault.CREDENTIAL:
         return replace(block, trial_until=now + TRIAL_S)
     return block
@@ -254,12 +254,12 @@ def block_key(
     until = now + block_s
     if block is not None and is_older and block.until >= until:
         return block  # the answer to an older request must not shorten a newer block
-    return KeyBlock(until=until, failure=failure, count=count, since=now, probe_at=now + _probe_s(count))
+    return KeyBlock(until=until, failure=failure, count=count, since=now, probe_at=probe_at(now, count))
 
 
 def probe_at(since: float, count: int) -> float:
     """Return when a request without another key may use a key that was rejected at `since`, the `count`th time."""
-    return since + _probe_s(count)
+    return since + min(_doubled(PROBE_S, count - 1), MAX_PROBE_S)
 
 
 def blocks_key(failure: Failure) -> bool:
@@ -298,10 +298,6 @@ def is_forgotten(block: KeyBlock, now: float) -> bool:
     """Return whether a block ended so long ago that the next rejection counts as the first again."""
     kept_s = FORGOTTEN_QUOTA_S if block.failure.kind.fault is Fault.QUOTA else FORGOTTEN_CREDENTIAL_S
     return block.until + kept_s < now
-
-
-def _probe_s(count: int) -> float:
-    return min(_doubled(PROBE_S, count - 1), MAX_PROBE_S)
 
 
 def _doubled(first_s: float, times: int) -> float:

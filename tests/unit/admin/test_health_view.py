@@ -16,6 +16,11 @@ def test_worst_state_has_its_latest_reason_and_all_workers_are_counted() -> None
     assert found.workers == {"healthy": 1, "failed": 2}
 
 
+def test_models_that_share_a_name_count_once_for_a_worker() -> None:
+    (found,) = merged_rows([[row("failed", 5.0, "other"), row("degraded", 7.0, "other")]])
+    assert (found.state, found.workers) == ("failed", {"failed": 1})
+
+
 def test_rows_of_keys_and_targets_stay_apart_and_the_worst_come_first() -> None:
     pages = [
         [row("healthy", 1.0), row("failed", 1.0, "*", "k"), row("degraded", 1.0, "n"), row("recovering", 1.0, "o")]

@@ -95,6 +95,13 @@ def test_held_key_is_blocked_whatever_attempts_show() -> None:
     assert KEY not in state.faults.key_blocks
 
 
+def test_key_may_be_blocked_once_its_hold_is_over() -> None:
+    state = State()
+    state.hold(Hold("alpha:k1"))
+    state.attempt(failures.CREDENTIAL_REJECTED, NOW + 61)
+    assert state.faults.key_blocks[KEY].failure.kind is failures.CREDENTIAL_REJECTED
+
+
 def test_target_that_is_forced_in_never_fails() -> None:
     state = State()
     state.trip()
@@ -103,6 +110,9 @@ def test_target_that_is_forced_in_never_fails() -> None:
     for _ in range(3):
         state.trip()
     assert state.faults.conditions[A.id].health(NOW) == "degraded"
+    state.attempt(failures.UPSTREAM_ERROR, NOW + 61)
+    assert state.faults.conditions[A.id].health(NOW + 61) == "failed", "the hold is over"
+    state.hold(Hold("alpha/m", "in"))
     state.hold()
     state.attempt(failures.UPSTREAM_ERROR)
     assert state.faults.conditions[A.id].health(NOW) == "failed"
@@ -117,6 +127,13 @@ def test_rejection_does_not_block_a_key_that_is_forced_in_but_its_quota_does() -
     assert state.faults.key_blocks == {}
     state.attempt(failures.UPSTREAM_RATE_LIMITED)
     assert list(state.faults.key_blocks) == [("alpha", "k1", "m")]
+
+
+def test_hold_of_a_key_outlasts_a_configuration_without_it() -> None:
+    state = State()
+    state.hold(Hold("alpha:k1"))
+    state.faults.keep({"alpha"}, set())
+    assert state.faults.key_blocks[KEY].failure.kind is failures.OPERATOR_HOLD
 
 
 def test_same_orders_change_nothing() -> None:

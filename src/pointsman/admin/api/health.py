@@ -59,13 +59,14 @@ async def place(services: Has, body: HoldRequest) -> Response:
 @router.delete("/holds", dependencies=[Depends(Need(Permission.HEALTH_WRITE))])
 async def release(services: Has, name: Annotated[Name, Query()]) -> Response:
     """End the order about this name."""
-    await services.state()
+    await services.state()  # fails at once if control is away
     _check(*await services.control.ask(ReleaseHold(name), HoldOutcome))
     return as_json({"released": name})
 
 
 def _check(outcome: HoldOutcome) -> None:
-    if outcome.is_unknown:
-        raise HTTPException(404, {"code": "not_found", "message": outcome.problem or ""})
+    if outcome.code:
+        status = 404 if outcome.code == "not_found" else 409
+        raise HTTPException(status, {"code": outcome.code, "message": outcome.problem or ""})
     if outcome.problem is not None:
         raise StoreError(outcome.problem)
