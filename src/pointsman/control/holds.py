@@ -14,10 +14,6 @@ MAX_HOLDS = 1000
 _logger = logging.getLogger(__name__)
 
 
-class TooManyHoldsError(Exception):
-    """No further hold is possible."""
-
-
 class HoldBook:
     """All orders that are in force. They are unknown until the store was read; until then workers keep those that they
     have. `store` returns the store, or `None` while it is not open. `send` sends all orders to all workers."""
@@ -41,17 +37,18 @@ class HoldBook:
             self._holds = {one.name: one for one in await store.holds(time())}
             self._send(self.present() or [])
 
-    async def place(self, hold: Hold) -> None:
-        """Put an order in force, instead of an earlier one about the same name. Raises `StoreError`, and
-        `TooManyHoldsError` if there are too many others."""
+    async def place(self, hold: Hold) -> bool:
+        """Put an order in force, instead of an earlier one about the same name. Return `False` if there are
+        `MAX_HOLDS` others already. Raises `StoreError`."""
         async with self._one_at_a_time:
             store, holds = self._open()
             if hold.name not in holds and len(holds) >= MAX_HOLDS:
-                raise TooManyHoldsError(f"there are {MAX_HOLDS} holds already; release some of them")
+                return False
             await store.place_hold(hold)
             holds[hold.name] = hold
             _logger.warning("%s", hold.describe())
             self._send(self.present() or [])
+            return True
 
     async def release(self, name: str) -> bool:
         """End an order. Return whether there was one. Raises `StoreError`."""

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.configuration import Configuration
-from pointsman.control.holds import TooManyHoldsError
 from pointsman.control.ingest import Ingest
 from pointsman.control.inquiries import (
     AnyInquiry,
@@ -75,7 +74,7 @@ class InquiryHandler(Struct, eq=False, frozen=True):
         number = inquiry.number
         try:
             items = await self._items(_INQUIRY.decode(inquiry.body))
-        except Exception:
+        except Exception:  # the admin process must not wait for an answer
             _logger.exception("cannot answer an inquiry of the admin process")
             send(Reply(number, b"", True, "the control process failed to answer; its log says why"))
             return
@@ -129,11 +128,10 @@ class InquiryHandler(Struct, eq=False, frozen=True):
                 problem = problem_with(inquiry.hold.name, self.configuration.current.snapshot)
                 if problem is not None:
                     return HoldOutcome(problem, "not_found")
-                await holds.place(inquiry.hold)
+                if not await holds.place(inquiry.hold):
+                    return HoldOutcome("there are too many holds already; release some of them", "too_many_holds")
             elif not await holds.release(inquiry.name):
                 return HoldOutcome(f"there is no hold on {inquiry.name!r}", "not_found")
-        except TooManyHoldsError as error:
-            return HoldOutcome(str(error), "too_many_holds")
         except StoreError as error:
             return HoldOutcome(str(error))
         return HoldOutcome()
