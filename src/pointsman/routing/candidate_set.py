@@ -15,13 +15,13 @@ from pointsman.routing.compliance import compliant, requirements_of, valid_until
 from pointsman.routing.costs import above, ceiling_of
 from pointsman.routing.evaluation import Choices, Evaluation, Judge, bounded, static_verdicts
 from pointsman.routing.key_choices import KeyChoices
-from pointsman.routing.ordering import Ordered
+from pointsman.routing.ordering import Order, Ordered
 from pointsman.routing.pacing import pace, paced_budgets, paces_users, value_of
 from pointsman.routing.strategies import STRATEGIES
 from pointsman.routing.view import RandomSource, View
 
-Checks = Sequence[tuple[str, policies.Check]]
 MAX_ORDERS = 8192  # whose choices are kept
+MAX_SUBSETS = 64  # of targets whose orders are kept
 _ONLY = STRATEGIES["priority"]  # the order of a single target
 
 
@@ -36,10 +36,9 @@ class CandidateSet:
     """The candidates for a model, an operation and a virtual key, with all results that hold as long as the snapshot.
 
     `require` are the requirements of the request, which every candidate meets with each of its keys. The set holds
-    before `until`, in Unix seconds. `watches` test whether a policy that checks requests might object to a request.
-    `paced` are the paced budgets that attempts count in, and `is_paced` is true if there are some, of end users
-    too. With `is_shaped`, plans need more facts of their requests. `mirror` has the copies of requests for a public
-    name. `judge` has all candidates, and `evaluation` is the last one.
+    before `until`, in Unix seconds. `paced` are the paced budgets that attempts count in, and `is_paced` is true if
+    there are some, of end users too. With `is_shaped`, plans need more facts of their requests. `mirror` has the copies
+    of requests for a public name. `judge` has all candidates, and `evaluation` is the last one.
     """
 
     def __init__(self, named: Named, facts: Facts, snapshot: Snapshot, directive: Directive | None) -> None:
@@ -68,15 +67,14 @@ class CandidateSet:
         if kind.learns and not self.learns:
             kind, settings = _ONLY, _ONLY.settings()
         self._kind, self._settings = kind, settings
-        watches = [watching(candidates, asker) for watching in policies.WATCHES]
-        self.watches = [watch for watch in watches if watch is not None]
         self.paced = paced_budgets(candidates, facts.virtual_key)
         self.is_paced = bool(self.paced) or paces_users(facts.virtual_key)
         self._has_instead = any(item.then for item in candidates)
         self.keys = KeyChoices(candidates, learns=self.learns)
-        self.judge = Judge(tuple(candidates), static_verdicts(candidates, asker), bounded(candidates))
-        order = self._kind.make((), self._settings)
-        self.evaluation = Evaluation(None, 0.0, targets=(), order=order, others=(), verdicts=(), choices={})
+        watches = [watch for watching in policies.WATCHES if (watch := watching(candidates, asker)) is not None]
+        self.judge = Judge(tuple(candidates), static_verdicts(candidates, asker), bounded(candidates), tuple(watches))
+        self._orders: dict[tuple[Candidate, ...], Order] = {}
+        self.evaluation = Evaluation(None, 0.0, targets=(), order=self._order(()), others=(), verdicts=(), choices={})
 
     def refresh(self, facts: Facts, view: View, now: float) -> Evaluation:
         """Return the evaluation under the present state, for this request and those that follow."""
@@ -98,7 +96,6 @@ class CandidateSet:
         occurred = self.declared
         if self.declared:
             occurred = fallbacks.causes_before([item for item in candidates if not item.then], found)
-        order = self._kind.make(targets, self._settings)
         reachable, verdicts = self._reachable(targets, others, occurred), tuple(found.values())
         if self._has_instead and not any(verdict.reason.then for verdict in verdicts):
             # Nothing falls to the others, so their faults do not matter.
@@ -107,13 +104,22 @@ class CandidateSet:
             version=view.version,
             until=self.judge.until(found, now),
             targets=targets,
-            order=order,
+            order=self._order(targets),
             others=reachable,
             verdicts=verdicts,
             choices={},
             occurred=occurred,
             instead=tuple([item for item in (*remaining, *last) if item.then]) if self._has_instead else (),
         )
+
+    def _order(self, targets: tuple[Candidate, ...]) -> Order:
+        """Return the order of some of the targets. It is kept, since it is costly to make and may count turns."""
+        order = self._orders.get(targets)
+        if order is None:
+            if len(self._orders) >= MAX_SUBSETS:
+                self._orders.clear()
+            order = self._orders[targets] = self._kind.make(targets, self._settings)
+        return order
 
     def _reachable(
         self, targets: Sequence[Candidate], others: Sequence[Candidate], occurred: frozenset[str]
@@ -142,7 +148,7 @@ class CandidateSet:
         names = {verdict.candidate for verdict in found.values()}
         verdicts = (*[one for one in evaluation.verdicts if one.candidate not in names], *found.values())
         others = self._reachable(targets, others, evaluation.occurred)
-        order = self._kind.make(targets, self._settings)
+        order = self._order(targets)
         return replace(
             evaluation, targets=targets, order=order, others=others, verdicts=verdicts, choices={}, instead=instead
         )

@@ -86,17 +86,12 @@ def _plan(
     found = router_of(snapshot).candidates(facts, snapshot, directive)
     if isinstance(found, failures.Failure):
         return found
-    evaluation = found.evaluation
-    if evaluation.version is not view.version or now >= evaluation.until:
-        evaluation = found.refresh(facts, view, now)
-    for watch in found.watches:
-        if watch(call):
-            evaluation = found.evaluate(facts, view, now, ON_REQUEST)
-            break
     need = view.quotas.need(found.judge.candidates, call) if view.quotas.mirrors else None
-    is_short = need is not None and view.quotas.is_short(found.judge.candidates, need, now)
-    if is_short or (found.judge.bounded and found.judge.is_crowded(view)):
+    evaluation = found.evaluation
+    if found.judge.is_special(call, need, view, now):
         evaluation = found.evaluate(facts, view, now, ON_REQUEST)
+    elif evaluation.version is not view.version or now >= evaluation.until:
+        evaluation = found.refresh(facts, view, now)
     if found.ceiling is not None or call.head.max_nano is not None:
         evaluation = found.below_ceiling(evaluation, facts, view)
     ordered = evaluation.order(facts, view, rng, now)

@@ -5,15 +5,17 @@ from math import inf
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Facts
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.plans import Choice
+from pointsman.domain.quotas import QuotaNeed
 from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason, Verdict
 from pointsman.routing import policies
 from pointsman.routing.ordering import Order
-from pointsman.routing.policies import Asker, Check
+from pointsman.routing.policies import Asker, Check, Watch
 from pointsman.routing.view import View
 
+BY_LOAD = "concurrency"  # the policy that compares the attempts in progress of all candidates
 MAX_EVALUATION_S = 1.0  # the longest life of an objection of live state, since its message contains the remaining time
 
 Choices = tuple[Choice, ...]
@@ -56,11 +58,24 @@ def bounded(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 
 class Judge(Struct, frozen=True):
     """The candidates of a set, and the verdicts that the configuration gives. `bounded` are those with a limit of
-    attempts in progress."""
+    attempts in progress. `watches` test whether a policy that checks requests might object to a request."""
 
     candidates: tuple[Candidate, ...]
     static: Mapping[Candidate, Verdict]
     bounded: tuple[Candidate, ...] = ()
+    watches: tuple[Watch, ...] = ()
+
+    def is_special(self, call: Call, need: QuotaNeed | None, view: View, now: float) -> bool:
+        """Return whether a policy that checks requests might object to this one. `need` is set while a limit of a
+        provider's key is near its end."""
+        if self.bounded and self.is_crowded(view):
+            return True
+        if need is not None and view.quotas.is_short(self.candidates, need, now):
+            return True
+        for watch in self.watches:  # noqa: SIM110, since a generator would cost every request more
+            if watch(call):
+                return True
+        return False
 
     def is_crowded(self, view: View) -> bool:
         """Return whether some candidates have reached their limits of attempts in progress, and others have not."""
@@ -81,9 +96,11 @@ class Judge(Struct, frozen=True):
     def verdicts(self, facts: Facts, view: View, now: float, checks: Sequence[tuple[str, Check]]) -> Verdicts:
         """Return the verdicts of these policies, and those of the configuration. There is at most one for each
         candidate. It is the first exclusion, else the first reason to try the candidate last: a rule outranks a
-        guess."""
-        found = dict(self.static)
+        guess. The limits of attempts in progress only matter while some candidates have room."""
+        found, is_crowded = dict(self.static), self.is_crowded(view)
         for policy, check in checks:
+            if policy == BY_LOAD and not is_crowded:
+                continue
             for item in self.candidates:
                 before = self.static.get(item)
                 if before is None or before.reason.is_last_resort:

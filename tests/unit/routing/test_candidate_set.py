@@ -1,14 +1,22 @@
 """A set of candidates keeps its results that hold as long as the configuration, and judges the rest anew."""
 
-from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, snapshot
+from collections.abc import Sequence
+
+import pytest
+
+from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, plan_for, snapshot
 from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
+from pointsman.domain.quotas import Allowance, Quota
 from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import candidate
-from pointsman.routing.candidate_set import CandidateSet
+from pointsman.routing.candidate_set import MAX_SUBSETS, CandidateSet
+from pointsman.routing.evaluation import Evaluation
 from pointsman.routing.ordering import Ordered
+from pointsman.routing.policies import LIVE, ON_REQUEST, Check
 from pointsman.routing.router import router_of
+from pointsman.routing.view import View
 
 A, B = endpoint("a", "k1", "k2"), endpoint("b")
 CHAT = snapshot([A, B], [candidate(A, "m"), candidate(B, "m")], strategy="priority")
@@ -40,6 +48,38 @@ def test_failed_candidates_come_last() -> None:
     ordered, rng = Ordered(evaluation.targets), ScriptedRandom(0.0)
     choices, _ = found.choices(ordered, evaluation, call(), view=view, rng=rng, now=NOW)
     assert [choice.candidate.id for choice in choices] == ["b/m", "a/m"]
+
+
+def test_orders_of_the_same_targets_are_kept_within_a_bound() -> None:
+    endpoints = [endpoint(f"p{number}") for number in range(7)]
+    configuration = snapshot(endpoints, [candidate(one, "m") for one in endpoints], strategy="priority")
+    view, found = FakeView(configuration), set_of(configuration)
+    first = found.refresh(Facts(call()), view, NOW).order
+    assert found.refresh(Facts(call()), view, NOW).order is first
+    for failed in range(MAX_SUBSETS + 1):
+        view.conditions.clear()
+        for number in range(7):
+            if failed >> number & 1:
+                view.open_breaker(f"p{number}/m", NOW + 3)
+        found.refresh(Facts(call()), view, NOW)
+    assert found.refresh(Facts(call()), view, NOW).order is not first
+
+
+def test_request_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    view, found, judged = FakeView(CHAT), set_of(CHAT), list[object]()
+    evaluate = found.evaluate
+
+    def count(facts: Facts, view: View, now: float, checks: Sequence[tuple[str, Check]]) -> Evaluation:
+        judged.append(checks)
+        return evaluate(facts, view, now, checks)
+
+    monkeypatch.setattr(found, "evaluate", count)
+    plan_for(call(), view)
+    assert judged == [LIVE]
+    item = view.snapshot.models["chat"].targets[1]
+    view.quotas.note(item, "k1", Quota(requests=Allowance(60, 0)), NOW, at=NOW)
+    plan_for(call(stateful=True), view)
+    assert judged == [LIVE, ON_REQUEST]
 
 
 def test_objects_of_an_account_always_use_the_same_key() -> None:

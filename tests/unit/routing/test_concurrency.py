@@ -11,6 +11,7 @@ from fakes.routing import NOW, FakeView, call, endpoint, failure, plan_for, snap
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Kind
+from pointsman.domain.quotas import Allowance, Quota
 from pointsman.domain.targets import candidate
 from pointsman.routing.concurrency import FIRST, LEAST, MOST, Concurrency, LearnedLimit, next_limit, ratio_of
 from pointsman.routing.explain import as_lines
@@ -191,6 +192,15 @@ def test_candidate_at_its_limit_is_tried_last_with_the_reason() -> None:
 )
 def test_order_changes_only_while_another_candidate_has_room(running: dict[str, int], expected: list[str]) -> None:
     assert order(view_of(running, "engine", "other")) == expected
+
+
+def test_limits_decide_nothing_among_full_candidates_even_if_a_quota_is_short() -> None:
+    view = view_of({"engine": 2, "other": 2}, "engine", "other")
+    short = view.snapshot.models["chat"].targets[0]
+    view.quotas.note(short, "k1", Quota(requests=Allowance(60, 0)), NOW, at=NOW)
+    plan = plan_for(call(), view)
+    assert [choice.candidate.endpoint.name for choice in plan.choices] == ["other", "engine"]
+    assert [verdict.policy for verdict in plan.verdicts] == ["quota"]
 
 
 @given(st.lists(st.integers(0, 4), min_size=3, max_size=3), st.integers(1, 3))

@@ -4,7 +4,8 @@ This is the smooth weighted round robin of nginx. At each turn every target gain
 most credit comes first and pays the sum of all weights. So weights of 3 and 1 give A A B A instead of A A A B. The
 others follow by their credit.
 
-Each order begins with a random target, since it is made anew when a target fails or returns.
+Each set of usable targets has its own turns, which begin with a random target. They go on whenever these targets are
+the usable ones again.
 """
 
 from collections.abc import Iterator, Sequence
