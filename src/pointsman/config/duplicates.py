@@ -65,7 +65,7 @@ def _expand(value: object) -> object:
     if isinstance(value, DuplicatesSettings):
         return value
     if isinstance(value, dict) and value:
-        named = {name: settings or {} for name, settings in value.items()}
+        named = {name: ({} if settings is None else settings) for name, settings in value.items()}
         return {"hedge": {}, **named} if "race" in named else named
     raise ValueError("must be none, hedge, race, or one of them with its settings: {hedge: {after_s: 2}}")
 
@@ -76,7 +76,7 @@ DuplicatesField = Annotated[
 ]
 
 
-def without_races(settings: DuplicatesSettings, strategy: str) -> bool:
+def has_useless_races(settings: DuplicatesSettings, strategy: str) -> bool:
     """Return whether races are set beside a strategy that never wants to find out about a candidate."""
     kind = STRATEGIES.get(strategy)
     return settings.race is not None and kind is not None and not kind.learns

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.config.canaries import compile_guards
-from pointsman.config.duplicates import compile_hedging, compile_racing, without_races
+from pointsman.config.duplicates import compile_hedging, compile_racing, has_useless_races
 from pointsman.config.failover_checks import check_failover
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.mirrors import MirrorSettings, check_mirror
@@ -86,6 +86,7 @@ class ModelCompiler:
 
     def compile_all(self) -> dict[str, PublicModel]:
         self._note_siblings()
+        self._note_useless_races()
         return {name: self._compile(name, settings) for name, settings in self._document.models.items()}
 
     def _compile(self, name: str, settings: ModelSettings) -> PublicModel:
@@ -151,7 +152,7 @@ class ModelCompiler:
             message = "has no effect, since a rival needs a second target; fallbacks serve only after a failure"
             self._findings.note((*location, "duplicates"), message)
         strategy = settings.strategy.name if settings.strategy is not None else base.strategy.name
-        if duplicates is not None and without_races(duplicates, strategy):
+        if duplicates is not None and has_useless_races(duplicates, strategy):
             message = f"has no races, since the strategy {strategy} makes no probes; use adaptive"
             self._findings.note((*location, "duplicates"), message)
         return routing
@@ -171,6 +172,16 @@ class ModelCompiler:
                 "set `strategy: priority` to keep the order of the list"
             )
         self._findings.note(location, message)
+
+    def _note_useless_races(self) -> None:
+        """Note races in `routing` if neither its strategy nor that of a public name, rule or key makes probes."""
+        document, routing = self._document, self._document.routing
+        strategies = [routing.strategy, *[one.strategy for one in document.models.values()]]
+        strategies += [one.strategy for one in routing.rules]
+        strategies += [one.strategy for one in document.governance.virtual_keys.values()]
+        if all(one is None or has_useless_races(routing.duplicates, one.name) for one in strategies):
+            message = f"has no races, since the strategy {routing.strategy.name} makes no probes; use adaptive"
+            self._findings.note(("routing", "duplicates"), message)
 
     def _note_siblings(self) -> None:
         """Warn of a `routing.siblings` that no longer applies to public names."""

@@ -1,13 +1,12 @@
 """The affinity of a request to the candidates whose caches probably hold the beginning of its prompt.
 
 It is never a filter: tokens that are expected in a cache lower the expected time and cost of a candidate, so a strategy
-leaves the cache once another candidate is better by more than that. If no cache is ahead, all requests with the same
-group or the same next block draw the same random numbers (rendezvous hashing), so that workers agree without an
-exchange.
+leaves the cache once another candidate is better by more than that. All requests with the same group draw the same
+random numbers, so that workers agree without an exchange. A prompt without a group has that of the first block after
+those in the fullest cache.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import cos, log1p, pi, sqrt
 
 from msgspec import Struct
@@ -16,7 +15,7 @@ from pointsman.domain.calls import Call, Prefix
 from pointsman.domain.targets import Candidate
 from pointsman.routing.health import block_of
 from pointsman.routing.prefixes import domain_of
-from pointsman.routing.splits import hashed, place_of, salted
+from pointsman.routing.splits import fraction
 from pointsman.routing.view import View
 from pointsman.wire.prefixes import prefix_of
 from pointsman.wire.tokens import about_by_size
@@ -40,7 +39,7 @@ class Affinity:
         self._candidates = candidates
         self._domains = [[(key.name, domain_of(item, key)) for key in item.keys] for item in candidates]
         self.is_needed = len({domain for domains in self._domains for _, domain in domains}) > 1
-        self._fractions = [(_fraction("radius", item.id), _fraction("angle", item.id)) for item in candidates]
+        self._fractions = [(fraction("radius", item.id), fraction("angle", item.id)) for item in candidates]
 
     def match(self, call: Call, view: View, now: float) -> Match | None:
         """Return the match of a prompt, or `None` if no cache can have it. Blocked keys do not count."""
@@ -75,8 +74,3 @@ class Affinity:
     def rank(self, place: int, group: int) -> float:
         """Return the number in [0, 1) that requests of a group draw for a candidate. The smallest comes first."""
         return group * self._fractions[place][0] % 1.0
-
-
-@lru_cache(maxsize=4096)  # orders are made anew after each change of health
-def _fraction(salt: str, name: str) -> float:
-    return place_of(hashed(salted(salt), name))

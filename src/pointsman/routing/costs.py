@@ -36,10 +36,14 @@ def expected_costs(
     return costs
 
 
+def price_text(nano: int | None) -> str:
+    """Return an expected cost for people."""
+    return "unknown price; set it in pricing.overrides" if nano is None else f"expected cost {dollars(nano)}"
+
+
 def cost_text(item: Candidate, nano: int | None) -> str:
     """Return the expected cost at a candidate for people."""
-    cost = "unknown price; set it in pricing.overrides" if nano is None else f"expected cost {dollars(nano)}"
-    return f"{item.id}: {cost}"
+    return f"{item.id}: {price_text(nano)}"
 
 
 def ceiling_of(facts: Facts, configured: Ceiling | None) -> Ceiling | None:

@@ -187,12 +187,12 @@ def _rules_data(trace: RuleTrace | None) -> dict[str, object]:
 
 def _duplicates_data(plan: Plan) -> dict[str, object]:
     found: dict[str, object] = {}
-    settings, racing = (plan.hedging.settings, plan.hedging.racing) if plan.hedging is not None else (None, None)
-    if settings is not None:
+    terms = plan.hedging
+    if terms is not None and (settings := terms.settings) is not None:
         delay = {"after_s": settings.after_s} if settings.after_s is not None else {"percentile": settings.percentile}
         found["hedge"] = {**delay, "share": settings.share}
-    if racing is not None and plan.hedging is not None:
-        found["race"] = {"share": racing.share, "probe": plan.probe if plan.hedging.race_s is not None else None}
+    if terms is not None and terms.racing is not None:
+        found["race"] = {"share": terms.racing.share, "probe": plan.probe if terms.race_s is not None else None}
     if plan.mirror is not None:
         found["mirror"] = {"to": plan.mirror.to, "share": plan.mirror.share}
     return found
@@ -209,7 +209,8 @@ def describe_hedging(settings: Hedging) -> str:
 
 def describe_racing(racing: Racing) -> str:
     """Return the policy for probes beside the first attempt, in words."""
-    return f"a target to find out about gets the request beside the best one, for at most {100 * racing.share:g} %"
+    share = f"{100 * racing.share:g} % of the requests"
+    return f"a target to find out about gets the request beside the best one, for at most {share}"
 
 
 def describe_mirror(mirror: Mirror) -> str:

@@ -53,7 +53,8 @@ def hedged(plan: Plan, probe: Probe | None, facts: Facts, view: View, now: float
 
 
 def _with_terms(plan: Plan, facts: Facts, view: View, now: float) -> Plan:
-    settings, racing = plan.routing.hedging, plan.routing.racing
+    settings = plan.routing.hedging
+    racing = plan.routing.racing if plan.learns else None  # another strategy never wants to find out
     if (settings is None and racing is None) or plan.pinned or len(plan.choices) < 2:
         return plan
     if not may_be_sent_twice(facts.call):

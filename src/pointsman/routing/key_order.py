@@ -20,7 +20,7 @@ from msgspec import Struct
 from pointsman.domain.calls import Prefix
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.routing.prefixes import Domain, Prefixes, domain_of
-from pointsman.routing.splits import hashed, place_of, salted
+from pointsman.routing.splits import fraction
 from pointsman.wire.prefixes import LEAST_BLOCKS, tokens_of
 
 MEMORY_S = 20.0
@@ -125,7 +125,7 @@ class KeyOrder:
         self._shares = [key.weight / total if total > 0 else 1.0 / len(item.keys) for key in item.keys]
         self._names: list[KeyId] = [(item.endpoint.name, key.name) for key in item.keys]
         self._domains: list[Domain] = [domain_of(item, key) for key in item.keys]
-        self._fractions = [place_of(hashed(salted("key"), f"{item.id}\0{key.name}")) for key in item.keys]
+        self._fractions = [fraction("key", f"{item.id}\0{key.name}") for key in item.keys]
 
     def order(
         self, states: KeyStates, prefixes: Prefixes, prefix: Prefix | None, random: Callable[[], float], now: float

@@ -150,7 +150,8 @@ class Pace:
             prior += (self._anchor - usual) * exp((self._recent_at - now) / max(RETURN_S, RETURN_REQUESTS * gap_s))
         weight, total = self._weight, self._sum
         if self._pending:
-            late = max(OVERDUE_USUAL * usual, OVERDUE_ESTIMATE * (total + K * prior) / (weight + K))
+            expected = (total + K * prior) / (weight + K)
+            late = max(OVERDUE_USUAL * usual, OVERDUE_ESTIMATE * expected)
             count, added = 0, 0.0
             for began_at, usual_s in self._pending.values():  # the oldest first
                 age = (now - began_at) / usual_s
@@ -158,7 +159,7 @@ class Pace:
                     break
                 count += 1
                 added += min(1.5 * age, MOST_OVERDUE * usual)
-            silent = self._silent(now, (total + K * prior) / (weight + K)) if count < FEWEST_OVERDUE else 0
+            silent = self._silent(now, expected) if count < FEWEST_OVERDUE else 0
             if silent:
                 added, count = silent * SILENT_RATIO * usual, silent
             if count >= FEWEST_OVERDUE:
@@ -172,17 +173,13 @@ class Pace:
     def _silent(self, now: float, estimate: float) -> int:
         """Return the number of attempts in progress if it is very unlikely that none has answered since the last
         answer, else 0. The hazard is that of a time whose 95th percentile is the spread."""
-        pending, hazard = self._pending, self._quiet
-        if (
-            hazard
-            + len(pending) * (now - self._heard_at) / (LEAST_USUAL_S * estimate) * 3.0 / (self._spread - QUIET_UNTIL)
-            < SILENT
-        ):
-            return 0  # the usual case
+        pending, hazard, spread = self._pending, self._quiet, self._spread
+        if hazard + len(pending) * _hazard(now - self._heard_at, LEAST_USUAL_S * estimate, spread) < SILENT:
+            return 0  # the usual case: not even the shortest requests would be silent
         for began_at, usual_s in pending.values():
             expected_s = usual_s * estimate
             quiet_from = max(self._heard_at, began_at + QUIET_UNTIL * expected_s)
-            hazard += _hazard(now - quiet_from, expected_s, self._spread)
+            hazard += _hazard(now - quiet_from, expected_s, spread)
         return len(pending) if hazard > SILENT else 0
 
     def failure_share(self) -> float:
@@ -221,7 +218,8 @@ class Pace:
         return not self._pending and now - self._recent_at > max(LOOK_S, LOOK_REQUESTS * gap_s) + self.late_s
 
     def wants_probe(self, now: float, gap_s: float) -> bool:
-        """Return whether so long no answer has come that a request may find out how the candidate is."""
+        """Return whether a request may find out how the candidate is. No attempt is in progress, no probe was made a
+        moment ago, and no answer has come for long, unless the last one was a probe that found it better."""
         if self._pending or now < self._probe_from:
             return False
         return now - self._recent_at > max(self._probe_s, PROBE_REQUESTS * gap_s) + self.late_s

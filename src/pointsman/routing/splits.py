@@ -27,9 +27,9 @@ def hashed(beginning: Salted, value: str) -> int:
     return int.from_bytes(whole.digest(), "big")
 
 
-def place_of(number: int) -> float:
-    """Return the place of a hash in [0, 1)."""
-    return (number >> _UNUSED_BITS) * _UNIT
+def fraction(salt: str, value: str) -> float:
+    """Return the place of a value in a split, in [0, 1)."""
+    return (hashed(salted(salt), value) >> _UNUSED_BITS) * _UNIT
 
 
 def is_within(percent: float, salt: str, value: str) -> bool:
@@ -37,4 +37,4 @@ def is_within(percent: float, salt: str, value: str) -> bool:
     smaller one. An empty value belongs to no part, except to the whole of 100 percent."""
     if percent >= 100:
         return True
-    return value != "" and place_of(hashed(salted(salt), value)) * 100 < percent
+    return value != "" and fraction(salt, value) * 100 < percent

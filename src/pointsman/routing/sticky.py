@@ -7,7 +7,7 @@ from math import inf, log1p
 from pointsman.domain.calls import Facts
 from pointsman.domain.targets import Candidate
 from pointsman.routing.ordering import Ordered
-from pointsman.routing.splits import hashed, place_of, salted
+from pointsman.routing.splits import fraction, hashed, salted
 from pointsman.routing.weights import Draw
 from pointsman.wire.end_users import end_user
 
@@ -66,8 +66,8 @@ class KeptOrders:
         for order in Draw(candidates).orders:
             item = order[0]
             if item.weight > 0:
-                fraction = place_of(hashed(salted("candidate"), f"{item.id}\0{before[item.id]}"))
-                self._drawing.append((fraction, -1 / item.weight, Ordered(order, notes, kept)))
+                factor = fraction("candidate", f"{item.id}\0{before[item.id]}")
+                self._drawing.append((factor, -1 / item.weight, Ordered(order, notes, kept)))
                 before[item.id] += 1
         self._otherwise = Ordered(candidates)
 
@@ -75,8 +75,8 @@ class KeptOrders:
         """Return the order for a value."""
         number = hashed(self._beginning, value) >> _UNUSED_BITS
         least, found = inf, self._otherwise
-        for fraction, scale, order in self._drawing:
-            drawn = log1p(-(number * fraction % 1.0)) * scale
+        for factor, scale, order in self._drawing:
+            drawn = log1p(-(number * factor % 1.0)) * scale
             if drawn < least:
                 least, found = drawn, order
         return found

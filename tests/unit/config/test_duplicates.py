@@ -53,6 +53,20 @@ def test_races_without_a_strategy_that_probes_are_noted(strategy: str, count: in
     assert sum("has no races" in note for note in notes) == count
 
 
+@pytest.mark.parametrize(
+    ("default", "own", "count"),
+    [("adaptive", "weighted", 0), ("weighted", "adaptive", 0), ("weighted", "priority", 1), ("weighted", "fast", 0)],
+)
+def test_default_races_that_no_strategy_uses_are_noted(default: str, own: str, count: int) -> None:
+    text = f"""
+        routing: {{strategy: {default}, duplicates: race}}
+        models:
+          chat: {{strategy: {own}, targets: [openai/a, openai/b]}}
+        """
+    notes = found(checked(PROVIDER + _dedented(text)), "note")
+    assert [note.partition(":")[0] for note in notes if "has no races" in note] == ["routing.duplicates"] * count
+
+
 def test_public_name_overrides_the_defaults() -> None:
     text = """
         routing: {duplicates: {hedge: {after_s: 2}}}
@@ -84,6 +98,8 @@ def test_public_name_overrides_the_defaults() -> None:
         ("{hedge: {after_percentile: 100}}", "hedge.after_percentile"),
         ("{hedges: {}}", "hedges"),
         ("{race: {share: 2}}", "race.share"),
+        ("{hedge: false}", "hedge"),
+        ("{race: 0}", "race"),
     ],
 )
 def test_invalid_duplicates_are_errors(text: str, error: str) -> None:

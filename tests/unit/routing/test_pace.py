@@ -1,5 +1,6 @@
 """The learned pace of one candidate. The usual time of an answer is one second here, so ratios are seconds."""
 
+from math import exp
 from random import Random
 
 import pytest
@@ -11,6 +12,7 @@ from pointsman.routing.pace import (
     LONGEST_PROBE_S,
     MOST_TAIL,
     PENDING,
+    RECENT_S,
     K,
     Pace,
 )
@@ -163,9 +165,9 @@ def test_single_straggler_is_no_evidence() -> None:
 def test_cancelled_attempt_counts_only_if_it_was_slow() -> None:
     clock = Clock()
     clock.answers(20, 1.0)
-    before, name = clock.estimate(), clock.begin()
+    before, name, weight = clock.estimate(), clock.begin(), clock.pace.weight
     clock.pace.cancel(name, clock.now + 0.5, GAP_S, 1.0)
-    assert clock.pace.weight == pytest.approx(clock.pace.weight)
+    assert clock.pace.weight == pytest.approx(weight * exp(-0.5 / RECENT_S)), "it only decays"
     quick, name = clock.estimate(), clock.begin()
     assert quick == pytest.approx(before, rel=0.05)
     clock.now += 5

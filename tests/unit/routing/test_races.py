@@ -194,8 +194,9 @@ def test_explanation_tells_of_the_race() -> None:
     assert as_data(plan, LATER)["race"] == {"share": 0.05, "probe": "a/m"}
     view.hedges.count(RACING, "chat", is_rival=True)
     idle = plan_of(view)
-    assert "   a target to find out about gets the request beside the best one, for at most 5 %" in as_lines(
-        idle, LATER
+    assert (
+        "   a target to find out about gets the request beside the best one, for at most 5 % of the requests"
+        in as_lines(idle, LATER)
     )
     assert as_data(idle, LATER)["race"] == {"share": 0.05, "probe": None}
 
@@ -207,5 +208,6 @@ def test_other_strategies_have_no_races() -> None:
     plan = decide(Facts(call()), view, ScriptedRandom(0.5), NOW)
     assert isinstance(plan, Plan)
     assert plan.probe == ""
+    assert plan.hedging is None, "explanations would name races"
     step = next_step(plan, Progress(), view, NOW)
     assert isinstance(step, Try)

@@ -8,10 +8,12 @@ Each policy defines one function. The function determines the input of the polic
 
 Most requests need nothing special. So beside `check` a policy may define `watch(candidates, asker)`. It returns a cheap
 test for requests that the policy might object to, or `None` if there are none. Without it the policy checks every
-request. `quota` is checked only while a limit of a provider's key is near its end, and `concurrency` only while some
-candidates have reached their limits (`decide`). The order of the files is
-the order of the policies. Static ones come before the others, since a candidate that they exclude needs no other check.
-The asker (`Asker`) is the part of a request that a candidate set depends on.
+request. If one of these tests is true, all policies but the static ones judge the request. They also do while a
+candidate has no key with room for it (`quota`), or is at its limit while others are not (`concurrency`): see
+`Judge.is_special`.
+
+The order of the files is the order of the policies. Static ones come before the others, since a candidate that they
+exclude needs no other check. The asker (`Asker`) is the part of a request that a candidate set depends on.
 """
 
 from collections.abc import Callable, Sequence

@@ -24,7 +24,7 @@ from pointsman.domain.calls import Facts
 from pointsman.domain.dollars import NANO
 from pointsman.domain.targets import Candidate
 from pointsman.routing.affinity import Affinity, Match
-from pointsman.routing.costs import cost_text, expected_costs
+from pointsman.routing.costs import expected_costs, price_text
 from pointsman.routing.ordering import Order, Ordered, Probe
 from pointsman.routing.pace import FIRST_PROBE_S, K, Pace
 from pointsman.routing.paces import PROMPT_TOKEN_S, first_content_s, mean_ratio, usual_s
@@ -79,8 +79,10 @@ class RequestTerms(Struct, frozen=True, gc=False):
 
 
 class Score(Struct, frozen=True, gc=False):
-    """The score of a candidate and its terms, in seconds. `pace` is what is known of it, if anything, and `weight` that
-    of the evidence, in answers. At most one answer in twenty is expected to begin after `p95_s`."""
+    """The score of a candidate and its terms, in seconds: `total` is their sum with the cost and the noise. `pace` and
+    `weight`, the number of recent answers, are the evidence. `p95_s` is the expected 95th percentile of the time to the
+    first content, and the time lost by failures. Without an answer, `pace` is `None`, and only `total` and `expected_s`
+    are set."""
 
     terms: RequestTerms
     pace: Pace | None
@@ -140,7 +142,7 @@ class Goal(Struct, frozen=True, gc=False):
             return ""
         relation = "above" if score.p95_s > self.p95_s else "within"
         text = f"; its 95th percentile of {score.p95_s:.3g} s is {relation} ttft_p95_ms"
-        return f"{text}, {cost_text(score.candidate, score.terms.nano).partition(': ')[2]}" if self.by_cost else text
+        return f"{text}, {price_text(score.terms.nano)}" if self.by_cost else text
 
 
 def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> Order:
