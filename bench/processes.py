@@ -38,7 +38,7 @@ class Server:
         try:
             for port in self._ports:
                 self._await(port)
-        except BaseException:
+        except BaseException:  # also an interrupt: no process may outlive the benchmark
             self.stop()
             raise
         return self

@@ -91,7 +91,7 @@ class Client:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
-        except BaseException:
+        except BaseException:  # also a cancellation: nothing else would close the socket
             sock.close()
             raise
         limit = 2**16 if receive_buffer is None else receive_buffer

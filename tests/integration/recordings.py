@@ -178,7 +178,7 @@ def _translations(one: Exchange, results: Results, cuts: int | None) -> Iterator
 def _next_turn(one: Exchange, client: str) -> list[str]:
     try:
         return next_turn_differences(one, client)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 -- as above
         return [_crash(error)]
 
 
@@ -187,7 +187,7 @@ def _request(one: Exchange, client: str, results: Results) -> list[str]:
     counts = results.requests.setdefault(f"{one.dialect} to {client}", Counter())
     try:
         written = written_for(call_of(one), client)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 -- as above
         return [_crash(error)]
     if written.cannot:
         counts["named"] += 1

@@ -60,7 +60,7 @@ class Configuration:
         if self._watcher is not None:
             try:
                 await self._watcher.run()
-            except Exception:
+            except Exception:  # without the watcher, the present configuration still serves
                 _logger.exception("the configuration file is no longer watched; send SIGHUP to reload it")
 
     async def reload(self) -> tuple[bool, list[str]]:

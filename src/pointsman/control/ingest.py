@@ -165,11 +165,11 @@ class Ingest:
                 _logger.error("the store is unavailable; spending stays in the journals: %s", error)  # noqa: TRY400
             await self._failed(str(error))
             return True
-        except Exception as error:
+        except Exception as error:  # a fault of ours too must not end ingestion for good
             _logger.exception("ingestion failed; spending stays in the journals")
             await self._failed(f"ingestion failed: {error}")
             return True
-        except BaseException:
+        except BaseException:  # also a cancellation
             self._must_rewind = True  # the records read are in no committed batch
             raise
         if self.state.problem is not None:

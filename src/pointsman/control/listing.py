@@ -77,7 +77,7 @@ class Listing:
         while True:
             try:
                 await self.ask_all()
-            except Exception:
+            except Exception:  # the next round may succeed
                 _logger.exception("cannot list the models of providers")
             await asyncio.sleep(self._period_s * (1 + JITTER * (2 * self._random() - 1)))
 

@@ -15,7 +15,7 @@ from pointsman.engine.heads import AdmittedHead
 from pointsman.engine.passage import AnswerPassage
 from pointsman.engine.renaming import renaming_for
 from pointsman.engine.request_log import RequestLog
-from pointsman.engine.responses import answer_lines, provider_lines, timing_lines
+from pointsman.engine.responses import answer_lines, dialect_id_line, provider_lines, timing_lines
 from pointsman.engine.sink import Sink
 from pointsman.transport.http_exchange import Exchange
 from pointsman.wire.callers import client_address, cors_lines
@@ -177,7 +177,5 @@ def answer_for(engine: Engine, exchange: Exchange, call: Call, entry: AdmittedHe
     )
     access = entry.snapshot.access
     lines = cors_lines(exchange.head.headers, access) if access.origins else b""
-    id_header = DIALECTS[call.head.dialect].id_header
-    if id_header:
-        lines += f"{id_header}: {request_id}\r\n".encode("ascii")
+    lines += dialect_id_line(DIALECTS[call.head.dialect], request_id)
     return ClientAnswer(engine, exchange, call, log, lines)

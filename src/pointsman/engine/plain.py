@@ -11,10 +11,9 @@ from pointsman.engine.live import Live
 from pointsman.engine.record import note_client
 from pointsman.engine.rejections import RejectionThrottle
 from pointsman.engine.request_metrics import RequestMetrics
-from pointsman.engine.responses import id_lines
+from pointsman.engine.responses import dialect_id_line, id_lines
 from pointsman.transport.http_head import Head
 from pointsman.wire.callers import client_address, cors_lines, preflight_lines
-from pointsman.wire.dialect import Dialect
 from pointsman.wire.dialects import COMMON, DIALECTS
 from pointsman.wire.errors import status_of
 
@@ -44,7 +43,7 @@ class PlainAnswers:
         client = self._client(head, peer, access)
         self._record(head, client, request_id, 200, None, received_at=received_at, feedback=feedback)
         lines = b"content-type: application/json\r\n" + _own_lines(head, request_id, access)
-        return 200, lines + _id_line(DIALECTS[AdmittedHeads.dialect(head)], request_id), body
+        return 200, lines + dialect_id_line(DIALECTS[AdmittedHeads.dialect(head)], request_id), body
 
     def reject(
         self, failure: Failure, head: Head | None, peer: str | None, request_id: str, *, received_at: float
@@ -59,7 +58,7 @@ class PlainAnswers:
         self._record(head, client, request_id, status, failure, received_at=received_at)
         dialect = DIALECTS[AdmittedHeads.dialect(head)] if head is not None else COMMON
         lines = dialect.error_headers(failure, None) + _own_lines(head, request_id, access)
-        return status, lines + _id_line(dialect, request_id), dialect.error_body(failure, request_id)
+        return status, lines + dialect_id_line(dialect, request_id), dialect.error_body(failure, request_id)
 
     def is_preflight(self, head: Head) -> bool:
         """Return whether this is the preflight request of a web page that may call the gateway."""
@@ -121,10 +120,6 @@ class PlainAnswers:
         if is_kept and not is_admitted:
             record.left_out = self._rejections.take_left_out()
         self._request_metrics.request(record, is_kept=is_kept)
-
-
-def _id_line(dialect: Dialect, request_id: str) -> bytes:
-    return f"{dialect.id_header}: {request_id}\r\n".encode("ascii") if dialect.id_header else b""
 
 
 def _own_lines(head: Head | None, request_id: str, access: Access) -> bytes:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pointsman.domain.dollars import dollars
 from pointsman.domain.messages import Headers
 from pointsman.domain.targets import Candidate
+from pointsman.wire.dialect import Dialect
 
 # All other headers are dropped: rate limits and ids of the gateway's own account, cookies, hop headers.
 PASSED = frozenset(
@@ -84,3 +85,8 @@ def _served_lines(name: str, model: str, attempts: int) -> bytes:
         model = ascii(model)  # it may come from a client, so no character that could end the line passes
     served = f"\r\nx-pointsman-provider: {name}\r\nx-pointsman-model: {model}\r\nx-pointsman-attempts: {attempts}"
     return served.encode("ascii") + _TIMING
+
+
+def dialect_id_line(dialect: Dialect, request_id: str) -> bytes:
+    """Return the line with the id of a request that clients of a dialect expect, if there is one."""
+    return f"{dialect.id_header}: {request_id}\r\n".encode("ascii") if dialect.id_header else b""

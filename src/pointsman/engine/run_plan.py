@@ -69,7 +69,7 @@ async def run_plan(
                     return answer.finish(attempt, outcome)
                 elif outcome.kind is failures.CONNECTION_STALE:
                     again = replace(attempt.step, is_fresh=True)
-    except Exception as error:
+    except Exception as error:  # after any error, no attempt may go on without its request
         cancelled = GONE if answer.exchange.is_closed else ENDING
         _cancel_all(log, cancelled if isinstance(error, Cancelled) else BROKEN)
         raise

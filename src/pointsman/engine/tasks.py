@@ -113,8 +113,7 @@ class EagerTask:
                 self._waiter = waiter
         except StopIteration:
             pass
-        except Exception:
-            # The top of a background task: no caller could handle it.
+        except Exception:  # the top of a background task: no caller could handle it
             self._coroutine.close()
             _logger.exception("a request ended with an internal error")
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import GENERATING
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
 from pointsman.money.pricing import WITH_OUTPUT, cost_nano, counted_usage
@@ -44,7 +45,6 @@ _LEFT_OPEN = frozenset(
 _GOES_ON = _LEFT_OPEN | {failures.MALFORMED_ANSWER}  # failures that a provider may not notice
 _NOTHING, _PROMPT, _ARRIVED, _ALL = "none", "prompt", "arrived", "full"  # the part of an attempt that may be charged
 _TEXT = frozenset({"chat", "completion"})
-_UNSEEN = frozenset({"chat", "completion", "responses"})
 USUAL_ANSWER = 500  # tokens: the assumed length of an answer of a model that has given none yet
 MOST_SEEN = 16
 _WEIGHT = 1 / MOST_SEEN  # of the newest answer in the mean
@@ -100,7 +100,7 @@ class Answers:
         """Return the expected tokens of the answers to this call; `None` if unknown."""
         if call.operation not in WITH_OUTPUT:
             return 0
-        if self.mean is None and call.operation not in _UNSEEN:
+        if self.mean is None and call.operation not in GENERATING:
             return None
         tokens = round((USUAL_ANSWER if self.mean is None else self.mean) * call.answers)
         return tokens if call.max_tokens is None else min(tokens, call.max_tokens * call.answers)

@@ -79,11 +79,6 @@ class UsedAmounts:
         """Return whether no decision reads a used amount, at any worker."""
         return not (self._watched or self._reported or self._drop)
 
-    @property
-    def is_reported(self) -> bool:
-        """Return whether control wants to know the used amounts of some counters."""
-        return bool(self._reported)
-
     def used(self, limit: Limit, unix_s: float) -> int | None:
         """Return the amount used in the limit's window at `unix_s`, in units of its metric; `None` if unknown. It is
         unknown when it is read for the first time, and while control is silent."""

@@ -81,7 +81,7 @@ class EventStream:
 
     def _read_data(self, data: bytes, event: bytes) -> bool:
         """Read one event. Return whether it is passed on."""
-        raise NotImplementedError
+        raise NotImplementedError  # each subclass reads its own events
 
     def _skip(self, error: Exception) -> bool:
         """Leave out an unreadable event. A second one is a failure."""

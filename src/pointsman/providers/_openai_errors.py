@@ -6,6 +6,7 @@ https://platform.openai.com/docs/guides/error-codes, and real errors of the prov
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -163,7 +164,8 @@ def retry_after_s(headers: Headers, now_unix_s: float) -> float | None:
     if wait_s is None and (text := found.get(b"retry-after")):
         wait_s = _number(text)
         if wait_s is None:
-            wait_s = _until(text, now_unix_s)
+            at = http_unix_s(text)
+            wait_s = at - now_unix_s if at is not None else None
     if wait_s is None:
         waits = [
             reset_s(found.get(b"x-ratelimit-reset" + suffix, ""), now_unix_s)
@@ -203,13 +205,14 @@ def _scaled(number: float | None, factor: float) -> float | None:
     return None if number is None else number * factor
 
 
-def _until(text: str, now_unix_s: float) -> float | None:
-    """Return the seconds until an HTTP date. One without a zone is in UTC."""
+@lru_cache(maxsize=256)  # the dates of answers repeat within a second
+def http_unix_s(text: str) -> float | None:
+    """Return the time of an HTTP date in Unix seconds. One without a zone is in UTC."""
     try:
         date = parsedate_to_datetime(text)
+        return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp() - now_unix_s
 
 
 def reset_s(text: str, now_unix_s: float) -> float | None:

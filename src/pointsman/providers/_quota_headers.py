@@ -9,14 +9,13 @@ does not report. Every answer is read, so the time of a reset is only computed o
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 from msgspec import Struct
 
 from pointsman.domain.messages import Headers
 from pointsman.domain.quotas import Allowance, Quota
-from pointsman.providers._openai_errors import MAX_WAIT_S, reset_s
+from pointsman.providers._openai_errors import MAX_WAIT_S, http_unix_s, reset_s
 
 MOST = 10**15  # of a limit: a larger one is a mistake
 
@@ -107,15 +106,5 @@ def _unix_s(date: bytes) -> float | None:
 def _sent_at(headers: Headers, now_unix_s: float) -> float:
     """Return the provider's own time of an answer in Unix seconds, since its clock may differ from ours."""
     date = headers.get(b"date")
-    found = _http_unix_s(date) if date is not None else None
+    found = http_unix_s(date.decode("latin-1")) if date is not None else None
     return now_unix_s if found is None else found
-
-
-@lru_cache(maxsize=256)
-def _http_unix_s(date: bytes) -> float | None:
-    """Return the time of an HTTP date in Unix seconds. One without a zone is in UTC."""
-    try:
-        found = parsedate_to_datetime(date.decode("latin-1"))
-        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -14,7 +14,6 @@ Gemini repeats the whole usage in every event and has no closing event at all. H
 runs, and `close` is called when the provider has ended it.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -24,7 +23,7 @@ from msgspec import Raw, Struct
 from pointsman import __version__
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, RequestHead
-from pointsman.domain.failures import Failure, Kind, Rejection
+from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Credential
@@ -169,21 +168,6 @@ def bearer(credential: Credential) -> bytes:
 MAX_CACHED_HEADS = 1024  # of a key
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()
 _NO_HEADERS: Mapping[str, str] = {}
-_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_\-.~:@]+")
-
-
-def safe_segment(model: str) -> str:
-    """Return a model's name as a segment of a path. Raises `Rejection` for a name that could end or leave the
-    segment. The name is not escaped, since a server on the path might unescape it."""
-    if not _SEGMENT.fullmatch(model):
-        raise Rejection(
-            Failure(
-                failures.INVALID_REQUEST,
-                f"the model name {model!r} is not allowed in a path; use letters, digits and -_.~:@",
-                param="model",
-            )
-        )
-    return model
 
 
 @lru_cache(maxsize=4096)  # of names

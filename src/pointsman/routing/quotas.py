@@ -67,15 +67,6 @@ def need_of(call: Call) -> QuotaNeed:
 Amounts = tuple[float, ...]  # one for each of `_UNITS`
 
 
-def _amount(need: QuotaNeed, unit: str) -> float:
-    """Return the amount of one unit."""
-    if unit == "requests":
-        return 1.0
-    if unit == "tokens":
-        return need.tokens_in + need.most_out
-    return need.tokens_in if unit == "tokens_in" else need.tokens_out
-
-
 def _amounts(need: QuotaNeed) -> Amounts:
     return 1.0, need.tokens_in + need.most_out, need.tokens_in, need.tokens_out
 
@@ -257,8 +248,10 @@ class QuotaMirror:
     def wait_s(self, need: QuotaNeed, now: float) -> float:
         """Return the time until there is room for a request, in seconds."""
         wait_s = self.learned.wait_s(now) if self.learned is not None else 0.0
-        for unit, bucket in self.buckets.items():
-            wait_s = max(wait_s, bucket.wait_s(_amount(need, unit), now))
+        for unit, amount in zip(_UNITS, _amounts(need), strict=True):
+            bucket = self.buckets.get(unit)
+            if bucket is not None:
+                wait_s = max(wait_s, bucket.wait_s(amount, now))
         return wait_s
 
     def headroom(self, now: float) -> float:
@@ -351,7 +344,7 @@ class Quotas:
 
     def send(self, item: Candidate, key: str, call: Call, now: float) -> None:
         """Note that a request is sent."""
-        mirror = self.mirrors.get(self._name(item, key))
+        mirror = self.find(item, key)
         if mirror is not None:
             mirror.send(need_of(call), now)
 
@@ -382,22 +375,22 @@ class Quotas:
 
     def shortage(self, item: Candidate, key: str, need: QuotaNeed, now: float) -> Shortage | None:
         """Return the reason why a key has no room for a request; `None` if it has."""
-        mirror = self.mirrors.get(self._name(item, key))
+        mirror = self.find(item, key)
         return mirror.shortage(key, need, now) if mirror is not None else None
 
     def wait_s(self, item: Candidate, key: str, need: QuotaNeed, now: float) -> float:
         """Return the time until a key has room for a request, in seconds."""
-        mirror = self.mirrors.get(self._name(item, key))
+        mirror = self.find(item, key)
         return mirror.wait_s(need, now) if mirror is not None else 0.0
 
     def may_probe(self, item: Candidate, key: str, now: float) -> bool:
         """Return whether a request may be sent although the key seems to have no room, since nothing else is left."""
-        mirror = self.mirrors.get(self._name(item, key))
+        mirror = self.find(item, key)
         return mirror is None or mirror.probe_at <= now
 
     def headroom(self, item: Candidate, key: str, now: float) -> float:
         """Return the part of a key's scarcest limit that is left: 1 if none is near its end."""
-        mirror = self.mirrors.get(self._name(item, key))
+        mirror = self.find(item, key)
         return mirror.headroom(now) if mirror is not None else 1.0
 
     def need(self, items: Iterable[Candidate], call: Call) -> QuotaNeed | None:

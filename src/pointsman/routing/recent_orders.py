@@ -18,10 +18,9 @@ from pointsman.domain.calls import Call, Facts
 from pointsman.domain.targets import Candidate
 from pointsman.routing.ordering import Order, Ordered
 from pointsman.routing.view import RandomSource, View
-from pointsman.wire.prefixes import FIELDS_APART
+from pointsman.wire.prefixes import FIELDS_APART, LEAST_BYTES
 
 HEAVY_S = 0.002  # the mean time between the requests for a model, below which orders are reused
-LARGE = 4096  # bytes: a longer prompt may be in a cache
 
 
 class RecentNotes(Struct, frozen=True, gc=False):
@@ -66,7 +65,7 @@ def reusing(candidates: tuple[Candidate, ...], settings: Hashable, order: Order)
 def _is_alike(call: Call) -> bool:
     """Return whether nothing sets the request apart from others of its kind."""
     return (
-        call.size < LARGE
+        call.size < LEAST_BYTES  # else a cache may have it
         and call.head.session is None
         and not call.media.count
         and FIELDS_APART.isdisjoint(call.fields)

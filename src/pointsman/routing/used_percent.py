@@ -26,8 +26,3 @@ def highest_percent(limits: Sequence[Limit], view: View, unix_s: float) -> float
         percent = 100.0 * used / limit.amount if limit.amount else 100.0
         highest = max(highest, percent)
     return highest
-
-
-def used_percent(limits: Iterable[Limit], scope: str, metric: Metric, view: View, unix_s: float) -> float | None:
-    """Return the used percentage of a scope. A caller that decides often keeps the result of `limits_in` instead."""
-    return highest_percent(limits_in(limits, scope, metric), view, unix_s)

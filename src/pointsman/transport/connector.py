@@ -70,7 +70,7 @@ class Connector:
         except OSError as error:
             sock.close()
             raise _failure(origin, error) from None
-        except BaseException:
+        except BaseException:  # also a cancellation: nothing else would close the socket
             sock.close()
             raise
 
@@ -134,7 +134,7 @@ class Connector:
                 if hasattr(socket, option):  # only Linux has all of them
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
             await self._loop.sock_connect(sock, (host, port))
-        except BaseException:
+        except BaseException:  # also a cancellation: nothing else would close the socket
             sock.close()
             raise
         return sock

@@ -102,7 +102,7 @@ class Leg:
             return
         try:
             self.on_writable()
-        except Exception:
+        except Exception:  # an error of the sender must end its request alone
             _logger.exception("the sender of a request body raised an exception")
             if self.carrier is not None:
                 self.carrier.cancel()

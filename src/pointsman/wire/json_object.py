@@ -67,6 +67,18 @@ def read_or(decoder: "msgspec.json.Decoder[T]", data: bytes | Raw, otherwise: T)
         return otherwise
 
 
+def read_value(decoder: "msgspec.json.Decoder[T]", raw: Raw | bytes, place: str) -> T:
+    """Decode a value of a client's body. `place` is its path in the body. Raises `Rejection` naming the field."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        message, _, within = str(error).partition(" - at `$")
+        param = place + within.rstrip("`")
+        raise rejection(f"the field {param!r}: {message[0].lower()}{message[1:]}", param) from None
+    except UNREADABLE as error:
+        raise rejection(f"the field {place!r} is not valid JSON: {error}", place) from None
+
+
 def is_empty(value: Raw) -> bool:
     """Return whether a field is absent, null or empty."""
     raw = bytes(value)

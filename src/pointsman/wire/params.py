@@ -12,6 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
+from pointsman.domain.operations import GENERATING
 from pointsman.wire import end_users
 from pointsman.wire.json_object import encode_object
 
@@ -26,7 +27,6 @@ KINDS: dict[str, Kind] = {
 
 MAX_BYTES = 1024  # of a value that can be read
 BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_BOUNDED = frozenset({"chat", "completion", "responses"})  # operations whose answers have a bound
 _USERS = ("user", "safety_identifier")
 
 # The gateway acts on these fields when it reads the body, so a rule cannot change them later.
@@ -68,7 +68,7 @@ def with_params(call: Call, settings: Mapping[str, Raw], dropped: Sequence[str])
         return call
     fields, size, most = call.fields.copy(), call.size, call.max_tokens
     stated = call.stated_tokens
-    if call.operation not in _BOUNDED:  # `max_tokens` has no meaning for these
+    if call.operation not in GENERATING:  # `max_tokens` has no meaning for these
         settings = {name: value for name, value in settings.items() if name not in BOUNDS}
     for name in (*dropped, *settings):
         if name in BOUNDS:

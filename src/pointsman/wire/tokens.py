@@ -365,13 +365,13 @@ def about_tokens(call: Call) -> int:
             total += MESSAGE_TOKENS
     for name in _PROMPTS:
         if name in fields:
-            total += _readable(_about_prompt, bytes(fields[name]))
+            total += counted(_about_prompt, bytes(fields[name]))
     for name in _TOOLS:
         if name in fields:
-            total += _readable(about_value, bytes(fields[name]))
+            total += counted(about_value, bytes(fields[name]))
     for name in _FORMATS:
         if name in fields and b'"schema"' in bytes(fields[name]):
-            total += _readable(about_value, bytes(fields[name]))
+            total += counted(about_value, bytes(fields[name]))
     return total
 
 
@@ -387,7 +387,8 @@ def about_by_size(call: Call) -> int:
     return about_size(max(call.size - media.size, 0)) + media.count * IMAGE_TOKENS
 
 
-def _readable(count: Callable[[bytes], int], text: bytes) -> int:
+def counted(count: Callable[[bytes], int], text: bytes) -> int:
+    """Return the count of a JSON value, or an estimate by its size if it cannot be read."""
     try:
         return count(text)
     except UNREADABLE:

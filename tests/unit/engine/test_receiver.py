@@ -81,7 +81,7 @@ class FakeCodec:
     def encode(
         self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0
     ) -> UpstreamRequest:
-        raise NotImplementedError
+        raise NotImplementedError  # a receiver never encodes
 
     def decode(
         self, call: Call, body: bytes, *, as_stream: bool = False, now_unix_s: float = 0.0

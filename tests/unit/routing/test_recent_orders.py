@@ -12,7 +12,8 @@ from pointsman.domain.calls import Facts
 from pointsman.domain.targets import Candidate
 from pointsman.routing.ordering import Ordered, Probe
 from pointsman.routing.paces import KEPT, KEPT_S
-from pointsman.routing.recent_orders import HEAVY_S, LARGE, reusing
+from pointsman.routing.recent_orders import HEAVY_S, reusing
+from pointsman.wire.prefixes import LEAST_BYTES
 
 CALL = replace(call(), stream=True, size=400)
 SNAPSHOT = snapshot_of(endpoint("a"), endpoint("b"))
@@ -75,7 +76,7 @@ def test_order_is_not_reused_for_long() -> None:
     "fields",
     [
         {"head": replace(CALL.head, session="s-1")},
-        {"size": LARGE},
+        {"size": LEAST_BYTES},
         {"fields": {"service_tier": Raw(b'"flex"')}},
         {"fields": {"tools": Raw(b"[]")}},
         {"fields": {"prompt_cache_key": Raw(b'"k"')}},

@@ -5,7 +5,7 @@ import pytest
 from fakes.routing import FakeView
 from pointsman.domain.limits import Level, Limit, Metric, Period
 from pointsman.domain.snapshots import NO_SNAPSHOT
-from pointsman.routing.used_percent import used_percent
+from pointsman.routing.used_percent import highest_percent, limits_in
 
 
 def limit(owner: str, metric: Metric = "usd", unit: str = "day", amount: int = 200) -> Limit:
@@ -24,7 +24,7 @@ def percent(scope: str, metric: Metric = "usd", **used: int | None) -> float | N
     """Return the percentage if these amounts, by the names of limits in this file, are used."""
     view = FakeView(NO_SNAPSHOT)
     view.amounts = {globals()[name].counter: amount for name, amount in used.items()}
-    return used_percent(LIMITS, scope, metric, view, 0.0)
+    return highest_percent(limits_in(LIMITS, scope, metric), view, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_percentage_is_the_highest_in_its_scope(
 
 
 def test_limit_of_nothing_counts_as_used() -> None:
-    assert used_percent((limit("team:x", amount=0),), "team", "usd", FakeView(NO_SNAPSHOT), 0.0) == 100.0
+    assert highest_percent((limit("team:x", amount=0),), FakeView(NO_SNAPSHOT), 0.0) == 100.0

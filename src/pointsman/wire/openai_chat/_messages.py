@@ -16,9 +16,9 @@ from pointsman.domain.conversations import (
     ToolResult,
     Turn,
 )
-from pointsman.wire.json_object import is_empty, read_or, rejection
+from pointsman.wire.json_object import is_empty, read_or, read_value, rejection
 from pointsman.wire.openai_chat._reasoning import NAME, PLAIN, plain_proof, read_blocks, read_details
-from pointsman.wire.openai_chat._shapes import ChatCacheControl, decode_at, mark_of
+from pointsman.wire.openai_chat._shapes import ChatCacheControl, mark_of
 
 _ABSENT = Raw(b"")
 _PDF = "application/pdf"
@@ -113,7 +113,7 @@ class ChatMessages:
         self._legacy: dict[str, str] = {}  # ids of calls by `function_call`, by the name of the function
 
     def read(self, raw: Raw) -> None:
-        messages = decode_at(_MESSAGES, raw, "messages")
+        messages = read_value(_MESSAGES, raw, "messages")
         for position, message in enumerate(messages):
             place = f"messages[{position}]"
             role = message.role
@@ -207,9 +207,9 @@ class ChatMessages:
         place = f"{place}.content"
         mark = mark_of(message.cache_control) if is_marked else None
         if memoryview(raw)[0] == 0x22:
-            return [Text(decode_at(_TEXT, raw, place), mark)]
+            return [Text(read_value(_TEXT, raw, place), mark)]
         parts: list[Part] = []
-        found_parts = decode_at(_PARTS, raw, place)
+        found_parts = read_value(_PARTS, raw, place)
         for number, part in enumerate(found_parts):
             found = _part(part)
             if found is not None:

@@ -28,10 +28,10 @@ from pointsman.domain.conversations import (
     ToolResult,
     Turn,
 )
-from pointsman.wire.json_object import UNREADABLE, is_empty, rejection
+from pointsman.wire.json_object import UNREADABLE, is_empty, read_value, rejection
 from pointsman.wire.openai_chat._messages import read_messages
 from pointsman.wire.openai_chat._reasoning import NAME
-from pointsman.wire.openai_chat._shapes import ChatCacheControl, decode_at, mark_of
+from pointsman.wire.openai_chat._shapes import ChatCacheControl, mark_of
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ def read_request(call: Call) -> Conversation:
     messages = read_messages(call.fields["messages"], rest)
     control = fields.pop("cache_control", None)
     turns = (
-        messages.turns if control is None else _marked(messages.turns, decode_at(_CONTROL, control, "cache_control"))
+        messages.turns if control is None else _marked(messages.turns, read_value(_CONTROL, control, "cache_control"))
     )
     tools = _tools(fields, rest)
     tool_choice, tools = _tool_choice(fields, tools, rest)
@@ -205,7 +205,7 @@ def _is_default(name: str, raw: Raw) -> bool:
 
 def _take(fields: dict[str, Raw], name: str, decoder: "msgspec.json.Decoder[T]") -> T | None:
     raw = fields.pop(name, None)
-    return None if raw is None else decode_at(decoder, raw, name)
+    return None if raw is None else read_value(decoder, raw, name)
 
 
 def _word(fields: dict[str, Raw], name: str, default: str) -> str:
@@ -240,7 +240,7 @@ def _format(fields: dict[str, Raw], rest: dict[str, Raw]) -> AnswerFormat | None
     raw = fields.pop("response_format", None)
     if raw is None:
         return None
-    found = decode_at(_FORMAT, raw, "response_format")
+    found = read_value(_FORMAT, raw, "response_format")
     if found.type == "text":
         return None
     if found.type == "json_object":
@@ -295,12 +295,12 @@ def _tools(fields: dict[str, Raw], rest: dict[str, Raw]) -> tuple[Tool, ...]:
     given = _take(fields, "tools", _TOOLS)
     for position, raw in enumerate(given or ()):
         place = f"tools[{position}]"
-        tool = decode_at(_TOOL, raw, place)
+        tool = read_value(_TOOL, raw, place)
         if tool.type == "function":
-            function = tool.function or decode_at(_FLAT, raw, place)
+            function = tool.function or read_value(_FLAT, raw, place)
             found.append(_function(function, tool.cache_control))
         elif tool.type == "custom":
-            custom = tool.custom or decode_at(_FLAT_CUSTOM, raw, place)
+            custom = tool.custom or read_value(_FLAT_CUSTOM, raw, place)
             grammar = custom.format.grammar if custom.format is not None else None
             found.append(
                 Tool(
@@ -337,7 +337,7 @@ def _tool_choice(
         if isinstance(legacy, _ChatName):
             return ToolChoice("named", legacy.name, parallel), tuple(tools)
         return _mode(legacy, parallel, "function_call"), tuple(tools)
-    choice = decode_at(_CHOICE, raw, "tool_choice")
+    choice = read_value(_CHOICE, raw, "tool_choice")
     if isinstance(choice, str):
         return _mode(choice, parallel, "tool_choice"), tuple(tools)
     if choice.type == "allowed_tools" and choice.allowed_tools is not None:
@@ -346,7 +346,7 @@ def _tool_choice(
         if len({one.name for one in allowed}) == len(names) and choice.allowed_tools.mode in {"auto", "required"}:
             return _mode(choice.allowed_tools.mode, parallel, "tool_choice"), allowed
     elif choice.type in {"function", "custom"}:
-        name = choice.name or decode_at(_NAMED, raw, "tool_choice").name
+        name = choice.name or read_value(_NAMED, raw, "tool_choice").name
         return ToolChoice("named", name, parallel), tuple(tools)
     rest[f"tool_choice of type {choice.type[:64]}"] = raw
     return ToolChoice(parallel=parallel), tuple(tools)

@@ -29,7 +29,7 @@ class Policy:
 
     def rank(self, request: Arrival, now: float) -> list[int]:
         """Return all routes, the best first."""
-        raise NotImplementedError
+        raise NotImplementedError  # each policy has its own rule
 
     def wait_s(self, request: Arrival, now: float) -> float:  # noqa: ARG002
         """Return the time to wait before the request is ranked. Only an oracle waits."""

@@ -42,7 +42,7 @@ class CoolingDown(Policy):
 
     def pick(self, routes: Sequence[int], now: float) -> int:
         """Return one of these routes."""
-        raise NotImplementedError
+        raise NotImplementedError  # each strategy has its own rule
 
     def succeeded(self, route: int, request: Arrival, took_s: float, content_s: float, *, now: float) -> None:
         super().succeeded(route, request, took_s, content_s, now=now)

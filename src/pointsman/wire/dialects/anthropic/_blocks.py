@@ -4,7 +4,6 @@ https://platform.claude.com/docs/en/api/messages (`messages[].content`)
 """
 
 from collections.abc import Iterator
-from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -19,7 +18,7 @@ from pointsman.domain.conversations import (
     ToolCall,
     ToolResult,
 )
-from pointsman.wire.json_object import UNREADABLE, rejection
+from pointsman.wire.json_object import UNREADABLE, read_value, rejection
 from pointsman.wire.translation import read_signature
 
 NAME = "anthropic"
@@ -86,24 +85,11 @@ _CONTENT = msgspec.json.Decoder(str | list[Raw])
 _TYPED = msgspec.json.Decoder(_TypedBlock)
 _BLOCK = msgspec.json.Decoder(RequestBlock)
 _SWITCH = msgspec.json.Decoder(_Switch | None)
-_T = TypeVar("_T")
 
 
 def mark_of(control: CacheControl | None) -> CacheMark | None:
     """Return the mark for a cache."""
     return None if control is None else CacheMark(control.ttl or "")
-
-
-def decode_field(decoder: "msgspec.json.Decoder[_T]", raw: Raw, place: str) -> _T:
-    """Return the value of a field. Raises `Rejection`, which names the field as `place`."""
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        message, _, at = str(error).partition(" - at `$")
-        param = place + at.rstrip("`")
-        raise rejection(f"the field {param!r}: {message[0].lower()}{message[1:]}", param) from None
-    except UNREADABLE as error:
-        raise rejection(f"the field {place!r} cannot be read: {error}", place) from None
 
 
 def is_unset(raw: Raw) -> bool:
@@ -133,15 +119,15 @@ class BlockReader:
             self.rest[place] = Raw(b"true")
 
     def _parts(self, content: Raw, place: str, types: frozenset[str]) -> Iterator[Part]:
-        found = decode_field(_CONTENT, content, place)
+        found = read_value(_CONTENT, content, place)
         if isinstance(found, str):
             if found:
                 yield Text(found)
             return
         for number, raw in enumerate(found):
             at = f"{place}[{number}]"
-            kind = decode_field(_TYPED, raw, at).type
-            part = self._part(decode_field(_BLOCK, raw, at), at) if kind in types else None
+            kind = read_value(_TYPED, raw, at).type
+            part = self._part(read_value(_BLOCK, raw, at), at) if kind in types else None
             if part is None:
                 self._list(f"{at} of type {kind}")
             else:

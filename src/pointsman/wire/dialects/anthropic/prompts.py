@@ -13,7 +13,7 @@ continue with another model:
 | `fallbacks` | an answer of another, perhaps more expensive, model |
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Raw, Struct
@@ -29,8 +29,9 @@ from pointsman.wire.tokens import (
     MEDIA_TOKENS,
     MESSAGE_TOKENS,
     REPLY_TOKENS,
-    about_size,
+    about_by_size,
     about_value,
+    counted,
     is_dense,
 )
 from pointsman.wire.unbounded import Unbounded, Use, unbounded_in
@@ -201,23 +202,16 @@ def about_tokens(call: Call) -> int:
         is_dense(bytes(fields[name])) for name in _WALKED if name in fields
     )
     if call.size > MAX_WALKED_BYTES or is_large:
-        return about_size(max(call.size - call.media.size, 0)) + call.media.count * IMAGE_TOKENS
+        return about_by_size(call)
     total = REPLY_TOKENS
     if "messages" in fields:
-        total += _readable(_about_messages, bytes(fields["messages"]))
+        total += counted(_about_messages, bytes(fields["messages"]))
     if "system" in fields:
-        total += _readable(_about_content, bytes(fields["system"]))
+        total += counted(_about_content, bytes(fields["system"]))
     for name in ("tools", "output_config"):
         if name in fields and (name == "tools" or b'"schema"' in bytes(fields[name])):
-            total += _readable(about_value, bytes(fields[name]))
+            total += counted(about_value, bytes(fields[name]))
     return total
-
-
-def _readable(count: Callable[[bytes], int], text: bytes) -> int:
-    try:
-        return count(text)
-    except UNREADABLE:
-        return about_size(len(text))
 
 
 def _about_messages(text: bytes) -> int:

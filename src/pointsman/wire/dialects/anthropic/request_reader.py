@@ -29,11 +29,10 @@ from pointsman.wire.dialects.anthropic._blocks import (
     NO_VALUE,
     BlockReader,
     CacheControl,
-    decode_field,
     is_unset,
     mark_of,
 )
-from pointsman.wire.json_object import encode_object, read_or
+from pointsman.wire.json_object import encode_object, read_or, read_value
 
 T = TypeVar("T")
 
@@ -156,7 +155,7 @@ def _read(decoder: "msgspec.json.Decoder[T]", fields: dict[str, Raw], name: str,
     raw = fields.get(name)
     if raw is None:
         return None
-    return decode_field(decoder, raw, place or name)
+    return read_value(decoder, raw, place or name)
 
 
 def _turns(fields: dict[str, Raw], blocks: BlockReader) -> tuple[Turn, ...]:

@@ -31,11 +31,10 @@ from pointsman.wire.dialects.openai_responses._shapes import (
     PARAGRAPH,
     REDACTED,
     STRING,
-    read_value,
     split_data_url,
 )
 from pointsman.wire.dialects.openai_responses.namespaces import flat_name
-from pointsman.wire.json_object import rejection
+from pointsman.wire.json_object import read_value, rejection
 from pointsman.wire.translation import read_signature
 
 _PDF = "JVBERi0"  # the beginning of a PDF file in base64

@@ -1,12 +1,9 @@
 """Names and checks that all files of the dialect share."""
 
 import re
-from typing import TypeVar
 
 import msgspec
 from msgspec import Raw
-
-from pointsman.wire.json_object import UNREADABLE, rejection
 
 NAME = "openai-responses"
 NOTHING = Raw(b"")
@@ -24,20 +21,6 @@ STRING = msgspec.json.Decoder(str)
 
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,", re.IGNORECASE)
 _MAX_HEAD = 256  # characters of the beginning of a data URL
-
-T = TypeVar("T")
-
-
-def read_value(decoder: "msgspec.json.Decoder[T]", raw: Raw, place: str) -> T:
-    """Decode a value of a client's body. `place` is its path in the body. Raises `Rejection` naming the field."""
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        message, _, within = str(error).partition(" - at `$")
-        param = place + within.rstrip("`")
-        raise rejection(f"the field {param!r}: {message[0].lower()}{message[1:]}", param) from None
-    except UNREADABLE as error:
-        raise rejection(f"the field {place!r} is not valid JSON: {error}", place) from None
 
 
 def split_data_url(url: str) -> tuple[str, str] | None:

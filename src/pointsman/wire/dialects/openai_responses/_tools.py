@@ -12,9 +12,9 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from pointsman.domain.conversations import Conversation, Tool, ToolChoice
-from pointsman.wire.dialects.openai_responses._shapes import FIELDS, LIST, NAME, NOTHING, read_value
+from pointsman.wire.dialects.openai_responses._shapes import FIELDS, LIST, NAME, NOTHING
 from pointsman.wire.dialects.openai_responses.namespaces import NAMESPACE, flat_name
-from pointsman.wire.json_object import is_empty
+from pointsman.wire.json_object import is_empty, read_value
 
 _KNOWN = frozenset({"type", "name", "description", "parameters", "strict", "format"})
 _DEFAULTS = frozenset({b"null", b"false", b'["direct"]'})  # of `defer_loading`, `async` and `allowed_callers`

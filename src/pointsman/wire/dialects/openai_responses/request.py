@@ -23,10 +23,9 @@ from pointsman.wire.dialects.openai_responses._shapes import (
     LOGPROBS,
     NAME,
     NOTHING,
-    read_value,
 )
 from pointsman.wire.dialects.openai_responses._tools import read_choice, read_tools, write_choice, write_tools
-from pointsman.wire.json_object import encode_object, is_empty, read_typed, rejection
+from pointsman.wire.json_object import encode_object, is_empty, read_typed, read_value, rejection
 from pointsman.wire.thinking import effort_of
 from pointsman.wire.translation import deferred
 
