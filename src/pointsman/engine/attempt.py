@@ -150,10 +150,14 @@ class Attempt:
             receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # set by the client, so not the provider's fault
 
     def note_commit(self) -> None:
-        """Note the first content of a stream, for strategies that learn, and the provider's limits."""
+        """Note the first content of a stream, for the health and for strategies that learn, and the provider's
+        limits."""
         self._note_quota()
-        if self.tried is not None and self.call.stream:
-            self.engine.live.paces.content(self.tried, monotonic())
+        if self.call.stream and self.receiver.is_stream:
+            live, now = self.engine.live, monotonic()
+            live.begin_answer(self.step.choice.candidate, now, operation=self.call.operation)
+            if self.tried is not None:
+                live.paces.content(self.tried, now)
 
     def _note_quota(self) -> None:
         """Note the limits of the key that the head of the answer reports."""

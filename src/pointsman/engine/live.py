@@ -175,6 +175,12 @@ class Live:
         and the head came at `at`. Note them before `finish`, which notes a 429."""
         self.quotas.note(candidate, key.name, quota, began_at, at=at)
 
+    def begin_answer(self, candidate: Candidate, now: float, *, operation: Operation = "chat") -> None:
+        """Note the first content of a stream."""
+        self._served_at = now
+        if self.conditions:
+            self.faults.begin_answer(health.subject(candidate, operation), now)
+
     def finish(  # noqa: PLR0913 -- the facts of one attempt
         self,
         candidate: Candidate,
@@ -189,8 +195,9 @@ class Live:
         content_at: float | None = None,
         call: Call | None = None,
     ) -> None:
-        """Note the end of an attempt. `failure` is absent if it succeeded, and `began_at` if it began just now. `call`
-        is needed only to learn how many attempts a candidate can serve at once."""
+        """Note the end of an attempt. `failure` is absent if it succeeded, and `began_at` if it began just now.
+        `content_at` is the time of the first content of a stream, which `begin_answer` notes. `call` is needed only to
+        learn how many attempts a candidate can serve at once."""
         name = candidate.id
         if call is not None and candidate.endpoint.max_concurrency == "auto" and began_at is not None:
             content_s = content_at - began_at if content_at is not None else None
@@ -216,8 +223,10 @@ class Live:
             self.readings[name] = reading
             if before is None and len(self.readings) > MAX_READINGS:
                 del self.readings[next(iter(self.readings))]
-        if failure is not None and failure.kind is SUPERSEDED and content_at is not None:
-            failure = None  # the probe of a race: its content came, though another attempt answered
+        has_begun = content_at is not None
+        if failure is not None and failure.kind is SUPERSEDED and has_begun:
+            # The probe of a race: its content came, though another attempt answered.
+            failure, has_begun = None, False
         if failure is None:
             self._served_at = now
             if name not in self.conditions and not self.key_blocks:
@@ -233,6 +242,7 @@ class Live:
             limits=self.snapshot.routing.health,
             in_use=sum([one.used_at > now - IN_USE_S for one in self._budgets.values()]) if failure is not None else 0,
             served_at=self._served_at,
+            has_begun=has_begun,
         )
         if self.faults.suspicion.until > was_until and was_until < now:
             names = ", ".join(self.faults.suspicion.providers)

@@ -225,7 +225,7 @@ def _race(plan: Plan, terms: HedgeTerms, first: Running, view: View, now: float)
     assert terms.racing is not None
     for choice in plan.choices:
         item = choice.candidate
-        if item.id == plan.probe and not _is_avoided(plan, choice, view, now):
+        if item.id == plan.probe and not (view.saturated and _is_saturated(choice, view)):
             key = next((key for key in choice.keys if _is_free(plan, choice, key, view, now)), None)
             if (
                 key is not None

@@ -74,6 +74,20 @@ class Faults:
                 if block is not None:
                     self._put_block(block_name, health.block_after_start(block, now), now)
 
+    def begin_answer(self, name: str, now: float) -> None:
+        """Note the first content of a stream. It is a success, since a long stream that began before a fault must not
+        hide it at its end. If streams are cut, only their ends are successes."""
+        condition = self.conditions.get(name)
+        if condition is not None and not condition.is_cut:
+            self._serve(name, now)
+
+    def _serve(self, name: str, now: float) -> None:
+        before = self.conditions.get(name)
+        if before is not None:
+            self._put_condition(name, health.observe(before, None, now), now, _SERVED)
+            if before.blocks:
+                self._tell(BreakerNews(name, "served"))
+
     def finish(  # noqa: PLR0913 -- the facts of one attempt
         self,
         name: str,
@@ -86,22 +100,27 @@ class Faults:
         limits: HealthLimits,
         in_use: int,
         served_at: float,
+        has_begun: bool = False,
     ) -> None:
         """Note the end of an attempt. `in_use` is the number of providers used lately, and `served_at` the last time
-        that any answered."""
+        that any answered. `has_begun` says that it was a stream, whose first content was noted."""
         before = self.conditions.get(name)
-        may_trip = True
-        if failure is not None and health.event_of(before, failure, now, limits) == "trip":
-            may_trip = not self._is_forced(candidate.id, now) and not self._suspects(
-                name, candidate, failure, now, limits=limits, in_use=in_use, served_at=served_at
+        if failure is None:
+            if not has_begun or (before is not None and before.is_cut):
+                self._serve(name, now)
+        else:
+            may_trip = True
+            if health.event_of(before, failure, now, limits) == "trip":
+                may_trip = not self._is_forced(candidate.id, now) and not self._suspects(
+                    name, candidate, failure, now, limits=limits, in_use=in_use, served_at=served_at
+                )
+            condition = health.observe(
+                before, failure, now, now - began_at, limits, may_trip=may_trip, is_cut=has_begun
             )
-        condition = health.observe(before, failure, now, now - began_at, limits, may_trip=may_trip)
-        self._put_condition(name, condition, now, _SERVED if failure is None else failure.message)
-        was_open = 0 if before is None else before.blocks
-        if failure is None and was_open:
-            self._tell(BreakerNews(name, "served"))
-        elif failure is not None and condition is not None and condition.blocks > was_open and not condition.is_lacking:
-            self._tell(BreakerNews(name, "opened", condition.blocked_until, failure.message))
+            self._put_condition(name, condition, now, failure.message)
+            was_open = 0 if before is None else before.blocks
+            if condition is not None and condition.blocks > was_open and not condition.is_lacking:
+                self._tell(BreakerNews(name, "opened", condition.blocked_until, failure.message))
         if self.key_blocks or (failure is not None and health.blocks_key(failure)):
             self._learn_about_key(candidate, key, failure, now, began_at)
             self._tidy(now)

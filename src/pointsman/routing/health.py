@@ -5,7 +5,7 @@ may well chat. A condition exists only during a fault, so that healthy traffic c
 
     consecutive provider failures < failures       degraded    still in its normal place
     that many                                      failed      last resort until `blocked_until`
-    block over                                     recovering  one trial request at a time
+    block over                                     recovering  one trial request at a time; races come sooner
     trial succeeds                                 healthy     the condition is forgotten
     trial fails                                    failed      blocked twice as long, up to a limit
 
@@ -46,6 +46,7 @@ FIRST_BLOCK_S = 1.0
 MAX_DOUBLINGS = 10  # far past every limit, far below an overflow of a float
 HANGING_S = 5.0  # a failure that took this long kept its request waiting
 TRIAL_S = 30.0  # a trial without a result by then no longer excludes other requests
+RACE_S = 4.0  # from a failure to a race with a blocked candidate
 OTHERS_TRIAL_S = 5.0  # the same for a trial at another worker, which may have ended
 UNSUPPORTED_S = 60.0  # the pause after a server lacks an operation; doubled each time
 MAX_UNSUPPORTED_S = 600.0
@@ -67,8 +68,10 @@ KeyName = tuple[str, str, str | None]  # provider, key and model; without a mode
 
 
 class Condition(Struct, frozen=True):
-    """The fault of one operation of a provider's model. Times are monotonic seconds. `is_lacking` says that the server
-    does not have the operation. With `is_slow`, its learned pace is poor, which alone blocks nothing."""
+    """The fault of one operation of a provider's model. Times are monotonic seconds, and `failed_at` is that of the
+    last failure, or of a race during the block. `is_lacking` says that the server does not have the operation. With
+    `is_slow`, its learned pace is poor, which alone blocks nothing. With `is_cut`, the last failure ended a stream that
+    had begun, so only a whole answer is a success."""
 
     failures: int = 0
     blocks: int = 0
@@ -76,6 +79,8 @@ class Condition(Struct, frozen=True):
     trial_until: float = 0.0
     is_lacking: bool = False
     is_slow: bool = False
+    is_cut: bool = False
+    failed_at: float = 0.0
 
     def health(self, now: float) -> Health:
         if not self.blocks:
@@ -86,6 +91,13 @@ class Condition(Struct, frozen=True):
         """Return whether a plan should use this candidate only if no other is left."""
         return self.blocks > 0 and (now < self.blocked_until or now < self.trial_until)
 
+    def may_race(self, now: float) -> bool:
+        """Return whether a race may try this candidate. Its request has another answer, so it need not wait for the end
+        of a long block."""
+        if self.is_lacking or not self.blocks:
+            return False
+        return now >= self.trial_until and now >= min(self.blocked_until, self.failed_at + RACE_S)
+
 
 def subject(item: Candidate, operation: Operation) -> str:
     """Return the name for the health of an operation. For a chat it is the candidate's id. No model has a tab in its
@@ -95,10 +107,10 @@ def subject(item: Candidate, operation: Operation) -> str:
 
 def begin(condition: Condition, now: float) -> Condition:
     """Return the condition after the start of an attempt. On a recovering candidate it is the trial that excludes
-    others."""
+    others. On a blocked one it excludes other races for a while."""
     if condition.health(now) == "recovering":
         return replace(condition, trial_until=now + TRIAL_S)
-    return condition
+    return replace(condition, failed_at=now) if condition.blocks and condition.may_race(now) else condition
 
 
 def state_of(condition: Condition | None, now: float) -> Health:
@@ -132,9 +144,11 @@ def observe(
     limits: HealthLimits = LIMITS,
     *,
     may_trip: bool = True,
+    is_cut: bool = False,
 ) -> Condition | None:
     """Return the condition after an outcome that took `took_s`; `None` means healthy. An outcome that says nothing only
-    ends a trial. Without `may_trip`, the breaker stays as it is."""
+    ends a trial. Without `may_trip`, the breaker stays as it is. A failure `is_cut` if it ended a stream that had
+    begun."""
     event = event_of(condition, failure, now, limits)
     if event is None or failure is None:
         if event is None:
@@ -145,7 +159,8 @@ def observe(
     before = condition or Condition()
     failures = before.failures + 1
     if after(before.health(now), event) != "failed" or event == "failure":
-        return replace(before, failures=failures, trial_until=before.trial_until if before.blocks == 0 else 0.0)
+        trial_until = before.trial_until if before.blocks == 0 else 0.0
+        return replace(before, failures=failures, trial_until=trial_until, is_cut=is_cut, failed_at=now)
     is_lacking = failure.kind is UPSTREAM_UNSUPPORTED
     if is_lacking:
         block_s = min(_doubled(UNSUPPORTED_S, before.blocks), MAX_UNSUPPORTED_S)
@@ -153,7 +168,15 @@ def observe(
         is_hanging = took_s >= HANGING_S or failure.kind.status == 504
         longest_s = limits.max_block_hanging_s if is_hanging else limits.max_block_s
         block_s = min(_doubled(FIRST_BLOCK_S, before.blocks), longest_s)
-    return Condition(failures, before.blocks + 1, now + block_s, is_lacking=is_lacking, is_slow=before.is_slow)
+    return Condition(
+        failures,
+        before.blocks + 1,
+        now + block_s,
+        is_lacking=is_lacking,
+        is_slow=before.is_slow,
+        is_cut=is_cut,
+        failed_at=now,
+    )
 
 
 def changed(

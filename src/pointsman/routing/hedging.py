@@ -39,6 +39,7 @@ from pointsman.wire.ways_out import REMOTE, ways_out_of
 HEADROOM = 0.3  # of a limit
 LATER = 1.1  # than the 95th percentile, so that some of the share is left for a fault
 LEARNED_PERCENTILE = 95.0  # that `Pace.spread` is of
+PROBE_PATIENCE, LEAST_PROBE_S = 3.0, 0.5  # the longest race with a blocked target, by its usual time
 PRESSURE_S = 10.0  # since the last rate limit of a provider
 _ABSENT = Raw(b"")
 _NO_LIMITS: tuple[Limit, ...] = ()
@@ -49,6 +50,8 @@ def hedged(plan: Plan, probe: Probe | None, facts: Facts, view: View, now: float
     """Return the plan with the terms of a second attempt, if its request may be sent twice. With a `probe`, its request
     also finds out about that candidate."""
     plan = _with_terms(plan, facts, view, now)
+    if probe is None and view.conditions and plan.learns:
+        probe = _blocked(plan, facts.call, view, now)
     return plan if probe is None else _probed(plan, probe, view, now)
 
 
@@ -66,6 +69,22 @@ def _with_terms(plan: Plan, facts: Facts, view: View, now: float) -> Plan:
     ahead_s = facts.unix_s - now
     terms = HedgeTerms(settings, key, ahead_s, of_user, racing=racing, usual_s=usual)
     return replace(plan, hedging=terms)
+
+
+def _blocked(plan: Plan, call: Call, view: View, now: float) -> Probe | None:
+    """Return the probe of a target that is blocked after failures, in a race. Without it, the return of the provider
+    would be noticed only at the end of the block."""
+    if plan.hedging is None or plan.hedging.racing is None:
+        return None
+    for choice in plan.choices[1:]:
+        item = choice.candidate
+        condition = view.conditions.get(subject(item, plan.operation))
+        if condition is None or item.provenance != "target" or not condition.may_race(now):
+            continue
+        pace = view.paces.find(item, plan.operation, stream=plan.stream)
+        if pace is not None:
+            return Probe(item.id, max(PROBE_PATIENCE * pace.usual(1.0) * usual_s(call), LEAST_PROBE_S))
+    return None
 
 
 def _probed(plan: Plan, probe: Probe, view: View, now: float) -> Plan:
@@ -120,7 +139,7 @@ def has_headroom(
 ) -> bool:
     """Return whether a candidate may get a rival of another attempt."""
     condition = view.conditions.get(subject(item, operation))
-    if condition is not None and (condition.is_blocked(now) or not race):
+    if condition is not None and (not race or (condition.is_blocked(now) and not condition.may_race(now))):
         return False
     provider = item.endpoint.name
     for (name, _, _), block in view.key_blocks.items():

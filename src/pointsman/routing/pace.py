@@ -243,7 +243,7 @@ class Pace:
         is_late = ratio > self._tail * usual
         self._tail = min(max(self._tail * exp(0.2 * (is_late - 0.01)), LEAST_TAIL), MOST_TAIL)
         self._spread = _spread_after(self._spread, is_above=ratio > self._spread * estimate)
-        is_better = self._end_probe(attempt_id, now, gap_s, is_better=ratio < BETTER * estimate)
+        is_better = self._end_probe(attempt_id, now, gap_s, is_better=self._down or ratio < BETTER * estimate)
         kept_ratio, residual = min(ratio, MOST_RATIO * estimate), log(max(ratio, 1e-3) / estimate)
         residual = min(max(residual, -MOST_RESIDUAL), MOST_RESIDUAL)
         self._note_change(residual, kept_ratio)

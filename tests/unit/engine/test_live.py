@@ -329,3 +329,55 @@ def test_answers_teach_the_limit_of_a_candidate_that_learns_it() -> None:
     state.workers = 4
     assert (state.most_in_progress(auto), state.most_in_progress(fixed)) == (learned, 2)
     assert state.most_in_progress(B) is None
+
+
+def stream(state: Live, kind: Kind | None, began_at: float, content_at: float, now: float) -> None:
+    """End a stream whose first content was noted."""
+    failed = None if kind is None else failure(kind)
+    state.finish(A, A.keys[0], failed, now, began_at=began_at, content_at=content_at)
+
+
+def test_end_of_a_stream_that_began_before_a_fault_does_not_hide_it() -> None:
+    state = live()
+    for _ in range(LIMITS.failures):
+        state.begin(A, NOW, is_retry=False)
+        state.begin_answer(A, NOW + 0.5)
+    for number in range(LIMITS.failures):
+        later = NOW + 1 + number / 10
+        attempt(state, A, failures.UPSTREAM_ERROR, later)
+        stream(state, None, NOW, NOW + 0.5, later)
+    assert state.conditions["alpha/m"].health(later) == "failed"
+
+
+def test_first_content_of_a_trial_closes_the_breaker() -> None:
+    state = live()
+    for _ in range(LIMITS.failures):
+        attempt(state, A, failures.UPSTREAM_ERROR)
+    later = NOW + FIRST_BLOCK_S
+    state.begin(A, later, is_retry=False)
+    state.begin_answer(A, later + 1)
+    assert state.conditions == {}
+    assert state.faults.standings["alpha/m"].state == "healthy"
+
+
+def test_content_is_no_success_while_streams_are_cut() -> None:
+    state = live()
+    for number in range(LIMITS.failures):
+        state.begin(A, NOW, is_retry=False)
+        state.begin_answer(A, NOW + number)
+        stream(state, failures.TRUNCATED, NOW, NOW + number, NOW + number + 0.5)
+    later = NOW + 10
+    assert state.conditions["alpha/m"].blocks == 1
+    state.begin(A, later, is_retry=False)
+    state.begin_answer(A, later + 1)
+    assert state.conditions["alpha/m"].blocks == 1
+    stream(state, None, later, later + 1, later + 2)
+    assert state.conditions == {}
+
+
+def test_content_of_a_beaten_race_is_a_success() -> None:
+    state = live()
+    attempt(state, A, failures.UPSTREAM_ERROR)
+    state.begin(A, NOW, is_retry=False)
+    stream(state, failures.SUPERSEDED, NOW, NOW + 1, NOW + 1)
+    assert state.conditions == {}

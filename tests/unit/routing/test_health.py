@@ -24,6 +24,7 @@ from pointsman.routing.health import (
     MODELS_OF_A_KEY,
     PROBE_S,
     QUOTA_BLOCK_S,
+    RACE_S,
     TRIAL_S,
     UNSUPPORTED_S,
     Condition,
@@ -128,6 +129,21 @@ def test_only_a_recovering_candidate_begins_a_trial() -> None:
     for condition, now in ((DEGRADED, NOW), (FAILED, NOW)):
         assert begin(condition, now) == condition
     assert begin(FAILED, AFTER).trial_until == AFTER + TRIAL_S
+
+
+def test_races_may_try_a_blocked_candidate_now_and_then() -> None:
+    hanging = Condition(3, 6, NOW + 60, failed_at=NOW)
+    assert not hanging.may_race(NOW + RACE_S - 0.1)
+    assert hanging.may_race(NOW + RACE_S)
+    begun = begin(hanging, NOW + RACE_S)
+    assert not begun.may_race(NOW + RACE_S + 1)
+    assert begun.may_race(NOW + 2 * RACE_S)
+    assert begun.is_blocked(NOW + 2 * RACE_S)
+    short = Condition(3, 1, NOW + 1, failed_at=NOW)
+    assert short.may_race(NOW + 1)
+    assert not begin(short, NOW + 1).may_race(NOW + 2)  # a trial is in progress
+    assert not Condition(3, 6, NOW + 60, is_lacking=True, failed_at=NOW).may_race(NOW + 50)
+    assert not Condition(1, failed_at=NOW).may_race(NOW + 50)
 
 
 def test_failures_during_a_block_do_not_extend_it() -> None:

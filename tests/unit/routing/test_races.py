@@ -14,7 +14,7 @@ from pointsman.domain.snapshots import Hedging, Racing
 from pointsman.routing.decide import decide, decide_copy
 from pointsman.routing.explain import as_data, as_lines
 from pointsman.routing.failover import next_step
-from pointsman.routing.health import Condition, KeyBlock
+from pointsman.routing.health import RACE_S, Condition, KeyBlock
 from pointsman.routing.hedging import LATER as LATER_BY
 from unit.routing.test_adaptive import EVEN, STREAM, UNIT_S, teach, view_of
 
@@ -81,6 +81,24 @@ def test_best_candidate_serves_while_the_probe_runs_beside_it() -> None:
     assert plan.hedging.race_s == pytest.approx(max(0.5, 3 * 1.2 * UNIT_S), rel=0.2)
 
 
+def test_blocked_target_is_raced_before_its_block_ends() -> None:
+    view = suspecting()
+    blocked = Condition(5, 4, LATER + 10, failed_at=LATER - RACE_S)
+    view.conditions["a/m"] = blocked
+    plan = plan_of(view)
+    assert (order(plan), plan.probe) == ("bca", "a/m")
+    assert isinstance(beside(plan, view), Race)
+    view.conditions["a/m"] = replace(blocked, failed_at=LATER - 1)
+    assert not plan_of(view).probe
+
+
+def test_blocked_target_is_not_tried_without_a_race() -> None:
+    view = suspecting(races=0)
+    view.conditions["a/m"] = Condition(5, 4, LATER + 10, failed_at=LATER - RACE_S)
+    plan = plan_of(view)
+    assert (order(plan), plan.probe) == ("bca", "")
+
+
 def test_race_has_one_rival() -> None:
     view = suspecting()
     plan = plan_of(view)
@@ -138,7 +156,7 @@ def test_race_can_be_the_trial_of_a_candidate_that_failed() -> None:
     view = suspecting()
     view.conditions["a/m"] = Condition(3, 1, blocked_until=LATER - 1)
     assert isinstance(beside(plan_of(view), view), Race)
-    view.conditions["a/m"] = Condition(3, 1, blocked_until=LATER + 1)
+    view.conditions["a/m"] = Condition(3, 1, blocked_until=LATER + 1, failed_at=LATER)
     plan = plan_of(view)
     assert (order(plan)[-1], plan.probe) == ("a", ""), "its breaker is open"
 
@@ -146,7 +164,7 @@ def test_race_can_be_the_trial_of_a_candidate_that_failed() -> None:
 def test_probe_that_became_unusable_since_the_decision_is_not_started() -> None:
     view = suspecting()
     plan = plan_of(view)
-    view.conditions["a/m"] = Condition(3, 1, blocked_until=LATER + 1)
+    view.conditions["a/m"] = Condition(3, 1, blocked_until=LATER + 1, failed_at=LATER)
     assert isinstance(beside(plan, view), Await)
 
 

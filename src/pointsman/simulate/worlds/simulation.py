@@ -210,8 +210,10 @@ class Simulation:
         if request.is_done:  # the probe of a race, beaten by another attempt
             self._close(attempt, _SUPERSEDED)
             return
-        if attempt.tried is not None and request.arrival.stream:
-            worker.live.paces.content(attempt.tried, now)
+        if request.arrival.stream:
+            worker.live.begin_answer(attempt.step.choice.candidate, now)
+            if attempt.tried is not None:
+                worker.live.paces.content(attempt.tried, now)
         if worker.ranked is not None:
             place = worker.ranked.places[attempt.step.choice.candidate.id]
             worker.ranked.policy.answered(place, request.arrival, outcome.content_at - attempt.started_at, now)
