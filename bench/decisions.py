@@ -145,7 +145,7 @@ class Learning:
             asked_at = thread_time_ns()
             content_at = self._now + 0.0005
             if paces.observes(plan, "1-1", self._now):
-                tried = paces.started(plan, item, call, "1-1", self._now)
+                tried = paces.started(plan, item, call, "1-1", self._now, key=plan.choices[0].keys[0])
                 paces.content(tried, content_at)
                 paces.ended(tried, None, content_at, tokens_out=20, content_at=content_at)
             learned += thread_time_ns() - asked_at

@@ -69,11 +69,14 @@ def main() -> int:
         print(f"\n{name}\n{aligned(scenario_rows(tables[name]))}", flush=True)
     if tables:
         print(f"\nregret in percent\n{aligned(regret_rows(tables))}", flush=True)
-    worlds = [random_world(given.first_world + number) for number in range(given.worlds)]
+    worlds, ablated = [
+        [random_world(given.first_world + number) for number in range(count)]
+        for count in (given.worlds, given.ablation)
+    ]
     regrets = regrets_of(worlds, contenders, _note) if worlds else {}
     if worlds:
         print(f"\n{len(worlds)} random worlds\n{aligned(world_rows(regrets))}", flush=True)
-    parts = ablation(worlds[: given.ablation], _note) if given.ablation else {}
+    parts = ablation(ablated, _note) if ablated else {}
     if parts:
         print(f"\nadaptive without one of its parts\n{aligned(world_rows(parts))}", flush=True)
     if given.json is not None:

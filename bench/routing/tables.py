@@ -59,12 +59,15 @@ def world_rows(found: Mapping[str, Regrets]) -> list[tuple[str, ...]]:
 
 
 def regret_rows(every: Mapping[str, Mapping[str, Measures]]) -> list[tuple[str, ...]]:
-    """Return the regrets of all routers in all scenarios in percent, with the mean over the scenarios."""
+    """Return the regrets of all routers in all scenarios in percent, with the mean over the scenarios. The cell of a
+    scenario that a router was not measured in is empty."""
     names = list(dict.fromkeys(name for found in every.values() for name in found))
     rows: list[tuple[str, ...]] = [("router", *every, "mean")]
     for name in names:
-        regrets = [100 * (found[name].regret or 0.0) for found in every.values() if name in found]
-        rows.append((name, *[f"{one:.0f}" for one in regrets], f"{sum(regrets) / len(regrets):.1f}"))
+        regrets = [100 * (found[name].regret or 0.0) if name in found else None for found in every.values()]
+        known = [one for one in regrets if one is not None]
+        cells = ["" if one is None else f"{one:.0f}" for one in regrets]
+        rows.append((name, *cells, f"{sum(known) / len(known):.1f}"))
     return rows
 
 

@@ -1,15 +1,19 @@
 """The benchmark of routing: its ablation switches off parts that exist, and its page is written from the figures."""
 
 import json
+import sys
 
+import bench.routing.__main__
 import msgspec
 import pytest
+from bench.routing.__main__ import main
 from bench.routing.ablation import PARTS, without
 from bench.routing.report import report
-from bench.routing.tables import aligned, regret_rows
+from bench.routing.tables import aligned, markdown, regret_rows
 
 from pointsman.simulate.worlds.compare import Regrets
 from pointsman.simulate.worlds.results import Measures
+from pointsman.simulate.worlds.world import Scenario
 
 MEASURES = Measures(
     requests=10, success=0.9, mean_s=0.5, p50_s=0.4, p95_s=0.9, p99_s=1.2, loss_s=0.5, slo_missed=0.1, attempts=1.1,
@@ -54,3 +58,24 @@ def test_table_of_regrets_has_the_mean_over_scenarios() -> None:
     rows = regret_rows({"steady": {"adaptive": other}, "outage": {"adaptive": MEASURES}})
     assert rows == [("router", "steady", "outage", "mean"), ("adaptive", "5", "25", "15.0")]
     assert len({len(line) for line in aligned(rows).splitlines()}) == 1
+
+
+def test_cell_of_a_scenario_that_a_router_lacks_is_empty() -> None:
+    rows = regret_rows({"budget": {"adaptive": MEASURES}, "steady": {"adaptive": MEASURES, "bifrost": MEASURES}})
+    assert rows[1:] == [("adaptive", "25", "25", "25.0"), ("bifrost", "", "25", "25.0")]
+    assert len({len(line) for line in aligned(rows).splitlines()}) == 1
+    assert markdown(rows).splitlines()[-1] == "| bifrost |  | 25 | 25.0 |"
+
+
+def test_ablation_has_worlds_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    heard: list[str] = []
+
+    def ablation(worlds: list[Scenario], note: object) -> dict[str, Regrets]:
+        heard.extend(one.name for one in worlds)
+        return {"": REGRETS}
+
+    monkeypatch.setattr(bench.routing.__main__, "ablation", ablation)
+    monkeypatch.setattr(sys, "argv", ["bench", "--scenarios", "", "--worlds", "0", "--ablation", "2"])
+    assert main() == 0
+    assert heard == ["world 5000", "world 5001"]
+    assert "adaptive without one of its parts" in capsys.readouterr().out
