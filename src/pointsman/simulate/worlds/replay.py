@@ -118,27 +118,28 @@ def as_observed(providers: Sequence[Provider], found: Recorded) -> tuple[tuple[P
     for one in providers:
         attempts = found.observed.get(one.name, ())
         ratios = [attempt.ratio for attempt in attempts if attempt.ratio is not None]
+        usual = median(ratios) if ratios else None
         token_times = [attempt.token_s for attempt in attempts if attempt.token_s is not None]
-        if ratios:
-            usual = median(ratios)
+        if attempts:
+            one = replace(one, errors=0.0, tail=0.0)  # noqa: PLW2901 -- the same provider, better known
+            faults += _faults(one.name, attempts, usual)
+        if usual is not None:
             spread = pstdev([log(ratio / usual) for ratio in ratios if 0.2 < ratio / usual < 5])
-            one = replace(  # noqa: PLW2901 -- the same provider, better known
+            one = replace(  # noqa: PLW2901
                 one,
                 first_s=FIRST_TOKEN_S * usual,
                 prompt_token_s=PROMPT_TOKEN_S * usual,
                 sigma=min(max(spread, LEAST_SIGMA), MOST_SIGMA),
-                errors=0.0,
-                tail=0.0,
             )
-            faults += _faults(one.name, attempts, usual)
         if token_times:
             one = replace(one, token_s=fmean(token_times))  # noqa: PLW2901
         changed.append(one)
     return tuple(changed), tuple(faults)
 
 
-def _faults(name: str, attempts: Sequence[Observed], usual: float) -> list[Fault]:
-    """Return a fault for each minute in which a target was slower or less reliable than usual."""
+def _faults(name: str, attempts: Sequence[Observed], usual: float | None) -> list[Fault]:
+    """Return a fault for each minute in which a target was slower or less reliable than usual. `usual` is its median
+    ratio; without any streamed success its speed is not known, but its failures are."""
     windows: dict[int, list[Observed]] = defaultdict(list)
     for one in attempts:
         windows[int(one.at // WINDOW_S)].append(one)
@@ -147,7 +148,9 @@ def _faults(name: str, attempts: Sequence[Observed], usual: float) -> list[Fault
         if len(within) < FEWEST:
             continue
         ratios = [one.ratio for one in within if one.ratio is not None]
-        factor = min(max(median(ratios) / usual, LEAST_FACTOR), MOST_FACTOR) if len(ratios) >= FEWEST else 1.0
+        factor = 1.0
+        if usual is not None and len(ratios) >= FEWEST:
+            factor = min(max(median(ratios) / usual, LEAST_FACTOR), MOST_FACTOR)
         failed = [one for one in within if one.failed]
         hangs = len(failed) == len(within) and all(one.hung for one in failed)
         errors = 0.0 if hangs else len(failed) / len(within)

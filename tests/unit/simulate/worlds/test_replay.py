@@ -82,6 +82,21 @@ def test_minutes_that_deviate_become_faults() -> None:
     }
 
 
+def test_failures_of_a_target_without_any_streamed_answer_are_kept() -> None:
+    """Its speed is not known, so it keeps the assumed one."""
+    down = AttemptRecord(
+        provider="p1", model="m", key="k", outcome="upstream_overloaded", start_us=0, duration_us=10_000, status=503
+    )
+    records = [request(float(at), down, attempt("p2", 0.1)) for at in range(3)]
+    records += [request(10.0 + at, attempt("p1"), stream=False) for at in range(3)]
+    providers = [replace(one, name=f"{one.name}/m") for one in PROVIDERS]
+    found, faults = as_observed(providers, recorded(records))
+    assert [one for one in faults if one.provider == "p1/m"] == [
+        Fault(provider="p1/m", since=0.0, until=60.0, errors=0.5)
+    ]
+    assert (found[0].first_s, found[0].errors) == (PROVIDERS[0].first_s, 0.0)
+
+
 def test_failures_of_requests_and_clients_say_nothing_of_a_target() -> None:
     refused = AttemptRecord(
         provider="p1", model="m", key="k", outcome="context_length_exceeded", start_us=0, duration_us=10_000
