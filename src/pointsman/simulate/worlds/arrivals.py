@@ -72,19 +72,19 @@ def _part(every: Sequence[Arrival], offset_s: float, span_s: float, scale: float
 
 def read_trace(path: Path) -> Trace:
     """Read a trace of either format. Raises `TraceError` if it is of neither, `OSError` if it cannot be read."""
-    with path.open(encoding="utf-8") as file:
-        first = file.readline()
-        file.seek(0)
-        if first.startswith("TIMESTAMP,"):
-            rows = _azure(csv.DictReader(file))
-        elif first.lstrip().startswith("{"):
-            rows = _mooncake(file)
-        else:
-            raise TraceError(f"{path} is neither a CSV of Azure nor JSON lines of Mooncake")
-        try:
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = file.readline()
+            file.seek(0)
+            if first.startswith("TIMESTAMP,"):
+                rows = _azure(csv.DictReader(file))
+            elif first.lstrip().startswith("{"):
+                rows = _mooncake(file)
+            else:
+                raise TraceError(f"{path} is neither a CSV of Azure nor JSON lines of Mooncake")
             arrivals = sorted(rows, key=lambda one: one.at)
-        except (KeyError, ValueError, TypeError) as error:
-            raise TraceError(f"{path} is not a trace: {error!r}") from error
+    except (KeyError, ValueError, TypeError, csv.Error) as error:  # text that is not UTF-8 is a `ValueError`
+        raise TraceError(f"{path} is not a trace: {error!r}") from error
     if len(arrivals) < 2:
         raise TraceError(f"{path} has fewer than two requests")
     start = arrivals[0].at

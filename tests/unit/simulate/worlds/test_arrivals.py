@@ -58,6 +58,14 @@ def test_other_files_are_rejected(tmp_path: Path, text: str) -> None:
         read_trace(path)
 
 
+@pytest.mark.parametrize("head", [b"", AZURE.encode(), MOONCAKE.encode()])
+def test_file_that_is_not_text_is_rejected(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "trace"
+    path.write_bytes(head + b"\xff\xfe\x00")
+    with pytest.raises(TraceError):
+        read_trace(path)
+
+
 def test_part_of_a_trace_has_the_rate_of_the_traffic() -> None:
     trace = Trace("made-up", [Arrival(float(number), 10, 5) for number in range(1000)])
     found = from_trace(trace, Traffic(rate=4.0), 100.0, 1)
