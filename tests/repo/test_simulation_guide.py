@@ -16,7 +16,7 @@ CONFIG = re.findall(r"^```yaml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)[0]
 COMMANDS = [
     line for block in re.findall(r"^```sh\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL) for line in block.splitlines()
 ]
-SMALL = ["--seeds", "1", "--rate", "0.5"]  # the last value of an option holds
+FEW, SLOW = ["--seeds", "1"], ["--rate", "0.5"]  # the last value of an option holds
 
 
 @pytest.fixture
@@ -45,7 +45,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_command_of_the_guide_runs(command: str, folder: Path) -> None:
     program, *arguments = shlex.split(command)
     assert program == "pointsman"
-    done = CliRunner().invoke(build_app(), [*arguments, *SMALL])
+    small = FEW if "--replay" in arguments else [*FEW, *SLOW]  # a log has its own rate
+    done = CliRunner().invoke(build_app(), [*arguments, *small])
     assert done.exit_code == 0, done.output
     assert "oracle" in done.output
     for word in ("configured", "against" if "--against" in arguments else "adaptive", "regret"):

@@ -30,10 +30,9 @@ _HELP = {
     "speed": "The time to the first content of a target in seconds, such as `openai/gpt-4o=0.6`. May be repeated.",
     "faulty": "The target that has the fault of the scenario. Default: the fastest.",
     "seeds": "The number of runs of each.",
-    "rate": "Requests a second. Default: 8, or the rate of the trace.",
+    "rate": "Requests a second. Default: that of the scenario (8 in most), or of the trace.",
     "plot": "Write a chart to this file, as SVG.",
 }
-_RATE = 8.0
 _COLUMNS = (
     "routing", "regret %", "success %", "mean s", "p50 s", "p95 s", "p99 s", "attempts", "429s", "$ per 1,000",
     "divert s", "return s",
@@ -67,6 +66,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
         return
     if (replay is None) == (scenario is None and trace is None):
         raise typer.BadParameter("set --scenario, --trace or both; or --replay alone")
+    if replay is not None:
+        _reject_with_replay(rate, faulty)
     snapshots = _snapshots(config, against)
     name = _public_name(snapshots, model)
     world, arrivals = _world(
@@ -80,12 +81,24 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
         _print_table(found)
 
 
+def _reject_with_replay(rate: float | None, faulty: str) -> None:
+    """End if an option is set that a log replaces."""
+    if rate is not None:
+        raise typer.BadParameter(
+            "the log has its own arrivals; remove --rate, or use --scenario instead of --replay", param_hint="--rate"
+        )
+    if faulty:
+        raise typer.BadParameter(
+            "the log has its own faults; remove --faulty, or use --scenario instead of --replay", param_hint="--faulty"
+        )
+
+
 def _print_names() -> None:
     from pointsman.simulate.worlds.compare import CONTENDERS
-    from pointsman.simulate.worlds.scenarios import SCENARIOS
+    from pointsman.simulate.worlds.scenarios import OF_CONFIGURATIONS
 
     print_line("scenarios")
-    for name in SCENARIOS:
+    for name in OF_CONFIGURATIONS:
         print_line(f"  {name}")
     print_line("policies")
     for name in CONTENDERS:
@@ -139,14 +152,14 @@ def _world(  # noqa: PLR0913 -- the sources of a world
     """Return the world, and the arrivals if they are recorded."""
     from msgspec.structs import replace
 
-    from pointsman.simulate.worlds.own import placed, providers_of
-    from pointsman.simulate.worlds.scenarios import SCENARIOS
+    from pointsman.simulate.worlds.own import ScenarioError, placed, providers_of
+    from pointsman.simulate.worlds.scenarios import OF_CONFIGURATIONS, SCENARIOS
 
     if replay is not None:
         return _replayed(snapshots, model, replay, speeds)
     found = SCENARIOS.get(scenario or "steady")
     if found is None:
-        raise typer.BadParameter(f"{scenario!r} is unknown; the scenarios are: {', '.join(SCENARIOS)}")
+        raise typer.BadParameter(f"{scenario!r} is unknown; the scenarios are: {', '.join(OF_CONFIGURATIONS)}")
     recorded = _read_trace(trace) if trace is not None else None
     if recorded is not None and rate is None and scenario is None:
         length_s = recorded.arrivals[-1].at
@@ -155,7 +168,10 @@ def _world(  # noqa: PLR0913 -- the sources of a world
     if rate is not None:
         found = replace(found, traffic=replace(found.traffic, rate=rate))
     providers = _known(providers_of(list(snapshots.values()), model, found.traffic.rate, speeds), speeds, faulty)
-    return placed(found, providers, faulty), recorded
+    try:
+        return placed(found, providers, faulty), recorded
+    except ScenarioError as error:
+        raise typer.BadParameter(str(error), param_hint="--scenario") from None
 
 
 def _known(providers: tuple[Provider, ...], speeds: Mapping[str, float], faulty: str) -> tuple[Provider, ...]:

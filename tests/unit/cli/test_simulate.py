@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from pointsman.cli import build_app
 from pointsman.domain.records import AttemptRecord, RequestRecord
+from pointsman.simulate.worlds.scenarios import OF_CONFIGURATIONS
 
 FILE = """
 version: 1
@@ -18,6 +19,7 @@ providers:
 models:
   chat: [groq/llama-3.3-70b-versatile, openai/gpt-4o-mini]
   other: [openai/gpt-4o]
+  priced: {strategy: priority, targets: [openai/gpt-4o, openai/gpt-4o-mini]}
 governance: {require_key: false}
 """
 WEIGHTED = FILE.replace(
@@ -52,6 +54,28 @@ def test_scenario_compares_the_configuration_with_adaptive_and_an_oracle(config:
     assert list(found) == ["configured", "adaptive", "oracle"]
     assert found["oracle"]["regret"] == 0.0
     assert found["configured"]["success"] == 1.0
+
+
+@pytest.mark.parametrize("scenario", OF_CONFIGURATIONS)
+def test_configuration_is_simulated_in_every_listed_scenario(config: str, scenario: str) -> None:
+    found = table("-c", config, "--scenario", scenario, "--rate", "0.2", "-p", "bifrost")
+    assert list(found) == ["configured", "adaptive", "bifrost", "oracle"]
+    assert found["oracle"]["success"] > 0.8
+    assert scenario in run("--list")
+
+
+def test_workers_that_share_are_simulated_with_the_configuration(config: str) -> None:
+    alone, shared = [table("-c", config, "-s", name, "--rate", "2") for name in ("4 workers", "4 workers that share")]
+    assert alone["adaptive"] != shared["adaptive"]
+    assert alone["oracle"] == shared["oracle"]
+
+
+def test_new_price_moves_requests_that_weigh_costs(config: str) -> None:
+    """The first target is dearer by far, so the adaptive strategy leaves it, and the order of the file does not."""
+    found = table("-c", config, "-s", "price x4", "--rate", "1", "-m", "priced")
+    steady = table("-c", config, "-s", "steady", "--rate", "1", "-m", "priced")
+    assert found["configured"]["usd_1000"] > 1.5 * steady["configured"]["usd_1000"]
+    assert found["adaptive"]["usd_1000"] < 0.8 * found["configured"]["usd_1000"]
 
 
 def test_two_configurations_and_further_policies_are_compared(config: str, tmp_path: Path) -> None:
@@ -116,7 +140,7 @@ def test_list_names_scenarios_and_policies() -> None:
         ((), "set --scenario, --trace or both"),
         (("-s", "steady", "--replay", "log"), "set --scenario, --trace or both"),
         (("-s", "nonsense"), "the scenarios are: steady"),
-        (("-s", "steady", "-m", "nonsense"), "those are: chat, other"),
+        (("-s", "steady", "-m", "nonsense"), "those are: chat, other, priced"),
         (("-s", "steady", "-p", "nonsense"), "known are: oracle"),
         (("-s", "steady", "--faulty", "nonsense"), "the targets are: groq/llama"),
         (("-s", "steady", "--speed", "nonsense"), "is not of the form"),
@@ -124,6 +148,9 @@ def test_list_names_scenarios_and_policies() -> None:
         (("-s", "steady", "--speed", "openai/gpt-4o-mini=0"), "must be above 0"),
         (("--trace", "/nonexistent"), "No such file"),
         (("--replay", "/nonexistent"), "No such file"),
+        (("--replay", "log", "--rate", "4"), "the log has its own arrivals; remove --rate"),
+        (("--replay", "log", "--faulty", "openai/gpt-4o-mini"), "the log has its own faults; remove --faulty"),
+        (("-s", "budget exhausted"), "set a budget of the provider in the configuration"),
     ],
 )
 def test_wrong_options_are_named(config: str, arguments: tuple[str, ...], message: str) -> None:

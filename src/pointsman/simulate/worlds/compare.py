@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pointsman.domain.snapshots import Hedging, Racing
 from pointsman.simulate.worlds.arrivals import from_trace, synthetic
-from pointsman.simulate.worlds.contender import Contender, adaptive_contender, production, ranked_strategy
+from pointsman.simulate.worlds.contender import Contender, adaptive_contender, is_adaptive, production, ranked_strategy
 from pointsman.simulate.worlds.policies.bifrost import Bifrost
 from pointsman.simulate.worlds.policies.envoy import LeastRequest
 from pointsman.simulate.worlds.policies.litellm import LeastBusy, RollingLatency
@@ -65,7 +65,7 @@ def arrivals_of(scenario: Scenario, seed: int, trace: Recorded = None) -> Sequen
 
 def run(scenario: Scenario, contender: Contender, seed: int, trace: Recorded = None) -> Run:
     """Return one run. The oracle and the adaptive strategy weigh costs as the scenario does."""
-    if scenario.usd_s and contender.name.startswith("adaptive") and contender.snapshot is None:
+    if scenario.usd_s and is_adaptive(contender):
         contender = replace(contender, strategy=adaptive_contender("balanced").strategy)
     with ranked_strategy():
         return Simulation(scenario, contender, seed, arrivals_of(scenario, seed, trace)).run()

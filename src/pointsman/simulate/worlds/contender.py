@@ -111,6 +111,11 @@ def adaptive_contender(policy: str = "latency", duplicates: Hedging | None = Non
     return production("adaptive", adaptive.AdaptiveSettings(policy=policy), duplicates)  # type: ignore[arg-type]
 
 
+def is_adaptive(contender: Contender) -> bool:
+    """Return whether a router is the adaptive strategy, with or without duplicates."""
+    return contender.strategy is not None and contender.strategy.name == "adaptive"
+
+
 def rng_of(seed: int, worker: int) -> Random:
     """Return the random source of a worker."""
     return Random(seed * 101 + worker)

@@ -7,13 +7,14 @@ without getting slower by much. Each provider admits twice the traffic, divided 
 
 from collections.abc import Mapping, Sequence
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from pointsman.domain.snapshots import PublicModel, Snapshot
+from pointsman.domain.prices import Price, Rates
+from pointsman.domain.snapshots import PriceOverride, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import known_terms
 from pointsman.providers import PROVIDERS
-from pointsman.simulate.worlds.contender import Contender
+from pointsman.simulate.worlds.contender import Contender, adaptive_contender, is_adaptive
 from pointsman.simulate.worlds.scenarios import BEST
 from pointsman.simulate.worlds.world import Fault, Key, Provider, Scenario
 
@@ -59,25 +60,69 @@ def configured(name: str, snapshot: Snapshot, model: str) -> Contender:
     return Contender(name=name, snapshot=snapshot, model=model)
 
 
+def repriced(snapshot: Snapshot, model: str, factors: Mapping[str, float]) -> Snapshot:
+    """Return the configuration with the known prices of some targets multiplied by these factors."""
+    if not factors:
+        return snapshot
+    public, overrides = snapshot.models[model], list[PriceOverride]()
+    for item in (*public.targets, *public.fallbacks):
+        price = known_terms(None, item, snapshot).price
+        if item.id in factors and price is not None:
+            overrides.append(PriceOverride(model=item.id, price=_scaled(price, factors[item.id])))
+    pricing = replace(snapshot.pricing, overrides=(*overrides, *snapshot.pricing.overrides))
+    return replace(snapshot, pricing=pricing)
+
+
+def _scaled(price: Price, factor: float) -> Price:
+    def scaled(rates: Rates) -> Rates:
+        known = {name: rate for name, rate in asdict(rates).items() if rate is not None}
+        return replace(rates, **{name: round(rate * factor) for name, rate in known.items()})
+
+    return replace(
+        price,
+        rates=scaled(price.rates),
+        above=tuple([(tokens, scaled(rates)) for tokens, rates in price.above]),
+        request_nano=round(price.request_nano * factor),
+    )
+
+
 def with_strategy(like: Contender, snapshot: Snapshot, model: str) -> Contender:
-    """Return the configuration with the strategy and the duplicates of a router of the core."""
-    public = snapshot.models[model]
-    return Contender(name=like.name, snapshot=_changed(snapshot, public, like), model=model)
+    """Return the configuration with the strategy of a router of the core. The adaptive one weighs costs, as it does by
+    default. The duplicates are those of the router if it has any, else those of the configuration."""
+    public, strategy = snapshot.models[model], like.strategy
+    assert strategy is not None
+    if is_adaptive(like):
+        strategy = adaptive_contender("balanced").strategy
+        assert strategy is not None
+    routing = replace(public.routing or snapshot.routing, strategy=strategy)
+    if like.duplicates is not None or like.racing is not None:
+        routing = replace(routing, hedging=like.duplicates, racing=like.racing)
+    changed = replace(public, strategy=strategy, routing=routing)
+    changed_snapshot = replace(snapshot, models={**snapshot.models, public.name: changed})
+    return Contender(name=like.name, snapshot=changed_snapshot, model=model)
 
 
-def _changed(snapshot: Snapshot, public: PublicModel, like: Contender) -> Snapshot:
-    assert like.strategy is not None
-    before = public.routing or snapshot.routing
-    routing = replace(before, strategy=like.strategy, hedging=like.duplicates, racing=like.racing)
-    changed = replace(public, strategy=like.strategy, routing=routing)
-    return replace(snapshot, models={**snapshot.models, public.name: changed})
+class ScenarioError(Exception):
+    """A scenario would change nothing for these targets."""
 
 
 def placed(scenario: Scenario, providers: Sequence[Provider], faulty: str = "") -> Scenario:
-    """Return a curated scenario with these providers. Its faults are those of `faulty`, by default the fastest."""
+    """Return a curated scenario with these providers. Its faults are those of `faulty`, by default the fastest. Raise
+    `ScenarioError` if it has a budget or changes a price that is not known."""
+    if scenario.budget is not None:
+        raise ScenarioError(
+            f"{scenario.name!r} sets a budget of the benchmark's own providers; set a budget of the provider in the "
+            "configuration, and choose another scenario, such as `steady`: it counts there"
+        )
     names = [one.name for one in sorted(providers, key=lambda one: one.first_s)]
     best = faulty or names[0]
-    first_key = next(one for one in providers if one.name == best).keys[0].name
+    first = next(one for one in providers if one.name == best)
+    first_key = first.keys[0].name
+    if any(one.price != 1.0 for one in scenario.faults) and not first.usd_in and not first.usd_out:
+        raise ScenarioError(
+            f"{scenario.name!r} changes a price, but that of {best} is not known; set it in `pricing.overrides`, or "
+            "name another target with --faulty"
+        )
     faults: list[Fault] = []
     for one in scenario.faults:
         key = first_key if one.key else ""

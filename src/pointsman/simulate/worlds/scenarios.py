@@ -73,3 +73,5 @@ _EVERY = (
 )
 SCENARIOS = {one.name: one for one in _EVERY}
 """The scenarios by name."""
+OF_CONFIGURATIONS = tuple([one.name for one in _EVERY if one.budget is None])
+"""The names of those that have an effect on any configuration."""

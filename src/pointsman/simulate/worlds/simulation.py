@@ -5,8 +5,7 @@ and end of an attempt, exactly as in the engine (`engine.run_plan`, `engine.atte
 clock are simulated. The same scenario, router and seed give the same run.
 """
 
-import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from math import inf
 
@@ -15,20 +14,21 @@ from msgspec import structs
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts, RequestHead
 from pointsman.domain.failures import Failure
-from pointsman.domain.outcomes import PastAttempt, Usage
+from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Await, GiveUp, Hedge, NextRound, Plan, Race, Try
-from pointsman.engine.live import Live
-from pointsman.money.charges import Answers
-from pointsman.providers import PROVIDERS
 from pointsman.routing.decide import decide
 from pointsman.routing.failover import next_step
+from pointsman.simulate.worlds.agenda import Agenda
 from pointsman.simulate.worlds.contender import DEADLINE_S, Contender
+from pointsman.simulate.worlds.lessons import learn, note_quota, tell_policy
 from pointsman.simulate.worlds.physics import UNIX, Service
 from pointsman.simulate.worlds.results import Run, Served
-from pointsman.simulate.worlds.workers import Attempt, Request, Worker, Workers
+from pointsman.simulate.worlds.worker import Attempt, Request, Worker
+from pointsman.simulate.worlds.workers import Workers
 from pointsman.simulate.worlds.world import Arrival, Scenario
 
 _CONNECT_AGAIN_S = 1.0  # a client of a lost worker
+_LEAST_WAIT_S = 0.001  # a shorter one may be too small to move the clock
 _LATE = Failure(failures.COMMIT_TIMEOUT, "no content in time")
 _SUPERSEDED = Failure(failures.SUPERSEDED, "another attempt answered first")
 _HEAD = RequestHead(path="/chat/completions")
@@ -42,42 +42,37 @@ class Simulation:
     """One run of one router. `arrivals` are the requests, in order."""
 
     def __init__(self, scenario: Scenario, contender: Contender, seed: int, arrivals: Sequence[Arrival]) -> None:
-        self.scenario = scenario
-        self.now = 0.0
+        self._agenda = Agenda()
         self.seed = seed
         self._model = contender.model
         self.services = [Service(one, scenario.faults, place) for place, one in enumerate(scenario.providers)]
-        self.workers = Workers(scenario, contender, self.services, seed)
-        self.served: list[Served] = []
+        self.workers = Workers(scenario, contender, self.services, seed, self._agenda)
         self._decisions = sha256()
-        self._events: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
-        self._count = 0
+        self._at = self._agenda.at
         self._records = [Served(one.at, one.stream) for one in arrivals]
         for index, one in enumerate(arrivals):
             self._at(one.at, self._arrive, Request(index, one))
         for at in self.workers.changes:
             self._at(at, self._change_workers)
 
-    def _at(self, when: float, call: Callable[..., None], *given: object) -> None:
-        self._count += 1
-        heapq.heappush(self._events, (when, self._count, call, given))
+    @property
+    def now(self) -> float:
+        return self._agenda.now
 
     def run(self) -> Run:
         """Play all events. Return the requests as they were served."""
-        events = self._events
-        while events:
-            self.now, _, call, given = heapq.heappop(events)
-            call(*given)
+        self._agenda.play()
         return Run(self._records, self._decisions.hexdigest())
 
     def _change_workers(self) -> None:
-        """Carry out a change of the workers: new prices, an exchange of knowledge, a lost worker."""
+        """Carry out a change of the workers: new prices, or a lost worker."""
         for request in self.workers.change(self.now):
             for attempt in request.running:
                 attempt.is_over = True
                 attempt.route.service.running -= 1
+                self._charge(attempt, _SUPERSEDED)
             if not request.is_done:
-                again = Request(request.index, request.arrival)
+                again = Request(request.index, request.arrival, f"{request.name}r")
                 self._at(self.now + _CONNECT_AGAIN_S, self._arrive, again)
 
     def _arrive(self, request: Request) -> None:
@@ -90,7 +85,7 @@ class Simulation:
         if worker.ranked is not None:
             wait_s = worker.ranked.policy.wait_s(arrival, now)
             if wait_s > 0:
-                self._at(now + wait_s, self._arrive, request)
+                self._at(now + max(wait_s, _LEAST_WAIT_S), self._arrive, request)
                 return
             worker.ranked.request = arrival
         live = worker.live
@@ -126,7 +121,7 @@ class Simulation:
             step = next_step(plan, progress, worker.live, self.now)
             progress.due = None
             if isinstance(step, Try):
-                name = f"{request.index}-{self._records[request.index].attempts + 1}"
+                name = f"{request.name}-{request.attempts + 1}"
                 exclusion = worker.reserve(name, step, request.arrival, UNIX + self.now)
                 if exclusion is not None and request.running:
                     plan = request.plan = structs.replace(plan, hedging=None)  # a rival never waits for room
@@ -158,16 +153,17 @@ class Simulation:
         attempt = Attempt(request, step, route, now, name)
         worker.live.begin(item, now, is_retry=step.is_repeat, key=key, operation=call.operation, call=call)
         record.attempts += 1
+        request.attempts += 1
         is_rival = isinstance(step, Hedge)
         if record.attempts == 1:
             record.first, record.key = service.spec.name, key.name
         if worker.ranked is not None:
             worker.ranked.policy.started(worker.ranked.places[item.id], now)
-        elif plan.learns:
+        elif plan.learns and worker.live.paces.observes(plan, name, now):
             running = worker.live.in_progress[item.id]
-            attempt.tried = worker.live.paces.started(plan, item, call, name, now, running=running)
+            attempt.tried = worker.live.paces.started(plan, item, call, name, now, key=key, running=running)
         if plan.hedging is not None:
-            worker.live.hedges.count_attempt(plan.hedging, plan.model, step, is_first=record.attempts == 1)
+            worker.live.hedges.count_attempt(plan.hedging, plan.model, step, is_first=request.attempts == 1)
         record.duplicates += is_rival
         self._decisions.update(f"{request.index} {item.id} {key.name} {type(step).__name__}\n".encode())
         request.running.append(attempt)
@@ -205,8 +201,8 @@ class Simulation:
         worker, record, outcome = request.worker, self._records[request.index], attempt.outcome
         assert worker is not None
         assert outcome is not None
-        attempt.content_at = outcome.content_at
-        self._note_quota(worker, attempt)
+        attempt.content_at = now
+        note_quota(worker, attempt, now)
         if request.is_done:  # the probe of a race, beaten by another attempt
             self._close(attempt, _SUPERSEDED)
             return
@@ -216,7 +212,7 @@ class Simulation:
                 worker.live.paces.content(attempt.tried, now)
         if worker.ranked is not None:
             place = worker.ranked.places[attempt.step.choice.candidate.id]
-            worker.ranked.policy.answered(place, request.arrival, outcome.content_at - attempt.started_at, now)
+            worker.ranked.policy.answered(place, request.arrival, now - attempt.started_at, now)
         request.is_done = True
         record.ttft_s = min(now - request.arrival.at, DEADLINE_S)
         record.provider, record.is_served = attempt.route.service.spec.name, record.ttft_s < DEADLINE_S
@@ -239,7 +235,8 @@ class Simulation:
         """End an attempt, since another one answers, or let it go on to its first content, as `Attempt.lose` does."""
         terms = attempt.request.plan.hedging if attempt.request.plan is not None else None
         race_s = terms.race_s if terms is not None and isinstance(attempt.step, Race) else None
-        if race_s is not None and attempt.request.arrival.stream:
+        is_observed = attempt.tried is not None and not attempt.has_content
+        if race_s is not None and attempt.request.arrival.stream and is_observed:
             self._at(max(self.now, attempt.started_at + race_s), self._fail, attempt, _SUPERSEDED)
         else:
             self._close(attempt, _SUPERSEDED)
@@ -257,76 +254,42 @@ class Simulation:
     def _close(self, attempt: Attempt, failure: Failure | None) -> None:
         """Charge an attempt that has ended, and let the worker learn from it, as `Attempt.settle` does."""
         request, step, now = attempt.request, attempt.step, self.now
-        worker, plan, outcome = request.worker, request.plan, attempt.outcome
+        worker, plan = request.worker, request.plan
         assert worker is not None
         assert plan is not None
-        assert outcome is not None
         attempt.is_over = True
         attempt.route.service.running -= 1
         request.running.remove(attempt)
         if not request.running:
             worker.requests.pop(request.index, None)
-        item, record, arrival = step.choice.candidate, self._records[request.index], request.arrival
-        tokens_out = arrival.tokens_out if failure is None else 0
-        if failure is None or (outcome.failure is None and outcome.content_at < inf):
-            usd = attempt.route.dollars(attempt.started_at, arrival.tokens_in, tokens_out)
-            record.usd += usd
-            worker.settle(attempt.name, usd, arrival.tokens_in + tokens_out)
-        else:
-            worker.settle(attempt.name, 0.0, 0)
+        self._charge(attempt, failure)
         if failure is not None:
-            record.limited += failure.kind is failures.UPSTREAM_RATE_LIMITED
+            item = step.choice.candidate
+            self._records[request.index].limited += failure.kind is failures.UPSTREAM_RATE_LIMITED
             past = PastAttempt(
                 item.id, item.endpoint.name, item.model, step.key.name,
                 started_at=attempt.started_at, ended_at=now, failure=failure,
             )  # fmt: skip
             request.progress.history += (past,)
-            if outcome.failure is failure:
-                self._note_quota(worker, attempt)
+            if attempt.outcome is not None and attempt.outcome.failure is failure:
+                note_quota(worker, attempt, now)
         if worker.ranked is not None:
-            self._tell_policy(worker, attempt, failure)
-        self._learn(worker.live, plan, attempt, failure)
+            tell_policy(worker, attempt, failure, now)
+        learn(worker.live, plan, attempt, failure, now)
 
-    def _note_quota(self, worker: Worker, attempt: Attempt) -> None:
-        """Let the live state read the limits that the head of an answer reports."""
-        outcome, step = attempt.outcome, attempt.step
-        if outcome is None or not outcome.headers or worker.ranked is not None:
-            return
-        item = step.choice.candidate
-        quota = PROVIDERS[item.endpoint.type].quota(outcome.headers, UNIX + self.now)
-        if quota is not None:
-            worker.live.note_quota(item, step.key, quota, attempt.started_at, at=self.now)
-
-    def _tell_policy(self, worker: Worker, attempt: Attempt, failure: Failure | None) -> None:
-        """Let a policy learn from the end of an attempt."""
-        assert worker.ranked is not None
-        policy, place = worker.ranked.policy, worker.ranked.places[attempt.step.choice.candidate.id]
-        took_s = self.now - attempt.started_at
-        if failure is None:
-            content_s = (attempt.content_at or self.now) - attempt.started_at
-            policy.succeeded(place, attempt.request.arrival, took_s, content_s, now=self.now)
-        else:
-            policy.failed(place, failure, took_s, self.now)
-
-    def _learn(self, live: Live, plan: Plan, attempt: Attempt, failure: Failure | None) -> None:
-        """Let the live state learn from the end of an attempt."""
-        step, arrival, now = attempt.step, attempt.request.arrival, self.now
-        item, content_at = step.choice.candidate, attempt.content_at
+    def _charge(self, attempt: Attempt, failure: Failure | None) -> None:
+        """Charge an attempt that has ended: all of an answer, or the prompt if one was being made."""
+        request, outcome = attempt.request, attempt.outcome
+        worker, arrival = request.worker, request.arrival
+        assert worker is not None
+        assert outcome is not None
         tokens_out = arrival.tokens_out if failure is None else 0
-        if failure is None:
-            live.answers.setdefault(item.id, Answers()).add(Usage(arrival.tokens_in, arrival.tokens_out))
-        live.finish(
-            item, step.key, failure, now, began_at=attempt.started_at, first_byte_at=content_at,
-            tokens_out=tokens_out, content_at=content_at if arrival.stream else None, call=attempt.request.call,
-        )  # fmt: skip
-        if attempt.tried is not None:
-            live.paces.ended(attempt.tried, failure, now, tokens_out=tokens_out, content_at=content_at)
-        terms = plan.hedging
-        if terms is not None and terms.settings is not None and terms.settings.after_s is None:
-            is_superseded = failure is not None and failure.kind is failures.SUPERSEDED
-            if is_superseded or content_at is not None:
-                took_s = (content_at or now) - attempt.started_at
-                live.hedges.note_commit(item, "chat", took_s, stream=arrival.stream)
+        if failure is None or (outcome.failure is None and outcome.content_at < inf):
+            usd = attempt.route.dollars(attempt.started_at, arrival.tokens_in, tokens_out)
+            self._records[request.index].usd += usd
+            worker.settle(attempt.name, usd, arrival.tokens_in + tokens_out)
+        else:
+            worker.settle(attempt.name, 0.0, 0)
 
     def _give_up(self, request: Request) -> None:
         request.is_done = True

@@ -3,7 +3,7 @@
 Times are seconds, rates are per minute, and prices are dollars per million tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Literal
 
@@ -148,6 +148,3 @@ class Trace(Struct, frozen=True):
 
     name: str
     arrivals: Sequence[Arrival]
-
-
-ScenarioTable = Mapping[str, Scenario]

@@ -1,9 +1,11 @@
 """Comparisons, and the oracle that no router beats."""
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.worlds import fault_of, small
-from pointsman.simulate.worlds.compare import BASELINES, CONTENDERS, ORACLE, compare, regrets_of
+from pointsman.simulate.worlds.compare import BASELINES, CONTENDERS, ORACLE, compare, regrets_of, run
+from pointsman.simulate.worlds.contender import adaptive_contender
 from pointsman.simulate.worlds.random_worlds import random_world
 from pointsman.simulate.worlds.world import Arrival, Trace
 
@@ -31,6 +33,15 @@ def test_oracle_is_never_beaten_without_duplicates(name: str) -> None:
 def test_oracle_is_never_beaten_in_random_worlds(seed: int) -> None:
     found = compare(random_world(seed), ALONE, [seed])
     assert min(one.regret or 0.0 for one in found.values()) > -NOISE
+
+
+def test_only_the_adaptive_strategy_weighs_costs_as_the_scenario_does() -> None:
+    """A name says nothing about a router."""
+    world = small(duration_s=20.0, usd_s=1000.0)
+    named = replace(CONTENDERS["fastest"], name="adaptive-like")
+    renamed = replace(CONTENDERS["adaptive"], name="other")
+    assert run(world, named, 1) == run(world, CONTENDERS["fastest"], 1)
+    assert run(world, renamed, 1) == run(world, adaptive_contender("balanced"), 1)
 
 
 def test_baselines_have_names_of_their_own() -> None:

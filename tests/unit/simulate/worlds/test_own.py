@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from pointsman.config.compile import compile_document
 from pointsman.config.load import load
-from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.snapshots import Hedging, Snapshot
+from pointsman.money.terms import known_terms
+from pointsman.routing.strategies.adaptive import AdaptiveSettings
 from pointsman.simulate.worlds.compare import CONTENDERS, compare
-from pointsman.simulate.worlds.own import configured, placed, providers_of, with_strategy
-from pointsman.simulate.worlds.scenarios import SCENARIOS
+from pointsman.simulate.worlds.own import ScenarioError, configured, placed, providers_of, repriced, with_strategy
+from pointsman.simulate.worlds.scenarios import OF_CONFIGURATIONS, SCENARIOS
 
 FILE = """
 version: 1
@@ -69,3 +73,42 @@ def test_configuration_and_its_variants_run_beside_published_rules() -> None:
     assert list(found) == ["mine", "priority", "bifrost"]
     assert all(one.success > 0.9 for one in found.values())
     assert found["priority"].attempts >= 1.0
+
+
+def test_row_of_adaptive_weighs_costs_and_keeps_the_duplicates_of_the_configuration() -> None:
+    own = snapshot(FILE.replace("    fallbacks:", "    duplicates: {hedge: {after_s: 3}}\n    fallbacks:"))
+    kept, given = [with_strategy(CONTENDERS[name], own, "chat").snapshot for name in ("adaptive", "adaptive+race")]
+    assert kept is not None
+    assert given is not None
+    routing, other = kept.models["chat"].routing, given.models["chat"].routing
+    assert routing is not None
+    assert other is not None
+    settings = routing.strategy.settings
+    assert isinstance(settings, AdaptiveSettings)
+    assert settings.policy == "balanced"
+    assert routing.hedging is not None
+    assert (routing.hedging.after_s, routing.racing) == (3.0, None)
+    assert (other.hedging, other.racing is not None) == (Hedging(), True)
+
+
+def test_new_price_holds_for_its_target_only() -> None:
+    own = snapshot()
+    changed = repriced(own, "chat", {"openai/gpt-4o-mini": 4.0, "local/llama": 4.0})
+    first, unpriced, other = [*own.models["chat"].targets, *own.models["chat"].fallbacks]
+    before, after = [known_terms(None, first, one).price for one in (own, changed)]
+    assert before is not None
+    assert after is not None
+    assert after.rates.input == 4 * before.rates.input
+    assert after.rates.output == 4 * before.rates.output
+    assert known_terms(None, unpriced, changed).price is None
+    assert known_terms(None, other, changed).price == known_terms(None, other, own).price
+
+
+def test_scenario_without_effect_is_rejected() -> None:
+    providers = providers_of([snapshot()], "chat", 5.0, {"local/llama": 0.2})
+    with pytest.raises(ScenarioError, match="set a budget of the provider in the configuration"):
+        placed(SCENARIOS["budget exhausted"], providers)
+    with pytest.raises(ScenarioError, match="that of local/llama is not known"):
+        placed(SCENARIOS["price x4"], providers)
+    assert placed(SCENARIOS["price x4"], providers, "openai/gpt-4o-mini").faults[0].price == 4.0
+    assert set(SCENARIOS) - set(OF_CONFIGURATIONS) == {"budget exhausted"}

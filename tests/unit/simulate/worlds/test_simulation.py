@@ -2,14 +2,21 @@
 
 from collections import Counter
 from statistics import fmean, median
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from fakes.worlds import PROVIDERS, fault_of, small
+from pointsman.domain.calls import Call
+from pointsman.domain.plans import Plan
 from pointsman.domain.snapshots import Hedging
+from pointsman.domain.targets import Candidate
+from pointsman.routing import paces
+from pointsman.routing.paces import Paces, Tried
 from pointsman.simulate.worlds.compare import CONTENDERS, arrivals_of, run
 from pointsman.simulate.worlds.contender import adaptive_contender, ranked_strategy
+from pointsman.simulate.worlds.policies.oracle import Oracle
 from pointsman.simulate.worlds.results import FAILED_S, Run
 from pointsman.simulate.worlds.simulation import Simulation
 from pointsman.simulate.worlds.world import Arrival, Key, Provider, Traffic
@@ -90,6 +97,28 @@ def test_whole_answers_end_with_their_last_token() -> None:
     found = run(world, ADAPTIVE, 1)
     means = {kind: fmean([one.ttft_s for one in found.requests if one.stream is kind]) for kind in (True, False)}
     assert means[False] > means[True] + 1.0
+
+
+def test_wait_that_is_too_short_to_move_the_clock_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = iter([1e-13, 1e-13])
+    monkeypatch.setattr(Oracle, "wait_s", lambda *_: next(waits, 0.0))
+    with ranked_strategy():
+        found = Simulation(small(), CONTENDERS["oracle"], 1, [Arrival(5000.0, 100, 10)]).run().requests[0]
+    assert found.is_served
+    assert found.ttft_s > 0.002
+
+
+def test_core_observes_some_attempts_of_heavy_traffic_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paces, "ENOUGH_S", 0.5)
+    observed, started = list[str](), Paces.started
+
+    def start(self: Paces, plan: Plan, item: Candidate, call: Call, attempt_id: str, now: float, **more: Any) -> Tried:
+        observed.append(attempt_id)
+        return started(self, plan, item, call, attempt_id, now, **more)
+
+    monkeypatch.setattr(Paces, "started", start)
+    found = run(small(rate=20.0, duration_s=30.0), ADAPTIVE, 1)
+    assert 10 < len(observed) < 0.5 * sum(one.attempts for one in found.requests)
 
 
 def test_request_without_any_answer_counts_as_failed() -> None:

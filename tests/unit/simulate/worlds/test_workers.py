@@ -5,9 +5,12 @@ from statistics import fmean
 from msgspec.structs import replace
 
 from fakes.worlds import PROVIDERS, fault_of, small
+from pointsman.simulate.worlds.agenda import Agenda
 from pointsman.simulate.worlds.compare import CONTENDERS, arrivals_of, run
+from pointsman.simulate.worlds.contender import ranked_strategy
 from pointsman.simulate.worlds.physics import Service
 from pointsman.simulate.worlds.results import Run
+from pointsman.simulate.worlds.simulation import Simulation
 from pointsman.simulate.worlds.workers import Workers
 from pointsman.simulate.worlds.world import Budget, Scenario
 
@@ -15,7 +18,9 @@ ADAPTIVE = CONTENDERS["adaptive"]
 
 
 def workers(world: Scenario) -> Workers:
-    return Workers(world, ADAPTIVE, [Service(one, world.faults, place) for place, one in enumerate(world.providers)], 1)
+    return Workers(
+        world, ADAPTIVE, [Service(one, world.faults, place) for place, one in enumerate(world.providers)], 1, Agenda()
+    )
 
 
 def test_requests_are_shared_among_the_workers() -> None:
@@ -64,6 +69,24 @@ def test_request_without_any_room_waits_for_others_or_is_rejected() -> None:
     found = run(world, CONTENDERS["priority"], 1)
     assert 0 < sum(one.is_served for one in found.requests) < 10
     assert sum(one.usd for one in found.requests) <= 0.05
+
+
+def test_workers_know_their_number_and_share_the_breakers() -> None:
+    """The number divides limits of the concurrency, and one worker's rejected key is blocked at all of them."""
+    world = small(fault_of("p1", key="k1", revoked=True), workers=3, shared=True)
+    with ranked_strategy():
+        simulation = Simulation(world, ADAPTIVE, 1, arrivals_of(world, 1))
+        simulation.run()
+    every = simulation.workers.every
+    assert [one.live.workers for one in every] == [3, 3, 3]
+    rejected = [standing for one in every for name, standing in one.live.faults.standings.items() if "k1" in name]
+    assert len(rejected) == 3
+
+
+def test_policies_share_no_health() -> None:
+    world = small(fault_of("p1", refuses=True), workers=3, shared=True, duration_s=40.0)
+    apart = replace(world, shared=False)
+    assert run(world, CONTENDERS["bifrost"], 1) == run(apart, CONTENDERS["bifrost"], 1)
 
 
 def slow_share(found: Run) -> float:
