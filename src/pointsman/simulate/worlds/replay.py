@@ -72,8 +72,8 @@ def read_log(path: Path, model: str) -> Recorded:
 def _record(line: bytes) -> RequestRecord | None:
     try:
         return msgspec.json.decode(line, type=RequestRecord)
-    except msgspec.MsgspecError:
-        return None  # another event of the log
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None  # another event of the log, or no JSON
 
 
 def recorded(records: Iterable[RequestRecord]) -> Recorded:

@@ -39,7 +39,7 @@ def write(path: Path, records: list[RequestRecord], *others: bytes) -> Path:
 def test_log_gives_arrivals_and_lengths(tmp_path: Path) -> None:
     records = [request(2.5, attempt("p1"), stream=False), request(0.0, attempt("p1")), request(1.0, attempt("p2"))]
     other = request(1.0, attempt("p1"), model="other")
-    log = write(tmp_path / "log", [*records, other], b'{"event":"dropped","count":3}', b"not JSON")
+    log = write(tmp_path / "log", [*records, other], b'{"event":"dropped","count":3}', b"not JSON", b'{"model":"\xff"}')
     found = read_log(log, "chat")
     assert [(one.at, one.tokens_in, one.tokens_out, one.stream) for one in found.arrivals] == [
         (0.0, 3000, 100, True), (1.0, 3000, 100, True), (2.5, 3000, 100, False)
