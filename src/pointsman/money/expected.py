@@ -32,18 +32,21 @@ PRIOR = 4  # the number of own answers that count as much as the usual length of
 
 
 class Workload(Struct, frozen=True, gc=False):
-    """The facts of a call that its cost depends on at every candidate. `tier` is the service tier that it names."""
+    """The facts of a call that its cost depends on at every candidate."""
 
     call: Call
     tokens_in: int
-    tier: str | None
     is_free: bool
+
+    @property
+    def tier(self) -> str | None:
+        """The service tier that the call names."""
+        return DIALECTS[self.call.head.dialect].service_tier(self.call)
 
 
 def workload_of(call: Call) -> Workload:
     """Return the workload of a call, to be computed once for all of its candidates."""
-    dialect = DIALECTS[call.head.dialect]
-    return Workload(call, max(about_by_size(call), 1), dialect.service_tier(call), dialect.is_free(call))
+    return Workload(call, max(about_by_size(call), 1), DIALECTS[call.head.dialect].is_free(call))
 
 
 def usual_answer(known: Iterable[Answers | None]) -> float:

@@ -7,7 +7,6 @@ those in the fullest cache.
 """
 
 from collections.abc import Sequence
-from math import cos, log1p, pi, sqrt
 
 from msgspec import Struct
 
@@ -33,13 +32,13 @@ class Match(Struct, frozen=True, gc=False):
 class Affinity:
     """The caches of some candidates, each with one or several keys."""
 
-    __slots__ = ("_candidates", "_domains", "_fractions", "is_needed")
+    __slots__ = ("_candidates", "_domains", "_shares", "is_needed")
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         self._candidates = candidates
         self._domains = [[(key.name, domain_of(item, key)) for key in item.keys] for item in candidates]
         self.is_needed = len({domain for domains in self._domains for _, domain in domains}) > 1
-        self._fractions = [(fraction("radius", item.id), fraction("angle", item.id)) for item in candidates]
+        self._shares = [fraction("affinity", item.id) for item in candidates]
 
     def match(self, call: Call, view: View, now: float) -> Match | None:
         """Return the match of a prompt, or `None` if no cache can have it. Blocked keys do not count."""
@@ -65,12 +64,6 @@ class Affinity:
             prefix = Prefix(blocks, blocks[min(longest, len(blocks) - 1)] or 1)
         return Match(prefix, tokens, charged)
 
-    def normal(self, place: int, group: int) -> float:
-        """Return the normally distributed number that requests of a group draw for a candidate, by the method of Box
-        and Muller."""
-        radius, angle = self._fractions[place]
-        return sqrt(-2.0 * log1p(-(group * radius % 1.0))) * cos(2.0 * pi * (group * angle % 1.0))
-
-    def rank(self, place: int, group: int) -> float:
+    def share(self, place: int, group: int) -> float:
         """Return the number in [0, 1) that requests of a group draw for a candidate. The smallest comes first."""
-        return group * self._fractions[place][0] % 1.0
+        return group * self._shares[place] % 1.0

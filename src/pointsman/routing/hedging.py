@@ -127,7 +127,7 @@ def delay_s(terms: HedgeTerms, item: Candidate, operation: Operation, view: View
         return settings.after_s
     if terms.usual_s and settings.percentile == LEARNED_PERCENTILE:
         pace = view.paces.find(item, operation, stream=stream)
-        if pace is None or pace.long_sums[0] < FEWEST:
+        if pace is None or pace.long_weight < FEWEST:
             return None
         return max(LATER * pace.usual(1.0) * pace.spread * terms.usual_s, settings.at_least_s)
     found = view.hedges.percentile(item, operation, settings.percentile, stream=stream)

@@ -27,6 +27,8 @@ each part is for.
 
 from math import exp, inf, log
 
+from msgspec import Struct
+
 from pointsman.routing.load import Load
 from pointsman.routing.pace_news import PaceNews
 
@@ -61,9 +63,30 @@ FIRST_SPREAD, LEAST_SPREAD, MOST_SPREAD = 2.0, 1.2, 10.0  # of the estimate: wha
 SPREAD_STEP = 0.1  # of the logarithm: the weight of the newest answer
 
 
+class Memory(Struct, frozen=True, gc=False):
+    """The lengths of all memories, for requests with a mean time of `gap_s` seconds between them. The others are the
+    parts that are forgotten per second."""
+
+    gap_s: float
+    recent: float
+    usual: float
+    failures: float
+    back: float
+
+
+def memory_of(gap_s: float) -> Memory:
+    """Return the lengths of memories: some time, or some requests if these are rarer."""
+    return Memory(
+        gap_s,
+        1.0 / max(RECENT_S, RECENT_REQUESTS * gap_s),
+        1.0 / max(USUAL_S, USUAL_REQUESTS * gap_s),
+        1.0 / max(FAILURES_S, FAILURES_REQUESTS * gap_s),
+        1.0 / max(RETURN_S, RETURN_REQUESTS * gap_s),
+    )
+
+
 class Pace:
-    """The knowledge of one kind of answer of a candidate. Times are monotonic seconds. `gap_s` is the mean time between
-    two requests, by which memories grow."""
+    """The knowledge of one kind of answer of a candidate. Times are monotonic seconds."""
 
     __slots__ = (
         "_anchor",
@@ -73,43 +96,45 @@ class Pace:
         "_failed_in_row",
         "_falling",
         "_heard_at",
-        "_long_sum",
-        "_long_weight",
         "_pending",
-        "_probe_from",
         "_probe_s",
         "_probes",
         "_quiet",
-        "_recent_at",
         "_rising",
         "_served",
-        "_spread",
         "_sum",
-        "_tail",
         "_updated_at",
         "_weight",
         "is_poor",
         "late_s",
         "load",
+        "long_sum",
+        "long_weight",
         "lost_s",
         "news",
+        "probe_from",
+        "recent_at",
+        "spread",
+        "tail",
     )
 
     def __init__(self, now: float) -> None:
         self._weight = self._sum = 0.0
-        self._long_weight = self._long_sum = 0.0
+        self.long_weight = self.long_sum = 0.0  # of the ratios, over the long memory
         self._served = self._failed = 0.0
         self.lost_s = FIRST_LOST_S  # the time that a failing attempt takes
         self._rising = self._falling = 0.0
         self._anchor: float | None = None
         self._failed_in_row = self._answered_in_row = 0
         self._down = False
-        self._tail = FIRST_TAIL
-        self._spread = FIRST_SPREAD
+        self.tail = FIRST_TAIL  # the factor of the usual ratio that one answer in a hundred exceeds
+        self.spread = FIRST_SPREAD  # the factor of the estimate that one answer in twenty exceeds
         self._probe_s = FIRST_PROBE_S
-        self._probe_from = now + FIRST_PROBE_S
+        self.probe_from = now + FIRST_PROBE_S  # no probe before
         self._probes: set[str] = set()
-        self._recent_at = self._updated_at = self._heard_at = now
+        # The last answer came at `recent_at`. It is `-inf` after a probe that found the candidate better, so that the
+        # next may follow at once.
+        self.recent_at = self._updated_at = self._heard_at = now
         self._quiet = 0.0
         self._pending: dict[str, tuple[float, float]] = {}  # start and usual time of attempts without content
         self.news: PaceNews | None = None  # collected if it is present
@@ -125,29 +150,18 @@ class Pace:
     @property
     def is_new(self) -> bool:
         """True if the candidate has neither answered nor failed yet."""
-        return not self._long_weight and not self._failed
-
-    @property
-    def recent_at(self) -> float:
-        """The time of the last answer. It is `-inf` after a probe that found the candidate better, so the next may
-        follow at once."""
-        return self._recent_at
-
-    @property
-    def long_sums(self) -> tuple[float, float]:
-        """The weight and the sum of the ratios over the long memory."""
-        return self._long_weight, self._long_sum
+        return not self.long_weight and not self._failed
 
     def usual(self, peers: float) -> float:
         """Return the usual ratio. `peers` is that of all candidates, with the weight of one answer."""
-        return (self._long_sum + peers) / (self._long_weight + 1.0)
+        return (self.long_sum + peers) / (self.long_weight + 1.0)
 
-    def estimate(self, now: float, gap_s: float, peers: float) -> tuple[float, float]:
+    def estimate(self, now: float, memory: Memory, peers: float) -> tuple[float, float]:
         """Return the expected ratio of the next answer, and the weight of the evidence for it."""
-        self._decay(now, gap_s)
+        self._decay(now, memory)
         usual = prior = self.usual(peers)
         if self._anchor is not None:
-            prior += (self._anchor - usual) * exp((self._recent_at - now) / max(RETURN_S, RETURN_REQUESTS * gap_s))
+            prior += (self._anchor - usual) * exp((self.recent_at - now) * memory.back)
         weight, total = self._weight, self._sum
         if self._pending:
             expected = (total + K * prior) / (weight + K)
@@ -164,7 +178,7 @@ class Pace:
                 added, count = silent * SILENT_RATIO * usual, silent
             if count >= FEWEST_OVERDUE:
                 first_at, usual_s = next(iter(self._pending.values()))
-                if weight > K and self._recent_at < first_at + late * usual_s / 2:
+                if weight > K and self.recent_at < first_at + late * usual_s / 2:
                     total *= K / weight  # none has answered since: what was before matters little
                     weight = K
                 weight, total = weight + count, total + added
@@ -173,7 +187,7 @@ class Pace:
     def _silent(self, now: float, estimate: float) -> int:
         """Return the number of attempts in progress if it is very unlikely that none has answered since the last
         answer, else 0. The hazard is that of a time whose 95th percentile is the spread."""
-        pending, hazard, spread = self._pending, self._quiet, self._spread
+        pending, hazard, spread = self._pending, self._quiet, self.spread
         if hazard + len(pending) * _hazard(now - self._heard_at, LEAST_USUAL_S * estimate, spread) < SILENT:
             return 0  # the usual case: not even the shortest requests would be silent
         for began_at, usual_s in pending.values():
@@ -203,26 +217,16 @@ class Pace:
             f"{100 * self.failure_share():.0f} % of attempts fail, and answers take {speed:.1f} times as long as usual"
         )
 
-    @property
-    def tail(self) -> float:
-        """The factor of the usual ratio that one answer in a hundred exceeds."""
-        return self._tail
-
-    @property
-    def spread(self) -> float:
-        """The factor of the estimate that one answer in twenty exceeds."""
-        return self._spread
-
-    def wants_look(self, now: float, gap_s: float) -> bool:
+    def wants_look(self, now: float, memory: Memory) -> bool:
         """Return whether no answer has come for so long that even a usually slow candidate is tried."""
-        return not self._pending and now - self._recent_at > max(LOOK_S, LOOK_REQUESTS * gap_s) + self.late_s
+        return not self._pending and now - self.recent_at > max(LOOK_S, LOOK_REQUESTS * memory.gap_s) + self.late_s
 
-    def wants_probe(self, now: float, gap_s: float) -> bool:
+    def wants_probe(self, now: float, memory: Memory) -> bool:
         """Return whether a request may find out how the candidate is. No attempt is in progress, no probe was made a
         moment ago, and no answer has come for long, unless the last one was a probe that found it better."""
-        if self._pending or now < self._probe_from:
+        if self._pending or now < self.probe_from:
             return False
-        return now - self._recent_at > max(self._probe_s, PROBE_REQUESTS * gap_s) + self.late_s
+        return now - self.recent_at > max(self._probe_s, PROBE_REQUESTS * memory.gap_s) + self.late_s
 
     def begin(self, attempt_id: str, now: float, usual_s: float, *, is_probe: bool = False) -> None:
         """Note the start of an attempt that takes `usual_s` seconds at the ratio 1. A probe is made to find out how the
@@ -234,16 +238,16 @@ class Pace:
                     self.news.probes_at = now
             self._pending[attempt_id] = (now, usual_s)
 
-    def answer(self, attempt_id: str, now: float, ratio: float, gap_s: float, peers: float) -> float:
+    def answer(self, attempt_id: str, now: float, ratio: float, memory: Memory, peers: float) -> float:
         """Note the content of a stream, or the end of another answer. Return its ratio, at most `MOST_RATIO` times the
         estimate."""
         self._pending.pop(attempt_id, None)
-        estimate, _ = self.estimate(now, gap_s, peers)
+        estimate, _ = self.estimate(now, memory, peers)
         usual = self.usual(peers)
-        is_late = ratio > self._tail * usual
-        self._tail = min(max(self._tail * exp(0.2 * (is_late - 0.01)), LEAST_TAIL), MOST_TAIL)
-        self._spread = _spread_after(self._spread, is_above=ratio > self._spread * estimate)
-        is_better = self._end_probe(attempt_id, now, gap_s, is_better=self._down or ratio < BETTER * estimate)
+        is_late = ratio > self.tail * usual
+        self.tail = min(max(self.tail * exp(0.2 * (is_late - 0.01)), LEAST_TAIL), MOST_TAIL)
+        self.spread = _spread_after(self.spread, is_above=ratio > self.spread * estimate)
+        is_better = self._end_probe(attempt_id, now, memory, is_better=self._down or ratio < BETTER * estimate)
         kept_ratio, residual = min(ratio, MOST_RATIO * estimate), log(max(ratio, 1e-3) / estimate)
         residual = min(max(residual, -MOST_RESIDUAL), MOST_RESIDUAL)
         self._note_change(residual, kept_ratio)
@@ -254,12 +258,12 @@ class Pace:
                 self.news.is_back, self.news.failed, self.news.lost_s = True, 0.0, 0.0
         self._weight += 1.0
         self._sum += kept_ratio
-        self._long_weight += 1.0
-        self._long_sum += min(ratio, 3.0 * usual)
+        self.long_weight += 1.0
+        self.long_sum += min(ratio, 3.0 * usual)
         self._served += 1.0
         self._heard_at, self._quiet = now, 0.0
-        self._recent_at = -inf if is_better else now  # a better one is probed again at once
-        self._anchor = self.estimate(now, gap_s, peers)[0]
+        self.recent_at = -inf if is_better else now  # a better one is probed again at once
+        self._anchor = self.estimate(now, memory, peers)[0]
         if (news := self.news) is not None:
             news.answers += 1.0
             news.ratios += kept_ratio
@@ -270,11 +274,11 @@ class Pace:
             news.answered_at = now
         return kept_ratio
 
-    def fail(self, attempt_id: str, now: float, took_s: float, gap_s: float) -> None:
+    def fail(self, attempt_id: str, now: float, took_s: float, memory: Memory) -> None:
         """Note an attempt that failed by the provider's fault."""
         self._pending.pop(attempt_id, None)
-        self._decay(now, gap_s)
-        self._end_probe(attempt_id, now, gap_s, is_better=False)
+        self._decay(now, memory)
+        self._end_probe(attempt_id, now, memory, is_better=False)
         self._failed_in_row, self._answered_in_row = self._failed_in_row + 1, 0
         self._down = self._down or self._failed_in_row >= DOWN
         self._failed += 1.0
@@ -283,40 +287,40 @@ class Pace:
             self.news.failed += 1.0
             self.news.lost_s += min(took_s, 10.0)
 
-    def cancel(self, attempt_id: str, now: float, gap_s: float, peers: float) -> None:
+    def cancel(self, attempt_id: str, now: float, memory: Memory, peers: float) -> None:
         """Note an attempt that was cancelled before any content, by its client or for another attempt. If it had taken
         longer than expected, that counts as half a slow answer."""
         began = self._pending.pop(attempt_id, None)
         if began is None:
             return
-        self._end_probe(attempt_id, now, gap_s, is_better=False)
+        self._end_probe(attempt_id, now, memory, is_better=False)
         age = (now - began[0]) / began[1]
-        estimate, _ = self.estimate(now, gap_s, peers)
+        estimate, _ = self.estimate(now, memory, peers)
         expected_s = began[1] * estimate
         quiet_from = max(self._heard_at, began[0] + QUIET_UNTIL * expected_s)
-        self._quiet += _hazard(now - quiet_from, expected_s, self._spread)
-        if age > self._spread * estimate:
-            self._spread = _spread_after(self._spread, is_above=True)  # else hedges would hide the slowest answers
+        self._quiet += _hazard(now - quiet_from, expected_s, self.spread)
+        if age > self.spread * estimate:
+            self.spread = _spread_after(self.spread, is_above=True)  # else hedges would hide the slowest answers
         if age > estimate:
             self._weight += 0.5
             self._sum += 0.5 * min(1.3 * age, MOST_RATIO * estimate)
-            self._recent_at = now
+            self.recent_at = now
             if self.news is not None:
                 self.news.answers += 0.5
                 self.news.ratios += 0.5 * min(1.3 * age, MOST_RATIO * estimate)
                 self.news.answered_at = now
 
-    def merge(self, news: PaceNews, at: float, now: float, gap_s: float, peers: float) -> None:
+    def merge(self, news: PaceNews, at: float, now: float, memory: Memory, peers: float) -> None:
         """Add the evidence that another worker had at the time `at`, decayed by its age. The failures of others do not
         count as failures in a row."""
-        self._decay(now, gap_s)
-        kept = exp((at - now) / max(RECENT_S, RECENT_REQUESTS * gap_s))
+        self._decay(now, memory)
+        kept = exp((at - now) * memory.recent)
         if news.is_back:
             self._down, self._failed = False, 0.0
         if news.answers:
             self._note_change(news.deviations, news.ratios / news.answers, news.usual_answers)
-        self._long_weight += news.usual_answers
-        self._long_sum += news.usual_ratios
+        self.long_weight += news.usual_answers
+        self.long_sum += news.usual_ratios
         self._weight += kept * news.answers
         self._sum += kept * news.ratios
         self._served += kept * news.served
@@ -325,27 +329,27 @@ class Pace:
             mean_s = news.lost_s / news.failed
             self.lost_s = mean_s + (self.lost_s - mean_s) * 0.8**news.failed
         if news.answers:
-            self._recent_at = max(self._recent_at, news.answered_at)
-            self._anchor = self.estimate(now, gap_s, peers)[0]
+            self.recent_at = max(self.recent_at, news.answered_at)
+            self._anchor = self.estimate(now, memory, peers)[0]
         if news.probe_s:
             self._probe_s = news.probe_s
         if news.probes_at:
-            self._probe_from = max(self._probe_from, news.probes_at + PROBE_LEASE_S)
+            self.probe_from = max(self.probe_from, news.probes_at + PROBE_LEASE_S)
 
     def whole(self, name: str, now: float, *, stream: bool) -> PaceNews:
         """Return all that is known, for a worker that knows nothing yet."""
-        self._decay(now, 0.0)
+        self._decay(now, memory_of(0.0))
         return PaceNews(
             name,
             stream,
             answers=self._weight,
             ratios=self._sum,
-            usual_answers=self._long_weight,
-            usual_ratios=self._long_sum,
+            usual_answers=self.long_weight,
+            usual_ratios=self.long_sum,
             served=self._served,
             failed=self._failed,
             lost_s=self.lost_s * self._failed,
-            answered_at=max(self._recent_at, 0.0),
+            answered_at=max(self.recent_at, 0.0),
             probe_s=self._probe_s,
         )
 
@@ -354,7 +358,7 @@ class Pace:
         self._pending.pop(attempt_id, None)
         self._probes.discard(attempt_id)
 
-    def _end_probe(self, attempt_id: str, now: float, gap_s: float, *, is_better: bool) -> bool:
+    def _end_probe(self, attempt_id: str, now: float, memory: Memory, *, is_better: bool) -> bool:
         """Note the end of a probe. Return whether it found the candidate better than expected, so that the next one may
         follow at once."""
         if attempt_id not in self._probes:
@@ -363,10 +367,10 @@ class Pace:
             return False
         self._probes.discard(attempt_id)
         if is_better:
-            self._probe_s, self._probe_from = FIRST_PROBE_S, now
+            self._probe_s, self.probe_from = FIRST_PROBE_S, now
             return True
         self._probe_s = min(self._probe_s * 1.5, LONGEST_PROBE_S)
-        self._probe_from = now + max(self._probe_s, PROBE_REQUESTS * gap_s)
+        self.probe_from = now + max(self._probe_s, PROBE_REQUESTS * memory.gap_s)
         if self.news is not None:
             self.news.probe_s = self._probe_s
         return False
@@ -382,18 +386,18 @@ class Pace:
             self._anchor = ratio
             self._rising = self._falling = 0.0
 
-    def _decay(self, now: float, gap_s: float) -> None:
+    def _decay(self, now: float, memory: Memory) -> None:
         passed_s = now - self._updated_at
         if passed_s < LEAST_DECAY_S:
             return  # many requests in a moment need it only once
         self._updated_at = now
-        kept = exp(-passed_s / max(RECENT_S, RECENT_REQUESTS * gap_s))
+        kept = exp(-passed_s * memory.recent)
         self._weight *= kept
         self._sum *= kept
-        kept = exp(-passed_s / max(USUAL_S, USUAL_REQUESTS * gap_s))
-        self._long_weight *= kept
-        self._long_sum *= kept
-        kept = exp(-passed_s / max(FAILURES_S, FAILURES_REQUESTS * gap_s))
+        kept = exp(-passed_s * memory.usual)
+        self.long_weight *= kept
+        self.long_sum *= kept
+        kept = exp(-passed_s * memory.failures)
         self._served *= kept
         self._failed *= kept
 

@@ -17,7 +17,7 @@ from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.money.charges import USUAL_ANSWER
 from pointsman.routing.health import subject
 from pointsman.routing.key_order import KeyStates
-from pointsman.routing.pace import Pace
+from pointsman.routing.pace import Memory, Pace, memory_of
 from pointsman.routing.pace_news import MOST_NEWS, STALE_S, PaceDelta, PaceNews
 from pointsman.routing.prefixes import Prefixes, domain_of
 from pointsman.wire.prefixes import LEAST_BLOCKS, tokens_of
@@ -34,6 +34,7 @@ OTHERS_S = 10.0  # the memory of the requests at other workers
 LATE_S = 1.5  # between the probes of two workers of successive ranks: longer than an exchange takes
 FIRST_TOKEN_S, PROMPT_TOKEN_S, ANSWER_TOKEN_S = 0.3, 1e-4, 0.02  # of a usual provider: only ratios to it matter
 _OF_KEYS = frozenset({None, Fault.PROVIDER, Fault.QUOTA, Fault.CREDENTIAL})  # the ends that tell about a key
+PaceName = tuple[str, bool]  # the name of an operation (`health.subject`), and whether its answers are streams
 _PRIOR = 2.0  # the number of answers at the ratio 1 that the mean of all candidates begins with
 
 
@@ -80,9 +81,8 @@ def mean_ratio(paces: Iterable[Pace | None]) -> float:
     weight = total = _PRIOR
     for pace in paces:
         if pace is not None:
-            its_weight, its_total = pace.long_sums
-            weight += its_weight
-            total += its_total
+            weight += pace.long_weight
+            total += pace.long_sum
     return total / weight
 
 
@@ -129,11 +129,11 @@ class Paces:
         self.keys = KeyStates()
         self.on_quality: Callable[[str, bool, float, str], None] | None = None
         self.recent = Recent()
-        self._paces: dict[tuple[str, bool], Pace] = {}
+        self._paces: dict[PaceName, Pace] = {}
         self._gaps: dict[str, tuple[float, float]] = {}  # the mean gap and the last arrival, by requested model
         self._observed: dict[str, float] = {}  # when the last attempt was observed, of models with heavy traffic
         self._rank: int | None = None
-        self._news: dict[tuple[str, bool], PaceNews] = {}
+        self._news: dict[PaceName, PaceNews] = {}
         self._arrivals: dict[str, int] = {}
         self._others: dict[str, float] = {}  # requests of the last `OTHERS_S` at other workers, decayed
         self._taken_at = 0.0
@@ -148,6 +148,11 @@ class Paces:
         """Return the pace of a candidate, if it has been tried."""
         return self._paces.get((subject(item, operation), stream))
 
+    def find_each(self, names: Iterable[PaceName]) -> list[Pace | None]:
+        """Return the paces with these names: of an operation, and whether its answers are streams."""
+        paces = self._paces
+        return [paces.get(name) for name in names]
+
     def _open(self, tried: Tried, now: float) -> Pace:
         name = (subject(tried.item, tried.call.operation), tried.call.stream)
         found = self._paces.get(name)
@@ -157,7 +162,7 @@ class Paces:
             found.news = self._news[name] = PaceNews(*name, tried.model)
         return found
 
-    def _add(self, name: tuple[str, bool], now: float) -> Pace:
+    def _add(self, name: PaceName, now: float) -> Pace:
         if len(self._paces) >= MOST_PACES:
             oldest = next(iter(self._paces))
             del self._paces[oldest]
@@ -234,17 +239,17 @@ class Paces:
     ) -> None:
         """Note the end of an attempt. `content_at` is the time of its first content, if any came. `tokens_cached` are
         those that the provider reported, if it did."""
-        call, gap_s, pace = tried.call, self.gap_s(tried.model), self._open(tried, now)
+        call, memory, pace = tried.call, self.memory(tried.model), self._open(tried, now)
         if call.stream and content_at is not None and not tried.has_content:
             self.content(tried, content_at)
         if failure is None:
             if not call.stream:
                 self._answer(tried, now, (now - tried.began_at) / usual_s(call, tokens_out or None, tried.cached))
         elif failure.kind.fault is Fault.PROVIDER:
-            pace.fail(tried.id, now, now - tried.began_at, gap_s)
+            pace.fail(tried.id, now, now - tried.began_at, memory)
             self._judge(pace, tried, now, self.peers(tried.peers, call.operation, stream=call.stream))
         elif failure.kind.fault is Fault.CLIENT:
-            pace.cancel(tried.id, now, gap_s, self.peers(tried.peers, call.operation, stream=call.stream))
+            pace.cancel(tried.id, now, memory, self.peers(tried.peers, call.operation, stream=call.stream))
         pace.forget(tried.id)
         if tried.key is not None:
             self._note_key(tried, tried.key, failure, now, tokens_cached)
@@ -271,9 +276,9 @@ class Paces:
         operation, stream = tried.call.operation, tried.call.stream
         peers = self.peers(tried.peers, operation, stream=stream)
         pace = self._open(tried, at)
-        gap_s = self.gap_s(tried.model)
-        kept_ratio = pace.answer(tried.id, at, ratio, gap_s, peers)
-        pace.load.learn(tried.running, kept_ratio, at, gap_s)
+        memory = self.memory(tried.model)
+        kept_ratio = pace.answer(tried.id, at, ratio, memory, peers)
+        pace.load.learn(tried.running, kept_ratio, at, memory.gap_s)
         if pace.news is not None:
             pace.news.peers = peers
         self._judge(pace, tried, at, peers)
@@ -301,6 +306,10 @@ class Paces:
         found = self._gaps.get(model)
         gap_s = FIRST_GAP_S if found is None else found[0]
         return 1.0 / (1.0 / gap_s + self._others.get(model, 0.0) / OTHERS_S) if self._others else gap_s
+
+    def memory(self, model: str) -> Memory:
+        """Return the lengths of the memories of the requests for a model."""
+        return memory_of(self.gap_s(model))
 
     def share(self, rank: int | None) -> None:
         """Collect news for other workers from now on. Ranks, from 0 on, distinguish the workers: each one waits a
@@ -339,7 +348,7 @@ class Paces:
         for news in delta.news:
             name = (news.name, news.stream)
             pace = self._paces.get(name) or self._add(name, now)
-            pace.merge(news, delta.at, now, self.gap_s(news.model), news.peers)
+            pace.merge(news, delta.at, now, self.memory(news.model), news.peers)
 
     def whole(self, now: float) -> PaceDelta:
         """Return all that is known, for a worker that has just started, of `MOST_NEWS` paces at most."""

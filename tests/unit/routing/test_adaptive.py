@@ -221,10 +221,10 @@ def test_cached_tokens_lower_the_cost_where_they_are_charged_less() -> None:
         teach(view, name, *[1.0] * 40)
     assert order_of(view, request=prompt("x")) == "ab"
     send(view, "b", prompt("x"), cached=0)
-    costs = {one.candidate.id: one.terms.cost_s for one in plan_of(view, request=prompt("x")).notes.scores}  # type: ignore[attr-defined]
+    costs = {one.candidate.id: one.cost_s for one in plan_of(view, request=prompt("x")).notes.scores}  # type: ignore[attr-defined]
     assert costs["b/m"] > costs["a/m"], "it never reported a cached token"
     send(view, "b", prompt("x"), cached=4608)
-    costs = {one.candidate.id: one.terms.cost_s for one in plan_of(view, request=prompt("x")).notes.scores}  # type: ignore[attr-defined]
+    costs = {one.candidate.id: one.cost_s for one in plan_of(view, request=prompt("x")).notes.scores}  # type: ignore[attr-defined]
     assert costs["b/m"] < 0.3 * costs["a/m"]
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from statistics import fmean, stdev
 
+import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -90,9 +91,9 @@ def test_group_is_the_first_block_that_no_cache_has() -> None:
 def test_groups_draw_numbers_that_are_theirs_and_evenly_distributed() -> None:
     one, other = Affinity(ITEMS), Affinity(ITEMS[1:])
     groups = [number * 2_654_435_761 % 2**32 for number in range(1, 4001)]
-    first = Counter(min(range(3), key=lambda place: one.rank(place, group)) for group in groups)
+    first = Counter(min(range(3), key=lambda place: one.share(place, group)) for group in groups)
     assert all(1100 < count < 1600 for count in first.values())
-    drawn = [one.normal(1, group) for group in groups]
-    assert abs(fmean(drawn)) < 0.1
-    assert 0.9 < stdev(drawn) < 1.1
-    assert [other.normal(0, group) for group in groups] == drawn, "the other candidates do not matter"
+    drawn = [one.share(1, group) for group in groups]
+    assert abs(fmean(drawn) - 0.5) < 0.02
+    assert stdev(drawn) == pytest.approx(12**-0.5, rel=0.05)
+    assert [other.share(0, group) for group in groups] == drawn, "the other candidates do not matter"

@@ -15,9 +15,11 @@ from pointsman.routing.pace import (
     RECENT_S,
     K,
     Pace,
+    memory_of,
 )
 
 GAP_S = 0.25
+MEMORY = memory_of(GAP_S)
 
 
 class Clock:
@@ -37,16 +39,16 @@ class Clock:
         for _ in range(count):
             name = self.begin()
             self.now += GAP_S
-            self.pace.answer(name, self.now, ratio, GAP_S, peers)
+            self.pace.answer(name, self.now, ratio, MEMORY, peers)
 
     def fails(self, count: int, took_s: float = 0.1) -> None:
         for _ in range(count):
             name = self.begin()
             self.now += took_s
-            self.pace.fail(name, self.now, took_s, GAP_S)
+            self.pace.fail(name, self.now, took_s, MEMORY)
 
     def estimate(self, peers: float = 1.0) -> float:
-        return self.pace.estimate(self.now, GAP_S, peers)[0]
+        return self.pace.estimate(self.now, MEMORY, peers)[0]
 
 
 def test_candidate_without_answers_is_like_its_peers() -> None:
@@ -120,7 +122,7 @@ def test_answer_ends_the_suspicion_of_silence() -> None:
         names.append(clock.begin())
         clock.now += GAP_S
     assert clock.estimate() > 2.0
-    clock.pace.answer(names[-1], clock.now, 1.0, GAP_S, 1.0)
+    clock.pace.answer(names[-1], clock.now, 1.0, MEMORY, 1.0)
     assert clock.estimate() < 1.3
 
 
@@ -132,7 +134,7 @@ def test_silence_counts_though_rivals_supersede_the_attempts() -> None:
         clock.now += GAP_S
         if len(clock.pace._pending) > 3:
             first = next(iter(clock.pace._pending))
-            clock.pace.cancel(first, clock.now, GAP_S, 1.0)
+            clock.pace.cancel(first, clock.now, MEMORY, 1.0)
     assert name in clock.pace._pending
     assert clock.estimate() > 1.5
 
@@ -149,7 +151,7 @@ def test_silence_is_no_evidence_for_random_times() -> None:
         at, name = due.pop(0)
         clock.now = max(clock.now, at)
         suspected += clock.estimate() > 1.8
-        clock.pace.answer(name, clock.now, rng.lognormvariate(0.0, 0.35), GAP_S, 1.0)
+        clock.pace.answer(name, clock.now, rng.lognormvariate(0.0, 0.35), MEMORY, 1.0)
         due = sorted([*due, (clock.now + rng.lognormvariate(0.0, 0.35), clock.begin())])
     assert suspected < 20
 
@@ -166,14 +168,14 @@ def test_cancelled_attempt_counts_only_if_it_was_slow() -> None:
     clock = Clock()
     clock.answers(20, 1.0)
     before, name, weight = clock.estimate(), clock.begin(), clock.pace.weight
-    clock.pace.cancel(name, clock.now + 0.5, GAP_S, 1.0)
+    clock.pace.cancel(name, clock.now + 0.5, MEMORY, 1.0)
     assert clock.pace.weight == pytest.approx(weight * exp(-0.5 / RECENT_S)), "it only decays"
     quick, name = clock.estimate(), clock.begin()
     assert quick == pytest.approx(before, rel=0.05)
     clock.now += 5
-    clock.pace.cancel(name, clock.now, GAP_S, 1.0)
+    clock.pace.cancel(name, clock.now, MEMORY, 1.0)
     assert clock.estimate() > before
-    clock.pace.cancel("unknown", clock.now, GAP_S, 1.0)
+    clock.pace.cancel("unknown", clock.now, MEMORY, 1.0)
 
 
 def test_failures_are_decayed_counts() -> None:
@@ -207,15 +209,15 @@ def test_candidate_without_an_answer_is_probed_less_and_less() -> None:
     pauses = []
     for _ in range(6):
         waited = 0.0
-        while not clock.pace.wants_probe(clock.now, 0.01):
+        while not clock.pace.wants_probe(clock.now, memory_of(0.01)):
             clock.now += 0.5
             waited += 0.5
         pauses.append(waited)
         name = "probe"
         clock.pace.begin(name, clock.now, 1.0, is_probe=True)
-        assert not clock.pace.wants_probe(clock.now, 0.01), "one probe at a time"
+        assert not clock.pace.wants_probe(clock.now, memory_of(0.01)), "one probe at a time"
         clock.now += 4
-        clock.pace.answer(name, clock.now, 4.0, 0.01, 1.0)
+        clock.pace.answer(name, clock.now, 4.0, memory_of(0.01), 1.0)
     assert pauses == sorted(pauses)
     assert pauses[-1] <= LONGEST_PROBE_S + 0.5
 
@@ -227,16 +229,18 @@ def test_probe_that_finds_it_better_is_followed_at_once() -> None:
     clock.now += 10
     name = clock.begin(is_probe=True)
     clock.now += 0.5
-    clock.pace.answer(name, clock.now, 0.5, GAP_S, 1.0)
-    assert clock.pace.wants_probe(clock.now, GAP_S)
+    clock.pace.answer(name, clock.now, 0.5, MEMORY, 1.0)
+    assert clock.pace.wants_probe(clock.now, MEMORY)
 
 
 def test_usually_slow_candidate_gets_a_rare_look() -> None:
     clock = Clock()
     clock.answers(10, 9.0)
-    assert not clock.pace.wants_look(clock.now + module.LOOK_S - 1, GAP_S)
-    assert clock.pace.wants_look(clock.now + module.LOOK_S + 1, GAP_S)
-    assert not clock.pace.wants_look(clock.now + module.LOOK_S + 1, 10.0), "with rare requests it waits longer"
+    assert not clock.pace.wants_look(clock.now + module.LOOK_S - 1, MEMORY)
+    assert clock.pace.wants_look(clock.now + module.LOOK_S + 1, MEMORY)
+    assert not clock.pace.wants_look(clock.now + module.LOOK_S + 1, memory_of(10.0)), (
+        "with rare requests it waits longer"
+    )
 
 
 def test_tail_learns_what_one_answer_in_a_hundred_exceeds() -> None:

@@ -36,9 +36,9 @@ def test_content_of_a_stream_is_learned_at_once_and_once() -> None:
     paces.content(tried, 10.0 + 2 * usual_s(STREAM))
     pace = paces.find(A, "chat", stream=True)
     assert pace is not None
-    assert pace.long_sums[1] == pytest.approx(2.0)
+    assert pace.long_sum == pytest.approx(2.0)
     paces.ended(tried, None, 99.0, tokens_out=50, content_at=11.0)
-    assert pace.long_sums[0] == pytest.approx(1.0, rel=0.2), "its end is no second answer"
+    assert pace.long_weight == pytest.approx(1.0, rel=0.2), "its end is no second answer"
     assert paces.find(A, "chat", stream=False) is None
     assert paces.find(B, "chat", stream=True) is None
 
@@ -49,7 +49,7 @@ def test_whole_answer_is_compared_with_its_length() -> None:
     paces.ended(tried, None, 3 * usual_s(whole, 700), tokens_out=700, content_at=None)
     pace = paces.find(A, "chat", stream=False)
     assert pace is not None
-    assert pace.long_sums[1] == pytest.approx(3.0)
+    assert pace.long_sum == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_content_of_a_stream_that_broke_off_still_counts() -> None:
     paces.ended(start(paces, 0.0), cut, 9.0, tokens_out=5, content_at=usual_s(STREAM))
     pace = paces.find(A, "chat", stream=True)
     assert pace is not None
-    assert pace.long_sums[1] > 0
+    assert pace.long_sum > 0
     assert pace.failure_share() > 0.1
 
 
@@ -90,7 +90,7 @@ def test_buffered_stream_is_never_overdue() -> None:
     paces.ended(tried, None, 50.0, tokens_out=5, content_at=usual_s(STREAM))
     pace = paces.find(A, "chat", stream=True)
     assert pace is not None
-    assert pace.long_sums[1] == pytest.approx(1.0)
+    assert pace.long_sum == pytest.approx(1.0)
 
 
 def test_gap_between_requests_is_learned_from_first_attempts() -> None:
@@ -148,7 +148,7 @@ def test_time_of_an_answer_is_compared_with_that_of_the_uncached_prompt() -> Non
     paces.content(tried, 1.0 + FIRST_TOKEN_S)
     pace = paces.find(A, "chat", stream=True)
     assert pace is not None
-    assert pace.long_sums[1] == pytest.approx(1.0)
+    assert pace.long_sum == pytest.approx(1.0)
 
 
 def test_failed_attempt_leaves_no_prompt() -> None:

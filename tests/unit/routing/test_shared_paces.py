@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from fakes.routing import FakeView, call, endpoint, failure, plan_for, snapshot_of
 from pointsman.domain.targets import Candidate
 from pointsman.routing import paces as module
-from pointsman.routing.pace import FIRST_PROBE_S, PROBE_LEASE_S, Pace
+from pointsman.routing.pace import FIRST_PROBE_S, PROBE_LEASE_S, Pace, memory_of
 from pointsman.routing.pace_news import STALE_S, PaceDelta, PaceNews
 from pointsman.routing.paces import LATE_S, Paces, usual_s
 
@@ -52,7 +52,7 @@ def pace_of(paces: Paces, item: Candidate = A) -> Pace:
 
 
 def estimate(paces: Paces, now: float) -> float:
-    return pace_of(paces).estimate(now, 0.25, 1.0)[0]
+    return pace_of(paces).estimate(now, memory_of(0.25), 1.0)[0]
 
 
 def test_nothing_is_collected_by_a_worker_alone() -> None:
@@ -127,12 +127,12 @@ def test_probe_of_one_worker_holds_back_the_others() -> None:
         answer(one, 100.0, 1.0, B)
     exchange([first, second, third], 100.5)
     due = 100.0 + FIRST_PROBE_S + 0.1
-    assert [pace_of(one).wants_probe(due, 0.01) for one in (first, second, third)] == [True, False, False]
-    assert pace_of(second).wants_probe(due + LATE_S, 0.01), "the first one may have no request"
+    assert [pace_of(one).wants_probe(due, memory_of(0.01)) for one in (first, second, third)] == [True, False, False]
+    assert pace_of(second).wants_probe(due + LATE_S, memory_of(0.01)), "the first one may have no request"
     first.started(replace(PLAN, probe=A.id), A, STREAM, "r-1", due)
     exchange([first, second, third], due + 0.5)
-    assert not pace_of(second).wants_probe(due + PROBE_LEASE_S - 0.1, 0.01)
-    assert pace_of(second).wants_probe(due + PROBE_LEASE_S + 0.1, 0.01), "that worker may have ended"
+    assert not pace_of(second).wants_probe(due + PROBE_LEASE_S - 0.1, memory_of(0.01))
+    assert pace_of(second).wants_probe(due + PROBE_LEASE_S + 0.1, memory_of(0.01)), "that worker may have ended"
     first.share(None)
     assert pace_of(first).late_s == 0.0
 
@@ -195,6 +195,6 @@ def test_order_of_deltas_does_not_matter(found: list[tuple[PaceNews, float]]) ->
         for news, at in order:
             paces.merge(PaceDelta(at, [news]), 100.0)
         pace = pace_of(paces)
-        results.append((pace.weight, *pace.long_sums, pace.failure_share(), pace.recent_at))
+        results.append((pace.weight, pace.long_weight, pace.long_sum, pace.failure_share(), pace.recent_at))
     for one in results[1:]:
         assert one == pytest.approx(results[0])

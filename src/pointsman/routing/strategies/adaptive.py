@@ -13,7 +13,7 @@ A little noise lets targets of about the same speed share the requests; the sure
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import cos, exp, inf, log, pi, sqrt
+from math import exp, inf, sqrt
 from operator import attrgetter
 from typing import Annotated, Literal
 
@@ -22,12 +22,15 @@ from msgspec.structs import replace
 
 from pointsman.domain.calls import Facts
 from pointsman.domain.dollars import NANO
+from pointsman.domain.operations import Operation
 from pointsman.domain.targets import Candidate
 from pointsman.routing.affinity import Affinity, Match
 from pointsman.routing.costs import expected_costs, price_text
+from pointsman.routing.health import subject
+from pointsman.routing.normal import normal
 from pointsman.routing.ordering import Order, Ordered, Probe
-from pointsman.routing.pace import FIRST_PROBE_S, K, Pace
-from pointsman.routing.paces import PROMPT_TOKEN_S, first_content_s, mean_ratio, usual_s
+from pointsman.routing.pace import FIRST_PROBE_S, K, Memory, Pace
+from pointsman.routing.paces import PROMPT_TOKEN_S, PaceName, first_content_s, mean_ratio, usual_s
 from pointsman.routing.recent_orders import reusing
 from pointsman.routing.view import RandomSource, View
 
@@ -66,36 +69,25 @@ class AdaptiveSettings(Struct, frozen=True, forbid_unknown_fields=True):
 _TOTAL = attrgetter("total")
 
 
-class RequestTerms(Struct, frozen=True, gc=False):
-    """The terms of a candidate that follow from the request alone: its cost in seconds and in nano-dollars, and the
-    times in seconds of the answer and of its first content at the ratio 1. They are without the `cached` tokens of the
-    prompt, which are probably in its cache."""
+class Score(Struct, frozen=True, gc=False):
+    """The score of a candidate, which is the `total` of its terms and a little noise, all in seconds. `pace` is what is
+    known of the candidate, if anything. `units` are the times of the answer and of its first content at the ratio 1,
+    without the `cached` tokens of the prompt, which are probably in its cache. `nano` is the expected cost in
+    nano-dollars, if its price is known. `weight` is that of the evidence, in answers. At most one answer in twenty is
+    expected to begin after `p95_s`."""
 
     candidate: Candidate
-    cost_s: float
-    nano: int | None
-    units: tuple[float, float]
-    cached: float
-
-
-class Score(Struct, frozen=True, gc=False):
-    """The score of a candidate and its terms, in seconds: `total` is their sum with the cost and the noise. `pace` and
-    `weight`, the number of recent answers, are the evidence. `p95_s` is the expected 95th percentile of the time to the
-    first content, and the time lost by failures. Without an answer, `pace` is `None`, and only `total` and `expected_s`
-    are set."""
-
-    terms: RequestTerms
     pace: Pace | None
+    units: tuple[float, float]
     total: float
     expected_s: float
+    cost_s: float
+    nano: int | None
+    cached: float
     failures_s: float = 0.0
     others_s: float = 0.0
-    p95_s: float = 0.0
     weight: float = 0.0
-
-    @property
-    def candidate(self) -> Candidate:
-        return self.terms.candidate
+    p95_s: float = 0.0
 
 
 class AdaptiveNotes(Struct, frozen=True, gc=False):
@@ -108,8 +100,8 @@ class AdaptiveNotes(Struct, frozen=True, gc=False):
 
     def __iter__(self) -> Iterator[str]:
         for one in self.scores:
-            cost_s = one.terms.cost_s
-            cached = f"; {one.terms.cached:.0f} cached tokens expected" if one.terms.cached else ""
+            cost_s = one.cost_s
+            cached = f"; {one.cached:.0f} cached tokens expected" if one.cached else ""
             terms = f"{one.expected_s:.3g} s expected, {one.failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
             terms += f", {one.others_s:.2g} s of delay for others" if one.others_s else ""
             known = f"from {one.weight:.1f} recent answers" if one.weight >= 0.05 else "no recent answers"
@@ -134,7 +126,7 @@ class Goal(Struct, frozen=True, gc=False):
         is_slow = score.p95_s > self.p95_s
         if is_slow or not self.by_cost:
             return is_slow, score.total
-        return is_slow, inf if score.terms.nano is None else float(score.terms.nano)
+        return is_slow, inf if score.nano is None else float(score.nano)
 
     def describe(self, score: Score) -> str:
         """Return how a candidate compares with the bound, for people."""
@@ -142,7 +134,7 @@ class Goal(Struct, frozen=True, gc=False):
             return ""
         relation = "above" if score.p95_s > self.p95_s else "within"
         text = f"; its 95th percentile of {score.p95_s:.3g} s is {relation} ttft_p95_ms"
-        return f"{text}, {price_text(score.terms.nano)}" if self.by_cost else text
+        return f"{text}, {price_text(score.nano)}" if self.by_cost else text
 
 
 def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> Order:
@@ -157,117 +149,119 @@ class _Adaptive:
         slo_s = inf if settings.ttft_p95_ms is None else settings.ttft_p95_ms / 1000
         self._candidates = candidates
         self._priors = [sqrt(heaviest / item.weight) if item.weight > 0 else 1.0 for item in candidates]
-        self._reads_costs, self._unpriced = settings.policy != "latency", [0] * len(candidates)
+        self._names: dict[tuple[Operation, bool], list[PaceName]] = {}
+        self._reads_costs, self._free = settings.policy != "latency", [0] * len(candidates)
         self._seconds_per_nano = BALANCED / NANO if settings.policy == "balanced" else 0.0
         self._goal = Goal(slo_s, settings.policy == "cheapest-within-slo")
         self._affinity = Affinity(candidates)
 
     def order(self, facts: Facts, view: View, rng: RandomSource, now: float) -> Ordered:
-        call, goal, affinity = facts.call, self._goal, self._affinity
-        stream, gap_s = call.stream, view.paces.gap_s(call.model)
-        match = affinity.match(call, view, now)
-        known = [view.paces.find(item, call.operation, stream=stream) for item in self._candidates]
-        peers = mean_ratio(known)
-        group = match.prefix.group if match is not None else 0
-        scores, unknown = self._scores(
-            self._terms(facts, view, match),
+        call, goal, affinity, paces = facts.call, self._goal, self._affinity, view.paces
+        names = self._names.get((call.operation, call.stream))
+        if names is None:
+            names = [(subject(item, call.operation), call.stream) for item in self._candidates]
+            self._names[call.operation, call.stream] = names
+        known, memory, match = paces.find_each(names), paces.memory(call.model), affinity.match(call, view, now)
+        peers, group = mean_ratio(known), match.prefix.group if match is not None else 0
+        whole_s = usual_s(call)
+        units = whole_s, whole_s if call.stream else first_content_s(call)
+        draw = (lambda place: affinity.share(place, group)) if group else lambda _: rng.random()
+        scores = self._scores(
             known,
-            (lambda place: affinity.normal(place, group)) if group else lambda _: _normal(rng),
-            now=now,
+            self._costs(facts, view, match),
+            units,
+            draw,
+            match=match,
+            memory=memory,
             peers=peers,
-            gap_s=gap_s,
+            now=now,
             running=view.in_progress,
         )
-        if group and len(unknown) > 1:
-            places = sorted(range(len(scores)), key=lambda place: affinity.rank(place, group))
+        if group and sum([one.pace is None for one in scores]) > 1:
+            places = sorted(range(len(scores)), key=draw)
             scores = [scores[place] for place in places]  # of equals, that of the group comes first
         ranked = sorted(scores, key=_TOTAL if goal.is_unbounded else goal.rank)
-        probe = _probe(ranked, now, gap_s=gap_s, peers=peers, goal=goal)
+        probe = _probe(ranked, now, memory=memory, peers=peers, goal=goal)
         probe_s = max(PROBE_PATIENCE * ranked[0].expected_s, LEAST_PROBE_S) if probe is not None else 0.0
         return Ordered(
-            tuple([one.terms.candidate for one in ranked]),
+            tuple([one.candidate for one in ranked]),
             AdaptiveNotes(ranked, goal, probe),
-            patience=_patience(ranked, usual_s(call), peers) if stream else {},
+            patience=_patience(ranked, whole_s, peers) if call.stream else {},
             probe=Probe(probe.candidate.id, probe_s) if probe is not None else None,
             prefix=match.prefix if match is not None else None,
         )
 
-    def _terms(self, facts: Facts, view: View, match: Match | None) -> list[RequestTerms]:
-        """Return the terms of all candidates that follow from the request."""
-        candidates, call = self._candidates, facts.call
-        whole_s = usual_s(call)
-        first_s = whole_s if call.stream else first_content_s(call)
-        costs: Sequence[int | None] = self._unpriced
-        if self._reads_costs:
-            costs = expected_costs(candidates, facts, view, match.charged if match is not None else None)
-        dearest = 0
-        if None in costs:
-            dearest = max([nano for nano in costs if nano is not None], default=0)
-        terms, cached, units = list[RequestTerms](), 0.0, (whole_s, first_s)
-        for place, nano in enumerate(costs):
-            cost_s = (dearest if nano is None else nano) * self._seconds_per_nano
-            if match is not None:
-                cached = match.tokens[place]
-                units = whole_s - cached * PROMPT_TOKEN_S, first_s - cached * PROMPT_TOKEN_S
-            terms.append(RequestTerms(candidates[place], cost_s, nano, units, cached))
-        return terms
+    def _costs(self, facts: Facts, view: View, match: Match | None) -> Sequence[int | None]:
+        """Return the expected costs in nano-dollars, or zeros if they do not count."""
+        if not self._reads_costs:
+            return self._free
+        return expected_costs(self._candidates, facts, view, match.charged if match is not None else None)
 
-    def _scores(
+    def _scores(  # noqa: PLR0913 -- the facts of one request
         self,
-        terms: Sequence[RequestTerms],
         known: Sequence[Pace | None],
+        costs: Sequence[int | None],
+        units: tuple[float, float],
         draw: Callable[[int], float],
         *,
-        now: float,
+        match: Match | None,
+        memory: Memory,
         peers: float,
-        gap_s: float,
+        now: float,
         running: Mapping[str, int],
-    ) -> tuple[list[Score], Sequence[int]]:
-        """Return the scores of all candidates, and the places of those without an answer. `draw` returns a normally
-        distributed number for a place. `running` counts the attempts in progress, by the ids of candidates."""
-        priors, scores, unknown, best = self._priors, list[Score](), list[int](), inf
-        for place, pace in enumerate(known):
-            one, prior = terms[place], priors[place]
+    ) -> list[Score]:
+        """Return the scores of all candidates. `units` are those without a cache. `draw` returns a number in [0, 1) for
+        the noise of a place. `running` counts the attempts in progress, by the ids of candidates."""
+        per_nano, scores, unknown, best, cached = self._seconds_per_nano, list[Score](), list[int](), inf, 0.0
+        dearest = max([nano for nano in costs if nano is not None], default=0) if None in costs else 0
+        (whole_s, first_s), uncached = units, units
+        for place, item in enumerate(self._candidates):
+            pace, prior, nano = known[place], self._priors[place], costs[place]
+            cost_s = (dearest if nano is None else nano) * per_nano
+            if match is not None:
+                cached = match.tokens[place]
+                saved_s = cached * PROMPT_TOKEN_S
+                units = whole_s, first_s = uncached[0] - saved_s, uncached[1] - saved_s
             if pace is None or pace.is_new:
                 unknown.append(place)
-                expected_s = peers * one.units[0]
-                scores.append(Score(one, None, expected_s * prior + one.cost_s, expected_s))
+                expected_s = peers * whole_s
+                total = expected_s * prior + cost_s
+                scores.append(Score(item, None, units, total, expected_s, cost_s, nano, cached))
                 continue
-            ratio, weight = pace.estimate(now, gap_s, peers * prior)
-            others_s, load, count = 0.0, pace.load, running.get(one.candidate.id, 0)
+            ratio, weight = pace.estimate(now, memory, peers * prior)
+            others_s, count = 0.0, running.get(item.id, 0)
             if count:
-                slope = load.slope(ratio)
+                load, slope = pace.load, pace.load.slope(ratio)
                 ratio += slope * max(count - load.usual, 0.0)
-                others_s = slope * count * one.units[0]
-            expected_s, share = ratio * one.units[0], pace.failure_share()
+                others_s = slope * count * whole_s
+            expected_s, share = ratio * whole_s, pace.failure_share()
             failures_s = share / (1.0 - share) * (pace.lost_s + RESERVE_S)
-            total = expected_s + failures_s + one.cost_s + others_s
+            total = expected_s + failures_s + cost_s + others_s
             if weight > 1.0:
-                total += expected_s * (exp(draw(place) * NOISE / sqrt(weight + K + 2.0)) - 1.0)
-            best, p95_s = min(best, total), ratio * pace.spread * one.units[1] + failures_s
+                total += expected_s * (exp(normal(draw(place)) * NOISE / sqrt(weight + K + 2.0)) - 1.0)
+            best = min(best, total)
+            p95_s = ratio * pace.spread * first_s + failures_s
             scores.append(
-                Score(one, pace, total, expected_s, failures_s, p95_s=p95_s, weight=weight, others_s=others_s)
+                Score(item, pace, units, total, expected_s, cost_s, nano, cached, failures_s, others_s, weight, p95_s)
             )
         for place in unknown:
-            if scores[place].total >= best * priors[place]:
-                scores[place] = replace(scores[place], total=best * FIRST_LOOK * priors[place])
-        return scores, unknown
+            if scores[place].total >= best * self._priors[place]:
+                scores[place] = replace(scores[place], total=best * FIRST_LOOK * self._priors[place])
+        return scores
 
 
-def _probe(scores: Sequence[Score], now: float, *, gap_s: float, peers: float, goal: Goal) -> Score | None:
+def _probe(scores: Sequence[Score], now: float, *, memory: Memory, peers: float, goal: Goal) -> Score | None:
     """Return the candidate that this request tries first to find out how it is now, if any. It had no answer for some
     time, and would be the best if it were as it usually is, or had none for very long."""
-    if len(scores) < 2:
-        return None
     for one in scores[1:]:
         pace = one.pace
-        if pace is None or now - pace.recent_at < FIRST_PROBE_S:
+        if pace is None or now < pace.probe_from or now - pace.recent_at < FIRST_PROBE_S:
             continue
-        if pace.wants_look(now, gap_s):
+        if pace.wants_look(now, memory):
             return one
-        if pace.wants_probe(now, gap_s):
-            ratio, (unit_s, first_s) = pace.usual(peers), one.terms.units
-            usual = replace(one, p95_s=ratio * pace.spread * first_s, total=ratio * unit_s + one.terms.cost_s)
+        if pace.wants_probe(now, memory):
+            ratio, (unit_s, first_s) = pace.usual(peers), one.units
+            usual = replace(one, p95_s=ratio * pace.spread * first_s, total=ratio * unit_s + one.cost_s)
             if goal.rank(usual) < goal.rank(scores[0]):
                 return one
     return None
@@ -275,14 +269,10 @@ def _probe(scores: Sequence[Score], now: float, *, gap_s: float, peers: float, g
 
 def _patience(scores: Sequence[Score], unit_s: float, peers: float) -> dict[str, float]:
     """Return how long each candidate may take until the first content, if another one is left."""
-    found = {}
+    found, longest = {}, PATIENCE * unit_s
     for one in scores:
-        if one.pace is not None:
-            longest_s = PATIENCE * one.pace.tail * one.pace.usual(peers) * unit_s
-            found[one.terms.candidate.id] = max(LEAST_PATIENCE_S, longest_s)
+        pace = one.pace
+        if pace is not None:
+            longest_s = longest * pace.tail * pace.usual(peers)
+            found[one.candidate.id] = max(LEAST_PATIENCE_S, longest_s)
     return found
-
-
-def _normal(rng: RandomSource) -> float:
-    """Draw from the normal distribution, by the method of Box and Muller."""
-    return sqrt(-2.0 * log(1.0 - rng.random())) * cos(2.0 * pi * rng.random())

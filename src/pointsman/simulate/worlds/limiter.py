@@ -24,7 +24,7 @@ class Limiter:
         self._key = key
         self.is_unlimited = key.requests == inf and key.tokens == inf
         self.factor = 1.0
-        self.requests = key.requests * BURST_S / 60
+        self.requests = max(key.requests * BURST_S / 60, 1.0)
         self.tokens = key.tokens * BURST_S / 60
         self._at = 0.0
 
@@ -33,7 +33,7 @@ class Limiter:
         passed_s, self._at, self.factor = now - self._at, now, factor
         key = self._key
         per_s = key.requests * factor / 60
-        self.requests = min(self.requests + passed_s * per_s, per_s * BURST_S)
+        self.requests = min(self.requests + passed_s * per_s, max(per_s * BURST_S, 1.0))
         per_s = key.tokens * factor / 60
         self.tokens = min(self.tokens + passed_s * per_s, per_s * BURST_S)
 

@@ -21,6 +21,15 @@ def test_bucket_holds_ten_seconds_of_the_limit() -> None:
     assert limiter.wait_s(10) == 0.0
 
 
+def test_bucket_of_a_low_limit_holds_one_request() -> None:
+    limiter = Limiter(Key("k", requests=3.0, tokens=6000.0))
+    assert limiter.wait_s(10) == 0.0
+    limiter.take(10)
+    assert limiter.wait_s(10) == pytest.approx(20.0)
+    limiter.refill(20.0, 1.0)
+    assert limiter.wait_s(10) == 0.0
+
+
 def test_tokens_limit_too() -> None:
     limiter = Limiter(KEY)
     limiter.take(900)
