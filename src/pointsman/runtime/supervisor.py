@@ -246,19 +246,19 @@ class Supervisor:
         return 0
 
     def _stop(self, children: Sequence[Child], within_s: float) -> None:
-        """Send SIGTERM, and once more for every stop signal that arrives meanwhile. Send SIGKILL after `within_s`."""
+        """Send SIGTERM. Once another stop signal arrives, repeat it until the children end: a busy child that has not
+        seen the first one yet takes two for one. Send SIGKILL after `within_s`."""
         for child in children:
             child.is_stopping = True
             if child.pid in self._children:  # else it has died and been reaped
                 os.kill(child.pid, signal.SIGTERM)
         ends_at = time.monotonic() + within_s
-        handled = self._stop_signals()
         while remaining := [child for child in children if child.pid in self._children]:
             self._handle_events(0.2)
-            if self._stop_signals() > handled:
-                handled = self._stop_signals()
+            if self._stop_signals():
                 for child in remaining:
-                    os.kill(child.pid, signal.SIGTERM)
+                    if child.pid in self._children:
+                        os.kill(child.pid, signal.SIGTERM)
             if time.monotonic() > ends_at:
                 _logger.error("%s did not stop in time; killing it", remaining[0].name)
                 for child in remaining:
