@@ -64,6 +64,20 @@ def known_terms(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot
     return terms
 
 
+def terms_for_each(key: VirtualKey | None, candidates: tuple[Candidate, ...], snapshot: Snapshot) -> Sequence[Terms]:
+    """Return the terms of `key` at several candidates, which are kept with the snapshot too."""
+    memo: dict[str, dict[tuple[VirtualKey | None, tuple[Candidate, ...]], Sequence[Terms]]] = snapshot.__dict__
+    known = memo.get("terms_for_each")
+    if known is None:
+        known = memo["terms_for_each"] = {}
+    terms = known.get((key, candidates))
+    if terms is None:
+        if len(known) >= MAX_TERMS:
+            known.clear()
+        terms = known[key, candidates] = [known_terms(key, item, snapshot) for item in candidates]
+    return terms
+
+
 def limits_for(key: VirtualKey | None, candidate: Candidate, of_user: tuple[Limit, ...] = ()) -> tuple[Limit, ...]:
     """Return the limits that an attempt counts in, from the narrowest owner to the widest. A candidate that budgets
     fall to does not count in them. `of_user` are the limits of the end user."""

@@ -9,7 +9,7 @@ from pointsman.domain.dollars import dollars
 from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason, Verdict
 from pointsman.money.expected import expected_nano, usual_answer, workload_of
-from pointsman.money.terms import known_terms
+from pointsman.money.terms import terms_for_each
 from pointsman.routing.view import View
 
 POLICY = "max_cost"  # the name of the ceilings in verdicts
@@ -27,13 +27,15 @@ def expected_costs(
 ) -> list[int | None]:
     """Return the expected cost of a request at each candidate, in nano-dollars; `None` if its price is unknown.
     `cached` has the tokens of this prompt that each one is expected to read from its cache, if that is known."""
-    key, snapshot, known = facts.virtual_key, view.snapshot, view.answers
-    earlier = [known.get(item.id) for item in candidates]
-    workload, usual, costs = workload_of(facts.call), usual_answer(earlier), []
-    for place, item in enumerate(candidates):
-        hit = None if cached is None else cached[place]
-        costs.append(expected_nano(known_terms(key, item, snapshot), workload, earlier[place], usual, cached=hit))
-    return costs
+    known = view.answers
+    earlier = [known.get(item.id) for item in candidates] if known else [None] * len(candidates)
+    each = terms_for_each(facts.virtual_key, tuple(candidates), view.snapshot)
+    hits = [None] * len(candidates) if cached is None else cached
+    workload, usual = workload_of(facts.call), usual_answer(earlier)
+    return [
+        expected_nano(terms, workload, answers, usual, cached=hit)
+        for terms, answers, hit in zip(each, earlier, hits, strict=True)
+    ]
 
 
 def price_text(nano: int | None) -> str:

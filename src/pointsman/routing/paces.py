@@ -28,6 +28,7 @@ MOST_NAMES = 10_000
 FIRST_GAP_S = 0.2
 LONGEST_GAP_S = 60.0
 ENOUGH_S = 0.002  # between two observed attempts for a model: five hundred a second say as much as more would
+GAP_STEP = 0.02  # of the mean time between requests
 KEPT, KEPT_S = 4, 0.02  # recent values of a kind of request, and their longest use
 MOST_KINDS = 1_000
 OTHERS_S = 10.0  # the memory of the requests at other workers
@@ -131,6 +132,7 @@ class Paces:
         self.recent = Recent()
         self._paces: dict[PaceName, Pace] = {}
         self._gaps: dict[str, tuple[float, float]] = {}  # the mean gap and the last arrival, by requested model
+        self._memories: dict[str, Memory] = {}
         self._observed: dict[str, float] = {}  # when the last attempt was observed, of models with heavy traffic
         self._rank: int | None = None
         self._news: dict[PaceName, PaceNews] = {}
@@ -308,8 +310,14 @@ class Paces:
         return 1.0 / (1.0 / gap_s + self._others.get(model, 0.0) / OTHERS_S) if self._others else gap_s
 
     def memory(self, model: str) -> Memory:
-        """Return the lengths of the memories of the requests for a model."""
-        return memory_of(self.gap_s(model))
+        """Return the lengths of the memories of the requests for a model. They follow the mean time between requests
+        in small steps, since most requests need not compute them anew."""
+        gap_s, kept = self.gap_s(model), self._memories.get(model)
+        if kept is None or abs(gap_s - kept.gap_s) > GAP_STEP * kept.gap_s:
+            if len(self._memories) >= MOST_NAMES:
+                self._memories.clear()
+            kept = self._memories[model] = memory_of(gap_s)
+        return kept
 
     def share(self, rank: int | None) -> None:
         """Collect news for other workers from now on. Ranks, from 0 on, distinguish the workers: each one waits a

@@ -12,7 +12,7 @@ A target that has not answered yet is expected to be a little faster than the be
 A little noise lets targets of about the same speed share the requests; the surer the estimates, the less of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import exp, inf, sqrt
 from operator import attrgetter
 from typing import Annotated, Literal
@@ -90,6 +90,17 @@ class Score(Struct, frozen=True, gc=False):
     p95_s: float = 0.0
 
 
+class Basis(Struct, frozen=True, gc=False):
+    """The basis of all scores of one request. `known` are the paces of the candidates, and `peers` their mean ratio.
+    `units` are the times of the answer and of its first content at the ratio 1, without caches."""
+
+    known: Sequence[Pace | None]
+    units: tuple[float, float]
+    peers: float
+    memory: Memory
+    match: Match | None
+
+
 class AdaptiveNotes(Struct, frozen=True, gc=False):
     """The scores of the candidates, in their order. The request is a `probe` of one of them, if that is set. `goal`
     bounds their 95th percentile, if it is set."""
@@ -161,33 +172,22 @@ class _Adaptive:
         if names is None:
             names = [(subject(item, call.operation), call.stream) for item in self._candidates]
             self._names[call.operation, call.stream] = names
-        known, memory, match = paces.find_each(names), paces.memory(call.model), affinity.match(call, view, now)
-        peers, group = mean_ratio(known), match.prefix.group if match is not None else 0
+        known, match = paces.find_each(names), affinity.match(call, view, now)
         whole_s = usual_s(call)
-        units = whole_s, whole_s if call.stream else first_content_s(call)
-        draw = (lambda place: affinity.share(place, group)) if group else lambda _: rng.random()
-        scores = self._scores(
-            known,
-            self._costs(facts, view, match),
-            units,
-            draw,
-            match=match,
-            memory=memory,
-            peers=peers,
-            now=now,
-            running=view.in_progress,
-        )
-        if group and sum([one.pace is None for one in scores]) > 1:
-            places = sorted(range(len(scores)), key=draw)
+        first_s = whole_s if call.stream else first_content_s(call)
+        basis = Basis(known, (whole_s, first_s), mean_ratio(known), paces.memory(call.model), match)
+        scores = self._scores(basis, self._costs(facts, view, match), view.in_progress, rng, now)
+        if match is not None and sum([one.pace is None for one in scores]) > 1:
+            group = match.prefix.group
+            places = sorted(range(len(scores)), key=lambda place: affinity.share(place, group))
             scores = [scores[place] for place in places]  # of equals, that of the group comes first
         ranked = sorted(scores, key=_TOTAL if goal.is_unbounded else goal.rank)
-        probe = _probe(ranked, now, memory=memory, peers=peers, goal=goal)
-        probe_s = max(PROBE_PATIENCE * ranked[0].expected_s, LEAST_PROBE_S) if probe is not None else 0.0
+        probe = _probe(ranked, basis, goal, now)
         return Ordered(
             tuple([one.candidate for one in ranked]),
             AdaptiveNotes(ranked, goal, probe),
-            patience=_patience(ranked, whole_s, peers) if call.stream else {},
-            probe=Probe(probe.candidate.id, probe_s) if probe is not None else None,
+            patience=Patience(ranked, whole_s, basis.peers) if call.stream else {},
+            probe=None if probe is None else Probe(probe.candidate.id, _longest_probe_s(ranked[0])),
             prefix=match.prefix if match is not None else None,
         )
 
@@ -197,50 +197,45 @@ class _Adaptive:
             return self._free
         return expected_costs(self._candidates, facts, view, match.charged if match is not None else None)
 
-    def _scores(  # noqa: PLR0913 -- the facts of one request
+    def _scores(
         self,
-        known: Sequence[Pace | None],
+        basis: Basis,
         costs: Sequence[int | None],
-        units: tuple[float, float],
-        draw: Callable[[int], float],
-        *,
-        match: Match | None,
-        memory: Memory,
-        peers: float,
-        now: float,
         running: Mapping[str, int],
+        rng: RandomSource,
+        now: float,
     ) -> list[Score]:
-        """Return the scores of all candidates. `units` are those without a cache. `draw` returns a number in [0, 1) for
-        the noise of a place. `running` counts the attempts in progress, by the ids of candidates."""
-        per_nano, scores, unknown, best, cached = self._seconds_per_nano, list[Score](), list[int](), inf, 0.0
+        """Return the scores of all candidates. `running` counts the attempts in progress, by the ids of candidates."""
+        scores, unknown, best, cached, group = list[Score](), list[int](), inf, 0.0, 0
+        memory, peers, match, units = basis.memory, basis.peers, basis.match, basis.units
+        whole_s, first_s = units
+        if match is not None:
+            group = match.prefix.group
         dearest = max([nano for nano in costs if nano is not None], default=0) if None in costs else 0
-        (whole_s, first_s), uncached = units, units
         for place, item in enumerate(self._candidates):
-            pace, prior, nano = known[place], self._priors[place], costs[place]
-            cost_s = (dearest if nano is None else nano) * per_nano
+            pace, prior, nano = basis.known[place], self._priors[place], costs[place]
+            cost_s = (dearest if nano is None else nano) * self._seconds_per_nano
             if match is not None:
                 cached = match.tokens[place]
-                saved_s = cached * PROMPT_TOKEN_S
-                units = whole_s, first_s = uncached[0] - saved_s, uncached[1] - saved_s
+                units = whole_s, first_s = _without(basis.units, cached)
             if pace is None or pace.is_new:
                 unknown.append(place)
                 expected_s = peers * whole_s
-                total = expected_s * prior + cost_s
-                scores.append(Score(item, None, units, total, expected_s, cost_s, nano, cached))
+                scores.append(Score(item, None, units, expected_s * prior + cost_s, expected_s, cost_s, nano, cached))
                 continue
             ratio, weight = pace.estimate(now, memory, peers * prior)
             others_s, count = 0.0, running.get(item.id, 0)
             if count:
-                load, slope = pace.load, pace.load.slope(ratio)
-                ratio += slope * max(count - load.usual, 0.0)
+                slope = pace.load.slope(ratio)
+                ratio += slope * max(count - pace.load.usual, 0.0)
                 others_s = slope * count * whole_s
             expected_s, share = ratio * whole_s, pace.failure_share()
             failures_s = share / (1.0 - share) * (pace.lost_s + RESERVE_S)
             total = expected_s + failures_s + cost_s + others_s
             if weight > 1.0:
-                total += expected_s * (exp(normal(draw(place)) * NOISE / sqrt(weight + K + 2.0)) - 1.0)
-            best = min(best, total)
-            p95_s = ratio * pace.spread * first_s + failures_s
+                drawn = self._affinity.share(place, group) if group else rng.random()
+                total += expected_s * (exp(normal(drawn) * NOISE / sqrt(weight + K + 2.0)) - 1.0)
+            best, p95_s = min(best, total), ratio * pace.spread * first_s + failures_s
             scores.append(
                 Score(item, pace, units, total, expected_s, cost_s, nano, cached, failures_s, others_s, weight, p95_s)
             )
@@ -250,29 +245,55 @@ class _Adaptive:
         return scores
 
 
-def _probe(scores: Sequence[Score], now: float, *, memory: Memory, peers: float, goal: Goal) -> Score | None:
+def _without(units: tuple[float, float], cached: float) -> tuple[float, float]:
+    """Return the times at the ratio 1 without so many tokens of the prompt."""
+    saved_s = cached * PROMPT_TOKEN_S
+    return units[0] - saved_s, units[1] - saved_s
+
+
+def _probe(scores: Sequence[Score], basis: Basis, goal: Goal, now: float) -> Score | None:
     """Return the candidate that this request tries first to find out how it is now, if any. It had no answer for some
     time, and would be the best if it were as it usually is, or had none for very long."""
     for one in scores[1:]:
         pace = one.pace
         if pace is None or now < pace.probe_from or now - pace.recent_at < FIRST_PROBE_S:
             continue
-        if pace.wants_look(now, memory):
+        if pace.wants_look(now, basis.memory):
             return one
-        if pace.wants_probe(now, memory):
-            ratio, (unit_s, first_s) = pace.usual(peers), one.units
-            usual = replace(one, p95_s=ratio * pace.spread * first_s, total=ratio * unit_s + one.cost_s)
-            if goal.rank(usual) < goal.rank(scores[0]):
+        if pace.wants_probe(now, basis.memory):
+            ratio, (whole_s, first_s) = pace.usual(basis.peers), one.units
+            total = ratio * whole_s + one.cost_s
+            if goal.is_unbounded:
+                is_best = total < scores[0].total
+            else:
+                usual = replace(one, p95_s=ratio * pace.spread * first_s, total=total)
+                is_best = goal.rank(usual) < goal.rank(scores[0])
+            if is_best:
                 return one
     return None
 
 
-def _patience(scores: Sequence[Score], unit_s: float, peers: float) -> dict[str, float]:
-    """Return how long each candidate may take until the first content, if another one is left."""
-    found, longest = {}, PATIENCE * unit_s
-    for one in scores:
-        pace = one.pace
-        if pace is not None:
-            longest_s = longest * pace.tail * pace.usual(peers)
-            found[one.candidate.id] = max(LEAST_PATIENCE_S, longest_s)
-    return found
+def _longest_probe_s(best: Score) -> float:
+    return max(PROBE_PATIENCE * best.expected_s, LEAST_PROBE_S)
+
+
+class Patience(Mapping[str, float]):
+    """The longest waits for the first content of a stream in seconds, by the ids of candidates, while another one is
+    left. `unit_s` is the time at the ratio 1. Few are ever read."""
+
+    __slots__ = ("_peers", "_scores", "_unit_s")
+
+    def __init__(self, scores: Sequence[Score], unit_s: float, peers: float) -> None:
+        self._scores, self._unit_s, self._peers = scores, unit_s, peers
+
+    def __getitem__(self, name: str) -> float:
+        for one in self._scores:
+            if one.candidate.id == name and one.pace is not None:
+                return max(PATIENCE * one.pace.tail * one.pace.usual(self._peers) * self._unit_s, LEAST_PATIENCE_S)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([one.candidate.id for one in self._scores if one.pace is not None])
+
+    def __len__(self) -> int:
+        return sum([one.pace is not None for one in self._scores])
