@@ -126,6 +126,10 @@ async def look(page: Page) -> None:
     await expect(limit).to_have_count(1)
     await expect(page.locator("#figures")).to_contain_text("spent in 30 days")
 
+    fault = page.locator("#health tbody tr").filter(has_text="flaky")
+    await expect(fault).to_have_count(1)
+    await expect(fault).to_contain_text("sim-1")
+
 
 def test_estimated_and_reserved_amounts_are_readable() -> None:
     """Each amount is shown, no column is cut off, and no amount is split over lines."""

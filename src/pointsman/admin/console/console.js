@@ -148,7 +148,7 @@ async function toggle(line, id) {
   }
 }
 
-// The three tables.
+// The tables.
 
 function showRequests(found) {
   const body = byId("requests").tBodies[0];
@@ -224,6 +224,24 @@ function showLimits(limits) {
   empty("limits", used.length === 0);
 }
 
+const HEALTH_KIND = { failed: "bad", recovering: "warm", degraded: "warm", healthy: "good" };
+
+function showHealth(health) {
+  const holds = health.holds.map((one) => {
+    const until = one.until ? ` until ${new Date(one.until * 1000).toLocaleString()}` : "";
+    const order = element("span", one.effect === "out" ? "held out" : "forced in", "pill warm");
+    return row([[one.name], [""], [""], [order], [clock(one.at), "time"], [(one.reason || "an operator's order") + until], ["all", "number"]]);
+  });
+  const states = health.states.slice(0, 50).map((one) => {
+    const model = one.operation && one.operation !== "chat" ? `${one.model} (${one.operation})` : one.model;
+    const counts = Object.entries(one.workers).map(([state, number]) => `${number} ${state}`).join(", ");
+    const state = element("span", one.state, "pill " + (HEALTH_KIND[one.state] || "warm"));
+    return row([[one.provider], [model === "*" ? "all" : model], [one.key || "–"], [state], [clock(one.since), "time"], [one.reason], [counts, "number"]]);
+  });
+  byId("health").tBodies[0].replaceChildren(...holds, ...states);
+  empty("health", holds.length + states.length === 0);
+}
+
 function empty(id, isEmpty) {
   const table = byId(id);
   table.hidden = isEmpty;
@@ -257,8 +275,8 @@ async function step() {
   const mine = session;
   const withSums = performance.now() - sumsAt >= SUMS_MS;
   const questions = [ask("status"), ask("requests?limit=100")];
-  if (withSums) questions.push(ask("usage?group_by=key&group_by=model"), ask("budgets"));
-  const [state, found, usage, limits] = await Promise.all(questions);
+  if (withSums) questions.push(ask("usage?group_by=key&group_by=model"), ask("budgets"), ask("health"));
+  const [state, found, usage, limits, health] = await Promise.all(questions);
   if (mine !== session) return;
   showState(state);
   showRequests(found);
@@ -266,6 +284,7 @@ async function step() {
   sumsAt = performance.now();
   showMoney(usage);
   showLimits(limits);
+  showHealth(health);
 }
 
 async function live() {
@@ -287,7 +306,7 @@ function logOut() {
   sessionStorage.removeItem(TOKEN);
   shown.clear();
   sumsAt = -Infinity;
-  for (const id of ["requests", "money", "limits"]) byId(id).tBodies[0].replaceChildren();
+  for (const id of ["requests", "money", "limits", "health"]) byId(id).tBodies[0].replaceChildren();
   byId("figures").replaceChildren();
   byId("state").textContent = "";
   byId("live").hidden = byId("log-out").hidden = true;
