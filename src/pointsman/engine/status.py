@@ -93,10 +93,6 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         ],
         ("public_model", "variant", "provider", "model"),
     )
-    for name, description in _READINGS.items():
-        values = [(_subject(engine, target), getattr(reading, name)) for target, reading in live.readings.items()]
-        metric = f"pointsman_target_{name.removesuffix('_s')}{'_seconds' if name.endswith('_s') else ''}"
-        yield gauge(metric, description, values, ("provider", "model", "operation"), is_maximum=True)
     yield gauge(
         "pointsman_key_blocked_seconds",
         "Seconds until a blocked provider key is tried again, for a model or for all (*).",
@@ -111,6 +107,7 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         ("provider", "key", "model", "reason"),
         is_maximum=True,
     )
+    yield from _learned_gauges(engine, now)
     yield from _upstream_gauges(engine.upstreams)
     yield gauge("pointsman_reservations", "Attempts with an open reservation.", billing.ledger.open_attempts)
     if billing.journal is not None:
@@ -123,6 +120,32 @@ def _gauges(engine: Engine, public: HttpServer) -> Iterator[GaugeFamily]:
         [((live.snapshot.digest[:12],), 1)],
         ("digest",),
         is_maximum=True,
+    )
+
+
+def _learned_gauges(engine: Engine, now: float) -> Iterator[GaugeFamily]:
+    """Yield the gauges of what attempts have shown."""
+    live = engine.live
+    for name, description in _READINGS.items():
+        values = [(_subject(engine, target), getattr(reading, name)) for target, reading in live.readings.items()]
+        metric = f"pointsman_target_{name.removesuffix('_s')}{'_seconds' if name.endswith('_s') else ''}"
+        yield gauge(metric, description, values, ("provider", "model", "operation"), is_maximum=True)
+    yield gauge(
+        "pointsman_key_quota_used_ratio",
+        "Used part of a provider key's scarcest rate limit, at the worker where it is largest, for a model or for all "
+        "(*). Only limits that are nearly used, or learned from 429s, are known.",
+        [
+            ((provider, key, _blocked_model(engine, provider, model)), 1.0 - mirror.headroom(now))
+            for (provider, key, model), mirror in live.quotas.mirrors.items()
+        ],
+        ("provider", "key", "model"),
+        is_maximum=True,
+    )
+    yield gauge(
+        "pointsman_target_concurrency_limit",
+        "Learned limit of attempts in progress (`max_concurrency: auto`), of all workers together.",
+        [(_target(engine, name), int(one.limit)) for name, one in live.concurrency.learned.items()],
+        ("provider", "model"),
     )
 
 

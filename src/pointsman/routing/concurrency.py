@@ -92,7 +92,7 @@ class Concurrency:
     already that of the worker alone, since it learns from its own attempts in progress."""
 
     def __init__(self) -> None:
-        self._learned: dict[str, LearnedLimit] = {}
+        self.learned: dict[str, LearnedLimit] = {}  # by the ids of candidates
 
     def most(self, item: Candidate, workers: int) -> int | None:
         """Return the most attempts in progress at a candidate in this worker; `None` if nothing bounds them."""
@@ -100,7 +100,7 @@ class Concurrency:
         if setting is None:
             return None
         if setting == "auto":
-            found = self._learned.get(item.id)
+            found = self.learned.get(item.id)
             return int(FIRST if found is None else found.limit)
         return -(-setting // workers)
 
@@ -108,13 +108,13 @@ class Concurrency:
         """Note the end of an attempt at a candidate with a learned limit. `shown` is from `ratio_of`."""
         if shown is None:
             return
-        found = self._learned.get(item.id)
+        found = self.learned.get(item.id)
         if found is None:
-            if len(self._learned) >= MOST_LIMITS:
-                del self._learned[next(iter(self._learned))]
-            found = self._learned[item.id] = LearnedLimit()
+            if len(self.learned) >= MOST_LIMITS:
+                del self.learned[next(iter(self.learned))]
+            found = self.learned[item.id] = LearnedLimit()
         found.note(shown[0], running, is_at_least=shown[1])
 
     def keep(self, providers: Container[str]) -> None:
         """Forget other providers."""
-        self._learned = {name: one for name, one in self._learned.items() if name.partition("/")[0] in providers}
+        self.learned = {name: one for name, one in self.learned.items() if name.partition("/")[0] in providers}

@@ -12,6 +12,7 @@ from fakes.metrics import samples
 from fakes.origin import run
 from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
+from pointsman.domain.quotas import Allowance, Quota
 from pointsman.domain.targets import candidate
 from pointsman.engine.billing import Billing
 from pointsman.engine.engine import Engine
@@ -22,6 +23,7 @@ from pointsman.engine.status import metrics_page
 from pointsman.engine.upstreams import Upstreams
 from pointsman.money.charges import Charge
 from pointsman.money.ledger import Ledger
+from pointsman.routing.concurrency import FIRST
 from pointsman.routing.health import LIMITS, KeyBlock
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_server import HttpServer, Limits
@@ -112,6 +114,22 @@ def test_unhealthy_targets_and_blocked_keys_are_shown_while_they_last() -> None:
         page.live.conditions.clear()
         page.live.key_blocks["alpha", "k1", "m"] = KeyBlock(until=now - 1, failure=failure())
         assert problems() == set(), "an expired block is not shown"
+
+    on_page(main)
+
+
+def test_learned_limits_are_shown() -> None:
+    def main(page: Page) -> None:
+        names = ("pointsman_key_quota_used_ratio", "pointsman_target_concurrency_limit")
+        assert not [name for name in page.samples() if name.startswith(names)]
+        now = monotonic()
+        page.live.note_quota(A, A.keys[0], Quota(requests=Allowance(100, 10, 6.0)), now, at=now)
+        page.live.concurrency.note(A, (1.0, False), 1)
+        found = page.samples()
+        assert found['pointsman_key_quota_used_ratio{key="k1",model="m",provider="alpha"}'] == pytest.approx(
+            0.9, abs=0.05
+        )
+        assert found['pointsman_target_concurrency_limit{model="m",provider="alpha"}'] == FIRST
 
     on_page(main)
 
