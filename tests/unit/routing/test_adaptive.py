@@ -23,7 +23,7 @@ from pointsman.routing.strategies.adaptive import AdaptiveSettings
 
 STREAM = replace(call(), stream=True, size=400)
 UNIT_S = usual_s(STREAM)
-EVEN = ScriptedRandom(0.5, 0.25)  # the cosine is 0, so there is no noise
+EVEN = ScriptedRandom(0.5)  # the middle of the normal distribution, so there is hardly any noise
 
 
 def view_of(count: int = 3, strategy: str = "adaptive", **settings: Any) -> FakeView:
@@ -354,3 +354,17 @@ def test_least_busy_counts_running_attempts_by_weight() -> None:
     heavy = replace(view.snapshot.models["chat"], targets=(replace(a, weight=10.0), b, c))
     view.snapshot = replace(view.snapshot, models={"chat": heavy})
     assert order_of(view)[0] == "a"
+
+
+def test_explained_terms_add_up_to_the_score() -> None:
+    view = view_of(3)
+    for name in "ab":
+        teach(view, name, *[1.0] * 8)
+    lines = list(plan_of(view, rng=Random(3)).notes)
+    assert len(lines) == 3
+    for line in lines:
+        total, _, terms = line.partition(": ")[2].partition(" (")[0].partition(" = ")
+        parts = [float(term.partition(" s ")[0]) for term in terms.split(", ")]
+        assert sum(parts) == pytest.approx(float(total), rel=0.03)
+    assert any("of noise" in line for line in lines)
+    assert any("for a first look" in line for line in lines)

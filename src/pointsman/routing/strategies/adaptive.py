@@ -38,6 +38,7 @@ LEARNS = True  # attempts are observed for it
 BALANCED = 100.0  # seconds for a dollar: one cent is worth a second
 NOISE = 0.25  # of the ratio of a target with little evidence
 FIRST_LOOK = 0.8  # of the best score: that of a target without any answer
+LEAST_TOLD_S = 0.0005  # a smaller term is not told to people
 RESERVE_S = 0.1  # that the change to the next target takes
 PATIENCE, LEAST_PATIENCE_S = 2.0, 4.0  # the longest wait: so many times the tail, and not less than this
 PROBE_PATIENCE, LEAST_PROBE_S = 3.0, 0.5  # the longest wait for a probe, by the expected time of the best target
@@ -115,6 +116,9 @@ class AdaptiveNotes(Struct, frozen=True, gc=False):
             cached = f"; {one.cached:.0f} cached tokens expected" if one.cached else ""
             terms = f"{one.expected_s:.3g} s expected, {one.failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
             terms += f", {one.others_s:.2g} s of delay for others" if one.others_s else ""
+            rest_s = one.total - one.expected_s - one.failures_s - one.cost_s - one.others_s
+            if abs(rest_s) >= LEAST_TOLD_S:
+                terms += f", {rest_s:+.2g} s {'of noise' if one.pace is not None else 'for a first look'}"
             known = f"from {one.weight:.1f} recent answers" if one.weight >= 0.05 else "no recent answers"
             first = "; probed, since it had no answer for a while" if one is self.probe else ""
             yield f"{one.candidate.id}: {one.total:.3g} = {terms} ({known}{cached}{first}){self.goal.describe(one)}"
