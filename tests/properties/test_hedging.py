@@ -94,10 +94,14 @@ def generate(rng: Random) -> Situation:
     recovering = set()
     for name in unhealthy:
         subject = f"{name}/m" if request.operation == "chat" else f"{name}/m\t{request.operation}"
+        failed_s_ago = rng.uniform(0, 8)
         found = view.conditions[subject] = Condition(
-            rng.randint(1, 5), rng.randint(0, 2), blocked_until=NOW + rng.uniform(-50, 50)
+            rng.randint(1, 5),
+            rng.randint(0, 2),
+            blocked_until=NOW + rng.uniform(-50, 50),
+            failed_at=NOW - failed_s_ago,
         )
-        if not found.is_blocked(NOW):
+        if not found.is_blocked(NOW) or failed_s_ago >= 4.0:
             recovering.add(name)
     for name in pressed:
         limited = failure(failures.UPSTREAM_RATE_LIMITED)
@@ -170,7 +174,7 @@ def _request(rng: Random) -> tuple[Call, bool]:
 
 def may_get_a_rival(one: Situation, provider: str, *, is_race: bool = False) -> bool:
     """Define independently of the code whether a rival may be sent to a provider. A race may try out a provider that
-    failed, once its breaker is no longer open."""
+    failed, once its breaker is no longer open, or 4 seconds after its last failure."""
     if one.acts or one.request.head.max_nano is not None:
         return False
     if one.required and one.regions[provider] != "eu":
