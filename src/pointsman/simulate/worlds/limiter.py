@@ -24,7 +24,7 @@ class Limiter:
         self._key = key
         self.is_unlimited = key.requests == inf and key.tokens == inf
         self.factor = 1.0
-        self.requests = max(key.requests * BURST_S / 60, 1.0)
+        self.requests = _requests(key.requests / 60)
         self.tokens = key.tokens * BURST_S / 60
         self._at = 0.0
 
@@ -33,7 +33,7 @@ class Limiter:
         passed_s, self._at, self.factor = now - self._at, now, factor
         key = self._key
         per_s = key.requests * factor / 60
-        self.requests = min(self.requests + passed_s * per_s, max(per_s * BURST_S, 1.0))
+        self.requests = min(self.requests + passed_s * per_s, _requests(per_s))
         per_s = key.tokens * factor / 60
         self.tokens = min(self.tokens + passed_s * per_s, per_s * BURST_S)
 
@@ -82,6 +82,11 @@ class Limiter:
         if clock_s:
             found[b"date"] = formatdate(unix_s + clock_s, usegmt=True).encode()
         return found
+
+
+def _requests(per_s: float) -> float:
+    """Return the size of a bucket of requests. However low its limit, it holds one, or it would never admit any."""
+    return max(per_s * BURST_S, 1.0) if per_s > 0 else 0.0
 
 
 def duration(seconds: float) -> str:
