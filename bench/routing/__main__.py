@@ -23,10 +23,12 @@ from bench.routing.ablation import ablation
 from bench.routing.tables import aligned, regret_rows, scenario_rows, world_rows
 
 from pointsman.simulate.worlds.arrivals import read_trace
-from pointsman.simulate.worlds.compare import CONTENDERS, compare, regrets_of
+from pointsman.simulate.worlds.compare import CONTENDERS, ORACLE, compare, regrets_of
+from pointsman.simulate.worlds.contender import Contender
 from pointsman.simulate.worlds.random_worlds import random_world
 from pointsman.simulate.worlds.results import Measures
 from pointsman.simulate.worlds.scenarios import SCENARIOS
+from pointsman.simulate.worlds.world import Scenario, Trace
 
 FIRST_SEED, FIRST_WORLD = 100, 5000
 
@@ -36,6 +38,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="names, separated by commas; '' for none")
     parser.add_argument("--policies", default=",".join(CONTENDERS), help="names, separated by commas")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each router in each scenario")
+    parser.add_argument("--baseline-seeds", type=int, help="runs of the baselines; by default as many")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--worlds", type=int, default=50, help="random worlds")
     parser.add_argument("--first-world", type=int, default=FIRST_WORLD)
@@ -57,6 +60,22 @@ def _note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _measured(
+    scenario: Scenario,
+    contenders: Sequence[Contender],
+    seeds: Sequence[int],
+    of_baselines: Sequence[int],
+    trace: Trace | None,
+) -> dict[str, Measures]:
+    """Return the measures of all contenders. The regret of a baseline is that over the oracle in the same runs."""
+    baselines = [one for one in contenders if one.policy is not None and one is not ORACLE]
+    if of_baselines == seeds or not baselines:
+        return compare(scenario, contenders, seeds, trace)
+    found = compare(scenario, [one for one in contenders if one not in baselines], seeds, trace)
+    compared = compare(scenario, [ORACLE, *baselines], of_baselines, trace)
+    return found | {one.name: compared[one.name] for one in baselines}
+
+
 def main() -> int:
     """Measure, print and write."""
     given = _options()
@@ -65,7 +84,7 @@ def main() -> int:
     seeds: Sequence[int] = range(given.first_seed, given.first_seed + given.seeds)
     tables: dict[str, dict[str, Measures]] = {}
     for name in _named(given.scenarios, SCENARIOS):
-        tables[name] = compare(SCENARIOS[name], contenders, seeds, trace)
+        tables[name] = _measured(SCENARIOS[name], contenders, seeds, seeds[: given.baseline_seeds], trace)
         print(f"\n{name}\n{aligned(scenario_rows(tables[name]))}", flush=True)
     if tables:
         print(f"\nregret in percent\n{aligned(regret_rows(tables))}", flush=True)
@@ -85,6 +104,7 @@ def main() -> int:
             "python": platform.python_version(),
             "arrivals": trace.name if trace is not None else "synthetic",
             "seeds": [seeds[0], seeds[-1]] if seeds else [],
+            "baseline_seeds": len(seeds[: given.baseline_seeds]),
             "worlds": [given.first_world, given.first_world + given.worlds - 1] if worlds else [],
             "scenarios": tables,
             "random_worlds": regrets,

@@ -40,6 +40,7 @@ def report(simulated: Mapping[str, Any], live: Mapping[str, Any] | None) -> str:
         "",
         f"Measured on {simulated['date']} with Python {simulated['python']}. Arrivals: {simulated['arrivals']}.",
         f"{_span('Seeds', simulated['seeds'])} {_span('Random worlds', simulated['worlds'])}",
+        f"Seeds of the baselines: the first {simulated['baseline_seeds']}.",
     ]
     if scenarios:
         lines += ["", "## Regret by scenario", "", markdown(regret_rows(scenarios)), *_charts()]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 
 import bench.routing.__main__
 import msgspec
@@ -12,6 +13,7 @@ from bench.routing.report import report
 from bench.routing.tables import aligned, markdown, regret_rows
 
 from pointsman.simulate.worlds.compare import Regrets
+from pointsman.simulate.worlds.contender import Contender
 from pointsman.simulate.worlds.results import Measures
 from pointsman.simulate.worlds.world import Scenario
 
@@ -33,6 +35,7 @@ def test_part_is_switched_off_and_on_again(part: str) -> None:
 def test_page_shows_the_figures_of_both_files() -> None:
     simulated = {
         "date": "2026-01-02", "python": "3.11", "arrivals": "synthetic", "seeds": [100, 104], "worlds": [5000, 5049],
+        "baseline_seeds": 2,
         "scenarios": {"outage": {"oracle": MEASURES, "adaptive": MEASURES}}, "random_worlds": {"adaptive": REGRETS},
         "without": {"": REGRETS, "noise": REGRETS},
     }  # fmt: skip
@@ -44,6 +47,7 @@ def test_page_shows_the_figures_of_both_files() -> None:
     page = report(json.loads(msgspec.json.encode(simulated)), live)
     for text in (
         "Seeds: 100 to 104.",
+        "Seeds of the baselines: the first 2.",
         "| adaptive | 25 |",
         "| adaptive | 20.0 | 10.0 | 80.0 |",
         "litellm 1.2.3",
@@ -79,3 +83,17 @@ def test_ablation_has_worlds_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys:
     assert main() == 0
     assert heard == ["world 5000", "world 5001"]
     assert "adaptive without one of its parts" in capsys.readouterr().out
+
+
+def test_baselines_may_have_fewer_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[list[str], list[int]]] = []
+
+    def compare(_: Scenario, contenders: Sequence[Contender], seeds: Sequence[int], __: None) -> dict[str, Measures]:
+        heard.append(([one.name for one in contenders], list(seeds)))
+        return {one.name: msgspec.structs.replace(MEASURES, regret=float(len(seeds))) for one in contenders}
+
+    monkeypatch.setattr(bench.routing.__main__, "compare", compare)
+    given = ["bench", "--scenarios", "steady", "--policies", "oracle,adaptive,bifrost", "--worlds", "0"]
+    monkeypatch.setattr(sys, "argv", [*given, "--seeds", "3", "--baseline-seeds", "1"])
+    assert main() == 0
+    assert heard == [(["oracle", "adaptive"], [100, 101, 102]), (["oracle", "bifrost"], [100])]
