@@ -7,8 +7,8 @@ from pointsman.domain.operations import Operation
 from pointsman.providers._translated import TranslatedCodec
 from pointsman.providers.api import Codec, Provider
 from pointsman.registry import members
-from pointsman.wire.dialect import Dialect
 from pointsman.wire.dialects import CONVERSATIONS
+from pointsman.wire.upstreams import SPOKEN, Upstream
 
 
 def _discover() -> dict[str, Provider]:
@@ -23,14 +23,19 @@ def _discover() -> dict[str, Provider]:
 PROVIDERS: Mapping[str, Provider] = _discover()
 
 
+def _speaks(provider: Provider, dialect: Upstream) -> bool:
+    codec = provider.codecs.get(dialect.operation)
+    return codec is not None and codec.dialect == dialect.name
+
+
 def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
     """Return the codecs of a provider by operation and by the client's dialect. For each dialect of a conversation that
     the provider does not speak, there is a translation to the first that it does."""
     found: dict[tuple[Operation, str], Codec] = {}
     for operation, codec in provider.codecs.items():
         found[operation, codec.dialect] = codec
-    native = next((one for one in CONVERSATIONS if (one.operation, one.name) in found), None)
-    if native is None or native.halves is None:
+    native = next((one for one in SPOKEN.values() if _speaks(provider, one)), None)
+    if native is None:
         return found
     head = RequestHead(path=native.path, dialect=native.name, content_type="application/json")
     for client in CONVERSATIONS:
@@ -58,12 +63,7 @@ def codec_of(provider: str, operation: Operation, dialect: str) -> Codec:
 
 def dialects_of(provider: Provider) -> tuple[str, ...]:
     """Return the dialects of conversations that a provider speaks itself."""
-    return tuple(one.name for one in CONVERSATIONS if _speaks(provider, one))
-
-
-def _speaks(provider: Provider, dialect: Dialect) -> bool:
-    codec = provider.codecs.get(dialect.operation)
-    return codec is not None and codec.dialect == dialect.name
+    return tuple(one.name for one in SPOKEN.values() if _speaks(provider, one))
 
 
 def operations_of(provider: Provider) -> frozenset[Operation]:

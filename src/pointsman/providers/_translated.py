@@ -21,7 +21,7 @@ from pointsman.providers._error_table import Rules
 from pointsman.providers._translated_stream import TranslatedStream, failure_of
 from pointsman.providers.api import Adapt, AnswerScan, Codec, Form, StreamDecoder, WholeAnswer
 from pointsman.wire.json_object import UNREADABLE
-from pointsman.wire.translation import Halves, translate
+from pointsman.wire.translation import Halves, ProviderHalves, translate
 
 
 class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
@@ -31,7 +31,7 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
 
     native: Codec
     ours: Halves
-    theirs: Halves
+    theirs: ProviderHalves
     operation: Operation
     head: RequestHead
     errors: Rules = ()

@@ -30,24 +30,16 @@ from pointsman.wire.translation import PieceReader, PieceWriter
 _TEXTS = (TextPiece, ReasoningPiece, RefusalPiece, ToolArguments)
 
 
-class TranslatedStream(EventStream):
-    """A `StreamDecoder`: reads the provider's events as pieces and writes each as the client's events."""
+class PieceStream(EventStream):
+    """A `StreamDecoder` that reads the provider's events as pieces. It lacks the bytes for the client."""
 
-    __slots__ = ("_ends_with_finish", "_holds_many", "_reader", "_writer")
+    __slots__ = ("_ends_with_finish", "_holds_many", "_reader")
 
     def __init__(
-        self,
-        reader: PieceReader,
-        writer: PieceWriter,
-        *,
-        errors: Rules,
-        ends_with_finish: bool,
-        holds_many: bool,
-        max_event_bytes: int,
+        self, reader: PieceReader, *, errors: Rules, ends_with_finish: bool, holds_many: bool, max_event_bytes: int
     ) -> None:
         super().__init__(1, errors, max_event_bytes)
         self._reader = reader
-        self._writer = writer
         self._ends_with_finish = ends_with_finish
         self._holds_many = holds_many
 
@@ -58,39 +50,6 @@ class TranslatedStream(EventStream):
             self._fail(too_long())
             return b""
         return self._read(whole) if whole else whole
-
-    def close(self) -> bytes:
-        out = super().close()
-        return out if self.failure is not None else out + self._writer.write((Done(),))
-
-    def error_event(self, failure: Failure, request_id: str) -> bytes:
-        return self._writer.error(failure, request_id)
-
-    def _read(self, whole: bytes) -> bytes:
-        out: list[bytes] = []
-        for event in split_events(whole):
-            if len(event) > LARGE_EVENT_BYTES and is_dense(event):
-                self._fail(dense())
-                break
-            data = event_data(event)
-            if data is None or not data.strip():
-                out.append(HEARTBEAT)
-                continue
-            try:
-                pieces = self._reader.read(data, event)
-            except UNREADABLE as error:
-                self._skip(error)
-                pieces = ()
-            if pieces:
-                self._note(pieces)
-            if self.failure is not None:
-                break
-            # A client must not wait in silence while its dialect has nothing for an event, such as a ping.
-            written = self._writer.write(pieces) if pieces else b""
-            out.append(written or (b"" if self.is_ending else HEARTBEAT))
-            if self.is_done:
-                break
-        return b"".join(out)
 
     def _note(self, pieces: Sequence[Piece]) -> None:
         """Take the facts that the gateway itself needs from the pieces of one event."""
@@ -126,6 +85,64 @@ class TranslatedStream(EventStream):
             self._fail(unreadable(ValueError("the end of the answer")))
         else:
             self.is_done = self.is_ending = True
+
+
+class TranslatedStream(PieceStream):
+    """A `StreamDecoder`: reads the provider's events as pieces and writes each as the client's events."""
+
+    __slots__ = ("_writer",)
+
+    def __init__(
+        self,
+        reader: PieceReader,
+        writer: PieceWriter,
+        *,
+        errors: Rules,
+        ends_with_finish: bool,
+        holds_many: bool,
+        max_event_bytes: int,
+    ) -> None:
+        super().__init__(
+            reader,
+            errors=errors,
+            ends_with_finish=ends_with_finish,
+            holds_many=holds_many,
+            max_event_bytes=max_event_bytes,
+        )
+        self._writer = writer
+
+    def close(self) -> bytes:
+        out = super().close()
+        return out if self.failure is not None else out + self._writer.write((Done(),))
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        return self._writer.error(failure, request_id)
+
+    def _read(self, whole: bytes) -> bytes:
+        out: list[bytes] = []
+        for event in split_events(whole):
+            if len(event) > LARGE_EVENT_BYTES and is_dense(event):
+                self._fail(dense())
+                break
+            data = event_data(event)
+            if data is None or not data.strip():
+                out.append(HEARTBEAT)
+                continue
+            try:
+                pieces = self._reader.read(data, event)
+            except UNREADABLE as error:
+                self._skip(error)
+                pieces = ()
+            if pieces:
+                self._note(pieces)
+            if self.failure is not None:
+                break
+            # A client must not wait in silence while its dialect has nothing for an event, such as a ping.
+            written = self._writer.write(pieces) if pieces else b""
+            out.append(written or (b"" if self.is_ending else HEARTBEAT))
+            if self.is_done:
+                break
+        return b"".join(out)
 
 
 def failure_of(piece: Failed, errors: Rules) -> Failure:

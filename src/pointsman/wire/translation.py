@@ -41,37 +41,44 @@ def as_they_are(fields: dict[str, Raw]) -> dict[str, Raw]:
     return fields
 
 
-class Halves(Struct, frozen=True, kw_only=True, eq=False):
-    """The four halves of a dialect.
+class ProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
+    """The two halves of a dialect that a provider needs: its requests are written, and its answers are read.
 
-    `read_request` reads a client's call. It raises `Rejection` for a body with a wrong shape.
     `write_request` writes a conversation, streamed or not, as the body of a request for a provider.
     `reader` makes a reader of a provider's stream, and `read_answer` reads a whole answer. It raises one of
     `json_object.UNREADABLE` for an answer that cannot be read. The pieces of a whole answer end with `Done`; without a
     finish they have no `Finish`.
     `ends_with_finish` says that an answer is whole after its `Finish`, though `Done` is missing.
-    `writer` makes a writer of a client's stream, from its call and the time in Unix seconds; `write_answer` writes a
-    whole answer from the same two and the pieces.
-    `own_fields` prepares the fields of a client's body for a provider of the same dialect, which gets them
-    untranslated. It leaves out reasoning of other authors, which the provider would reject.
     `bounds` are the fields for the most tokens of an answer that the provider's codec sets itself, since servers differ
     in the one that they read.
     `holds_many` says that an event of a provider's stream may hold several tokens.
     """
 
-    read_request: Callable[[Call], Conversation]
     write_request: Callable[[Conversation, bool], Written]
     reader: Callable[[], PieceReader]
     read_answer: Callable[[bytes], Sequence[Piece]]
-    writer: Callable[[Call, float], PieceWriter]
-    write_answer: Callable[[Call, float, Sequence[Piece]], bytes]
-    own_fields: Callable[[dict[str, Raw]], dict[str, Raw]] = as_they_are
     ends_with_finish: bool = False
     bounds: tuple[str, ...] = ()
     holds_many: bool = False
 
 
-def translate(client: Halves, provider: Halves, call: Call) -> Written:
+class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):
+    """The four halves of a dialect that clients speak too.
+
+    `read_request` reads a client's call. It raises `Rejection` for a body with a wrong shape.
+    `writer` makes a writer of a client's stream, from its call and the time in Unix seconds; `write_answer` writes a
+    whole answer from the same two and the pieces.
+    `own_fields` prepares the fields of a client's body for a provider of the same dialect, which gets them
+    untranslated. It leaves out reasoning of other authors, which the provider would reject.
+    """
+
+    read_request: Callable[[Call], Conversation]
+    writer: Callable[[Call, float], PieceWriter]
+    write_answer: Callable[[Call, float, Sequence[Piece]], bytes]
+    own_fields: Callable[[dict[str, Raw]], dict[str, Raw]] = as_they_are
+
+
+def translate(client: Halves, provider: ProviderHalves, call: Call) -> Written:
     """Return the body of a call for a provider of another dialect. Raises `Rejection` for a call with a wrong
     shape."""
     return provider.write_request(client.read_request(call), call.stream)

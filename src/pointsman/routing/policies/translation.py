@@ -14,6 +14,7 @@ from pointsman.routing.policies import Asker, Watch
 from pointsman.routing.view import View
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.translation import translate
+from pointsman.wire.upstreams import SPOKEN
 
 
 def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
@@ -21,9 +22,7 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
     client = DIALECTS[call.head.dialect].halves
     if call.head.dialect in spoken or client is None or not spoken or call.operation not in item.endpoint.operations:
         return None
-    provider = DIALECTS[spoken[0]].halves
-    if provider is None:
-        return None
+    provider = SPOKEN[spoken[0]].halves
     name, path = item.endpoint.name, call.head.path.partition("?")[0]
     if path != DIALECTS[call.head.dialect].path or call.head.method != "POST":
         return Reason("not_expressible", f"the API of {name} has nothing like {call.head.method} {path}")
