@@ -1,0 +1,67 @@
+"""The `usageMetadata` of Gemini's answers.
+
+https://ai.google.dev/api/generate-content#UsageMetadata
+
+`promptTokenCount` includes the cached tokens. `toolUsePromptTokenCount` counts the prompts that results of Google's own
+tools add, and comes on top of it. `candidatesTokenCount` excludes the tokens of thoughts, which are charged as output.
+`totalTokenCount` is the sum of these four. Every event of a stream repeats the counts so far.
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pointsman.domain.outcomes import Usage
+from pointsman.wire.json_object import is_empty, read_or
+from pointsman.wire.usage import Tokens
+
+
+class _ModalityCount(Struct, rename="camel", gc=False):
+    modality: str = ""
+    token_count: Tokens | None = None
+
+
+_Counts = list[_ModalityCount]
+
+
+class _UsageMetadata(Struct, rename="camel", gc=False):
+    prompt_token_count: Tokens | None = None
+    cached_content_token_count: Tokens | None = None
+    candidates_token_count: Tokens | None = None
+    thoughts_token_count: Tokens | None = None
+    tool_use_prompt_token_count: Tokens | None = None
+    prompt_tokens_details: _Counts | None = None
+    candidates_tokens_details: _Counts | None = None
+    tool_use_prompt_tokens_details: _Counts | None = None
+    service_tier: str | None = None
+
+
+_DECODER: msgspec.json.Decoder[_UsageMetadata | None] = msgspec.json.Decoder(_UsageMetadata | None)
+
+
+def read_usage(raw: Raw) -> Usage | None:
+    """Return the usage; `None` if it is missing or malformed, since that does not invalidate an answer."""
+    found = None if is_empty(raw) else read_or(_DECODER, raw, None)
+    if found is None:
+        return None
+    inputs = [*(found.prompt_tokens_details or ()), *(found.tool_use_prompt_tokens_details or ())]
+    outputs = found.candidates_tokens_details or []
+    tokens_in = (found.prompt_token_count or 0) + (found.tool_use_prompt_token_count or 0)
+    thoughts = found.thoughts_token_count or 0
+    tokens_out = (found.candidates_token_count or 0) + thoughts
+    if not tokens_in and not tokens_out:
+        return None
+    return Usage(
+        tokens_in,
+        tokens_out,
+        tokens_cached=min(found.cached_content_token_count or 0, tokens_in),
+        tokens_reasoning=thoughts,
+        audio_in=_of("AUDIO", inputs),
+        audio_out=_of("AUDIO", outputs),
+        image_in=_of("IMAGE", inputs),
+        image_out=_of("IMAGE", outputs),
+        tier=found.service_tier.lower() if found.service_tier else None,
+    )
+
+
+def _of(modality: str, counts: _Counts) -> int:
+    return sum(one.token_count or 0 for one in counts if one.modality == modality)
