@@ -11,9 +11,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 
-import msgspec
-from msgspec import Struct
-
 from pointsman.config.catalog import MAX_LISTED, Lists, read_catalog, write_lists
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.messages import Headers
@@ -23,6 +20,7 @@ from pointsman.providers import PROVIDERS
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.errors import TransportFailure
 from pointsman.transport.http_client import HttpClient
+from pointsman.wire.json_object import UNREADABLE
 
 TIMEOUT_S = 30.0
 JITTER = 0.1  # of the period, either way: gateways started together do not ask together
@@ -36,17 +34,6 @@ _CALL = Call(
 )
 
 _logger = logging.getLogger("pointsman")
-
-
-class _Model(Struct):
-    id: str
-
-
-class _Page(Struct):
-    data: list[_Model]
-
-
-_ANSWER = msgspec.json.Decoder(_Page | list[_Model])
 
 
 class ListingError(Exception):
@@ -113,7 +100,8 @@ async def ask(endpoint: Endpoint) -> list[str]:
     """Return a provider's own names for its models, sorted. Raises `ListingError`."""
     loop = asyncio.get_running_loop()
     key = next(key for key in endpoint.keys if key.weight > 0)
-    lister = PROVIDERS[endpoint.type].lister
+    record = PROVIDERS[endpoint.type]
+    lister = record.lister
     assert lister is not None, "asked only where `can_list`"
     request = lister.encode(_CALL, candidate(endpoint, ""), key)
     deadlines = Deadlines(loop)
@@ -129,11 +117,10 @@ async def ask(endpoint: Endpoint) -> list[str]:
         await client.close()
         deadlines.close()
     try:
-        answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+        names = record.model_names(body)
+    except UNREADABLE as error:
         raise ListingError(f"the response is not a list of models: {error}") from None
-    models = answer.data if isinstance(answer, _Page) else answer
-    return sorted({model.id for model in models if model.id})[:MAX_LISTED]
+    return sorted({name for name in names if name})[:MAX_LISTED]
 
 
 class _Receiver:

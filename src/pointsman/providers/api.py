@@ -14,7 +14,7 @@ Gemini repeats the whole usage in every event and has no closing event at all. H
 runs, and `close` is called when the provider has ended it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, Protocol
 
@@ -31,6 +31,7 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.quotas import Quota
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules
+from pointsman.providers._model_lists import openai_models
 from pointsman.providers._quota_headers import openai_quota
 from pointsman.wire.json_object import encode_object
 
@@ -205,10 +206,10 @@ def cached_head(
 class Provider(Struct, frozen=True, kw_only=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file. `base_url` is `None` if the
     configuration must set it. `key_env` is the usual environment variable of its key. `auth` makes the header lines of
-    a credential. `lister` requests its models; it is `None` if a provider lists none. `quirks` makes the settings of
-    its codecs for an endpoint from the catalog's provider and the configuration's `output_bound`. `default_output` is
-    the longest answer to a request without a bound. It covers operations with a default below the model's maximum.
-    `needs_bound` says
+    a credential. `lister` requests its models; it is `None` if a provider lists none. `model_names` reads their names
+    from its answer. `quirks` makes the settings of its codecs for an endpoint from the catalog's provider and the
+    configuration's `output_bound`. `default_output` is the longest answer to a request without a bound. It covers
+    operations with a default below the model's maximum. `needs_bound` says
     that it rejects a conversation without a bound on the answer. `adapt` changes the fields of a translated request for
     a model that takes other ones. `keeps_responses` says that later requests can name its responses. `is_self_hosted`
     says that users run it on machines of their own. `errors` are its own rules of faults, before the shared ones.
@@ -221,6 +222,7 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     codecs: Mapping[Operation, Codec]
     auth: Auth = bearer
     lister: Codec | None = None
+    model_names: Callable[[bytes], Sequence[str]] = openai_models
     needs_key: bool = True
     docs: str = ""
     quirks: Callable[[str, str | None], object] | None = None
