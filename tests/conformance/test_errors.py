@@ -8,6 +8,7 @@ import json
 import pytest
 from msgspec import Struct
 
+from fakes import google_errors
 from fakes.wire import PATH_OF
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind, Scope
@@ -73,6 +74,7 @@ def anthropic_error(type_: str, message: str) -> dict[str, object]:
 
 
 SAMPLES: dict[str, list[Sample]] = {
+    "gemini": [Sample(status, body, kind) for status, body, kind in google_errors.ERRORS],
     # https://platform.claude.com/docs/en/api/errors
     "anthropic": [
         Sample(

@@ -20,6 +20,8 @@ from fakes.requested import Feature, differences, lost_texts, texts_of
 from pointsman.domain.pieces import TextPiece
 from pointsman.wire.dialect import Dialect
 from pointsman.wire.dialects import CONVERSATIONS
+from pointsman.wire.translation import translate
+from pointsman.wire.upstreams import ONLY_UPSTREAM
 
 INTRODUCTION = """# Dialects
 
@@ -30,6 +32,9 @@ A request that the provider's dialect cannot express is not sent there: it goes 
 the reason. A field that only labels a request is dropped if no better target is left, and the answer's header
 `x-pointsman-dropped` names it. Reasoning goes back only to a provider of its author's dialect. This page lists all
 other differences of a translation. Parts that it does not list are translated as they are.
+
+Some dialects only providers speak. For them, this page lists only the parts that are not sent. [The
+guide](../guides/dialects.md#gemini) has the other differences.
 
 | dialect | path |
 |---|---|
@@ -42,7 +47,25 @@ def page() -> str:
     """Return the page."""
     rows = [f"| `{one.name}` | `/v1{one.path}` |" for one in CONVERSATIONS]
     sections = [section for client, provider in PAIRS for section in _sections(client, provider)]
+    sections += [part for client in CONVERSATIONS for name in ONLY_UPSTREAM for part in _upstream(client, name)]
     return INTRODUCTION + "\n".join([*rows, "", *sections])
+
+
+def _upstream(client: Dialect, name: str) -> Iterator[str]:
+    """Yield the section of a dialect that only providers speak. Its requests cannot be read, so the section lists only
+    the parts that are not sent."""
+    yield f"## A client of `{client.name}`, a provider of `{name}`\n"
+    rows: list[tuple[str, str]] = []
+    for feature in features_of(client):
+        call = sent(client, example(client, feature))
+        if call is None:
+            continue
+        written = translate(halves(client), ONLY_UPSTREAM[name].halves, call)
+        if written.cannot:
+            rows.append((feature.name, f"cannot be expressed: {', '.join(written.cannot)}"))
+        elif written.dropped:
+            rows.append((feature.name, f"dropped: {', '.join(f'`{one}`' for one in written.dropped)}"))
+    yield from _table("part of the request", rows)
 
 
 def _sections(client: Dialect, provider: Dialect) -> Iterator[str]:

@@ -338,7 +338,7 @@ def providers_page() -> str:
         "| name | provider | address | usual variable | APIs | operations |",
         "|---|---|---|---|---|---|",
     ]
-    apis = {"openai": "chat", "openai-responses": "responses", "anthropic": "messages"}
+    apis = {"openai": "chat", "openai-responses": "responses", "anthropic": "messages", "gemini": "generateContent"}
     for provider in PROVIDERS.values():
         spoken = ", ".join(sorted(apis[name] for name in dialects_of(provider)))
         spoken += "" if provider.keeps_responses else "*"

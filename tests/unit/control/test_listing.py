@@ -42,6 +42,25 @@ def test_request_for_a_list_and_its_response() -> None:
     run(main())
 
 
+def test_list_of_gemini_has_its_own_path_and_shape() -> None:
+    page = (
+        b'{"models":[{"name":"models/gemini-x","supportedGenerationMethods":["generateContent","countTokens"]},'
+        b'{"name":"models/embed","supportedGenerationMethods":["embedContent"]}]}'
+    )
+
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(answer(page))
+
+        async with serving(script) as fake:
+            assert await ask(endpoint("a", fake.origin, "gemini")) == ["gemini-x"]
+            received = fake.peers[0].received
+            assert received.startswith(b"GET /v1/models?pageSize=1000 HTTP/1.1\r\n")
+            assert b"x-goog-api-key: secret of k\r\n" in received
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("body", "status", "expected"),
     [

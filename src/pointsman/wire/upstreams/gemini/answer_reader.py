@@ -30,7 +30,7 @@ from pointsman.domain.pieces import (
     ToolBegin,
     UsagePiece,
 )
-from pointsman.wire.json_object import UNREADABLE, encode_object, is_empty, read_leniently, read_or
+from pointsman.wire.json_object import encode_object, is_empty, read_leniently, read_or
 from pointsman.wire.upstreams.gemini._signatures import CALL, NAME, TEXT, THOUGHT, placed
 from pointsman.wire.upstreams.gemini.errors import error_body, read_error
 from pointsman.wire.upstreams.gemini.usage import read_usage
@@ -205,12 +205,12 @@ def read_answer(body: bytes) -> Sequence[Piece]:
 
 
 def _compact(given: bytes) -> str:
-    """Return the arguments of a call without white space; an empty object if there are none."""
-    try:
-        _OBJECT.decode(given)
-        return msgspec.json.format(given, indent=-1).decode()
-    except UNREADABLE:
+    """Return the arguments of a call without white space; an empty object if there are none. Raises one of
+    `json_object.UNREADABLE` if they are no object."""
+    if given in (b"", b"null"):
         return "{}"
+    _OBJECT.decode(given)
+    return msgspec.json.format(given, indent=-1).decode()
 
 
 def _logprobs(raw: Raw) -> Raw | None:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.domain.conversations import Effort, Thinking
-from pointsman.wire.json_object import encode_object
+from pointsman.wire.json_object import UNREADABLE, encode_object, read_or, rejection
 from pointsman.wire.thinking import budget_of, effort_of
 
 FOREIGN_SIGNATURE = "skip_thought_signature_validator"
@@ -59,10 +59,14 @@ _CONFIG, _REASONING = "generationConfig", "thinkingConfig"
 
 
 def fitted(fields: dict[str, Raw], model: str, max_tokens: int | None) -> dict[str, Raw]:
-    """Return the fields of a request as a model takes them, with its bound on the answer in tokens."""
+    """Return the fields of a request as a model takes them, with its bound on the answer in tokens. Raises `Rejection`
+    for a schema that is nested too deeply."""
     out = dict(fields)
     is_new = _NEW.search(model) is not None
-    config = _OBJECT.decode(fields.get(_CONFIG, b"{}"))
+    try:
+        config = _OBJECT.decode(fields.get(_CONFIG, b"{}"))
+    except UNREADABLE:
+        raise rejection("the schema of the answer is nested too deeply; use fewer levels") from None
     if max_tokens is not None:
         config["maxOutputTokens"] = Raw(b"%d" % max_tokens)
     thinking = config.pop(_REASONING, None)
@@ -113,19 +117,24 @@ def _with_budget(asked: _ThinkingConfig, model: str, max_tokens: int | None) -> 
     return _ThinkingConfig(asked.include_thoughts and budget > 0, thinking_budget=budget)
 
 
+def _read(contents: bytes) -> list[_Content]:
+    """Return the contents; none if arguments are nested too deeply, on which the provider decides."""
+    return read_or(_CONTENTS, contents, [])
+
+
 def _signed(contents: bytes) -> Raw:
     """Return the contents with a signature at the first call of each earlier answer."""
-    found = _CONTENTS.decode(contents)
+    found = _read(contents)
     for content in found:
         calls = [part for part in content.parts if "functionCall" in part]
         if calls:
             calls[0].setdefault("thoughtSignature", Raw(encode_object(FOREIGN_SIGNATURE)))
-    return Raw(encode_object(found))
+    return Raw(encode_object(found) if found else contents)
 
 
 def _flat(contents: bytes) -> Raw:
     """Return the contents with the media of results behind them."""
-    found = _CONTENTS.decode(contents)
+    found = _read(contents)
     for content in found:
         media: list[dict[str, Raw]] = []
         for part in content.parts:
@@ -134,4 +143,4 @@ def _flat(contents: bytes) -> Raw:
                 media += _PARTS.decode(response.pop("parts"))
                 part["functionResponse"] = Raw(encode_object(response))
         content.parts += media
-    return Raw(encode_object(found))
+    return Raw(encode_object(found) if found else contents)

@@ -175,6 +175,13 @@ def test_log_probabilities_have_the_common_shape() -> None:
     ]
 
 
+def test_arguments_that_are_no_object_are_unreadable() -> None:
+    for args in ([1], "x", 5):
+        with pytest.raises(UNREADABLE):
+            whole(answer(call("f", args=args)))
+    assert ToolArguments(0, "{}") in whole(answer(call("f", args=None)))
+
+
 @pytest.mark.parametrize("body", [b"", b"[", b"[]", b'{"candidates":5}', b'{"candidates":[{"content":[]}]}'])
 def test_unreadable_answers(body: bytes) -> None:
     with pytest.raises(UNREADABLE):

@@ -1,0 +1,152 @@
+"""Google's Gemini API, with a key of AI Studio. https://ai.google.dev/api/generate-content
+
+No client speaks its dialect, so every request is translated. The path names the model, and whether the answer is a
+stream. Streams are requested as events (`alt=sse`).
+"""
+
+from functools import lru_cache
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.origin import Credential
+from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.providers._error_table import Rules, rule
+from pointsman.providers._gemini_answers import GeminiStream, google_failure, judge, usage_in
+from pointsman.providers._model_lists import gemini_models
+from pointsman.providers._usage_scan import JsonScan
+from pointsman.providers.api import NO_STREAM, Form, Provider, StreamDecoder, WholeAnswer, cached_head
+from pointsman.wire.json_object import encode_object
+from pointsman.wire.upstreams.gemini.models import fitted
+
+NAME = "gemini"
+
+# https://ai.google.dev/gemini-api/docs/troubleshooting, …/docs/billing, …/docs/api-key
+ERRORS: Rules = (
+    rule(
+        failures.CREDENTIAL_REJECTED,
+        codes=(
+            "API_KEY_INVALID",
+            "API_KEY_SERVICE_BLOCKED",
+            "API_KEY_IP_ADDRESS_BLOCKED",
+            "API_KEY_HTTP_REFERRER_BLOCKED",
+            "CONSUMER_INVALID",
+            "CONSUMER_SUSPENDED",
+            "SERVICE_DISABLED",
+            "UNAUTHENTICATED",
+        ),
+    ),
+    rule(failures.CREDENTIAL_REJECTED, 400, starts="api key (?:not valid|not found|expired)"),
+    rule(failures.CREDENTIAL_REJECTED, 403, starts="your api key was reported|method doesn't allow unregistered"),
+    rule(failures.CREDENTIAL_REJECTED, 400, starts="user location is not supported"),
+    rule(failures.BALANCE_EMPTY, 400, starts="gemini api free tier is not available in your country"),
+    rule(
+        failures.BALANCE_EMPTY,
+        429,
+        starts="your prepayment credits are depleted|your project has exceeded its (?:monthly )?spending cap",
+    ),
+    rule(failures.UPSTREAM_MODEL_DENIED, 403, codes=("PERMISSION_DENIED",)),
+    rule(failures.UPSTREAM_MODEL_MISSING, 404, codes=("NOT_FOUND",)),
+    rule(failures.UPSTREAM_RATE_LIMITED, codes=("RESOURCE_EXHAUSTED",)),
+    rule(failures.UPSTREAM_TOO_LARGE, 400, 413, says="request payload size exceeds"),
+    rule(failures.UPSTREAM_OVERLOADED, codes=("UNAVAILABLE",)),
+    rule(failures.UPSTREAM_ERROR, codes=("INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED")),
+)
+
+
+def _api_key(credential: Credential) -> bytes:
+    """Return the header line of a key. https://ai.google.dev/gemini-api/docs/api-key"""
+    secret = credential.reveal()
+    return b"x-goog-api-key: %b\r\n" % secret.encode() if secret else b""
+
+
+@lru_cache(maxsize=4096)  # of models
+def _path(model: str, is_streamed: bool) -> bytes:
+    """Return the end of a request's path. Tuned models have a collection of their own."""
+    collection, slash, name = model.partition("/")
+    if not slash or collection not in ("models", "tunedModels"):
+        collection, name = "models", model
+    method = "streamGenerateContent?alt=sse" if is_streamed else "generateContent"
+    return f"/{collection}/{quote(name, safe='')}:{method}".encode("ascii")
+
+
+class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
+    """A codec that sends the translated fields to the path of the model."""
+
+    dialect: str = NAME
+    is_translating: bool = False
+    errors: Rules = ERRORS
+    scan = JsonScan
+    usage_in = staticmethod(usage_in)
+
+    def encode(
+        self,
+        call: Call,
+        candidate: Candidate,
+        key: ProviderKey,
+        attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> UpstreamRequest:
+        base_path, model = candidate.endpoint.base_path, candidate.model
+        _, headers = cached_head(base_path, key, call.head, "application/json", auth=_api_key)
+        target = base_path.encode("ascii") + _path(model, call.stream)
+        return UpstreamRequest(b"POST", target, headers, encode_object(fitted(call.fields, model, call.max_tokens)))
+
+    def is_answer(self, status: int) -> bool:
+        return 200 <= status < 300
+
+    def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
+        return "events" if call.stream else "whole"
+
+    def decode(
+        self,
+        call: Call,  # noqa: ARG002
+        body: bytes,
+        *,
+        as_stream: bool = False,
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> WholeAnswer | failures.Failure:
+        found = judge(body, self.errors)
+        return NO_STREAM if as_stream and isinstance(found, WholeAnswer) else found
+
+    def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:  # noqa: ARG002
+        return GeminiStream(errors=self.errors, max_event_bytes=max_event_bytes)
+
+    def counts(self, call: Call, *, is_committed: bool) -> bool:  # noqa: ARG002
+        return call.stream
+
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
+        return google_failure(status, headers, body, now_unix_s, self.errors)
+
+
+class ModelsCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
+    """A codec that requests the list of models, on one page."""
+
+    def encode(
+        self,
+        call: Call,
+        candidate: Candidate,
+        key: ProviderKey,
+        attempt_id: str = "",  # noqa: ARG002
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> UpstreamRequest:
+        base_path = candidate.endpoint.base_path
+        _, headers = cached_head(base_path, key, call.head, "", auth=_api_key)
+        return UpstreamRequest(b"GET", f"{base_path}/models?pageSize=1000".encode("ascii"), headers, b"")
+
+
+PROVIDER = Provider(
+    name=NAME,
+    title="Google Gemini",
+    base_url="https://generativelanguage.googleapis.com/v1beta",
+    key_env="GEMINI_API_KEY",
+    codecs={"chat": GenerateCodec()},
+    auth=_api_key,
+    lister=ModelsCodec(),
+    model_names=gemini_models,
+    docs="https://ai.google.dev/gemini-api/docs",
+    errors=ERRORS,
+)
