@@ -153,6 +153,31 @@ def test_request_that_gemini_cannot_express_is_rejected_with_the_reason() -> Non
     run(main())
 
 
+ONE_CALL: dict[Dialect, dict[str, Any]] = {
+    "chat": {"parallel_tool_calls": False},
+    "messages": {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+    "responses": {"parallel_tool_calls": False},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("ours", DIALECTS)
+def test_client_that_takes_one_call_at_a_time_gets_one(ours: Dialect, stream: bool) -> None:
+    async def main() -> None:
+        async with gemini() as (gateway, provider):
+            how = {"path": f"/v1{PATHS[ours]}"}
+            provider.answer = served(answer(*CALLS, finish="STOP", usageMetadata=COUNTS), stream=stream)
+            body = begin(ours, stream=stream, **bound(ours), **ONE_CALL[ours])
+            reply = read(ours, await gateway.ask(body, **how))
+            assert [name for _, name in reply.calls] == ["get_weather"]
+            await gateway.ask(resume(ours, body, reply), **how)
+            _, model, results = provider.last_body["contents"]
+            assert [len(model["parts"]), len(results["parts"])] == [1, 1]
+            assert model["parts"][0]["thoughtSignature"] == "c2lnbmVk"
+
+    run(main())
+
+
 @pytest.mark.parametrize("ours", DIALECTS)
 def test_official_sdks_read_a_stream(ours: Dialect) -> None:
     async def main() -> None:

@@ -18,6 +18,7 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.pieces import Failed
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules
+from pointsman.providers._single_calls import SingleCallReader, cuts_calls, first_call
 from pointsman.providers._translated_stream import TranslatedStream, failure_of
 from pointsman.providers.api import Adapt, AnswerScan, Codec, Form, StreamDecoder, WholeAnswer
 from pointsman.wire.json_object import UNREADABLE
@@ -86,6 +87,8 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
             pieces = self.theirs.read_answer(found.body)
         except UNREADABLE as error:
             return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+        if cuts_calls(self.ours, self.theirs, call):
+            pieces = first_call(pieces)
         for piece in pieces:
             if type(piece) is Failed:
                 return failure_of(piece, self.errors)
@@ -94,9 +97,9 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
         return WholeAnswer(self.ours.write_answer(call, now_unix_s, pieces), found.usage, found.refused)
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:
-        theirs = self.theirs
+        theirs, reader = self.theirs, self.theirs.reader()
         return TranslatedStream(
-            theirs.reader(),
+            SingleCallReader(reader) if cuts_calls(self.ours, theirs, call) else reader,
             self.ours.writer(call, now_unix_s),
             errors=self.errors,
             ends_with_finish=theirs.ends_with_finish,

@@ -52,6 +52,8 @@ class ProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
     `bounds` are the fields for the most tokens of an answer that the provider's codec sets itself, since servers differ
     in the one that they read.
     `holds_many` says that an event of a provider's stream may hold several tokens.
+    `calls_freely` says that no request can limit an answer to one call of a tool. The gateway then leaves out the other
+    calls, if the client asks for the limit.
     """
 
     write_request: Callable[[Conversation, bool], Written]
@@ -60,6 +62,7 @@ class ProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
     ends_with_finish: bool = False
     bounds: tuple[str, ...] = ()
     holds_many: bool = False
+    calls_freely: bool = False
 
 
 class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):

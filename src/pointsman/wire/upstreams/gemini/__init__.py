@@ -10,4 +10,5 @@ HALVES = ProviderHalves(
     read_answer=read_answer,
     ends_with_finish=True,
     holds_many=True,
+    calls_freely=True,
 )

@@ -7,6 +7,7 @@ https://ai.google.dev/api/generate-content#method:-models.generatecontent
 - A strict tool asks for calls that match their schemas (`VALIDATED`); a forced call always does:
   https://ai.google.dev/gemini-api/docs/function-calling#function_calling_modes
 - Reasoning is written as the client asked for it. `models.fitted` writes it as a model takes it.
+- No field limits an answer to one call of a tool. `ProviderHalves.calls_freely` has the gateway leave out the others.
 - Marks of prefixes to be cached are left out, since Gemini caches repeated prefixes by itself.
 """
 
@@ -38,7 +39,7 @@ def write_request(conversation: Conversation, is_streamed: bool) -> Written:  # 
     tools = [tool for tool in conversation.tools if not tool.is_custom]
     if tools:
         fields["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in tools]}]
-        _choice(conversation, tools, fields, cannot)
+        _choice(conversation, tools, fields)
     config = _sampling(conversation.sampling, cannot, dropped)
     if conversation.max_tokens is not None:
         config["maxOutputTokens"] = conversation.max_tokens
@@ -63,10 +64,8 @@ def _declaration(tool: Tool) -> Fields:
     return written
 
 
-def _choice(conversation: Conversation, tools: list[Tool], fields: Fields, cannot: dict[str, None]) -> None:
+def _choice(conversation: Conversation, tools: list[Tool], fields: Fields) -> None:
     choice = conversation.tool_choice
-    if choice.parallel is False and choice.mode != "none":
-        cannot["a limit of one call of a tool at a time"] = None
     mode = _MODES.get(choice.mode or "", "")
     if mode in ("", "AUTO") and any(tool.strict for tool in tools):
         mode = "VALIDATED"
