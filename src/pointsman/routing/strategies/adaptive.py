@@ -225,7 +225,8 @@ class _Adaptive:
             if pace is None or pace.is_new:
                 unknown.append(place)
                 expected_s = peers * whole_s
-                scores.append(Score(item, None, units, expected_s * prior + cost_s, expected_s, cost_s, nano, cached))
+                total = expected_s * prior + cost_s
+                scores.append(Score(item, None, units, total, expected_s, cost_s=cost_s, nano=nano, cached=cached))
                 continue
             ratio, weight = pace.estimate(now, memory, peers * prior)
             others_s, count = 0.0, running.get(item.id, 0)
@@ -241,7 +242,20 @@ class _Adaptive:
                 total += expected_s * (exp(normal(drawn) * NOISE / sqrt(weight + K + 2.0)) - 1.0)
             best, p95_s = min(best, total), ratio * pace.spread * first_s + failures_s
             scores.append(
-                Score(item, pace, units, total, expected_s, cost_s, nano, cached, failures_s, others_s, weight, p95_s)
+                Score(
+                    item,
+                    pace,
+                    units,
+                    total,
+                    expected_s,
+                    cost_s=cost_s,
+                    nano=nano,
+                    cached=cached,
+                    failures_s=failures_s,
+                    others_s=others_s,
+                    weight=weight,
+                    p95_s=p95_s,
+                )
             )
         for place in unknown:
             if scores[place].total >= best * self._priors[place]:
