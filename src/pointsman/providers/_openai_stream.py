@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
+from pointsman.domain.outcomes import Usage
 from pointsman.providers._error_table import Rules
 from pointsman.providers._event_stream import EventStream, too_long, truncated
 from pointsman.providers._openai_errors import classify_inside
@@ -38,6 +39,11 @@ class _ChunkChoice(Struct):
     delta: dict[str, Raw] | None = None
     text: Raw = _NO_VALUE
     finish_reason: Raw = _NO_VALUE
+    usage: Raw = _NO_VALUE  # https://platform.moonshot.ai/docs/api/chat
+
+
+class _GroqChunk(Struct):
+    usage: Raw = _NO_VALUE
 
 
 class _StreamChunk(Struct):
@@ -46,6 +52,7 @@ class _StreamChunk(Struct):
     error: Raw = _NO_VALUE
     message: Raw = _NO_VALUE
     service_tier: str | None = None
+    x_groq: _GroqChunk | None = None  # https://console.groq.com/docs/api-reference#chat-create
 
 
 class _PlainChoice(Struct, gc=False):
@@ -143,6 +150,8 @@ class OpenAIStream(EventStream):
         has_usage = not is_empty(chunk.usage)
         if has_usage:
             self.usage = read_usage(chunk.usage, chunk.service_tier) or self.usage
+        elif self.usage is None:
+            self.usage = _usage_elsewhere(chunk)
         for choice in chunk.choices or ():
             if choice.finish_reason == _ERROR:
                 self._fail(ended_in_error())
@@ -176,6 +185,14 @@ class OpenAIStream(EventStream):
             self._fail(truncated())
         else:
             self.is_done = self.is_ending = True
+
+
+def _usage_elsewhere(chunk: _StreamChunk) -> Usage | None:
+    """Return the usage of a last chunk from a server that was not asked for it, or that has another place for it."""
+    found = _NO_VALUE if chunk.x_groq is None else chunk.x_groq.usage
+    if is_empty(found) and chunk.choices:
+        found = chunk.choices[-1].usage
+    return read_usage(found, chunk.service_tier)
 
 
 def ended_in_error() -> Failure:

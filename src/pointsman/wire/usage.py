@@ -41,6 +41,9 @@ class OpenAIUsage(Struct, kw_only=True, gc=False):
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
     input_token_details: _Details | None = None  # the spelling for transcriptions
+    total_tokens: Tokens | None = None
+    cached_tokens: Tokens | None = None  # https://platform.moonshot.ai/docs/api/chat
+    prompt_cache_hit_tokens: Tokens | None = None  # https://api-docs.deepseek.com/guides/kv_cache
     num_sources_used: Raw = _NO_VALUE  # https://docs.x.ai/docs/guides/live-search
     server_side_tool_usage_details: Raw = _NO_VALUE  # https://docs.x.ai/developers/tools/tool-usage-details
     server_tool_use: Raw = _NO_VALUE  # https://docs.claude.com/en/api/messages, and OpenRouter's
@@ -52,15 +55,22 @@ class OpenAIUsage(Struct, kw_only=True, gc=False):
             self.num_sources_used is self.server_tool_use is _NO_VALUE
             and self.server_side_tool_usage_details is self.tool_calls_details is _NO_VALUE
         )
+        cached = self.cached_tokens or self.prompt_cache_hit_tokens or 0
         if inputs is None and outputs is None and tier is None and self.input_tokens is None and not has_tools:
-            return Usage(self.prompt_tokens or 0, self.completion_tokens or 0)
+            return Usage(self.prompt_tokens or 0, self.completion_tokens or 0, cached)
         inputs = inputs or self.input_tokens_details or self.input_token_details or _NO_DETAILS
         outputs = outputs or self.output_tokens_details or _NO_DETAILS
+        tokens_in = self.prompt_tokens or self.input_tokens or 0
+        tokens_out, reasoning = self.completion_tokens or self.output_tokens or 0, outputs.reasoning_tokens or 0
+        if reasoning and self.total_tokens == tokens_in + tokens_out + reasoning:
+            tokens_out += (
+                reasoning  # xAI counts it apart: https://docs.x.ai/docs/key-information/consumption-and-rate-limits
+            )
         return Usage(
-            self.prompt_tokens or self.input_tokens or 0,
-            self.completion_tokens or self.output_tokens or 0,
-            inputs.cached_tokens or 0,
-            outputs.reasoning_tokens or 0,
+            tokens_in,
+            tokens_out,
+            inputs.cached_tokens or cached,
+            reasoning,
             tokens_cache_write=inputs.cache_write_tokens or 0,
             audio_in=inputs.audio_tokens or 0,
             audio_out=outputs.audio_tokens or 0,

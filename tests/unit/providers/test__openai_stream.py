@@ -181,6 +181,24 @@ def test_usage_beside_content_is_passed_on_and_read(keep_usage: bool) -> None:
         assert decoder.usage == Usage(7, 5, 3, 2)
 
 
+@pytest.mark.parametrize("keep_usage", [True, False])
+@pytest.mark.parametrize(
+    "last",
+    [
+        event({}, "stop", x_groq={"id": "req_1", "usage": USAGE}),
+        event({}, "stop").replace(b'"finish_reason"', b'"usage":' + json.dumps(USAGE).encode() + b',"finish_reason"'),
+    ],
+    ids=["groq", "moonshot"],
+)
+def test_usage_in_another_place_is_read_and_passed_on(last: bytes, keep_usage: bool) -> None:
+    decoder = stream(keep_usage=keep_usage)
+    assert drain(decoder, [ROLE + HELLO, last, DONE]) == ROLE + HELLO + last + DONE
+    assert decoder.usage == Usage(7, 5, 3, 2)
+    decoder = stream(keep_usage=True)
+    drain(decoder, [ROLE + HELLO, last, event(usage={"prompt_tokens": 8}), DONE])
+    assert decoder.usage == Usage(8), "the usual place comes first"
+
+
 def test_latest_usage_of_every_chunk_counts() -> None:
     counted = [event({"content": "x"}, usage={"prompt_tokens": 3, "completion_tokens": count}) for count in (1, 2, 3)]
     decoder = stream()
@@ -393,6 +411,7 @@ def test_recorded_streams_give_finish_and_usage() -> None:
     for exchange in recorded("/chat/completions", is_stream=True):
         chunks = [json.loads(line[6:]) for line in exchange.body.split(b"\n") if line.startswith(b"data: {")]
         billed = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
+        billed = billed or [chunk["x_groq"]["usage"] for chunk in chunks if "usage" in chunk.get("x_groq", {})]
         for piece_size in (1, 7, 1000, len(exchange.body)):
             pieces = [exchange.body[at : at + piece_size] for at in range(0, len(exchange.body), piece_size)]
             complete = stream(keep_usage=True)
