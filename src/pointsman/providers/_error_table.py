@@ -79,13 +79,18 @@ def judge(
 ) -> tuple[Kind, Scope | None]:
     """Return the fault, by a provider's own `rules` and then the shared ones. `codes` are the error's `code` and
     `type`; `status` is absent for an error inside an answer of 200."""
-    named = [code.casefold() for code in codes if isinstance(code, str) and code]
+    named = [str(code).casefold() for code in codes if (isinstance(code, str) and code) or _is_number(code)]
     for table in (rules, SHARED):
         for row in table:
             if row.fits(status, named, message):
                 return row.kind, row.scope
     is_rejected = status is not None and 400 <= status < 500
     return (failures.UPSTREAM_REFUSED if is_rejected else failures.UPSTREAM_ERROR), None
+
+
+def _is_number(code: object) -> bool:
+    """Return whether a code is a number of the provider's own, rather than the status again."""
+    return isinstance(code, int) and code >= 1000
 
 
 _TOO_LONG = (

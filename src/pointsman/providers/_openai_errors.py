@@ -123,7 +123,8 @@ def read_error(body: bytes) -> _ProviderError | None:
         found = found[0]
     if not isinstance(found, dict):
         return None
-    inner = found.get("error")
+    wrapped = found.get("error")
+    inner = wrapped or (None if found.get("message") else _first(found.get("errors")))
     source = inner if isinstance(inner, dict) else found
     message = source.get("message") or (inner if isinstance(inner, str) else source.get("detail"))
     if message is None and source is found:
@@ -131,11 +132,17 @@ def read_error(body: bytes) -> _ProviderError | None:
     code = source.get("code")
     return _ProviderError(
         message if isinstance(message, str) or message is None else msgspec.json.encode(message).decode(),
-        _text(source.get("type")),
+        _text(source.get("type")) or _text(source.get("reason")),
         code if isinstance(code, int) else _text(code),
         _text(source.get("param")),
-        is_openai=source is inner and not is_list,
+        is_openai=source is wrapped and not is_list,
     )
+
+
+def _first(value: object) -> object:
+    """Return the first of the errors in a list, as Cloudflare sends them.
+    https://developers.cloudflare.com/fundamentals/api/reference/errors/"""
+    return value[0] if isinstance(value, list) and value else None
 
 
 def _plain_text(body: bytes) -> _ProviderError | None:
@@ -191,7 +198,7 @@ def _wait_in_message(kind: Kind, message: str | None) -> float | None:
     return min(wait_s, MAX_WAIT_S)
 
 
-_LIMITED = (b"-requests", b"-tokens", b"")
+_LIMITED = (b"-requests", b"-tokens", b"", b"-requests-day", b"-tokens-minute")
 _WAIT_HEADERS = frozenset({b"retry-after-ms", b"retry-after"}).union(
     b"x-ratelimit-" + suffix + kind for suffix in (b"remaining", b"reset") for kind in _LIMITED
 )

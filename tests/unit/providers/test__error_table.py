@@ -41,6 +41,14 @@ def test_own_rules_of_provider_come_first() -> None:
     assert judge(401, (), "Not nice.", own) == (failures.CREDENTIAL_REJECTED, None)
 
 
+def test_code_may_be_a_number() -> None:
+    own = (rule(failures.BALANCE_EMPTY, codes=("1113",)),)
+    for code in ("1113", 1113):
+        assert judge(429, (code, None), "Recharge.", own) == (failures.BALANCE_EMPTY, None)
+    assert judge(429, (0, None), None, own) == (failures.UPSTREAM_RATE_LIMITED, None)
+    assert judge(404, (404, None), None) == (failures.UPSTREAM_UNSUPPORTED, None), "the status again is no code"
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_rules_that_affect_other_requests_ignore_quoted_text(row: ErrorRule) -> None:
     if row.kind.fault in (Fault.CREDENTIAL, Fault.QUOTA, Fault.PROVIDER) and row.scope is not Scope.ATTEMPT:

@@ -294,3 +294,21 @@ def test_provider_message_about_key_is_replaced() -> None:
     failure = classify(401, {}, body, NOW)
     assert failure.body is None
     assert "sk-" not in failure.message
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ({"errors": [{"code": 5007, "message": "No such model"}], "success": False}, "code 5007"),
+        ({"errors": [{"code": 5007, "message": "No such model"}, {"code": 1}]}, "code 5007"),
+        ({"code": 404, "reason": "MODEL_NOT_FOUND", "message": "model not found"}, "code 404, type MODEL_NOT_FOUND"),
+        ({"errors": [{"code": 5007}], "message": "unknown", "code": "mine"}, "code mine"),
+        ({"errors": [], "message": "unknown"}, None),
+        ({"errors": ["unknown"]}, None),
+        ({"errors": {"message": "unknown"}}, None),
+    ],
+)
+def test_other_shapes_of_errors_are_read(body: dict[str, object], shown: str | None) -> None:
+    failure = classify(400, {}, json.dumps(body).encode(), NOW)
+    assert failure.message == "the provider returned 400" + (f" ({shown})" if shown else "")
+    assert failure.body is None, "a client's SDK does not know the shape"
