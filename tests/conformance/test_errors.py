@@ -1,49 +1,38 @@
 """The fault of each error, per provider, from its own documentation and from observed answers.
 
-Every provider needs samples here: at least its error for a prompt that is too long.
+Every provider needs samples here or in `fakes.hosted_errors`: at least its error for a prompt that is too long.
 """
 
 import json
 
 import pytest
-from msgspec import Struct
 
 from fakes import google_errors
+from fakes.error_samples import (
+    BROKEN,
+    DENIED,
+    EMPTY,
+    FILTERED,
+    FORBIDDEN,
+    LACKING,
+    LIMITED,
+    MISSING,
+    OVERLOADED,
+    REJECTED,
+    REJECTED_REQUEST,
+    TOO_LARGE,
+    TOO_LONG,
+    Sample,
+    anthropic_error,
+    openai_error,
+)
+from fakes.hosted_errors import HOSTED
 from fakes.wire import PATH_OF
 from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Fault, Kind, Scope
+from pointsman.domain.failures import Failure, Fault, Scope
 from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
 from pointsman.routing.health import blocks_key, covers_whole_key
-
-TOO_LONG = failures.CONTEXT_TOO_LONG
-FILTERED = failures.CONTENT_FILTERED
-MISSING = failures.UPSTREAM_MODEL_MISSING
-DENIED = failures.UPSTREAM_MODEL_DENIED
-REJECTED = failures.CREDENTIAL_REJECTED
-EMPTY = failures.BALANCE_EMPTY
-LIMITED = failures.UPSTREAM_RATE_LIMITED
-TOO_LARGE = failures.UPSTREAM_TOO_LARGE
-OVERLOADED = failures.UPSTREAM_OVERLOADED
-BROKEN = failures.UPSTREAM_ERROR
-LACKING = failures.UPSTREAM_UNSUPPORTED
-FORBIDDEN = failures.UPSTREAM_FORBIDDEN
-REJECTED_REQUEST = failures.UPSTREAM_REFUSED
-
-
-class Sample(Struct, frozen=True):
-    """An answer, and its expected classification."""
-
-    status: int
-    body: object
-    kind: Kind
-    scope: Scope | None = None
-
-
-def openai_error(message: str, code: object = None, type_: str | None = None) -> dict[str, object]:
-    """Build an error in OpenAI's format."""
-    return {"error": {"message": message, "type": type_, "param": None, "code": code}}
-
 
 EVERYWHERE = [
     Sample(401, openai_error("Incorrect API key provided: sk-***.", "invalid_api_key"), REJECTED),
@@ -68,13 +57,9 @@ EVERYWHERE = [
 ]
 
 
-def anthropic_error(type_: str, message: str) -> dict[str, object]:
-    """Build an error in Anthropic's format."""
-    return {"type": "error", "error": {"type": type_, "message": message}, "request_id": "req_1"}
-
-
 SAMPLES: dict[str, list[Sample]] = {
     "gemini": [Sample(status, body, kind) for status, body, kind in google_errors.ERRORS],
+    **HOSTED,
     # https://platform.claude.com/docs/en/api/errors
     "anthropic": [
         Sample(

@@ -35,9 +35,13 @@ class Default(Struct, frozen=True):
 
 
 def default_document(environ: Mapping[str, str], kept: str | None = None) -> Default | Problem:
-    """Configure every known provider whose variable is set, and one virtual key. The key is new, or the one whose
-    SHA-256 was `kept`, as 64 hexadecimal digits. Return a problem if no variable is set."""
-    variables = {provider.key_env: name for name, provider in sorted(PROVIDERS.items()) if provider.key_env is not None}
+    """Configure every known provider with an address whose variable is set, and one virtual key. The key is new, or the
+    one whose SHA-256 was `kept`, as 64 hexadecimal digits. Return a problem if no variable is set."""
+    variables = {
+        provider.key_env: name
+        for name, provider in sorted(PROVIDERS.items())
+        if provider.key_env is not None and provider.base_url is not None
+    }
     found = {name: f"env.{variable}" for variable, name in variables.items() if environ.get(variable)}
     if not found:
         message = (

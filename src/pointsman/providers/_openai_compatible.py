@@ -6,7 +6,8 @@ from functools import partial
 from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_codecs import NEWER, OLDER, JsonCodec, PassthroughCodec, Quirks
-from pointsman.providers.api import Codec, Provider
+from pointsman.providers._quota_headers import openai_quota
+from pointsman.providers.api import Codec, Provider, ReadQuota
 from pointsman.wire.dialects.openai_responses.own_fields import own_fields
 
 _OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that reject the older field
@@ -37,6 +38,8 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     takes_unlimited: bool = False,
     keeps_responses: bool = True,
     is_self_hosted: bool = False,
+    quota: ReadQuota = openai_quota,
+    lists_models: bool = True,
 ) -> Provider:
     """Return a provider that speaks OpenAI's dialect, from one row of facts.
 
@@ -46,7 +49,8 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     the request sets no bound. It is 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers continue to the end.
     `errors` are its own rules of faults, before the shared table. `takes_unlimited` says that it accepts -1 for an
     answer without a bound, which is otherwise left out. `keeps_responses` says that later requests can name its
-    responses. `is_self_hosted` says that users run it on machines of their own.
+    responses. `is_self_hosted` says that users run it on machines of their own. `quota` reads the limits of a key.
+    `lists_models` says that it has OpenAI's list of models.
     """
     usual = Quirks(output_bound, tuple((rename or {}).items()))
     codec = JsonCodec(streams_usage=streams_usage, quirks=usual, errors=errors, takes_unlimited=takes_unlimited)
@@ -69,7 +73,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         base_url=base_url,
         key_env=key_env,
         codecs=codecs,
-        lister=passthrough,
+        lister=passthrough if lists_models else None,
         needs_key=needs_key,
         docs=docs,
         quirks=partial(_quirks, usual),
@@ -77,6 +81,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         keeps_responses=keeps_responses,
         is_self_hosted=is_self_hosted,
         errors=errors,
+        quota=quota,
     )
 
 

@@ -30,8 +30,9 @@ class _Names(Struct, frozen=True, gc=False):
     reset: bytes
 
 
-def _of_openai(name: bytes) -> _Names:
-    return _Names(b"x-ratelimit-remaining-" + name, b"x-ratelimit-limit-" + name, b"x-ratelimit-reset-" + name)
+def _of_openai(kind: str) -> _Names:
+    end = f"-{kind}".rstrip("-").encode()
+    return _Names(b"x-ratelimit-remaining" + end, b"x-ratelimit-limit" + end, b"x-ratelimit-reset" + end)
 
 
 def _of_anthropic(name: bytes) -> _Names:
@@ -39,19 +40,26 @@ def _of_anthropic(name: bytes) -> _Names:
     return _Names(name + b"-remaining", name + b"-limit", name + b"-reset")
 
 
-_REQUESTS, _TOKENS = _of_openai(b"requests"), _of_openai(b"tokens")
 _MESSAGES, _SUM, _PROMPTS, _ANSWERS = map(_of_anthropic, (b"requests", b"tokens", b"input-tokens", b"output-tokens"))
 
 
-def openai_quota(headers: Headers, now_unix_s: float) -> Quota | None:
-    """Return the limits in `x-ratelimit-*`; `None` if there are none. Resets are spans such as `6m0s` and `12ms`, or
-    Unix times."""
-    requests = tokens = None
-    if _REQUESTS.left in headers:
-        requests = _limit(_REQUESTS, headers, now_unix_s, _span)
-    if _TOKENS.left in headers:
-        tokens = _limit(_TOKENS, headers, now_unix_s, _span)
-    return None if requests is None and tokens is None else Quota(requests, tokens)
+def quota_of(*, requests: str = "requests", tokens: str = "tokens") -> Callable[[Headers, float], Quota | None]:
+    """Return the reader of the limits in `x-ratelimit-*`, whose names end with the names of the two limits. It returns
+    `None` if there are none. Resets are spans such as `6m0s` and `12ms`, or Unix times."""
+    of_requests, of_tokens = _of_openai(requests), _of_openai(tokens)
+
+    def read(headers: Headers, now_unix_s: float) -> Quota | None:
+        found_requests = found_tokens = None
+        if of_requests.left in headers:
+            found_requests = _limit(of_requests, headers, now_unix_s, _span)
+        if of_tokens.left in headers:
+            found_tokens = _limit(of_tokens, headers, now_unix_s, _span)
+        return None if found_requests is None and found_tokens is None else Quota(found_requests, found_tokens)
+
+    return read
+
+
+openai_quota = quota_of()
 
 
 def anthropic_quota(headers: Headers, now_unix_s: float) -> Quota | None:

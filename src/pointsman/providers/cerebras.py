@@ -3,6 +3,7 @@
 from pointsman.domain import failures
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers._quota_headers import quota_of
 
 # https://inference-docs.cerebras.ai/support/error
 ERRORS = (
@@ -18,5 +19,6 @@ PROVIDER = openai_compatible(
     "CEREBRAS_API_KEY",
     embeddings=False,
     errors=ERRORS,
+    quota=quota_of(requests="requests-day", tokens="tokens-minute"),  # …/support/rate-limits
     docs="https://inference-docs.cerebras.ai",
 )

@@ -14,11 +14,13 @@ ERRORS = (
 PROVIDER = openai_compatible(
     "deepseek",
     "DeepSeek",
-    "https://api.deepseek.com/v1",
+    "https://api.deepseek.com",
     "DEEPSEEK_API_KEY",
     embeddings=False,
     completions=False,
     rename={"max_completion_tokens": "max_tokens"},
+    also=("responses",),
+    keeps_responses=False,  # https://api-docs.deepseek.com/guides/responses_api
     errors=ERRORS,
     docs="https://api-docs.deepseek.com",
 )

@@ -3,8 +3,9 @@
 from pointsman.domain import failures
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers._quota_headers import quota_of
 
-# https://docs.mistral.ai/api: an error has a numeric `code` as text, such as 1300 for a rate limit.
+# https://docs.mistral.ai/api: an error has a numeric `code`, often as text, such as 1300 for a rate limit.
 ERRORS = (
     rule(failures.UPSTREAM_OVERLOADED, 429, codes=("3505", "service_tier_capacity_exceeded")),
     rule(failures.UPSTREAM_RATE_LIMITED, 429, codes=("1300", "rate_limited")),
@@ -22,5 +23,6 @@ PROVIDER = openai_compatible(
     rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
     also=("moderation", "file", "audio"),
     errors=ERRORS,
+    quota=quota_of(requests="req-minute", tokens="tokens-minute"),
     docs="https://docs.mistral.ai/api",
 )

@@ -106,4 +106,20 @@ def test_no_header_makes_an_error_or_a_negative_amount(headers: dict[bytes, byte
 
 def test_each_provider_reads_the_headers_of_its_dialect() -> None:
     assert PROVIDERS["anthropic"].quota is anthropic_quota
-    assert {one.quota for name, one in PROVIDERS.items() if name != "anthropic"} == {openai_quota}
+    assert PROVIDERS["groq"].quota is openai_quota
+
+
+@pytest.mark.parametrize(
+    ("provider", "requests", "tokens"),
+    [("mistral", "req-minute", "tokens-minute"), ("cerebras", "requests-day", "tokens-minute")],
+)
+def test_windows_in_the_names_of_headers_are_read(provider: str, requests: str, tokens: str) -> None:
+    read, other = PROVIDERS[provider].quota, openai("7", "1", "1s")
+    headers = {**openai("60", "59", kind=requests), **openai("50000", "1200", "33.5", kind=tokens)}
+    assert read({**headers, **other}, UNIX_S) == Quota(Allowance(60, 59), Allowance(50000, 1200, 33.5))
+    assert read(other, UNIX_S) is None
+
+
+def test_headers_without_a_kind_count_requests() -> None:
+    headers = {b"x-ratelimit-limit": b"200", b"x-ratelimit-remaining": b"3", b"x-ratelimit-reset": b"2"}
+    assert PROVIDERS["moonshot"].quota(headers, UNIX_S) == Quota(Allowance(200, 3, 2.0))

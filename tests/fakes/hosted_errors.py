@@ -1,0 +1,303 @@
+"""Errors of hosts of open models and of the vendors of Chinese models, from their documentation and from observed
+answers."""
+
+from fakes.error_samples import (
+    DENIED,
+    EMPTY,
+    FILTERED,
+    LIMITED,
+    MISSING,
+    OVERLOADED,
+    REJECTED,
+    REJECTED_REQUEST,
+    TOO_LARGE,
+    TOO_LONG,
+    Sample,
+    openai_error,
+)
+from pointsman.domain.failures import Scope
+
+
+def minimax_error(type_: str, message: str) -> dict[str, object]:
+    """Build an error in MiniMax's format."""
+    return {"type": "error", "error": {"type": type_, "message": message, "http_code": "400"}, "request_id": "1"}
+
+
+def cloudflare_error(code: int, message: str) -> dict[str, object]:
+    """Build an error in Cloudflare's format."""
+    return {"success": False, "errors": [{"code": code, "message": message}], "result": {}, "messages": []}
+
+
+HOSTED: dict[str, list[Sample]] = {
+    # https://huggingface.co/docs/inference-providers; a router to hosts, most of which run vLLM
+    "huggingface": [
+        Sample(
+            400,
+            openai_error("This model's maximum context length is 32768 tokens. However, you requested 40000 tokens"),
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            openai_error(
+                "The requested model 'x/y' is not supported by any provider you have enabled.",
+                "model_not_supported",
+                "invalid_request_error",
+            ),
+            MISSING,
+        ),
+        Sample(402, {"error": "You have exceeded your monthly included credits for Inference Providers."}, EMPTY),
+        Sample(
+            403,
+            {"error": "This authentication method does not have sufficient permissions to call Inference Providers"},
+            REJECTED,
+        ),
+    ],
+    # https://docs.sambanova.ai/docs/en/api-reference/using-the-api/api-error-codes; OpenHands/OpenHands issue 9227
+    "sambanova": [
+        Sample(
+            400,
+            openai_error(
+                "The maximum context length of DeepSeek-V3-0324 is 32768. However, answering your request will take "
+                "39732 tokens. Please reduce the length of the messages or the specified max_completion_tokens value.",
+            ),
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            openai_error(
+                "Decimal above maximum value. Expected a value between 0 and 1, but got 100 instead.",
+                "decimal_above_max_value",
+                "invalid_request_error",
+            ),
+            REJECTED_REQUEST,
+        ),
+    ],
+    # Alishahryar1/free-claude-code issues 391 and 1021, decolua/9router issue 2527
+    "nvidia": [
+        Sample(
+            400,
+            openai_error("This model's maximum context length is 196608 tokens. However, …", 400, "Bad Request"),
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            {
+                "status": 400,
+                "title": "Bad Request",
+                "detail": "Function id '87ea0ddc-cff1': DEGRADED function cannot be invoked",
+            },
+            OVERLOADED,
+        ),
+        Sample(
+            404,
+            {"status": 404, "title": "Not Found", "detail": "Function '23d4f03a-b8a6': Not found for account 'x'"},
+            MISSING,
+        ),
+    ],
+    # langchain-ai/langchain pull request 25671, truefoundry/models pull request 862
+    "deepinfra": [
+        Sample(500, openai_error("Requested input length 99009 exceeds maximum input length 8192"), TOO_LONG),
+        Sample(429, {"error": {"message": "Model busy, retry later"}}, OVERLOADED),
+    ],
+    # https://novita.ai/docs/guides/error
+    "novita": [
+        Sample(
+            400,
+            {
+                "code": 400,
+                "reason": "INVALID_REQUEST_BODY",
+                "message": "This model's maximum context length is 163840 tokens. However, you requested …",
+                "metadata": {},
+            },
+            TOO_LONG,
+        ),
+        Sample(403, {"code": 403, "reason": "NOT_ENOUGH_BALANCE", "message": "not enough balance"}, EMPTY),
+        Sample(403, openai_error("The key may not call this model.", "model_access_denied"), DENIED),
+        Sample(404, {"code": 404, "reason": "MODEL_NOT_FOUND", "message": "model not found", "metadata": {}}, MISSING),
+    ],
+    # https://platform.kimi.com/docs/api/errors; MoonshotAI/kimi-cli issue 2011, continuedev/continue issue 11443
+    "moonshot": [
+        Sample(
+            400,
+            openai_error(
+                "Invalid request: Your request exceeded model token limit: 262144 (requested: 269030)",
+                None,
+                "invalid_request_error",
+            ),
+            TOO_LONG,
+        ),
+        Sample(400, openai_error("Input token length too long", None, "invalid_request_error"), TOO_LONG),
+        Sample(
+            400,
+            openai_error("The request was rejected because it was considered high risk", None, "content_filter"),
+            FILTERED,
+        ),
+        Sample(
+            403,
+            openai_error(
+                "Your account x is not active, organization x exceeded current quota, please check your plan",
+                None,
+                "exceeded_current_quota_error",
+            ),
+            EMPTY,
+        ),
+        Sample(
+            429, openai_error("Your account org-1 <ak-1> is suspended due to insufficient balance, please …"), EMPTY
+        ),
+        Sample(
+            429,
+            openai_error(
+                "Your account x request reached organization max RPM: 3, please try again after 1 seconds",
+                None,
+                "rate_limit_reached_error",
+            ),
+            LIMITED,
+            Scope.KEY,
+        ),
+        Sample(
+            429,
+            openai_error("The engine is currently overloaded, please try again later", None, "engine_overloaded_error"),
+            OVERLOADED,
+        ),
+    ],
+    # https://docs.z.ai/api-reference/api-code; zai-org/GLM-5 issue 148
+    "zai": [
+        Sample(400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}, TOO_LONG),
+        Sample(400, {"error": {"code": "1211", "message": "Unknown Model, please check the model code."}}, MISSING),
+        Sample(400, {"error": {"code": "1301", "message": "System detected potentially unsafe content"}}, FILTERED),
+        Sample(
+            429,
+            {"error": {"code": "1113", "message": "Insufficient balance or no resource package. Please recharge."}},
+            EMPTY,
+        ),
+        Sample(429, {"error": {"code": 1113, "message": "Insufficient balance or no resource package."}}, EMPTY),
+        Sample(429, {"error": {"code": "1112", "message": "Your account has been locked"}}, REJECTED),
+        Sample(429, {"error": {"code": "1302", "message": "Rate limit reached for requests"}}, LIMITED),
+        Sample(
+            429,
+            {"error": {"code": "1310", "message": "Weekly/Monthly limit exhausted. It will reset at 2026-09-01"}},
+            LIMITED,
+            Scope.KEY,
+        ),
+        Sample(429, {"error": {"code": "1311", "message": "The plan does not include access to x"}}, DENIED),
+        Sample(429, {"error": {"code": "1312", "message": "This model is busy. Please try again later"}}, OVERLOADED),
+    ],
+    # https://help.aliyun.com/en/model-studio/error-code-start, …/rate-limit; QwenLM/qwen-code issue 98
+    "alibaba": [
+        Sample(
+            400,
+            openai_error(
+                "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 983616]",
+                "invalid_parameter_error",
+                "invalid_request_error",
+            ),
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            openai_error("Input data may contain inappropriate content.", "data_inspection_failed"),
+            FILTERED,
+        ),
+        Sample(
+            400,
+            openai_error("Access denied, please make sure your account is in good standing.", "Arrearage", "Arrearage"),
+            EMPTY,
+        ),
+        Sample(
+            429,
+            openai_error("You exceeded your current quota, please check your plan", "insufficient_quota"),
+            LIMITED,
+        ),
+        Sample(429, openai_error("Requests rate limit exceeded", "Throttling.RateQuota"), LIMITED),
+        Sample(403, openai_error("Access to model denied.", "AccessDenied.Unpurchased"), DENIED),
+        Sample(404, openai_error("The model `x` does not exist.", "model_not_found"), MISSING),
+    ],
+    # https://platform.minimax.io/docs/api-reference/errorcode; MiniMax-AI/MiniMax-M2 issues 62 and 119,
+    # modelscope/modelscope issue 1691
+    "minimax": [
+        Sample(
+            400, minimax_error("bad_request_error", "invalid params, context window exceeds limit (2013)"), TOO_LONG
+        ),
+        Sample(402, minimax_error("insufficient_balance_error", "insufficient balance (1008)"), EMPTY),
+        Sample(429, minimax_error("insufficient_balance_error", "insufficient balance (1008)"), EMPTY),
+        Sample(500, minimax_error("api_error", "insufficient balance (1008)"), EMPTY),
+        Sample(422, minimax_error("unprocessable_entity_error", "input contains sensitive content (1026)"), FILTERED),
+        Sample(429, minimax_error("rate_limit_error", "rate limit, please retry later (1002)"), LIMITED),
+        Sample(401, minimax_error("authorized_error", "login fail: Please carry the API secret key (1004)"), REJECTED),
+    ],
+    # https://docs.siliconflow.cn/en/faqs/error-code
+    "siliconflow": [
+        Sample(
+            400,
+            {
+                "code": 20015,
+                "message": "length of prompt_tokens (40000) must be less than max_seq_len (32768).",
+                "data": None,
+            },
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            {"code": 20012, "message": "Model does not exist. Please check it carefully.", "data": None},
+            MISSING,
+        ),
+    ],
+    # https://docs.venice.ai/api-reference/error-codes
+    "venice": [
+        Sample(
+            400,
+            openai_error(
+                "Your request exceeds the model's maximum context. Please reduce your prompt or completion length.",
+                "context_length_exceeded",
+                "invalid_request_error",
+            ),
+            TOO_LONG,
+        ),
+        Sample(401, {"error": "This model is only available to Pro users"}, DENIED),
+        Sample(401, {"error": "Authentication failed"}, REJECTED),
+        Sample(402, {"error": "Insufficient USD or Diem balance to complete request."}, EMPTY),
+    ],
+    # https://docs.wandb.ai/inference/api-reference/errors
+    "wandb": [
+        Sample(
+            400,
+            openai_error("This model's maximum context length is 131072 tokens. However, you requested …"),
+            TOO_LONG,
+        ),
+        Sample(402, openai_error("You exceeded your current quota, please check your plan and billing details"), EMPTY),
+        Sample(403, openai_error("Country, region, or territory not supported"), REJECTED),
+        Sample(403, openai_error("The inference gateway is not enabled for your organization"), REJECTED),
+        Sample(429, openai_error("Concurrency limit reached for requests"), LIMITED, Scope.KEY),
+        Sample(503, openai_error("The engine is currently overloaded, please try again later"), OVERLOADED),
+    ],
+    # https://www.scaleway.com/en/docs/generative-apis/troubleshooting/fixing-common-issues/, …/understanding-errors/
+    "scaleway": [
+        Sample(400, openai_error("You exceeded maximum context window for this model"), TOO_LONG),
+        Sample(416, openai_error("max_completion_tokens is limited for this model"), TOO_LARGE),
+        Sample(422, openai_error("Model not found"), MISSING),
+    ],
+    # https://developers.cloudflare.com/workers-ai/platform/errors/
+    "cloudflare": [
+        Sample(
+            413,
+            cloudflare_error(
+                5021,
+                "AiError: Ai: The estimated number of input and maximum output tokens (263008) exceeded this model "
+                "context window limit (262144).",
+            ),
+            TOO_LONG,
+        ),
+        Sample(400, cloudflare_error(5007, "No such model @cf/x/y or task"), MISSING),
+        Sample(403, cloudflare_error(5018, "The account is not allowed to access this model"), DENIED),
+        Sample(403, cloudflare_error(3023, "Service unavailable for account"), REJECTED),
+        Sample(
+            429,
+            cloudflare_error(3036, "You have used up your daily free allocation of 10,000 neurons."),
+            LIMITED,
+            Scope.KEY,
+        ),
+        Sample(429, cloudflare_error(3040, "No more data centers to forward the request to"), OVERLOADED),
+        Sample(413, cloudflare_error(3006, "Request is too large"), TOO_LARGE),
+    ],
+}
+HOSTED["zhipu"] = HOSTED["zai"]  # of one vendor
