@@ -1,10 +1,11 @@
-"""Errors of hosts of open models and of the vendors of Chinese models, from their documentation and from observed
+"""Errors of clouds, of hosts of open models and of vendors in China, from their documentation and from observed
 answers."""
 
 from fakes.error_samples import (
     DENIED,
     EMPTY,
     FILTERED,
+    LACKING,
     LIMITED,
     MISSING,
     OVERLOADED,
@@ -18,6 +19,11 @@ from fakes.error_samples import (
 from pointsman.domain.failures import Scope
 
 
+def azure_error(code: str, message: str) -> dict[str, object]:
+    """Build an error in Azure's format."""
+    return {"error": {"code": code, "message": message}}
+
+
 def minimax_error(type_: str, message: str) -> dict[str, object]:
     """Build an error in MiniMax's format."""
     return {"type": "error", "error": {"type": type_, "message": message, "http_code": "400"}, "request_id": "1"}
@@ -29,6 +35,50 @@ def cloudflare_error(code: int, message: str) -> dict[str, object]:
 
 
 HOSTED: dict[str, list[Sample]] = {
+    # https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter; compl-ai/compl-ai issue 20
+    "azure": [
+        Sample(
+            400,
+            openai_error(
+                "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+                "context_length_exceeded",
+                "invalid_request_error",
+            ),
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            openai_error(
+                "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+                "content_filter",
+            ),
+            FILTERED,
+        ),
+        Sample(
+            400,
+            azure_error("OperationNotSupported", "The chatCompletion operation does not work with the specified model"),
+            LACKING,
+        ),
+        Sample(
+            401, azure_error("401", "Access denied due to invalid subscription key or wrong API endpoint."), REJECTED
+        ),
+        Sample(403, azure_error("403", "Access denied due to Virtual Network/Firewall rules."), REJECTED),
+        Sample(
+            404,
+            azure_error("DeploymentNotFound", "The API deployment for this resource does not exist. If you created …"),
+            MISSING,
+        ),
+        Sample(404, azure_error("404", "Resource not found"), LACKING, Scope.OPERATION),
+        Sample(
+            429,
+            azure_error(
+                "429",
+                "Requests to the ChatCompletions_Create Operation under Azure OpenAI API version 2024-02-01 have "
+                "exceeded call rate limit of your current OpenAI S0 pricing tier. Please retry after 9 seconds.",
+            ),
+            LIMITED,
+        ),
+    ],
     # https://huggingface.co/docs/inference-providers; a router to hosts, most of which run vLLM
     "huggingface": [
         Sample(

@@ -92,6 +92,10 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             return None
         origin, base_path = address
         catalog = self._catalog(record, settings, origin.host, location)
+        if record.has_deployments:
+            self._check_deployments(settings, base_path, catalog, location)
+        else:
+            self._reject_deployments(record, settings, location)
         own_list = self.models.lists.providers.get(name)
         return Endpoint(
             name=name,
@@ -103,7 +107,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             dialects=dialects_of(record),
             needs_bound=record.needs_bound,
             keeps_responses=record.keeps_responses,
-            serves=tuple(settings.serves),
+            serves=tuple(settings.serves or settings.deployments),
             tags=compile_tags(settings.tags, (*location, "tags"), self.findings, self.now_unix_s),
             network=network,
             limits=limits,
@@ -115,7 +119,27 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             tools=TOOL_PRICES.get(catalog, {}),
             tool_models=TOOL_MODELS.get(catalog, ()),
             max_concurrency=_max_concurrency(record, settings),
+            deployments=dict(settings.deployments),
+            api_version=settings.api_version or "",
         )
+
+    def _reject_deployments(self, record: Provider, settings: ProviderSettings, location: Location) -> None:
+        for field in ("deployments", "api_version"):
+            if getattr(settings, field):
+                message = f"the type {record.name} has no {field}; remove it, or set `type: azure`"
+                self.findings.error((*location, field), message)
+
+    def _check_deployments(self, settings: ProviderSettings, base_path: str, catalog: str, location: Location) -> None:
+        """Report an address that does not fit to the version of the API, and names that are not the catalog's."""
+        if not settings.api_version and not base_path.endswith("/v1"):
+            message = "the address should end with /openai/v1; for one that ends with /openai, set `api_version`"
+            self.findings.warning((*location, "base_url"), message)
+        for model in settings.deployments:
+            if catalog and self.models.catalog.find(catalog, model) is None:
+                guess = nearest(model, self.models.catalog.models(catalog))
+                self.findings.note(
+                    (*location, "deployments", model), f"the catalog has no such model of {catalog}{guess}"
+                )
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:
         """Return the catalog's provider of the models: the configured one, else the one at the address, else the

@@ -4,7 +4,7 @@ Every class lists, in `PLANNED`, fields that the configuration contract has but 
 rejected with a message of their own, since a field without effect would mislead.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
@@ -141,6 +141,10 @@ class KeySettings(Section):
     them the same name, so that the strategy `adaptive` knows it. Default: the key has a cache of its own."""
 
 
+def _read_version(value: object) -> object:
+    return value.isoformat() if type(value) is date else value  # as YAML reads 2024-10-21
+
+
 def _expand_key(value: object) -> object:
     return {"value": value} if isinstance(value, str) else value
 
@@ -186,6 +190,15 @@ class ProviderSettings(Section):
     here only if no other is left. A number is divided among the workers. `auto` learns the limit from the times of
     answers, and `none` sets no limit. Default: `auto` for engines that users run themselves (`vllm`, `sglang`,
     `ollama`, `llama-cpp`, `lm-studio`), else `none`."""
+    deployments: dict[Text, Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]] = {}
+    """The names of Azure's deployments by the catalog's name of the model, such as `{gpt-4o: my-gpt-4o}`. Prices and
+    fallbacks follow the model. Default of `serves`: these models. Only for the type `azure`."""
+    api_version: (
+        Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$"), BeforeValidator(_read_version, json_schema_input_type=str)]
+        | None
+    ) = None
+    """The version of Azure's dated API, such as `2024-10-21`. `base_url` then ends with `/openai`. Default: none, for
+    the address that ends with `/openai/v1`. Only for the type `azure`."""
     egress: EgressSettings | None = None
     """Network settings for this provider. Each field replaces that of the global `egress`."""
 

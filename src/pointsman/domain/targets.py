@@ -58,7 +58,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     tokens, to a request without a bound. It covers operations with a default below the model's maximum. `tools` are the
     prices of the tools that it runs itself. `tool_models` are patterns of models that use a tool by themselves, with
     the tool and its number of uses. `max_concurrency` is the most attempts in progress at each of its models: a number,
-    `auto` if it is learned, or `None` without a bound.
+    `auto` if it is learned, or `None` without a bound. `deployments` are the server's names for models that it has
+    under names of its own. `api_version` is the version of its API in the query, or empty.
     """
 
     name: str
@@ -82,6 +83,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     tools: dict[str, ToolPrice] = {}
     tool_models: tuple[tuple[str, str, int], ...] = ()
     max_concurrency: int | Literal["auto"] | None = None
+    deployments: Mapping[str, str] = {}
+    api_version: str = ""
 
 
 class Strategy(Struct, frozen=True):
@@ -143,6 +146,12 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
     arm: Arm | None = None
     after: frozenset[str] = frozenset()
     then: str = ""
+
+    @property
+    def sent_model(self) -> str:
+        """The name of the model that the server knows."""
+        deployments = self.endpoint.deployments
+        return deployments.get(self.model, self.model) if deployments else self.model
 
 
 def candidate(

@@ -142,10 +142,10 @@ class Attempt:
         if upload is None:
             receiver.leg = client.send(endpoint.origin, request, receiver, deadline)
         else:
-            length = upload.length_for(candidate.model)
+            length = upload.length_for(candidate.sent_model)
             leg = client.send_streaming(endpoint.origin, request, receiver, deadline, length)
             receiver.leg = leg
-            upload.pump(leg, candidate.model, step.timeout_s, receiver.abort)
+            upload.pump(leg, candidate.sent_model, step.timeout_s, receiver.abort)
         if self.call.head.timeout_s is not None:
             receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # set by the client, so not the provider's fault
 

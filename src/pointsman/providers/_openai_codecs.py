@@ -45,6 +45,8 @@ _BOUNDS: dict[Operation, tuple[str, ...]] = {
 }
 _STREAMING = frozenset({"responses", "image", "other"})  # where `stream` requests events
 _UNLIMITED = Raw(b"-1")
+# Returns what precedes the path of a call at a server, and the query that follows it, with its mark.
+Locate = Callable[[Call, Candidate], tuple[str, bytes]]
 _BODILESS = (204, 205, 304)
 
 
@@ -65,6 +67,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
     takes_unlimited: bool = False
     own_fields: Callable[[dict[str, Raw]], dict[str, Raw]] | None = None
     auth: Auth = bearer
+    locate: Locate | None = None
     scan = JsonScan
     usage_in = staticmethod(usage_in)
 
@@ -82,15 +85,23 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
             if self.own_fields is not None:
                 fields = self.own_fields(fields)
             if call.model:
-                fields["model"] = model_field(candidate.model)
+                fields["model"] = model_field(candidate.sent_model)
             body = encode_object(fields)
         elif call.raw_body:
             body = call.raw_body
         else:
             content_type = call.head.content_type if call.raw_body is None else ""
-        target, headers = cached_head(candidate.endpoint.base_path, key, call.head, content_type, auth=self.auth)
+        target, headers = self._head(call, candidate, key, content_type)
         headers = _ID_LINE % (headers, attempt_id.encode())
         return UpstreamRequest(call.head.method.encode(), target, headers, body, is_replayable=not call.stateful)
+
+    def _head(self, call: Call, candidate: Candidate, key: ProviderKey, content_type: str) -> tuple[bytes, bytes]:
+        """Return the target and the header lines of a request, kept with the key."""
+        if self.locate is None:
+            return cached_head(candidate.endpoint.base_path, key, call.head, content_type, auth=self.auth)
+        base_path, query = self.locate(call, candidate)
+        target, headers = cached_head(base_path, key, call.head, content_type, auth=self.auth)
+        return target + (query.replace(b"?", b"&") if b"?" in target else query), headers
 
     def _bounded(self, call: Call, of_chats: str) -> dict[str, Raw]:
         """Return a copy of a call's fields, with its bound in the field that the provider reads. A different bound set
@@ -164,7 +175,7 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
         if type(quirks) is not Quirks:
             quirks = self.quirks
         fields = self._bounded(call, quirks.output_bound)
-        fields["model"] = model_field(candidate.model)
+        fields["model"] = model_field(candidate.sent_model)
         if not self.streams_usage:
             fields.pop("stream_options", None)
         elif call.stream and not call.wants_usage:
@@ -172,7 +183,7 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
         for name, theirs in quirks.rename:
             if name in fields:
                 fields[theirs] = fields.pop(name)
-        target, headers = cached_head(candidate.endpoint.base_path, key, call.head, "application/json", auth=self.auth)
+        target, headers = self._head(call, candidate, key, "application/json")
         return UpstreamRequest(b"POST", target, _ID_LINE % (headers, attempt_id.encode()), encode_object(fields))
 
     def is_answer(self, status: int) -> bool:

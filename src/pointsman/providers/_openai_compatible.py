@@ -5,9 +5,9 @@ from functools import partial
 
 from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import Rules
-from pointsman.providers._openai_codecs import NEWER, OLDER, JsonCodec, PassthroughCodec, Quirks
+from pointsman.providers._openai_codecs import NEWER, OLDER, JsonCodec, Locate, PassthroughCodec, Quirks
 from pointsman.providers._quota_headers import openai_quota
-from pointsman.providers.api import Codec, Provider, ReadQuota
+from pointsman.providers.api import Auth, Codec, Provider, ReadQuota, bearer
 from pointsman.wire.dialects.openai_responses.own_fields import own_fields
 
 _OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that reject the older field
@@ -40,6 +40,9 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     is_self_hosted: bool = False,
     quota: ReadQuota = openai_quota,
     lists_models: bool = True,
+    auth: Auth = bearer,
+    locate: Locate | None = None,
+    has_deployments: bool = False,
 ) -> Provider:
     """Return a provider that speaks OpenAI's dialect, from one row of facts.
 
@@ -50,20 +53,34 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     `errors` are its own rules of faults, before the shared table. `takes_unlimited` says that it accepts -1 for an
     answer without a bound, which is otherwise left out. `keeps_responses` says that later requests can name its
     responses. `is_self_hosted` says that users run it on machines of their own. `quota` reads the limits of a key.
-    `lists_models` says that it has OpenAI's list of models.
+    `lists_models` says that it has OpenAI's list of models. `auth` makes the header lines of a credential. `locate`
+    finds the path of a call, if it is not that of OpenAI after `base_url`. `has_deployments` says that users name its
+    models themselves.
     """
     usual = Quirks(output_bound, tuple((rename or {}).items()))
-    codec = JsonCodec(streams_usage=streams_usage, quirks=usual, errors=errors, takes_unlimited=takes_unlimited)
+    codec = JsonCodec(
+        streams_usage=streams_usage,
+        quirks=usual,
+        errors=errors,
+        takes_unlimited=takes_unlimited,
+        auth=auth,
+        locate=locate,
+    )
     codecs: dict[Operation, Codec] = {}
     if chat:
         codecs["chat"] = codec
     if completions:
         codecs["completion"] = codec
     if embeddings:
-        codecs["embedding"] = JsonCodec(errors=errors)
-    passthrough = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited)
+        codecs["embedding"] = JsonCodec(errors=errors, auth=auth, locate=locate)
+    passthrough = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited, auth=auth, locate=locate)
     responses = PassthroughCodec(
-        dialect="openai-responses", errors=errors, takes_unlimited=takes_unlimited, own_fields=own_fields
+        dialect="openai-responses",
+        errors=errors,
+        takes_unlimited=takes_unlimited,
+        own_fields=own_fields,
+        auth=auth,
+        locate=locate,
     )
     for operation in also:
         codecs[operation] = responses if operation == "responses" else passthrough
@@ -82,6 +99,8 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         is_self_hosted=is_self_hosted,
         errors=errors,
         quota=quota,
+        auth=auth,
+        has_deployments=has_deployments,
     )
 
 

@@ -213,7 +213,8 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     that it rejects a conversation without a bound on the answer. `adapt` changes the fields of a translated request for
     a model that takes other ones. `keeps_responses` says that later requests can name its responses. `is_self_hosted`
     says that users run it on machines of their own. `errors` are its own rules of faults, before the shared ones.
-    `quota` reads the limits of a key in the head of an answer. It gets the time in Unix seconds too, for dates."""
+    `quota` reads the limits of a key in the head of an answer. It gets the time in Unix seconds too, for dates.
+    `has_deployments` says that users name its models themselves, and set the version of its API."""
 
     name: str
     title: str
@@ -233,6 +234,7 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     is_self_hosted: bool = False
     errors: Rules = ()
     quota: ReadQuota = openai_quota
+    has_deployments: bool = False
 
     @property
     def operations(self) -> frozenset[Operation]:

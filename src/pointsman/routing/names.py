@@ -80,13 +80,15 @@ def _is_listed_for(endpoint: Endpoint, model: str) -> bool:
 def _may_serve(endpoint: Endpoint, requested: str, name: str) -> bool:
     """Return whether the configuration lets the catalog decide on the models of this provider."""
     if endpoint.serves:
-        return any(fnmatchcase(one, pattern) for pattern in endpoint.serves for one in (requested, name))
+        known = (name,) if endpoint.deployments else (requested, name)  # only its own names have deployments
+        return any(fnmatchcase(one, pattern) for pattern in endpoint.serves for one in known)
     return any(key.serves_model(name) for key in endpoint.keys)
 
 
-def _preference(name: str, requested: str, endpoint: Endpoint, catalog: Catalog) -> tuple[bool, int, int, str]:
-    """Return the sort key of one of a model's names at one provider. The requested name is first, then one without a
-    region; one that may leave its region is last."""
+def _preference(name: str, requested: str, endpoint: Endpoint, catalog: Catalog) -> tuple[bool, bool, int, int, str]:
+    """Return the sort key of one of a model's names at one provider. One with a deployment is first, then the requested
+    name, then one without a region; one that may leave its region is last."""
     facts = catalog.find(endpoint.catalog, name)
     region = facts.region if facts is not None else None
-    return (name != requested, {None: 0, "global": 2}.get(region, 1), len(name), name)
+    is_deployed = name in endpoint.deployments
+    return (not is_deployed, name != requested, {None: 0, "global": 2}.get(region, 1), len(name), name)

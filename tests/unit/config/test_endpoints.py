@@ -108,7 +108,7 @@ def test_known_provider_at_another_address_requires_no_key() -> None:
             "providers.opnai: `type` is required, because the name is not that of a known provider",
         ),
         ("x: {type: opanai}", "providers.x.type: unknown type; did you mean 'openai'?"),
-        ("x: {type: zzzzzz}", "providers.x.type: unknown type; set it to one of: anthropic"),
+        ("x: {type: zzzzzz}", "providers.x.type: unknown type; set it to one of: alibaba, anthropic"),
         (
             "x: {type: openai-compatible}",
             "providers.x: `base_url` is required, because the type openai-compatible has no default address",
@@ -123,6 +123,22 @@ def test_known_provider_at_another_address_requires_no_key() -> None:
         (
             "openai: {keys: {a: {value: sk-live}}}",
             "providers.openai.keys.a.value: a secret must not be in this file",
+        ),
+        (
+            "openai: {keys: {a: env.OPENAI_API_KEY}, api_version: 2024-10-21}",
+            "providers.openai.api_version: the type openai has no api_version; remove it, or set `type: azure`",
+        ),
+        (
+            "openai: {keys: {a: env.OPENAI_API_KEY}, deployments: {gpt-4o: d}}",
+            "providers.openai.deployments: the type openai has no deployments; remove it, or set `type: azure`",
+        ),
+        (
+            "azure: env.OPENAI_API_KEY",
+            "providers.azure: `base_url` is required, because the type azure has no default address",
+        ),
+        (
+            "azure: {base_url: 'https://x.openai.azure.com/openai/v1', deployments: {gpt-4o: a/b}}",
+            "providers.azure.deployments.gpt-4o: ",
         ),
         (
             "llama-cpp: ",
@@ -159,6 +175,33 @@ providers:
         "providers.groq.keys: every key has weight 0, so no request can use this provider; set a weight above 0",
     ]
     assert problem_at(outcome, "providers.openai.keys.idle.weight").severity == "note"
+
+
+def test_deployments_are_served_under_the_names_of_their_models() -> None:
+    text = """
+providers:
+  azure: {base_url: "https://x.openai.azure.com/openai/v1", deployments: {gpt-4o: main, my-own: tuned}}
+  dated:
+    type: azure
+    base_url: https://x.openai.azure.com/openai
+    api_version: 2024-10-21
+    serves: [gpt-4o*]
+    deployments: {gpt-4o: main}
+"""
+    outcome = checked(OPEN + text)
+    assert outcome.compiled is not None
+    azure, dated = outcome.compiled.snapshot.endpoints.values()
+    assert (azure.catalog, azure.serves, azure.api_version) == ("azure", ("gpt-4o", "my-own"), "")
+    assert azure.deployments == {"gpt-4o": "main", "my-own": "tuned"}
+    assert (dated.serves, dated.deployments, dated.api_version) == (("gpt-4o*",), {"gpt-4o": "main"}, "2024-10-21")
+    assert found(outcome, "warning") == []
+    (note,) = found(outcome, "note")
+    assert note.startswith("providers.azure.deployments.my-own: the catalog has no such model of azure")
+
+
+def test_address_of_azure_without_a_version_is_a_warning() -> None:
+    (message,) = found(checked(OPEN + "providers: {azure: {base_url: 'https://x.openai.azure.com/openai'}}"), "warning")
+    assert message.startswith("providers.azure.base_url: the address should end with /openai/v1")
 
 
 @pytest.mark.parametrize(

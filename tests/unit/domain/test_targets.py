@@ -1,6 +1,7 @@
 """Providers, their keys and candidates."""
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.routing import endpoint, provider_key
 from pointsman.domain.targets import candidate
@@ -28,3 +29,10 @@ def test_candidate_has_provider_model_id_and_serving_keys() -> None:
     assert [key.name for key in built.keys] == ["k2", "k3"]
     assert (built.weight, built.variant, built.provenance) == (2.0, "trial", "fallback")
     assert candidate(item, "m").provenance == "target"
+
+
+def test_server_gets_the_name_of_its_deployment() -> None:
+    item = replace(endpoint("a"), deployments={"m": "my-m"})
+    assert [candidate(item, model).sent_model for model in ("m", "other")] == ["my-m", "other"]
+    assert candidate(item, "m").model == "m"
+    assert candidate(endpoint("a"), "m").sent_model == "m"

@@ -47,8 +47,11 @@ class Catalog:
         return [place for place, facts in MODELS.items() if facts.name == name and name not in RETIRED]
 
 
-def at(name: str, catalog: str, *keys: str, serves: tuple[str, ...] = ()) -> Endpoint:
-    return replace(endpoint(name, *keys, serves=serves), catalog=catalog)
+def at(
+    name: str, catalog: str, *keys: str, serves: tuple[str, ...] = (), deployments: tuple[str, ...] = ()
+) -> Endpoint:
+    mine = {model: f"my-{model}" for model in deployments}
+    return replace(endpoint(name, *keys, serves=serves or deployments), catalog=catalog, deployments=mine)
 
 
 def snapshot(*endpoints: Endpoint, siblings: bool = True) -> Snapshot:
@@ -116,6 +119,19 @@ def test_requested_name_comes_first_and_a_cross_region_name_last() -> None:
     assert chosen(snapshot(at("b", "beta", serves=("vendor/big-*",)))) == "vendor/big-eu"
     assert chosen(snapshot(at("b", "beta", serves=("*global",)))) == "vendor/big-global"
     assert chosen(snapshot(replace(B, serves=("big",)))) == "big", "the configuration names it"
+
+
+def test_model_with_a_deployment_comes_first_and_no_other_is_a_sibling() -> None:
+    deployed = at("b", "beta", deployments=("vendor/big-global",))
+    assert [item.id for item in resolved(snapshot(A, deployed), "big").targets] == ["a/big", "b/vendor/big-global"]
+    assert [item.id for item in resolved(snapshot(deployed, A), "vendor/big-global").targets] == ["b/vendor/big-global"]
+    unlike = at("b", "beta", deployments=("big",))
+    assert [item.id for item in resolved(snapshot(unlike), "big").targets] == ["b/big"]
+    assert [item.id for item in resolved(snapshot(A, unlike), "BIG").targets] == ["a/big"], (
+        "no name of beta's is served"
+    )
+    some = at("b", "beta", serves=("vendor/*",), deployments=("vendor/big-eu",))
+    assert [item.model for item in resolved(snapshot(some), "big").targets] == ["vendor/big-eu"]
 
 
 def test_configuration_outranks_the_catalog() -> None:
