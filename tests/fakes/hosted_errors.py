@@ -262,6 +262,53 @@ HOSTED: dict[str, list[Sample]] = {
         Sample(403, openai_error("Access to model denied.", "AccessDenied.Unpurchased"), DENIED),
         Sample(404, openai_error("The model `x` does not exist.", "model_not_found"), MISSING),
     ],
+    # https://docs.byteplus.com/en/docs/ModelArk/1299023
+    "volcengine": [
+        Sample(
+            400,
+            openai_error(
+                "Total tokens of image and text exceed max message tokens. Request id: 0217", "InvalidParameter"
+            ),
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            openai_error(
+                "The request failed because the input text may contain severe violation information.",
+                "SensitiveContentDetected.SevereViolation",
+                "BadRequest",
+            ),
+            FILTERED,
+        ),
+        Sample(
+            403,
+            openai_error("The request failed because your account has an overdue balance.", "AccountOverdueError"),
+            EMPTY,
+        ),
+        Sample(404, openai_error("Your account x has not activated the model y.", "ModelNotOpen", "NotFound"), DENIED),
+        Sample(
+            404,
+            openai_error("The model or endpoint x does not exist", "InvalidEndpointOrModel.NotFound", "NotFound"),
+            MISSING,
+        ),
+        Sample(
+            429,
+            openai_error("The Tokens Per Minute limit …", "RateLimitExceeded.EndpointTPMExceeded", "TooManyRequests"),
+            LIMITED,
+        ),
+        Sample(429, openai_error("The service is overloaded", "ServerOverloaded", "TooManyRequests"), OVERLOADED),
+    ],
+    # ollama/ollama issue 15990
+    "ollama-cloud": [
+        Sample(400, {"error": "the input length exceeds the context length"}, TOO_LONG),
+        Sample(403, openai_error("this model requires a subscription, upgrade for access: …"), DENIED),
+        Sample(
+            429,
+            {"error": "you (user) have reached your weekly usage limit, upgrade for higher limits: …"},
+            LIMITED,
+            Scope.KEY,
+        ),
+    ],
     # https://platform.minimax.io/docs/api-reference/errorcode; MiniMax-AI/MiniMax-M2 issues 62 and 119,
     # modelscope/modelscope issue 1691
     "minimax": [
