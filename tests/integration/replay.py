@@ -37,9 +37,12 @@ _TYPES = {
     "api.openai.com": "openai",
     "api.anthropic.com": "anthropic",
     "api.cerebras.ai": "cerebras",
+    "api.deepseek.com": "deepseek",
     "api.groq.com": "groq",
     "api.mistral.ai": "mistral",
+    "api.z.ai": "zai",
     "openrouter.ai": "openrouter",
+    "router.huggingface.co": "huggingface",
 }
 _SUFFIXES = ("/chat/completions", "/responses", "/messages")
 MAX_EVENT_BYTES = 2**24
