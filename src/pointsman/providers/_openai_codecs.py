@@ -52,10 +52,12 @@ _BODILESS = (204, 205, 304)
 
 class Quirks(Struct, frozen=True):
     """A server's differences from OpenAI's dialect. `output_bound` is the field for a bound on a chat's answer if its
-    client sets none. `rename` has pairs of OpenAI's name for a field and the server's."""
+    client sets none. `rename` has pairs of OpenAI's name for a field and the server's. `omit` are fields that it
+    rejects although they do not change an answer."""
 
     output_bound: str = NEWER
     rename: tuple[tuple[str, str], ...] = ()
+    omit: tuple[str, ...] = ()
 
 
 class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
@@ -183,8 +185,10 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
         for name, theirs in quirks.rename:
             if name in fields:
                 fields[theirs] = fields.pop(name)
+        dropped = tuple(name for name in quirks.omit if fields.pop(name, None) is not None) if quirks.omit else ()
         target, headers = self._head(call, candidate, key, "application/json")
-        return UpstreamRequest(b"POST", target, _ID_LINE % (headers, attempt_id.encode()), encode_object(fields))
+        headers = _ID_LINE % (headers, attempt_id.encode())
+        return UpstreamRequest(b"POST", target, headers, encode_object(fields), dropped=dropped)
 
     def is_answer(self, status: int) -> bool:
         return 200 <= status < 300

@@ -30,6 +30,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     also: tuple[Operation, ...] = (),
     streams_usage: bool = True,
     rename: Mapping[str, str] | None = None,
+    omit: tuple[str, ...] = (),
     output_bound: str = NEWER,
     completion_tokens: int | None = None,
     needs_key: bool = True,
@@ -48,6 +49,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
 
     `also` lists operations that are passed through beside these. `streams_usage` says that it understands
     `stream_options.include_usage`, which is otherwise left out. `rename` maps OpenAI's field names to the provider's.
+    `omit` are fields that it rejects although they do not change an answer, so they are left out.
     `output_bound` is the field for a bound on a chat's answer. `completion_tokens` is the longest text completion if
     the request sets no bound. It is 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers continue to the end.
     `errors` are its own rules of faults, before the shared table. `takes_unlimited` says that it accepts -1 for an
@@ -57,7 +59,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     finds the path of a call, if it is not that of OpenAI after `base_url`. `has_deployments` says that users name its
     models themselves.
     """
-    usual = Quirks(output_bound, tuple((rename or {}).items()))
+    usual = Quirks(output_bound, tuple((rename or {}).items()), omit)
     codec = JsonCodec(
         streams_usage=streams_usage,
         quirks=usual,
@@ -108,6 +110,6 @@ def _quirks(usual: Quirks, catalog: str, output_bound: str | None) -> Quirks:
     """Return the quirks of a server of this kind whose models are in `catalog`. The configuration may set another
     `output_bound` than the usual one of its kind."""
     if output_bound is None:
-        return Quirks(NEWER, usual.rename) if catalog in _OPENAIS else usual
+        return Quirks(NEWER, usual.rename, usual.omit) if catalog in _OPENAIS else usual
     others = tuple(pair for pair in usual.rename if pair[0] != NEWER)
-    return Quirks(output_bound, (*others, (NEWER, OLDER)) if output_bound == OLDER else others)
+    return Quirks(output_bound, (*others, (NEWER, OLDER)) if output_bound == OLDER else others, usual.omit)

@@ -55,7 +55,7 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
         if self.adapt is not None:
             fields = self.adapt(fields, candidate.model)
         request = self.native.encode(self._inner(call, fields), candidate, key, attempt_id, now_unix_s)
-        return replace(request, dropped=written.dropped) if written.dropped else request
+        return replace(request, dropped=(*written.dropped, *request.dropped)) if written.dropped else request
 
     def _inner(self, call: Call, fields: dict[str, Raw] | None = None) -> Call:
         """Return the call as a client of the provider's dialect would send it."""

@@ -21,6 +21,8 @@ PROVIDER = openai_compatible(
     completions=False,
     streams_usage=False,
     rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
+    # It rejects every field that it does not know. https://docs.mistral.ai/resources/changelogs
+    omit=("store", "user", "service_tier", "safety_identifier", "prompt_cache_retention"),
     also=("moderation", "file", "audio"),
     errors=ERRORS,
     quota=quota_of(requests="req-minute", tokens="tokens-minute"),

@@ -87,7 +87,9 @@ def test_output_bound_follows_the_type_unless_it_is_set(
     fields: str, output_bound: str, rename: tuple[tuple[str, str], ...]
 ) -> None:
     found_endpoint = endpoint(f"providers: {{{fields}}}", fields.partition(":")[0])
-    assert found_endpoint.quirks == Quirks(output_bound, rename)
+    assert isinstance(found_endpoint.quirks, Quirks)
+    assert (found_endpoint.quirks.output_bound, found_endpoint.quirks.rename) == (output_bound, rename)
+    assert bool(found_endpoint.quirks.omit) is (found_endpoint.type == "mistral")
 
 
 def test_provider_without_authentication_requires_no_fields() -> None:

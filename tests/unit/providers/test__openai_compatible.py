@@ -58,6 +58,14 @@ def test_fields_are_renamed_and_stream_options_dropped() -> None:
     assert "stream_options" not in plain
 
 
+def test_fields_that_a_server_rejects_are_left_out_and_reported() -> None:
+    codec = JsonCodec(quirks=Quirks(omit=("store", "user")))
+    request = codec.encode(parse({**CHAT, "user": "me", "seed": 1}), target(), target().keys[0])
+    assert msgspec.json.decode(request.body) == {**CHAT, "model": "upstream-model", "seed": 1}
+    assert request.dropped == ("user",)
+    assert not codec.encode(parse(CHAT), target(), target().keys[0]).dropped
+
+
 def test_quirks_of_endpoint_override_those_of_its_type() -> None:
     codec = JsonCodec(quirks=Quirks(rename=(("seed", "random_seed"),)))
     for quirks, sent in (
