@@ -298,6 +298,46 @@ HOSTED: dict[str, list[Sample]] = {
         ),
         Sample(429, openai_error("The service is overloaded", "ServerOverloaded", "TooManyRequests"), OVERLOADED),
     ],
+    # https://docs.databricks.com/aws/en/machine-learning/model-serving/
+    "databricks": [
+        Sample(
+            400,
+            {
+                "error_code": "BAD_REQUEST",
+                "message": "Bad request: rpc error: code = InvalidArgument desc = prompt token count (4595) cannot "
+                "exceed 4096...",
+            },
+            TOO_LONG,
+        ),
+        Sample(
+            400,
+            {"error_code": "BAD_REQUEST", "message": '{"message":"Input is too long for requested model."}'},
+            TOO_LONG,
+        ),
+        Sample(
+            429,
+            {
+                "error_code": "REQUEST_LIMIT_EXCEEDED",
+                "message": "REQUEST_LIMIT_EXCEEDED: Exceeded workspace input tokens per minute rate limit for m.",
+            },
+            LIMITED,
+        ),
+        Sample(400, {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "Exceeded workspace …"}, LIMITED),
+    ],
+    # https://vercel.com/docs/ai-gateway; a router to vendors, whose errors it passes on
+    "vercel": [
+        Sample(400, openai_error("prompt is too long: 208310 tokens > 200000 maximum"), TOO_LONG),
+        Sample(
+            402,
+            openai_error("Insufficient funds. Please add credits to your account …", None, "insufficient_funds"),
+            EMPTY,
+        ),
+        Sample(
+            403,
+            openai_error("AI Gateway requires a valid credit card on file …", None, "customer_verification_required"),
+            EMPTY,
+        ),
+    ],
     # ollama/ollama issue 15990
     "ollama-cloud": [
         Sample(400, {"error": "the input length exceeds the context length"}, TOO_LONG),

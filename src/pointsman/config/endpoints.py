@@ -160,7 +160,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         record = PROVIDERS.get(settings.type or name)
         if record is not None:
             return record
-        types = f"set it to one of: {listed(PROVIDERS, limit=40)}"
+        types = f"set it to one of: {listed(PROVIDERS, limit=80)}"
         if settings.type is not None:
             guess = nearest(settings.type, PROVIDERS)
             self.findings.error((*location, "type"), f"unknown type{guess or '; ' + types}")

@@ -129,7 +129,7 @@ def read_error(body: bytes) -> _ProviderError | None:
     message = source.get("message") or (inner if isinstance(inner, str) else source.get("detail"))
     if message is None and source is found:
         return None
-    code = source.get("code")
+    code = source.get("code") or source.get("error_code")
     return _ProviderError(
         message if isinstance(message, str) or message is None else msgspec.json.encode(message).decode(),
         _text(source.get("type")) or _text(source.get("reason")),

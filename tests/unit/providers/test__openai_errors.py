@@ -303,6 +303,7 @@ def test_provider_message_about_key_is_replaced() -> None:
         ({"errors": [{"code": 5007, "message": "No such model"}, {"code": 1}]}, "code 5007"),
         ({"code": 404, "reason": "MODEL_NOT_FOUND", "message": "model not found"}, "code 404, type MODEL_NOT_FOUND"),
         ({"errors": [{"code": 5007}], "message": "unknown", "code": "mine"}, "code mine"),
+        ({"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"}, "code REQUEST_LIMIT_EXCEEDED"),
         ({"errors": [], "message": "unknown"}, None),
         ({"errors": ["unknown"]}, None),
         ({"errors": {"message": "unknown"}}, None),
