@@ -78,6 +78,15 @@ HOSTED: dict[str, list[Sample]] = {
             ),
             LIMITED,
         ),
+        Sample(
+            429,
+            openai_error(
+                "The system is currently experiencing high demand and cannot process your request. Your request …",
+                None,
+                "too_many_requests",
+            ),
+            OVERLOADED,
+        ),
     ],
     # https://huggingface.co/docs/inference-providers; a router to hosts, most of which run vLLM
     "huggingface": [
@@ -148,6 +157,7 @@ HOSTED: dict[str, list[Sample]] = {
     "deepinfra": [
         Sample(500, openai_error("Requested input length 99009 exceeds maximum input length 8192"), TOO_LONG),
         Sample(429, {"error": {"message": "Model busy, retry later"}}, OVERLOADED),
+        Sample(429, openai_error("Try again.", "engine_overloaded", "invalid_request_error"), OVERLOADED),
     ],
     # https://novita.ai/docs/guides/error
     "novita": [
@@ -378,6 +388,7 @@ HOSTED: dict[str, list[Sample]] = {
             {"code": 20012, "message": "Model does not exist. Please check it carefully.", "data": None},
             MISSING,
         ),
+        Sample(403, {"code": 30001, "message": "Sorry, your account balance is insufficient", "data": None}, EMPTY),
     ],
     # https://docs.venice.ai/api-reference/error-codes
     "venice": [

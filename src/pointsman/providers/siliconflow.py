@@ -9,6 +9,7 @@ from pointsman.providers._openai_compatible import openai_compatible
 
 # https://docs.siliconflow.cn/en/faqs/error-code: an error has a `code` that is a number, a `message`, and no `error`.
 ERRORS = (
+    rule(failures.BALANCE_EMPTY, 402, 403, starts="sorry, your account balance is insufficient"),
     rule(failures.UPSTREAM_MODEL_MISSING, 400, 404, starts="model does not exist"),
     rule(failures.CONTEXT_TOO_LONG, 400, 413, says="must be less than max_seq_len"),
 )

@@ -132,6 +132,10 @@ def test_rejection_by_the_filter_keeps_its_details() -> None:
     assert decoder.failure.kind is failures.CONTENT_FILTERED
 
 
+def test_models_are_not_listed() -> None:
+    assert not AZURE.lists_models, "the list would name models without a deployment"
+
+
 def test_limits_that_it_does_not_report_are_unknown() -> None:
     headers = {b"x-ratelimit-limit-requests": b"-1", b"x-ratelimit-remaining-requests": b"0"}
     assert AZURE.quota(headers, 0.0) is None
