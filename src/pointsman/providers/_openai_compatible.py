@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from functools import partial
 
+from msgspec.structs import replace
+
 from pointsman.domain.operations import Operation
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_codecs import NEWER, OLDER, JsonCodec, Locate, PassthroughCodec, Quirks
@@ -52,47 +54,30 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     `omit` are fields that it rejects although they do not change an answer, so they are left out.
     `output_bound` is the field for a bound on a chat's answer. `completion_tokens` is the longest text completion if
     the request sets no bound. It is 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers continue to the end.
-    `errors` are its own rules of faults, before the shared table. `takes_unlimited` says that it accepts -1 for an
-    answer without a bound, which is otherwise left out. `keeps_responses` says that later requests can name its
-    responses. `is_self_hosted` says that users run it on machines of their own. `quota` reads the limits of a key.
-    `lists_models` says that it has OpenAI's list of models. `auth` makes the header lines of a credential. `locate`
-    finds the path of a call, if it is not that of OpenAI after `base_url`. `has_deployments` says that users name its
-    models themselves.
+    `takes_unlimited` says that it accepts -1 for an answer without a bound, which is otherwise left out. `lists_models`
+    says that it has OpenAI's list of models. `locate` finds the path of a call, if it is not that of OpenAI after
+    `base_url`. The other columns are those of `Provider`.
     """
     usual = Quirks(output_bound, tuple((rename or {}).items()), omit)
-    codec = JsonCodec(
-        streams_usage=streams_usage,
-        quirks=usual,
-        errors=errors,
-        takes_unlimited=takes_unlimited,
-        auth=auth,
-        locate=locate,
-    )
-    codecs: dict[Operation, Codec] = {}
+    passed = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited, auth=auth, locate=locate)
+    plain = JsonCodec(errors=errors, auth=auth, locate=locate)
+    generating = replace(plain, streams_usage=streams_usage, quirks=usual, takes_unlimited=takes_unlimited)
+    codecs: dict[Operation, Codec] = dict.fromkeys(also, passed)
+    if "responses" in codecs:
+        codecs["responses"] = replace(passed, dialect="openai-responses", own_fields=own_fields)
     if chat:
-        codecs["chat"] = codec
+        codecs["chat"] = generating
     if completions:
-        codecs["completion"] = codec
+        codecs["completion"] = generating
     if embeddings:
-        codecs["embedding"] = JsonCodec(errors=errors, auth=auth, locate=locate)
-    passthrough = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited, auth=auth, locate=locate)
-    responses = PassthroughCodec(
-        dialect="openai-responses",
-        errors=errors,
-        takes_unlimited=takes_unlimited,
-        own_fields=own_fields,
-        auth=auth,
-        locate=locate,
-    )
-    for operation in also:
-        codecs[operation] = responses if operation == "responses" else passthrough
+        codecs["embedding"] = plain
     return Provider(
         name=name,
         title=title,
         base_url=base_url,
         key_env=key_env,
         codecs=codecs,
-        lister=passthrough if lists_models else None,
+        lister=passed if lists_models else None,
         needs_key=needs_key,
         docs=docs,
         quirks=partial(_quirks, usual),
