@@ -26,7 +26,8 @@ from pointsman.providers import PROVIDERS, codec_of
 
 
 class Attempt:
-    """One attempt. `reserved` has its reservation. `shortened` is the call with its lower maximum, if the answer was
+    """One attempt. `reserved` has its reservation. `has_begun` says that the first content of its stream was noted.
+    `shortened` is the call with its lower maximum, if the answer was
     shortened to fit in a limit. `dropped` are the fields that its provider's dialect does not have."""
 
     __slots__ = (
@@ -36,6 +37,7 @@ class Attempt:
         "call",
         "dropped",
         "engine",
+        "has_begun",
         "log",
         "plan",
         "receiver",
@@ -60,7 +62,7 @@ class Attempt:
         self.dropped: tuple[str, ...] = ()
         self.billing_terms = engine.billing.terms_cache.find_for(call, log.key, candidate)
         self._codec = codec_of(candidate.endpoint.type, call.operation, call.head.dialect)
-        self._has_noted_quota = False
+        self._has_noted_quota = self.has_begun = False
         self.receiver = AnswerReceiver(call, self._codec, claim, log.bell, plan.routing)
         if step.held:
             self.receiver.held = step.held
@@ -154,7 +156,7 @@ class Attempt:
         limits."""
         self._note_quota()
         if self.call.stream and self.receiver.is_stream:
-            live, now = self.engine.live, monotonic()
+            live, now, self.has_begun = self.engine.live, monotonic(), True
             live.begin_answer(self.step.choice.candidate, now, operation=self.call.operation)
             if self.tried is not None:
                 live.paces.content(self.tried, now)
@@ -228,6 +230,7 @@ class Attempt:
             first_byte_at=first_byte_at,
             tokens_out=charge.usage.tokens_out,
             content_at=content_at if receiver.is_stream else None,
+            has_begun=self.has_begun,
             call=self.call,
         )
         if self.tried is not None:

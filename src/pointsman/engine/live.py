@@ -193,11 +193,12 @@ class Live:
         first_byte_at: float | None = None,
         tokens_out: int = 0,
         content_at: float | None = None,
+        has_begun: bool = False,
         call: Call | None = None,
     ) -> None:
         """Note the end of an attempt. `failure` is absent if it succeeded, and `began_at` if it began just now.
-        `content_at` is the time of the first content of a stream, which `begin_answer` notes. `call` is needed only to
-        learn how many attempts a candidate can serve at once."""
+        `content_at` is the time of the first content of a stream, and `has_begun` says that `begin_answer` noted it.
+        `call` is needed only to learn how many attempts a candidate can serve at once."""
         name = candidate.id
         if call is not None and candidate.endpoint.max_concurrency == "auto" and began_at is not None:
             content_s = content_at - began_at if content_at is not None else None
@@ -223,10 +224,10 @@ class Live:
             self.readings[name] = reading
             if before is None and len(self.readings) > MAX_READINGS:
                 del self.readings[next(iter(self.readings))]
-        has_begun = content_at is not None
-        if failure is not None and failure.kind is SUPERSEDED and has_begun:
-            # The probe of a race: its content came, though another attempt answered.
-            failure, has_begun = None, False
+        if failure is not None and failure.kind is SUPERSEDED and content_at is not None:
+            condition = self.conditions.get(name)
+            if condition is None or not condition.cut_at:
+                failure = None  # the probe of a race: its content came, though another attempt answered
         if failure is None:
             self._served_at = now
             if name not in self.conditions and not self.key_blocks:

@@ -76,9 +76,9 @@ class Faults:
 
     def begin_answer(self, name: str, now: float) -> None:
         """Note the first content of a stream. It is a success, since a long stream that began before a fault must not
-        hide it at its end. If streams are cut, only their ends are successes."""
+        hide it at its end. If streams are cut, only the ends of those that began after it are successes."""
         condition = self.conditions.get(name)
-        if condition is not None and not condition.is_cut:
+        if condition is not None and not condition.cut_at:
             self._serve(name, now)
 
     def _serve(self, name: str, now: float) -> None:
@@ -103,10 +103,10 @@ class Faults:
         has_begun: bool = False,
     ) -> None:
         """Note the end of an attempt. `in_use` is the number of providers used lately, and `served_at` the last time
-        that any answered. `has_begun` says that it was a stream, whose first content was noted."""
+        that any answered. `has_begun` says that `begin_answer` noted its first content."""
         before = self.conditions.get(name)
         if failure is None:
-            if not has_begun or (before is not None and before.is_cut):
+            if not has_begun or (before is not None and 0.0 < before.cut_at <= began_at):
                 self._serve(name, now)
         else:
             may_trip = True

@@ -70,8 +70,8 @@ KeyName = tuple[str, str, str | None]  # provider, key and model; without a mode
 class Condition(Struct, frozen=True):
     """The fault of one operation of a provider's model. Times are monotonic seconds, and `failed_at` is that of the
     last failure, or of a race during the block. `is_lacking` says that the server does not have the operation. With
-    `is_slow`, its learned pace is poor, which alone blocks nothing. With `is_cut`, the last failure ended a stream that
-    had begun, so only a whole answer is a success."""
+    `is_slow`, its learned pace is poor, which alone blocks nothing. If the last failure ended a stream that had begun,
+    `cut_at` is its time, else 0. After it only a whole answer is a success."""
 
     failures: int = 0
     blocks: int = 0
@@ -79,7 +79,7 @@ class Condition(Struct, frozen=True):
     trial_until: float = 0.0
     is_lacking: bool = False
     is_slow: bool = False
-    is_cut: bool = False
+    cut_at: float = 0.0
     failed_at: float = 0.0
 
     def health(self, now: float) -> Health:
@@ -160,7 +160,7 @@ def observe(
     failures = before.failures + 1
     if after(before.health(now), event) != "failed" or event == "failure":
         trial_until = before.trial_until if before.blocks == 0 else 0.0
-        return replace(before, failures=failures, trial_until=trial_until, is_cut=is_cut, failed_at=now)
+        return replace(before, failures=failures, trial_until=trial_until, cut_at=now if is_cut else 0.0, failed_at=now)
     is_lacking = failure.kind is UPSTREAM_UNSUPPORTED
     if is_lacking:
         block_s = min(_doubled(UNSUPPORTED_S, before.blocks), MAX_UNSUPPORTED_S)
@@ -174,7 +174,7 @@ def observe(
         now + block_s,
         is_lacking=is_lacking,
         is_slow=before.is_slow,
-        is_cut=is_cut,
+        cut_at=now if is_cut else 0.0,
         failed_at=now,
     )
 

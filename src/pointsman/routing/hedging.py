@@ -9,8 +9,9 @@ it, and if
                                       its own cost
     the share of rivals is not used   each request earns `share` of one
     its candidate has headroom        no fault at present, no rate limit in the last `PRESSURE_S`, and at least
-                                      `HEADROOM` of each hard limit and of a key's known rate limit left. A race may be
-                                      the trial of a candidate whose breaker is no longer open
+                                      `HEADROOM` of each hard limit and of a key's known rate limit left, and fewer
+                                      attempts in progress than its limit. A race may be the trial of a candidate, or
+                                      try one whose breaker has been open for some seconds
     its reservation fits at once      the engine never waits for room
 
 Rights and requirements need no rule here: a plan has no candidate without them.
@@ -82,7 +83,7 @@ def _blocked(plan: Plan, call: Call, view: View, now: float) -> Probe | None:
         if condition is None or item.provenance != "target" or not condition.may_race(now):
             continue
         pace = view.paces.find(item, plan.operation, stream=plan.stream)
-        if pace is not None:
+        if pace is not None and has_headroom(plan.hedging, item, plan.operation, view, now, race=True):
             return Probe(item.id, max(PROBE_PATIENCE * pace.usual(1.0) * usual_s(call), LEAST_PROBE_S))
     return None
 
@@ -140,6 +141,9 @@ def has_headroom(
     """Return whether a candidate may get a rival of another attempt."""
     condition = view.conditions.get(subject(item, operation))
     if condition is not None and (not race or (condition.is_blocked(now) and not condition.may_race(now))):
+        return False
+    most = view.most_in_progress(item)
+    if most is not None and view.in_progress.get(item.id, 0) >= most:
         return False
     provider = item.endpoint.name
     for (name, _, _), block in view.key_blocks.items():

@@ -262,7 +262,8 @@ class Supervisor:
             if time.monotonic() > ends_at:
                 _logger.error("%s did not stop in time; killing it", remaining[0].name)
                 for child in remaining:
-                    os.kill(child.pid, signal.SIGKILL)
+                    if child.pid in self._children:
+                        os.kill(child.pid, signal.SIGKILL)
                 ends_at += 5
 
     def _stop_signals(self) -> int:

@@ -334,7 +334,8 @@ def test_answers_teach_the_limit_of_a_candidate_that_learns_it() -> None:
 def stream(state: Live, kind: Kind | None, began_at: float, content_at: float, now: float) -> None:
     """End a stream whose first content was noted."""
     failed = None if kind is None else failure(kind)
-    state.finish(A, A.keys[0], failed, now, began_at=began_at, content_at=content_at)
+    has_begun = kind is not failures.SUPERSEDED  # the content of a beaten race is not noted
+    state.finish(A, A.keys[0], failed, now, began_at=began_at, content_at=content_at, has_begun=has_begun)
 
 
 def test_end_of_a_stream_that_began_before_a_fault_does_not_hide_it() -> None:
@@ -380,4 +381,35 @@ def test_content_of_a_beaten_race_is_a_success() -> None:
     attempt(state, A, failures.UPSTREAM_ERROR)
     state.begin(A, NOW, is_retry=False)
     stream(state, failures.SUPERSEDED, NOW, NOW + 1, NOW + 1)
+    assert state.conditions == {}
+
+
+def cut_streams(state: Live) -> None:
+    for _ in range(LIMITS.failures):
+        state.begin(A, NOW, is_retry=False)
+        stream(state, failures.TRUNCATED, NOW, NOW + 0.1, NOW + 1)
+
+
+def test_content_of_a_beaten_race_is_no_success_while_streams_are_cut() -> None:
+    state = live()
+    cut_streams(state)
+    state.begin(A, NOW + 5, is_retry=False)
+    stream(state, failures.SUPERSEDED, NOW + 5, NOW + 6, NOW + 6)
+    assert state.conditions["alpha/m"].blocks == 1
+
+
+def test_end_of_a_stream_from_before_the_cuts_does_not_hide_them() -> None:
+    state = live()
+    state.begin(A, NOW - 5, is_retry=False)
+    cut_streams(state)
+    stream(state, None, NOW - 5, NOW - 4, NOW + 2)
+    assert state.conditions["alpha/m"].blocks == 1
+
+
+def test_whole_answer_to_a_stream_request_is_a_success() -> None:
+    """A provider may answer with JSON, or the content may have been held back, so no content was noted."""
+    state = live()
+    attempt(state, A, failures.UPSTREAM_ERROR)
+    state.begin(A, NOW, is_retry=False)
+    state.finish(A, A.keys[0], None, NOW + 2, began_at=NOW, content_at=NOW + 2)
     assert state.conditions == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from pointsman.engine.request_log import RequestLog
 from pointsman.engine.serve import serve
 from pointsman.engine.tasks import Bell, Cancelled, EagerTask
 from pointsman.routing.admit import Admission
+from pointsman.routing.health import LIMITS, Condition
 from pointsman.transport.http_exchange import Exchange
 
 BODY = b'{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":7,"completion_tokens":2}}'
@@ -212,5 +214,19 @@ def test_request_ends_after_its_commit_timeout() -> None:
             assert [one.provider for one in record.attempts] == ["alpha", "beta"]
             first = record.attempts[0].duration_us
             assert 90_000 < first < 190_000, "an attempt gets half of the time while another is left"
+
+    run(main())
+
+
+def test_json_answer_to_a_stream_request_heals_its_target() -> None:
+    async def main() -> None:
+        async with running_engine(answering(whole())) as rig:
+            begin(rig, chat(stream=True))
+            (made,) = (await rig.log.next()).attempts
+            name = f"{made.provider}/{made.model}"
+            rig.live.conditions[name] = Condition(LIMITS.failures, 1, blocked_until=monotonic() - 1)
+            begin(rig, chat(stream=True))
+            assert (await rig.log.next()).attempts[0].outcome == "ok"
+            assert rig.live.conditions == {}
 
     run(main())

@@ -99,6 +99,26 @@ def test_blocked_target_is_not_tried_without_a_race() -> None:
     assert (order(plan), plan.probe) == ("bca", "")
 
 
+def test_blocked_target_without_headroom_is_left_alone() -> None:
+    view = suspecting()
+    view.conditions["a/m"] = Condition(5, 4, LATER + 10, failed_at=LATER - RACE_S)
+    view.key_blocks["a", "other", "x"] = KeyBlock(
+        until=LATER, failure=failure(failures.UPSTREAM_RATE_LIMITED), since=LATER - 1
+    )
+    plan = plan_of(view)
+    assert (order(plan), plan.probe) == ("bca", "")
+    assert isinstance(beside(plan, view), Await)
+
+
+def test_race_keeps_the_limit_of_attempts_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = suspecting()
+    view.conditions["a/m"] = Condition(5, 4, LATER + 10, failed_at=LATER - RACE_S)
+    monkeypatch.setattr(type(view), "most_in_progress", lambda _, item: 1 if item.id == "a/m" else None)
+    assert plan_of(view).probe == "a/m"
+    view.in_progress["a/m"] = 1
+    assert plan_of(view).probe == ""
+
+
 def test_race_has_one_rival() -> None:
     view = suspecting()
     plan = plan_of(view)

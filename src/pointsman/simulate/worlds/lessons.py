@@ -38,18 +38,19 @@ def learn(live: Live, plan: Plan, attempt: Attempt, failure: Failure | None, now
     """Let the live state learn from the end of an attempt."""
     step, arrival = attempt.step, attempt.request.arrival
     item, content_at = step.choice.candidate, attempt.content_at
+    is_superseded = failure is not None and failure.kind is failures.SUPERSEDED
     tokens_out = arrival.tokens_out if failure is None else 0
     if failure is None:
         live.answers.setdefault(item.id, Answers()).add(Usage(arrival.tokens_in, arrival.tokens_out))
     live.finish(
         item, step.key, failure, now, began_at=attempt.started_at, first_byte_at=content_at,
-        tokens_out=tokens_out, content_at=content_at if arrival.stream else None, call=attempt.request.call,
+        tokens_out=tokens_out, content_at=content_at if arrival.stream else None,
+        has_begun=arrival.stream and content_at is not None and not is_superseded, call=attempt.request.call,
     )  # fmt: skip
     if attempt.tried is not None:
         live.paces.ended(attempt.tried, failure, now, tokens_out=tokens_out, content_at=content_at)
     terms = plan.hedging
-    if terms is not None and terms.settings is not None and terms.settings.after_s is None:
-        is_superseded = failure is not None and failure.kind is failures.SUPERSEDED
-        if is_superseded or content_at is not None:
-            took_s = (content_at or now) - attempt.started_at
-            live.hedges.note_commit(item, "chat", took_s, stream=arrival.stream)
+    is_learned = terms is not None and terms.settings is not None and terms.settings.after_s is None
+    if is_learned and (is_superseded or content_at is not None):
+        took_s = (content_at or now) - attempt.started_at
+        live.hedges.note_commit(item, "chat", took_s, stream=arrival.stream)
