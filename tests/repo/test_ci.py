@@ -45,7 +45,8 @@ def test_only_failed_tests_run_again(tmp_path: Path, code: int, expected: int, c
 
 def options(target: str, *given: str) -> str:
     """Return the command of a target that runs pytest."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    outer = ("MAKE", "STATUS", "AFTER")  # of the make that runs the tests
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
     done = subprocess.run(
         ["make", "--dry-run", target, *given],
         cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True,

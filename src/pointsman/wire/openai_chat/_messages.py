@@ -164,6 +164,7 @@ class ChatMessages:
             parts.append(Refusal(message.refusal))
         for number, call in enumerate(message.tool_calls or ()):
             if call.function is not None:
+                self._custom_ids.discard(call.id)  # ids may repeat in later turns
                 parts.append(ToolCall(call.id, call.function.name, call.function.arguments))
             elif call.custom is not None:
                 self._custom_ids.add(call.id)

@@ -134,6 +134,17 @@ def test_calls_of_tools_and_their_results_are_read() -> None:
     )
 
 
+def test_result_belongs_to_the_last_call_with_its_id() -> None:
+    custom = {"id": "a", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
+    function = {"id": "a", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "a", "content": "x"}
+    for calls in ((custom, function), (function, custom)):
+        messages = [one for call in calls for one in ({"role": "assistant", "tool_calls": [call]}, result)]
+        turns = read(USER, *messages).turns
+        results = [part for turn in turns for part in turn.parts if isinstance(part, ToolResult)]
+        assert [one.is_custom for one in results] == [call is custom for call in calls]
+
+
 def test_older_functions_are_tools() -> None:
     found = read(
         USER,
