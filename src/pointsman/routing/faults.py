@@ -309,8 +309,8 @@ class Faults:
 
     def _put_condition(self, name: str, condition: health.Condition | None, now: float, reason: str) -> None:
         before = self.conditions.get(name)
-        if condition is before:
-            return
+        if condition == before:
+            return  # such as an answer of a target that stays slow: nothing must be decided anew
         if condition is None:
             del self.conditions[name]
         else:

@@ -142,3 +142,14 @@ def test_same_orders_change_nothing() -> None:
     changes = state.changes
     state.hold(Hold("alpha"))
     assert state.changes == changes
+
+
+def test_answers_of_a_target_that_stays_slow_change_nothing() -> None:
+    state = State()
+    state.faults.note_pace(A.id, True, NOW, "slow")
+    changes = state.changes
+    for number in range(3):
+        state.attempt(None, NOW + number)
+        state.faults.begin_answer(A.id, NOW + number)
+    assert state.changes == changes
+    assert state.faults.conditions[A.id].is_slow
