@@ -130,7 +130,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
                 self.findings.error((*location, field), message)
 
     def _check_deployments(self, settings: ProviderSettings, base_path: str, catalog: str, location: Location) -> None:
-        """Report an address that does not fit to the version of the API, and names that are not the catalog's."""
+        """Report an address that does not fit the version of the API, and names that are not the catalog's."""
         if not settings.api_version and not base_path.endswith("/v1"):
             message = "the address should end with /openai/v1; for one that ends with /openai, set `api_version`"
             self.findings.warning((*location, "base_url"), message)
