@@ -11,6 +11,7 @@ from fakes.wire import CHAT, PATH_OF, SECRET, drain, parse, target
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Fault
 from pointsman.domain.operations import OPERATIONS, Operation
+from pointsman.domain.origin import secret_of
 from pointsman.domain.outcomes import Usage
 from pointsman.providers import PROVIDERS
 from pointsman.providers.api import Provider, WholeAnswer
@@ -89,7 +90,7 @@ def test_request_has_its_path_and_one_credential(name: str, operation: Operation
     names = [line.partition(b":")[0] for line in lines]
     assert len(names) == len(set(names))
     assert not {b"host", b"content-length", b"transfer-encoding", b"connection", b"cookie"} & set(names)
-    assert [line + b"\r\n" for line in lines if SECRET.encode() in line] == [provider.auth(key.credential)]
+    assert [line + b"\r\n" for line in lines if SECRET.encode() in line] == [provider.auth(secret_of(key.credential))]
     assert SECRET.encode() not in request.body + request.target
     assert SECRET not in repr((call, candidate, PROVIDERS[name]))
 

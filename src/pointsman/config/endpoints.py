@@ -6,18 +6,18 @@ from typing import Literal
 from msgspec import Struct
 
 from pointsman.catalog.tool_prices import TOOL_MODELS, TOOL_PRICES
-from pointsman.config.addresses import ListenAddress, is_loopback, parse_base_url
 from pointsman.config.catalog import CatalogInUse, by_name
+from pointsman.config.credentials import KeyCompiler
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.process import compile_network
-from pointsman.config.references import BadReference, References
+from pointsman.config.provider_addresses import address_of, check_cloud
+from pointsman.config.references import References
 from pointsman.config.requirements import compile_tags
-from pointsman.config.schema import Document, KeySettings, ProviderSettings
+from pointsman.config.schema import Document, ProviderSettings
 from pointsman.config.source import Location
 from pointsman.domain.network import Network
-from pointsman.domain.origin import Origin, Secret
-from pointsman.domain.targets import Endpoint, ProviderKey
+from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS, dialects_of, operations_of
 from pointsman.providers.api import Provider
 
@@ -27,7 +27,6 @@ def compile_endpoints(
     models: CatalogInUse,
     references: References,
     findings: Findings,
-    listen: ListenAddress | None,
 ) -> dict[str, Endpoint]:
     """Return the valid endpoints, by name. The errors of the others are among the findings."""
     network = Network(connect_timeout_s=document.routing.timeouts.connect_s)
@@ -42,18 +41,7 @@ def compile_endpoints(
         now_unix_s=time(),
     )
     compiled = {name: compiler.compile(name, provider) for name, provider in document.providers.items()}
-    for endpoint in compiled.values():
-        if endpoint is not None and listen is not None:
-            _reject_own_address(endpoint, listen, findings)
     return {name: endpoint for name, endpoint in compiled.items() if endpoint is not None}
-
-
-def _reject_own_address(endpoint: Endpoint, listen: ListenAddress, findings: Findings) -> None:
-    """Reject a provider at the gateway's own address: it would call itself until every connection is taken."""
-    origin = endpoint.origin
-    if origin.port == listen.port and is_loopback(origin.host) and (not listen.host or listen.is_loopback):
-        message = f"the provider's address, {origin}, is the gateway's own; change server.listen or base_url"
-        findings.error(("providers", endpoint.name), message)
 
 
 def _max_concurrency(record: Provider, settings: ProviderSettings) -> int | Literal["auto"] | None:
@@ -82,8 +70,8 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         record = self._record(name, settings, location)
         if record is None:
             return None
-        address = self._address(record, settings, location)
-        keys = self._keys(record, settings, location)
+        address = address_of(record, settings, location, self.findings)
+        keys = KeyCompiler(record, settings, self.references, self.findings, self.now_unix_s).compile(location)
         network = self.network
         if settings.egress is not None:
             place = (*location, "egress")
@@ -92,6 +80,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             return None
         origin, base_path = address
         catalog = self._catalog(record, settings, origin.host, location)
+        check_cloud(record, settings, location, self.findings)
         if record.has_deployments:
             self._check_deployments(settings, base_path, catalog, location)
         else:
@@ -121,6 +110,8 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             max_concurrency=_max_concurrency(record, settings),
             deployments=dict(settings.deployments),
             api_version=settings.api_version or "",
+            region=settings.region or "",
+            project=settings.project or "",
         )
 
     def _reject_deployments(self, record: Provider, settings: ProviderSettings, location: Location) -> None:
@@ -169,66 +160,3 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             message = f"`type` is required, because the name is not that of a known provider; {types}{guess}"
             self.findings.error(location, message)
         return None
-
-    def _address(self, record: Provider, settings: ProviderSettings, location: Location) -> tuple[Origin, str] | None:
-        text = settings.base_url or record.base_url
-        place = (*location, "base_url") if settings.base_url else location
-        if text is None:
-            self.findings.error(
-                location, f"`base_url` is required, because the type {record.name} has no default address"
-            )
-            return None
-        try:
-            origin, base_path = parse_base_url(text)
-        except ValueError as error:
-            self.findings.error(place, str(error))
-            return None
-        if origin.scheme == "http" and not is_loopback(origin.host):
-            self.findings.warning(place, "http:// sends prompts and the key unencrypted; use https://")
-        return origin, base_path
-
-    def _keys(self, record: Provider, settings: ProviderSettings, location: Location) -> tuple[ProviderKey, ...] | None:
-        if not settings.keys:
-            if record.needs_key and settings.base_url is None:
-                example = record.key_env or "NAME"
-                message = f"{record.title} requires a key; set `keys: {{default: {{value: env.{example}}}}}`"
-                self.findings.error(location, message)
-                return None
-            return (ProviderKey("default", Secret("")),)
-        keys: list[ProviderKey] = []
-        for name, key_settings in settings.keys.items():
-            place = (*location, "keys", name)
-            key = self._key(name, key_settings, place)
-            if key is None:
-                continue
-            if not key.credential.reveal() and record.needs_key and settings.base_url is None:
-                self.findings.warning((*place, "value"), f"is empty, but {record.title} rejects requests without a key")
-            same = (other.name for other in keys if other.credential == key.credential and key.credential.reveal())
-            twin = next(same, None)
-            if twin is not None:
-                self.findings.warning(
-                    (*place, "value"), f"is the same secret as that of the key {twin!r}; remove one of the two keys"
-                )
-            keys.append(key)
-        if len(keys) < len(settings.keys):
-            return None
-        if not any(key.weight > 0 for key in keys):
-            self.findings.warning(
-                (*location, "keys"), "every key has weight 0, so no request can use this provider; set a weight above 0"
-            )
-        return tuple(keys)
-
-    def _key(self, name: str, settings: KeySettings, location: Location) -> ProviderKey | None:
-        secret = Secret("")
-        if settings.value:
-            try:
-                secret = self.references.resolve(settings.value)
-            except BadReference as error:
-                self.findings.error((*location, "value"), str(error))
-                return None
-        if settings.weight == 0:
-            self.findings.note((*location, "weight"), "weight 0: the key is not used")
-        tags = compile_tags(settings.tags, (*location, "tags"), self.findings, self.now_unix_s)
-        return ProviderKey(
-            name, secret, settings.weight, tuple(settings.serves), tags=tags, cache_domain=settings.cache_domain or ""
-        )

@@ -1,5 +1,6 @@
 """Resolves references to secrets, `env.NAME` and `file:PATH`. No message ever shows a value."""
 
+import json
 import re
 from collections.abc import Mapping
 from hashlib import sha256
@@ -10,10 +11,11 @@ from pointsman.domain.origin import Secret
 
 MAX_SECRET_BYTES = 64 * 1024
 
-# Prefixes of references to derived secrets: an address without a password, which is stored as it is, and the
-# authorization from the address of a proxy.
+# Prefixes of references to derived secrets: an address without a password, which is stored as it is, the authorization
+# from the address of a proxy, and a JSON object on one line.
 LITERAL = "literal:"
 PROXY = "proxy:"
+DOCUMENT = "document:"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELL_STYLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?|os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
@@ -48,10 +50,28 @@ class References:
 
     def resolve(self, reference: str) -> Secret:
         """Return the secret behind `env.NAME` or `file:PATH`. Raises `BadReference`."""
+        value = self._value(reference)
+        _check(value, reference)
+        return self._found(reference, value)
+
+    def document(self, reference: str) -> Secret:
+        """Return the JSON object behind `env.NAME` or `file:PATH`, on one line. Raises `BadReference`."""
+        text = self._value(reference)
+        if not self.reads_secrets:
+            return self._found(DOCUMENT + reference, text)
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise BadReference(f"{reference} is no JSON object")
+        return self._found(DOCUMENT + reference, json.dumps(value))
+
+    def _value(self, reference: str) -> str:
         if reference.startswith("env."):
-            return self._found(reference, self._from_environment(reference))
+            return self._from_environment(reference)
         if reference.startswith("file:"):
-            return self._found(reference, self._from_file(reference))
+            return self._from_file(reference)
         if match := _SHELL_STYLE.fullmatch(reference):
             raise BadReference(f"write env.{match[1] or match[2]} to use that environment variable")
         raise NotAReference("a secret must not be in this file; use env.NAME or file:PATH")
@@ -60,13 +80,14 @@ class References:
         """Return the secret with the `reference` of another one. Raises `BadReference`."""
         if reference.startswith(LITERAL):
             return Secret(reference.removeprefix(LITERAL), reference)
+        if reference.startswith(DOCUMENT):
+            return self.document(reference.removeprefix(DOCUMENT))
         if not reference.startswith(PROXY):
             return self.resolve(reference) if reference else Secret("")
         _, userinfo = parse_proxy(self.resolve(reference.removeprefix(PROXY)).reveal())
         return Secret(basic_credentials(userinfo or ""), reference)
 
     def _found(self, reference: str, value: str) -> Secret:
-        _check(value, reference)
         self.digests[reference] = sha256(value.encode()).hexdigest()
         return Secret(value, reference)
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from pointsman.config.compliance_schema import RequireField, TagsField
+from pointsman.config.credentials_schema import AwsField, EntraSettings, Reference
 from pointsman.config.limits_schema import BudgetSettings, Exact, RateLimitSettings
 from pointsman.config.mirrors import MirrorSettings
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
@@ -126,10 +127,17 @@ class EgressSettings(Section):
 
 
 class KeySettings(Section):
-    """An API key of a provider."""
+    """A credential of a provider: one of `value`, `aws`, `google` and `entra`."""
 
-    value: Annotated[str, Field(max_length=4096)]
-    """A reference to the key, `env.NAME` or `file:PATH`. `""` is for a provider that requires no key."""
+    value: Reference | None = None
+    """A reference to an API key, `env.NAME` or `file:PATH`. `""` is for a provider that requires no key."""
+    aws: AwsField | None = None
+    """Keys of AWS. `ambient` uses those of the machine or container."""
+    google: Reference | None = None
+    """An account of Google Cloud: a reference to its JSON file, `file:PATH` or `env.NAME`, or `adc` for the application
+    default credentials. The gateway fetches and renews its tokens."""
+    entra: EntraSettings | None = None
+    """An application of Microsoft Entra ID."""
     weight: Weight = 1.0
     """The share of requests that use this key, relative to the weights of the other keys. 0 disables the key."""
     serves: list[Pattern] = []
@@ -199,6 +207,10 @@ class ProviderSettings(Section):
     ) = None
     """The version of Azure's dated API, such as `2024-10-21`. `base_url` then ends with `/openai`. Default: none, for
     the address that ends with `/openai/v1`. Only for the type `azure`."""
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] | None = None
+    """The region of the cloud, such as `europe-west4`. Only for types of providers that have regions."""
+    project: Annotated[str, Field(pattern=r"^[a-z0-9:.-]{1,128}$")] | None = None
+    """The id of the project at Google Cloud. Only for the type `vertex`."""
     egress: EgressSettings | None = None
     """Network settings for this provider. Each field replaces that of the global `egress`."""
 

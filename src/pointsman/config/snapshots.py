@@ -11,6 +11,7 @@ from pointsman.config.governance import Governed, compile_governance
 from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.prices import compile_pricing
 from pointsman.config.problems import Findings
+from pointsman.config.provider_addresses import reject_own_address
 from pointsman.config.public_models import ModelCompiler, compile_models, compile_routing, headers_read
 from pointsman.config.references import References
 from pointsman.config.requirements import compile_require
@@ -29,7 +30,9 @@ def compile_snapshot(
     directory: KeyDirectory | None,
 ) -> tuple[Snapshot, Governed]:
     """Return the snapshot and the governance of a document. With errors among the findings, they are not usable."""
-    endpoints = compile_endpoints(document, in_use, references, findings, listen)
+    endpoints = compile_endpoints(document, in_use, references, findings)
+    for endpoint in endpoints.values():
+        reject_own_address(endpoint, listen, findings)
     names = Names(endpoints, in_use.catalog, document.routing.siblings)
     routing = compile_routing(document.routing, findings)
     compiler = ModelCompiler(document, names, routing, findings)

@@ -7,20 +7,26 @@ from json import dumps
 from msgspec.structs import replace
 
 from pointsman.domain.failures import Failure
-from pointsman.domain.origin import Credential, Origin
+from pointsman.domain.origin import Credential, Origin, Secret, secrets_in
 
 MASK = "[redacted]"
 MIN_LENGTH = 8  # shorter "keys" are place-holders of local servers; masking them would damage words and JSON
 MAX_WINDOWS = 512  # parts of a key to search for
+_NO_SECRET = Secret("")
 _BEGINNING = 3  # characters of a key that providers leave in front of the mask
 
 
 def redact(failure: Failure, credential: Credential, origin: Origin | None = None) -> Failure:
-    """Return `failure` without the secret of a credential, any part of it of `MIN_LENGTH` characters, or its rest after
-    masking by a provider. The provider's message to the client does not hold `origin` either."""
-    value = credential.reveal()
-    found = _key_pattern(value) if len(value) >= MIN_LENGTH else None
+    """Return `failure` without the secrets of a credential, any part of them of `MIN_LENGTH` characters, or their rest
+    after masking by a provider. The provider's message to the client does not hold `origin` either."""
     address = _address_pattern(origin) if origin is not None else None
+    for secret in secrets_in(credential) or (_NO_SECRET,):
+        failure = _without(failure, secret.reveal(), address)
+    return failure
+
+
+def _without(failure: Failure, value: str, address: re.Pattern[str] | None) -> Failure:
+    found = _key_pattern(value) if len(value) >= MIN_LENGTH else None
     quote, param = _masked(failure.quote, value, found, address), _masked(failure.param, value, found, address)
     client_message = _masked(failure.client_message, value, found, address)
     message = _masked(failure.message, value, found, None) or failure.message

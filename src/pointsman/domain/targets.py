@@ -28,9 +28,10 @@ class CachedHeads(Struct, eq=False):
 
 
 class ProviderKey(Struct, frozen=True, eq=False):
-    """One API key of a provider. `serves` are shell-style patterns of upstream model names; empty means all. Its `tags`
-    replace those of its provider that have the same name. Keys of a provider with the same `cache_domain`, by default
-    the key's own name, share its cache of prompts. The codecs that send the key keep its `cached_heads`."""
+    """One credential of a provider, under a name. `serves` are shell-style patterns of upstream model names; empty
+    means all. Its `tags` replace those of its provider that have the same name. Keys of a provider with the same
+    `cache_domain`, by default the key's own name, share its cache of prompts. The codecs that send the key keep its
+    `cached_heads`."""
 
     name: str
     credential: Credential
@@ -59,7 +60,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     prices of the tools that it runs itself. `tool_models` are patterns of models that use a tool by themselves, with
     the tool and its number of uses. `max_concurrency` is the most attempts in progress at each of its models: a number,
     `auto` if it is learned, or `None` without a bound. `deployments` are the server's names for models that it has
-    under names of its own. `api_version` is the version of its API in the query, or empty.
+    under names of its own. `api_version` is the version of its API in the query, or empty. `region` and `project` are
+    those of a cloud, or empty.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     max_concurrency: int | Literal["auto"] | None = None
     deployments: Mapping[str, str] = {}
     api_version: str = ""
+    region: str = ""
+    project: str = ""
 
 
 class Strategy(Struct, frozen=True):

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.messages import Headers, UpstreamRequest
-from pointsman.domain.origin import Credential
+from pointsman.domain.origin import Secret
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._anthropic_answers import AnthropicStream, judge_count, judge_message, usage_in
 from pointsman.providers._error_table import Rules, rule
@@ -51,10 +51,10 @@ ERRORS: Rules = (
 )
 
 
-def _api_key(credential: Credential) -> bytes:
+def _api_key(secret: Secret) -> bytes:
     """Return the header line of a key. https://platform.claude.com/docs/en/api/overview#authentication"""
-    secret = credential.reveal()
-    return b"x-api-key: %b\r\n" % secret.encode() if secret else b""
+    value = secret.reveal()
+    return b"x-api-key: %b\r\n" % value.encode() if value else b""
 
 
 # Models before Opus 4.6 and Sonnet 4.6 take a budget for reasoning, and no effort.

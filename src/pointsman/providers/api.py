@@ -26,7 +26,7 @@ from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.operations import Operation
-from pointsman.domain.origin import Credential
+from pointsman.domain.origin import CredentialKind, Secret, secret_of
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.quotas import Quota
 from pointsman.domain.targets import Candidate, ProviderKey
@@ -114,7 +114,8 @@ class Codec(Protocol):
     ) -> UpstreamRequest:
         """Return the request for the provider. For a body that is passed on as it arrives, the request's body is empty.
         `attempt_id` is sent to a provider that accepts such an id, so that its bill can be compared with ours.
-        `now_unix_s` is the time for a signature. Raises `Rejection` for a call that cannot be sent."""
+        `now_unix_s` is the time for a signature. The key's credential is concrete, never a source. Raises `Rejection`
+        for a call that cannot be sent."""
         ...
 
     def is_answer(self, status: int) -> bool:
@@ -155,15 +156,15 @@ class Codec(Protocol):
 
 
 NO_STREAM = Failure(failures.MALFORMED_ANSWER, "the provider did not return the requested stream")
-Auth = Callable[[Credential], bytes]
+Auth = Callable[[Secret], bytes]
 Adapt = Callable[[dict[str, Raw], str], dict[str, Raw]]
 ReadQuota = Callable[[Headers, float], Quota | None]
 
 
-def bearer(credential: Credential) -> bytes:
+def bearer(secret: Secret) -> bytes:
     """Return the header line of a key as most providers take it; none for an empty key."""
-    secret = credential.reveal()
-    return b"authorization: Bearer %b\r\n" % secret.encode() if secret else b""
+    value = secret.reveal()
+    return b"authorization: Bearer %b\r\n" % value.encode() if value else b""
 
 
 MAX_CACHED_HEADS = 1024  # of a key
@@ -194,7 +195,7 @@ def cached_head(
         lines = _USER_AGENT
         if content_type:
             lines += f"content-type: {content_type}\r\n".encode("ascii")
-        lines += auth(key.credential)
+        lines += auth(secret_of(key.credential))
         forwarded = {**defaults, **dict(head.forwarded)}
         lines += "".join(f"{name}: {value}\r\n" for name, value in forwarded.items()).encode("ascii")
         if len(known) >= MAX_CACHED_HEADS:
@@ -214,7 +215,10 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     a model that takes other ones. `keeps_responses` says that later requests can name its responses. `is_self_hosted`
     says that users run it on machines of their own. `errors` are its own rules of faults, before the shared ones.
     `quota` reads the limits of a key in the head of an answer. It gets the time in Unix seconds too, for dates.
-    `has_deployments` says that users name its models themselves, and set the version of its API."""
+    `has_deployments` says that users name its models themselves, and set the version of its API. `credentials` are the
+    kinds of credentials that it takes. `takes` are the settings `region` and `project` if it has them, each with the
+    kinds of credentials that require it. `regional_url` makes its address from the region, which may be empty. It then
+    has no `base_url`."""
 
     name: str
     title: str
@@ -235,6 +239,9 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     errors: Rules = ()
     quota: ReadQuota = openai_quota
     has_deployments: bool = False
+    credentials: tuple[CredentialKind, ...] = ("value",)
+    takes: Mapping[str, frozenset[CredentialKind]] = {}
+    regional_url: Callable[[str], str] | None = None
 
     @property
     def operations(self) -> frozenset[Operation]:

@@ -11,7 +11,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Scope
 from pointsman.domain.operations import Operation
-from pointsman.domain.origin import Credential
+from pointsman.domain.origin import Secret
 from pointsman.domain.targets import Candidate
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, openai_compatible
@@ -35,10 +35,10 @@ ERRORS = (
 _DEPLOYED = frozenset[Operation]({"chat", "completion", "embedding", "image", "audio"})
 
 
-def _api_key(credential: Credential) -> bytes:
+def _api_key(secret: Secret) -> bytes:
     """Return the header line of a key."""
-    secret = credential.reveal()
-    return b"api-key: %b\r\n" % secret.encode() if secret else b""
+    value = secret.reveal()
+    return b"api-key: %b\r\n" % value.encode() if value else b""
 
 
 def _locate(call: Call, candidate: Candidate) -> tuple[str, bytes]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.messages import Headers, UpstreamRequest
-from pointsman.domain.origin import Credential
+from pointsman.domain.origin import Secret
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules, rule
 from pointsman.providers._gemini_answers import GeminiStream, google_failure, judge, usage_in
@@ -57,10 +57,10 @@ ERRORS: Rules = (
 )
 
 
-def _api_key(credential: Credential) -> bytes:
+def _api_key(secret: Secret) -> bytes:
     """Return the header line of a key. https://ai.google.dev/gemini-api/docs/api-key"""
-    secret = credential.reveal()
-    return b"x-goog-api-key: %b\r\n" % secret.encode() if secret else b""
+    value = secret.reveal()
+    return b"x-goog-api-key: %b\r\n" % value.encode() if value else b""
 
 
 @lru_cache(maxsize=4096)  # of models

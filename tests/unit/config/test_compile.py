@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
 from pointsman.config.compile import compile_file
+from pointsman.domain.origin import secret_of
 from pointsman.domain.snapshots import HealthLimits, Routing, Timeouts
 from pointsman.domain.targets import Strategy
 
@@ -80,8 +81,8 @@ governance:
 """
     assert errors(text) == [
         "providers.local: must be a mapping, not a number",
-        "providers.groq.keys.a.value: this field is required",
         "providers.groq.budgets[0].zone: unknown time zone 'Mars/Phobos'; use an IANA name, such as `Europe/Berlin`",
+        "providers.groq.keys.a.value: is required; set it to env.NAME or file:PATH",
         "providers.other.type: unknown type; did you mean 'openai'?",
         "models.empty: must not be empty",
         "models.drained.targets: every target has weight 0, so no request can be served; set a weight above 0",
@@ -137,7 +138,7 @@ def test_files_are_compiled_and_listed_or_reported(tmp_path: Path) -> None:
     assert outcome.compiled.secret_files == outcome.secret_files
     catalog = tmp_path / "data" / "catalog"
     assert outcome.secret_files == {tmp_path / "key", catalog / "models.json", catalog / "lists.json"}
-    assert outcome.compiled.snapshot.endpoints["openai"].keys[0].credential.reveal() == "sk-file"
+    assert secret_of(outcome.compiled.snapshot.endpoints["openai"].keys[0].credential).reveal() == "sk-file"
 
 
 ODD = st.recursive(

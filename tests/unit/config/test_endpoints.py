@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fakes.configuration import OPEN, checked, compiled, errors, found, problem_at
-from pointsman.domain.origin import Origin
+from pointsman.domain.origin import Origin, secret_of
 from pointsman.domain.requirements import Tag
 from pointsman.domain.targets import Endpoint
 from pointsman.providers import PROVIDERS
@@ -24,7 +24,7 @@ def test_known_name_implies_type_address_and_operations() -> None:
     assert found_endpoint.bills_unfinished is None
     assert found_endpoint.operations == PROVIDERS["openai"].operations
     (key,) = found_endpoint.keys
-    assert (key.name, key.credential.reveal(), key.weight, key.serves) == ("default", "sk-openai", 1.0, ())
+    assert (key.name, secret_of(key.credential).reveal(), key.weight, key.serves) == ("default", "sk-openai", 1.0, ())
 
 
 def test_gemini_has_its_own_dialect_and_the_models_of_the_catalog() -> None:
@@ -54,7 +54,7 @@ providers:
     soc2 = Tag("soc2", "report 7", datetime(2100, 1, 1, tzinfo=UTC).timestamp())
     assert found_endpoint.tags == {"region": (Tag("eu"),), "certifications": (Tag("hipaa"), soc2)}
     (key,) = found_endpoint.keys
-    assert (key.name, key.credential.reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))
+    assert (key.name, secret_of(key.credential).reveal(), key.weight, key.serves) == ("only", "", 2.0, ("smol*",))
     assert key.cache_domain == "org"
 
 
@@ -94,12 +94,12 @@ def test_output_bound_follows_the_type_unless_it_is_set(
 
 def test_provider_without_authentication_requires_no_fields() -> None:
     (key,) = endpoint("providers: {ollama: }", "ollama").keys
-    assert key.credential.reveal() == ""
+    assert secret_of(key.credential).reveal() == ""
 
 
 def test_known_provider_at_another_address_requires_no_key() -> None:
     (key,) = endpoint("providers: {openai: {base_url: 'https://proxy.example/v1'}}", "openai").keys
-    assert key.credential.reveal() == ""
+    assert secret_of(key.credential).reveal() == ""
 
 
 @pytest.mark.parametrize(

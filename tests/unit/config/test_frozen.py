@@ -12,7 +12,17 @@ from pointsman.config.catalog import packaged
 from pointsman.config.frozen import FrozenError, freeze, thaw
 from pointsman.domain import origin
 from pointsman.domain.limits import Period
-from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.origin import (
+    AwsKeys,
+    AwsSource,
+    Credential,
+    EntraSource,
+    GoogleSource,
+    Origin,
+    Secret,
+    secret_of,
+    secrets_in,
+)
 from pointsman.domain.targets import ProviderKey
 
 
@@ -37,7 +47,28 @@ def test_secrets_and_catalogs_are_stored_by_reference() -> None:
     assert {name: one.reveal() for name, one in secrets.items()} == {"env.KEY": "sk-very-secret", "": ""}
     found = {"env.KEY": Secret("sk-other"), "": Secret(""), packaged().digest: packaged()}
     (key, none), catalog = thaw(data, lambda _, name: found[name])
-    assert (key.credential.reveal(), none.credential.reveal(), catalog) == ("sk-other", "", packaged())
+    values = [secret_of(one.credential).reveal() for one in (key, none)]
+    assert (values, catalog) == (["sk-other", ""], packaged())
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        AwsKeys("AKIA1", Secret("very-secret", "env.KEY"), Secret("very-secret too", "env.TOKEN")),
+        AwsSource(AwsKeys("AKIA1", Secret("very-secret", "env.KEY")), "arn:aws:iam::1:role/a", "eu-west-1"),
+        GoogleSource(Secret('{"private_key": "very-secret"}', "document:env.KEY")),
+        EntraSource(
+            tenant="t", client_id="c", client_secret=Secret("very-secret", "env.KEY"), authority="https://a", scope="s"
+        ),
+    ],
+)
+def test_every_kind_of_credential_survives_and_its_secrets_are_named(credential: Credential) -> None:
+    data, secrets = freeze(ProviderKey("a", credential))
+    assert b"very-secret" not in data
+    assert sorted(secrets) == sorted(str(one.reference) for one in secrets_in(credential))
+    assert "very-secret" not in repr(credential)
+    found = thaw(data, lambda _, name: secrets[name])
+    assert found.credential == credential
 
 
 def test_secret_without_a_reference_is_not_frozen() -> None:

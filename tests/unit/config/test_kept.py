@@ -11,6 +11,7 @@ from fakes.many_keys import write_keys
 from pointsman.config import snapshot_file
 from pointsman.config.kept import read_or_compile
 from pointsman.config.snapshot_file import SnapshotError, read_snapshot
+from pointsman.domain.origin import secret_of
 
 TEXT = OPEN + "providers: {openai: env.OPENAI_API_KEY}\n"
 
@@ -46,7 +47,7 @@ def test_snapshot_of_another_version_is_compiled(tmp_path: Path, monkeypatch: py
 def test_changed_secrets_are_in_force_at_once(tmp_path: Path) -> None:
     accepted = accept(tmp_path / "snapshot", TEXT)
     found = read_or_compile(tmp_path / "snapshot", {**ENVIRON, "OPENAI_API_KEY": "sk-other"}).snapshot
-    assert found.endpoints["openai"].keys[0].credential.reveal() == "sk-other"
+    assert secret_of(found.endpoints["openai"].keys[0].credential).reveal() == "sk-other"
     assert found.digest != accepted.snapshot.digest
 
 

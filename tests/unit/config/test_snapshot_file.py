@@ -11,6 +11,7 @@ from fakes.configuration import ENVIRON, OPEN, accept, compiled
 from fakes.many_keys import entry, write_keys
 from pointsman.config import snapshot_file
 from pointsman.config.snapshot_file import FORMAT, OutdatedError, SnapshotError, read_snapshot
+from pointsman.domain.origin import secret_of
 from pointsman.domain.snapshots import counters_of
 from pointsman.providers import PROVIDERS
 
@@ -35,7 +36,7 @@ def test_snapshot_is_read_with_its_secrets(written: Path) -> None:
     assert found.snapshot.digest == accepted.snapshot.digest
     assert found.settings == accepted.settings
     assert found.secret_files == accepted.secret_files
-    assert found.snapshot.endpoints["groq"].keys[0].credential.reveal() == SECRET
+    assert secret_of(found.snapshot.endpoints["groq"].keys[0].credential).reveal() == SECRET
     key = found.snapshot.virtual_keys[sha256(ENVIRON["CLIENT_KEY"].encode()).digest()]
     assert (key.limits[0].amount, key.limits[0].counter) == (5_000_000_000, "virtual_key:me|usd|day")
     assert str(key.limits[0].period.zone) == "Europe/Berlin"

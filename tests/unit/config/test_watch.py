@@ -13,6 +13,7 @@ from pointsman.config.compile import compile_file
 from pointsman.config.problems import Problem
 from pointsman.config.snapshot_file import Compiled
 from pointsman.config.watch import ConfigWatcher
+from pointsman.domain.origin import secret_of
 
 ENVIRON = {"OPENAI_API_KEY": "sk-test"}
 
@@ -37,7 +38,7 @@ class Recorder:
 
     def on_compiled(self, compiled: Compiled, problems: tuple[Problem, ...]) -> None:
         model = compiled.snapshot.models["chat"].targets[0].model
-        key = compiled.snapshot.endpoints["openai"].keys[0].credential.reveal()
+        key = secret_of(compiled.snapshot.endpoints["openai"].keys[0].credential).reveal()
         self.reports.put_nowait(f"{model} {key}")
 
     def on_rejected(self, problems: tuple[Problem, ...]) -> None:

@@ -9,7 +9,7 @@ from fakes.wire import SECRET
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.network import Network
-from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.origin import AwsKeys, Origin, Secret
 from pointsman.domain.redaction import MASK, redact
 from pointsman.domain.targets import Endpoint, ProviderKey
 from pointsman.providers._openai_errors import classify
@@ -22,6 +22,13 @@ def test_key_repeated_by_provider_is_masked() -> None:
     assert failure.body is not None
     assert json.loads(failure.body) == {"error": {"message": f"bad key {MASK}, yes {MASK}", "param": "p"}}
     assert (failure.status, failure.kind) == (400, failures.UPSTREAM_REFUSED)
+
+
+def test_every_secret_of_signing_keys_is_masked_and_their_id_is_not() -> None:
+    keys = AwsKeys("AKIAEXAMPLE00001", Secret("wJalrXUtnFEMI/K7MDENG"), Secret("FwoGZXIvYXdzEXAMPLE"))
+    text = "AKIAEXAMPLE00001 wJalrXUtnFEMI/K7MDENG FwoGZXIvYXdzEXAMPLE"
+    body = json.dumps({"error": {"message": text}}).encode()
+    assert redact(classify(400, {}, body, 0.0), keys).quote == f"AKIAEXAMPLE00001 {MASK} {MASK}"
 
 
 def test_key_cut_at_end_of_message_is_masked() -> None:

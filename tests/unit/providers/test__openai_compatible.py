@@ -9,7 +9,7 @@ from fakes.corpora import recorded
 from fakes.wire import CHAT, SECRET, parse, target
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
-from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.origin import Origin, Secret, secret_of
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.providers._openai_codecs import NEWER, JsonCodec, PassthroughCodec, Quirks
@@ -46,7 +46,7 @@ def test_each_key_has_its_own_headers() -> None:
     for key in keys * 2:
         headers = CODEC.encode(parse(CHAT), target(), key).headers
         assert headers.count(b"Bearer") == 1
-        assert b"Bearer " + key.credential.reveal().encode() + b"\r\n" in headers
+        assert b"Bearer " + secret_of(key.credential).reveal().encode() + b"\r\n" in headers
 
 
 def test_fields_are_renamed_and_stream_options_dropped() -> None:
