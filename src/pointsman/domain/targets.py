@@ -45,6 +45,16 @@ class ProviderKey(Struct, frozen=True, eq=False):
         return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)
 
 
+class Family(Struct, frozen=True):
+    """Models of a provider that have an API of their own, such as Claude's at a cloud. `pattern` is a shell-style
+    pattern of their names. `name` is the record of their codecs. `dialects` and `needs_bound` are as in `Endpoint`."""
+
+    pattern: str
+    name: str
+    dialects: tuple[str, ...]
+    needs_bound: bool = False
+
+
 class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     """A configured provider: `type` is its provider module, `name` the configuration's own name.
 
@@ -61,7 +71,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     the tool and its number of uses. `max_concurrency` is the most attempts in progress at each of its models: a number,
     `auto` if it is learned, or `None` without a bound. `deployments` are the server's names for models that it has
     under names of its own. `api_version` is the version of its API in the query, or empty. `region` and `project` are
-    those of a cloud, or empty.
+    those of a cloud, or empty. `families` are its models with an API of their own, for which `dialects` and
+    `needs_bound` do not hold.
     """
 
     name: str
@@ -89,6 +100,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     api_version: str = ""
     region: str = ""
     project: str = ""
+    families: tuple[Family, ...] = ()
 
 
 class Strategy(Struct, frozen=True):
@@ -156,6 +168,26 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
         """The name of the model that the server knows."""
         deployments = self.endpoint.deployments
         return deployments.get(self.model, self.model) if deployments else self.model
+
+    @property
+    def family(self) -> Family | None:
+        """The models with an API of their own that the model belongs to, by either of its names."""
+        for family in self.endpoint.families:
+            if fnmatchcase(self.model, family.pattern) or fnmatchcase(self.sent_model, family.pattern):
+                return family
+        return None
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """The dialects of conversations in which the model is served."""
+        family = self.family if self.endpoint.families else None
+        return self.endpoint.dialects if family is None else family.dialects
+
+    @property
+    def needs_bound(self) -> bool:
+        """True if a conversation without a bound on the answer is rejected."""
+        family = self.family if self.endpoint.families else None
+        return self.endpoint.needs_bound if family is None else family.needs_bound
 
 
 def candidate(

@@ -22,7 +22,7 @@ from pointsman.engine.request_log import RequestLog
 from pointsman.engine.uploads import UploadRelay
 from pointsman.money.charges import Charge
 from pointsman.money.fit import ShortenedCall
-from pointsman.providers import PROVIDERS, codec_of
+from pointsman.providers import PROVIDERS, codec_for
 
 
 class Attempt:
@@ -61,7 +61,7 @@ class Attempt:
         self.plan = plan
         self.dropped: tuple[str, ...] = ()
         self.billing_terms = engine.billing.terms_cache.find_for(call, log.key, candidate)
-        self._codec = codec_of(candidate.endpoint.type, call.operation, call.head.dialect)
+        self._codec = codec_for(candidate, call.operation, call.head.dialect)
         self._has_noted_quota = self.has_begun = False
         self.receiver = AnswerReceiver(call, self._codec, claim, log.bell, plan.routing)
         if step.held:

@@ -128,7 +128,7 @@ class BillingTermsCache:
             account=account,
             scope=scope,
             is_bounded=is_bounded,
-            needs_bound=candidate.endpoint.needs_bound,
+            needs_bound=candidate.needs_bound,
             may_shorten=near_limit == "shorten",
             price_unknown=price_unknown,
             large_bytes=large_tokens(terms),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pointsman.domain.calls import RequestHead
 from pointsman.domain.operations import Operation
+from pointsman.domain.targets import Candidate, Family
 from pointsman.providers._translated import TranslatedCodec
 from pointsman.providers.api import Codec, Provider
 from pointsman.registry import members
@@ -48,17 +49,34 @@ def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
                 head=head,
                 errors=provider.errors,
                 adapt=provider.adapt,
+                splitter=provider.splitter,
             )
     return found
 
 
-_CODECS = {name: _codecs(provider) for name, provider in PROVIDERS.items()}
+_RECORDS = [record for provider in PROVIDERS.values() for record in (provider, *provider.families.values())]
+_CODECS = {record.name: _codecs(record) for record in _RECORDS}
 
 
 def codec_of(provider: str, operation: Operation, dialect: str) -> Codec:
     """Return the codec of a type of provider for an operation that a client requests in `dialect`. Raises `KeyError` if
     the provider does not support the operation."""
     return _CODECS[provider][operation, dialect]
+
+
+def codec_for(item: Candidate, operation: Operation, dialect: str) -> Codec:
+    """Return the codec of a candidate for an operation that a client requests in `dialect`. Raises `KeyError` if the
+    candidate does not support it."""
+    family = item.family if item.endpoint.families else None
+    return _CODECS[item.endpoint.type if family is None else family.name][operation, dialect]
+
+
+def families_of(provider: Provider) -> tuple[Family, ...]:
+    """Return the models of a provider that have an API of their own."""
+    return tuple(
+        Family(pattern, record.name, dialects_of(record), record.needs_bound)
+        for pattern, record in provider.families.items()
+    )
 
 
 def dialects_of(provider: Provider) -> tuple[str, ...]:

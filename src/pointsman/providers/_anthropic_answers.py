@@ -3,6 +3,8 @@
 https://platform.claude.com/docs/en/build-with-claude/streaming, …/api/messages, …/api/errors
 """
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -10,14 +12,14 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._error_table import Rules
-from pointsman.providers._event_stream import EventStream, too_long
+from pointsman.providers._event_stream import EventStream, unsplit
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._refusals import by_end
 from pointsman.providers.api import WholeAnswer
 from pointsman.wire.dialects.anthropic.errors import error_event
 from pointsman.wire.dialects.anthropic.usage import AnthropicUsage, read_counts
 from pointsman.wire.json_object import UNREADABLE, is_empty, read_leniently
-from pointsman.wire.sse import EventTooLong
+from pointsman.wire.sse import DamagedStream, EventSplitter, EventTooLong, Splitter
 
 _NO_VALUE = Raw(b"")
 _DELTA = "content_block_delta"
@@ -83,8 +85,10 @@ class AnthropicStream(EventStream):
 
     __slots__ = ("_counts", "_opening")
 
-    def __init__(self, *, errors: Rules, max_event_bytes: int) -> None:
-        super().__init__(1, errors, max_event_bytes)
+    def __init__(
+        self, *, errors: Rules, max_event_bytes: int, splitter: Callable[[int], Splitter] = EventSplitter
+    ) -> None:
+        super().__init__(1, errors, max_event_bytes, splitter)
         self._opening = b""  # of an event with a piece of content, up to its data
         self._counts = _NO_USAGE
 
@@ -104,8 +108,8 @@ class AnthropicStream(EventStream):
             return data
         try:
             whole = self._splitter.feed(data)
-        except EventTooLong:
-            self._fail(too_long())
+        except (EventTooLong, DamagedStream) as error:
+            self._fail(unsplit(error))
             return b""
         return self._read(whole) if whole else whole
 

@@ -1,10 +1,21 @@
 """The common parts of readers of streamed answers, regardless of the content of their events."""
 
+from collections.abc import Callable
+
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.outcomes import Usage
 from pointsman.providers._error_table import Rules
-from pointsman.wire.sse import HEARTBEAT, EventSplitter, event_data, is_comment, split_events
+from pointsman.wire.sse import (
+    HEARTBEAT,
+    DamagedStream,
+    EventSplitter,
+    EventTooLong,
+    Splitter,
+    event_data,
+    is_comment,
+    split_events,
+)
 
 MAX_LEFT_OUT = 1  # events of a stream that cannot be read
 LARGE_EVENT_BYTES = 64 * 1024
@@ -20,7 +31,13 @@ class EventStream:
     )  # fmt: skip
     _end = b""
 
-    def __init__(self, choices: int, errors: Rules, max_event_bytes: int) -> None:
+    def __init__(
+        self,
+        choices: int,
+        errors: Rules,
+        max_event_bytes: int,
+        splitter: Callable[[int], Splitter] = EventSplitter,
+    ) -> None:
         self.has_content = False
         self.is_finished = False
         self.is_done = False
@@ -34,7 +51,7 @@ class EventStream:
         self.refused: Kind | None = None
         self._choices = choices
         self._errors = errors
-        self._splitter = EventSplitter(max_event_bytes)
+        self._splitter = splitter(max_event_bytes)
 
     def close(self) -> bytes:
         if self._is_over():
@@ -101,6 +118,13 @@ def dense() -> Failure:
 def too_long() -> Failure:
     """Return the failure of an event that is longer than the limit."""
     return Failure(failures.MALFORMED_ANSWER, "the provider sent an event longer than the limit routing.event_bytes")
+
+
+def unsplit(error: EventTooLong | DamagedStream) -> Failure:
+    """Return the failure of a stream that cannot be split into events."""
+    if isinstance(error, EventTooLong):
+        return too_long()
+    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream is damaged: {error}")
 
 
 def unreadable(error: Exception) -> Failure:

@@ -20,7 +20,16 @@ from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules
 from pointsman.providers._single_calls import SingleCallReader, cuts_calls, first_call
 from pointsman.providers._translated_stream import TranslatedStream, failure_of
-from pointsman.providers.api import Adapt, AnswerScan, Codec, Form, StreamDecoder, WholeAnswer
+from pointsman.providers.api import (
+    SERVER_SENT,
+    Adapt,
+    AnswerScan,
+    Codec,
+    Form,
+    MakeSplitter,
+    StreamDecoder,
+    WholeAnswer,
+)
 from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.translation import Halves, ProviderHalves, translate
 
@@ -37,6 +46,7 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
     head: RequestHead
     errors: Rules = ()
     adapt: Adapt | None = None
+    splitter: MakeSplitter = SERVER_SENT
     is_translating: bool = True
 
     @property
@@ -105,6 +115,7 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
             ends_with_finish=theirs.ends_with_finish,
             holds_many=theirs.holds_many,
             max_event_bytes=max_event_bytes,
+            splitter=self.splitter,
         )
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:

@@ -1,6 +1,6 @@
 """Read the events of a provider's stream as pieces, and write each for a client of another dialect."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -20,11 +20,11 @@ from pointsman.domain.pieces import (
     UsagePiece,
 )
 from pointsman.providers._error_table import Rules
-from pointsman.providers._event_stream import LARGE_EVENT_BYTES, EventStream, dense, is_dense, too_long, unreadable
+from pointsman.providers._event_stream import LARGE_EVENT_BYTES, EventStream, dense, is_dense, unreadable, unsplit
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._refusals import BY_REASON
 from pointsman.wire.json_object import UNREADABLE
-from pointsman.wire.sse import HEARTBEAT, EventTooLong, event_data, split_events
+from pointsman.wire.sse import HEARTBEAT, DamagedStream, EventSplitter, EventTooLong, Splitter, event_data, split_events
 from pointsman.wire.translation import PieceReader, PieceWriter
 
 _TEXTS = (TextPiece, ReasoningPiece, RefusalPiece, ToolArguments)
@@ -36,9 +36,16 @@ class PieceStream(EventStream):
     __slots__ = ("_ends_with_finish", "_holds_many", "_reader")
 
     def __init__(
-        self, reader: PieceReader, *, errors: Rules, ends_with_finish: bool, holds_many: bool, max_event_bytes: int
+        self,
+        reader: PieceReader,
+        *,
+        errors: Rules,
+        ends_with_finish: bool,
+        holds_many: bool,
+        max_event_bytes: int,
+        splitter: Callable[[int], Splitter] = EventSplitter,
     ) -> None:
-        super().__init__(1, errors, max_event_bytes)
+        super().__init__(1, errors, max_event_bytes, splitter)
         self._reader = reader
         self._ends_with_finish = ends_with_finish
         self._holds_many = holds_many
@@ -46,8 +53,8 @@ class PieceStream(EventStream):
     def feed(self, data: bytes) -> bytes:
         try:
             whole = self._splitter.feed(data)
-        except EventTooLong:
-            self._fail(too_long())
+        except (EventTooLong, DamagedStream) as error:
+            self._fail(unsplit(error))
             return b""
         return self._read(whole) if whole else whole
 
@@ -101,6 +108,7 @@ class TranslatedStream(PieceStream):
         ends_with_finish: bool,
         holds_many: bool,
         max_event_bytes: int,
+        splitter: Callable[[int], Splitter] = EventSplitter,
     ) -> None:
         super().__init__(
             reader,
@@ -108,6 +116,7 @@ class TranslatedStream(PieceStream):
             ends_with_finish=ends_with_finish,
             holds_many=holds_many,
             max_event_bytes=max_event_bytes,
+            splitter=splitter,
         )
         self._writer = writer
 

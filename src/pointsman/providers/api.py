@@ -34,6 +34,7 @@ from pointsman.providers._error_table import Rules
 from pointsman.providers._model_lists import openai_models
 from pointsman.providers._quota_headers import openai_quota
 from pointsman.wire.json_object import encode_object
+from pointsman.wire.sse import EventSplitter, Splitter
 
 # The form of an answer: one JSON text, which is judged as a whole, events, or opaque bytes. Opaque bytes, such as those
 # of a file, do not show whether they are complete.
@@ -159,6 +160,8 @@ NO_STREAM = Failure(failures.MALFORMED_ANSWER, "the provider did not return the 
 Auth = Callable[[Secret], bytes]
 Adapt = Callable[[dict[str, Raw], str], dict[str, Raw]]
 ReadQuota = Callable[[Headers, float], Quota | None]
+MakeSplitter = Callable[[int], Splitter]  # from the most bytes of an event
+SERVER_SENT: MakeSplitter = EventSplitter
 
 
 def bearer(secret: Secret) -> bytes:
@@ -218,7 +221,9 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     `has_deployments` says that users name its models themselves, and set the version of its API. `credentials` are the
     kinds of credentials that it takes. `takes` are the settings `region` and `project` if it has them, each with the
     kinds of credentials that require it. `regional_url` makes its address from the region, which may be empty. It then
-    has no `base_url`."""
+    has no `base_url`. `families` are the records of its models with an API of their own, by a shell-style pattern of
+    their names. Only the fields about requests and answers count in them. `splitter` splits its streams into events, if
+    they are not server-sent events."""
 
     name: str
     title: str
@@ -242,6 +247,8 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     credentials: tuple[CredentialKind, ...] = ("value",)
     takes: Mapping[str, frozenset[CredentialKind]] = {}
     regional_url: Callable[[str], str] | None = None
+    families: Mapping[str, "Provider"] = {}
+    splitter: MakeSplitter = SERVER_SENT
 
     @property
     def operations(self) -> frozenset[Operation]:

@@ -4,6 +4,8 @@ The format is https://html.spec.whatwg.org/multipage/server-sent-events.html: ev
 with LF, CRLF or CR.
 """
 
+from typing import Protocol
+
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # the default; an image in an event is some megabytes long
 HEARTBEAT = b":\n\n"  # a comment: clients skip it
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # may open a stream
@@ -11,6 +13,27 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # may open a stream
 
 class EventTooLong(Exception):  # noqa: N818 -- the caller knows whose fault it is
     """An event is longer than the limit."""
+
+
+class DamagedStream(Exception):  # noqa: N818 -- the caller knows whose fault it is
+    """The framing of a stream is invalid, so nothing after it can be read."""
+
+
+class Splitter(Protocol):
+    """Splits a stream after whole events. They come out as server-sent events, whatever their framing was."""
+
+    @property
+    def is_between(self) -> bool:
+        """True if no bytes are buffered."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the whole events that `data` completes, possibly none. Raises `EventTooLong` and `DamagedStream`."""
+        ...
+
+    def rest(self) -> bytes:
+        """Return the bytes after the last whole event, if an event may end without its closing line."""
+        ...
 
 
 class EventSplitter:

@@ -18,7 +18,7 @@ from pointsman.wire.upstreams import SPOKEN
 
 
 def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
-    call, spoken = facts.call, item.endpoint.dialects
+    call, spoken = facts.call, item.dialects
     client = DIALECTS[call.head.dialect].halves
     if call.head.dialect in spoken or client is None or not spoken or call.operation not in item.endpoint.operations:
         return None
@@ -39,7 +39,7 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
 
 def watch(candidates: Sequence[Candidate], asker: Asker) -> Watch | None:
     """Return a test for requests in a dialect that some candidate does not speak."""
-    spoken = [frozenset(item.endpoint.dialects) for item in candidates]
+    spoken = [frozenset(item.dialects) for item in candidates]
     by_all = frozenset.intersection(*spoken) if spoken else frozenset[str]()
     others = frozenset(name for name, one in DIALECTS.items() if name not in by_all and one.halves is not None)
     return (lambda call: call.head.dialect in others) if others else None
