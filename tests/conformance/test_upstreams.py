@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import gemini
+from fakes import cohere, gemini
 from fakes.dialects import features_of, halves, origin_of, plain_call, sent
 from fakes.requested import drawn, lost_texts
 from pointsman.domain.calls import Call
@@ -24,15 +24,28 @@ from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.translation import DROPPABLE, translate
 from pointsman.wire.upstreams import ONLY_UPSTREAM, SPOKEN
 
-READERS: dict[str, Callable[[Any], Conversation]] = {"gemini": gemini.conversation_of}
+READERS: dict[str, Callable[[Any], Conversation]] = {
+    "cohere": cohere.conversation_of,
+    "gemini": gemini.conversation_of,
+}
 STREAMS: dict[str, bytes] = {
+    "cohere": cohere.stream_of(
+        cohere.begin(),
+        *cohere.block(0, "thinking", "Two"),
+        cohere.event("tool-plan-delta", tool_plan="I look up \u00fc."),
+        *cohere.called(0, "c1", "f", '{"city":', '"Oslo"}'),
+        *cohere.called(1, "c2", "f"),
+        cohere.end("TOOL_CALL"),
+    ),
     "gemini": gemini.stream_of(
         gemini.answer(gemini.thought("Two"), usageMetadata={"promptTokenCount": 20}),
         gemini.answer(gemini.text("I look up \u00fc.")),
         gemini.answer(gemini.call("f", "c2ln", args={"city": "Oslo"}), gemini.call("f", args={})),
         gemini.answer(gemini.text(""), finish="STOP", usageMetadata=gemini.USAGE),
-    )
+    ),
 }
+# The usage in each stream: tokens of the prompt, of the answer, and of its reasoning.
+SPENT = {"cohere": (20, 30, 0), "gemini": (20, 30, 12)}
 PER_PAIR = [200, pytest.param(2_000, marks=pytest.mark.slow)]
 each_client = pytest.mark.parametrize("client", CONVERSATIONS, ids=lambda one: one.name)
 each_upstream = pytest.mark.parametrize("upstream", ONLY_UPSTREAM)
@@ -48,7 +61,7 @@ def test_names_are_unique_and_each_has_a_provider() -> None:
     assert set(SPOKEN) == {one.name for one in CONVERSATIONS} | set(ONLY_UPSTREAM)
     spoken = {name for provider in PROVIDERS.values() for name in dialects_of(provider)}
     assert set(ONLY_UPSTREAM) <= spoken
-    assert set(READERS) == set(STREAMS) == set(ONLY_UPSTREAM)
+    assert set(READERS) == set(STREAMS) == set(SPENT) == set(ONLY_UPSTREAM)
 
 
 @each_client
@@ -95,7 +108,8 @@ def test_stream_cut_anywhere_fails_and_joined_anywhere_is_the_same(client: Diale
     assert decoder.is_done
     assert decoder.has_content
     assert not decoder.is_usage_partial
-    assert (decoder.usage.tokens_in, decoder.usage.tokens_out, decoder.usage.tokens_reasoning) == (20, 30, 12)
+    spent = decoder.usage
+    assert (spent.tokens_in, spent.tokens_out, spent.tokens_reasoning) == SPENT[upstream]
     last = stream.rfind(b"data:")
     for at in range(1, len(stream)):
         joined, out = decoded(call, upstream, [stream[:at], stream[at:]])
@@ -132,7 +146,9 @@ def test_any_answer_is_read_or_unreadable(upstream: str) -> None:
                 st.lists(inner, max_size=2)
                 | st.dictionaries(
                     st.sampled_from(["candidates", "content", "parts", "text", "functionCall", "args", "name", "error"])
-                    | st.sampled_from(["finishReason", "usageMetadata", "promptFeedback", "blockReason", "index"]),
+                    | st.sampled_from(["finishReason", "usageMetadata", "promptFeedback", "blockReason", "index"])
+                    | st.sampled_from(["message", "tool_plan", "tool_calls", "function", "arguments", "citations"])
+                    | st.sampled_from(["finish_reason", "usage", "billed_units", "logprobs", "sources", "document"]),
                     inner,
                     max_size=4,
                 )

@@ -2,6 +2,7 @@
 answers."""
 
 from fakes.error_samples import (
+    BROKEN,
     DENIED,
     EMPTY,
     FILTERED,
@@ -35,6 +36,41 @@ def cloudflare_error(code: int, message: str) -> dict[str, object]:
 
 
 HOSTED: dict[str, list[Sample]] = {
+    # https://docs.cohere.com/reference/errors
+    "cohere": [
+        Sample(
+            400,
+            {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292."},
+            TOO_LONG,
+        ),
+        Sample(400, {"message": "invalid request: prompt must be at least 1 token long."}, REJECTED_REQUEST),
+        Sample(400, {"message": "invalid request: model 'command-r' is not supported by the generate API"}, LACKING),
+        Sample(400, {"message": "finetuned model with name xyz is not ready for serving"}, MISSING),
+        Sample(401, {"message": "invalid api token"}, REJECTED),
+        Sample(402, {"message": "Please add or update your payment method at https://dashboard.cohere.com"}, EMPTY),
+        Sample(
+            404,
+            {
+                "id": "1",
+                "message": "model 'xyz' not found, make sure the correct model ID was used and that you have access "
+                "to the model.",
+            },
+            MISSING,
+        ),
+        Sample(404, {"message": "404 page not found"}, LACKING, Scope.OPERATION),
+        Sample(
+            429, {"message": "You are past the per minute request limit, please wait and try again later."}, LIMITED
+        ),
+        Sample(
+            429,
+            {"message": "You are using a Trial key, which is limited to 40 API calls / minute."},
+            LIMITED,
+            Scope.KEY,
+        ),
+        Sample(429, {"message": "You are using a Trial key, which is limited to 1000 API calls / month."}, EMPTY),
+        Sample(498, {"message": "blocked output: please try again"}, FILTERED),
+        Sample(499, {"message": "request cancelled"}, BROKEN, Scope.ATTEMPT),
+    ],
     # https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter; compl-ai/compl-ai issue 20
     "azure": [
         Sample(

@@ -339,6 +339,7 @@ def providers_page() -> str:
         "|---|---|---|---|---|---|",
     ]
     apis = {"openai": "chat", "openai-responses": "responses", "anthropic": "messages", "gemini": "generateContent"}
+    apis["cohere"] = "v2/chat"
     for provider in PROVIDERS.values():
         spoken = ", ".join(sorted(apis[name] for name in dialects_of(provider)))
         spoken += "" if provider.keeps_responses else "*"

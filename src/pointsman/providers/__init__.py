@@ -21,6 +21,7 @@ def _discover() -> dict[str, Provider]:
     return found
 
 
+OPENAI = "openai"  # the dialect of all operations that are no conversation
 PROVIDERS: Mapping[str, Provider] = _discover()
 
 
@@ -31,13 +32,19 @@ def _speaks(provider: Provider, dialect: Upstream) -> bool:
 
 def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
     """Return the codecs of a provider by operation and by the client's dialect. For each dialect of a conversation that
-    the provider does not speak, there is a translation to the first that it does."""
+    the provider does not speak, there is a translation to the first that it does. Other operations are requested in
+    OpenAI's dialect only."""
     found: dict[tuple[Operation, str], Codec] = {}
     for operation, codec in provider.codecs.items():
         found[operation, codec.dialect] = codec
     native = next((one for one in SPOKEN.values() if _speaks(provider, one)), None)
     if native is None:
         return found
+    found |= {
+        (operation, OPENAI): provider.codecs[operation]
+        for operation in native.halves.others
+        if operation in provider.codecs
+    }
     head = RequestHead(path=native.path, dialect=native.name, content_type="application/json")
     for client in CONVERSATIONS:
         if client.halves is not None and (client.operation, client.name) not in found:

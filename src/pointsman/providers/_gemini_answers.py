@@ -10,39 +10,11 @@ from pointsman.domain.pieces import Finish
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_errors import MAX_WAIT_S, classify, classify_inside, retry_after_s
 from pointsman.providers._refusals import BY_REASON
-from pointsman.providers._translated_stream import PieceStream
 from pointsman.providers.api import WholeAnswer
-from pointsman.wire.json_object import UNREADABLE, encode_object, is_empty
-from pointsman.wire.upstreams.gemini import HALVES
+from pointsman.wire.json_object import UNREADABLE, is_empty
 from pointsman.wire.upstreams.gemini.answer_reader import GeminiReader, decode_answer
 from pointsman.wire.upstreams.gemini.errors import read_error
 from pointsman.wire.upstreams.gemini.usage import read_usage
-
-
-class GeminiStream(PieceStream):
-    """A `StreamDecoder` that passes on the provider's own events. An answer is whole after the reason for its end."""
-
-    __slots__ = ()
-
-    def __init__(self, *, errors: Rules, max_event_bytes: int) -> None:
-        super().__init__(
-            HALVES.reader(),
-            errors=errors,
-            ends_with_finish=HALVES.ends_with_finish,
-            holds_many=HALVES.holds_many,
-            max_event_bytes=max_event_bytes,
-        )
-
-    def error_event(self, failure: Failure, request_id: str) -> bytes:
-        message = f"{failure.for_client} (request {request_id})"
-        return b"data: %b\n\n" % encode_object({"error": {"code": failure.kind.status, "message": message}})
-
-    def _read_data(self, data: bytes, event: bytes) -> bool:
-        try:
-            self._note(self._reader.read(data, event))
-        except UNREADABLE as error:
-            return self._skip(error)
-        return True
 
 
 def judge(body: bytes, errors: Rules) -> WholeAnswer | Failure:

@@ -1,6 +1,7 @@
 """Lists of models as providers write them.
 
-https://platform.openai.com/docs/api-reference/models/list, https://ai.google.dev/api/models#method:-models.list
+https://platform.openai.com/docs/api-reference/models/list, https://ai.google.dev/api/models#method:-models.list,
+https://docs.cohere.com/reference/list-models
 """
 
 from collections.abc import Sequence
@@ -26,8 +27,19 @@ class _GeminiPage(Struct, gc=False):
     models: list[_GeminiModel]
 
 
+class _CohereModel(Struct, gc=False):
+    name: str
+    endpoints: list[str] = []
+
+
+class _CoherePage(Struct, gc=False):
+    models: list[_CohereModel]
+
+
 _OPENAI = msgspec.json.Decoder(_Page | list[_Model])
 _GEMINI = msgspec.json.Decoder(_GeminiPage)
+_COHERE_USES = frozenset({"chat", "embed", "rerank"})
+_COHERE = msgspec.json.Decoder(_CoherePage)
 
 
 def openai_models(body: bytes) -> Sequence[str]:
@@ -44,3 +56,8 @@ def gemini_models(body: bytes) -> Sequence[str]:
         for model in models
         if "generateContent" in model.supported_generation_methods
     ]
+
+
+def cohere_models(body: bytes) -> Sequence[str]:
+    """Return the names of the models that the gateway can call. Raises one of `json_object.UNREADABLE`."""
+    return [model.name for model in _COHERE.decode(body).models if not _COHERE_USES.isdisjoint(model.endpoints)]

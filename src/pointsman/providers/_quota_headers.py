@@ -62,6 +62,18 @@ def quota_of(*, requests: str = "requests", tokens: str = "tokens") -> Callable[
 openai_quota = quota_of()
 
 
+_TRIAL = _Names(b"x-trial-endpoint-call-remaining", b"x-trial-endpoint-call-limit", b"")
+
+
+def cohere_quota(headers: Headers, now_unix_s: float) -> Quota | None:
+    """Return the limit of requests of a trial key, per minute; `None` for other keys, which have no such headers.
+    https://github.com/cohere-ai/cohere-typescript/issues/222"""
+    if _TRIAL.left not in headers:
+        return None
+    found = _limit(_TRIAL, headers, now_unix_s, _span)
+    return None if found is None else Quota(found)
+
+
 def anthropic_quota(headers: Headers, now_unix_s: float) -> Quota | None:
     """Return the limits in `anthropic-ratelimit-*`; `None` if there are none. Resets are dates of RFC 3339."""
     requests = prompts = answers = both = None

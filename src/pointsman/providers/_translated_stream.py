@@ -23,9 +23,9 @@ from pointsman.providers._error_table import Rules
 from pointsman.providers._event_stream import LARGE_EVENT_BYTES, EventStream, dense, is_dense, unreadable, unsplit
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._refusals import BY_REASON
-from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.json_object import UNREADABLE, encode_object
 from pointsman.wire.sse import HEARTBEAT, DamagedStream, EventSplitter, EventTooLong, Splitter, event_data, split_events
-from pointsman.wire.translation import PieceReader, PieceWriter
+from pointsman.wire.translation import PieceReader, PieceWriter, ProviderHalves
 
 _TEXTS = (TextPiece, ReasoningPiece, RefusalPiece, ToolArguments)
 
@@ -92,6 +92,32 @@ class PieceStream(EventStream):
             self._fail(unreadable(ValueError("the end of the answer")))
         else:
             self.is_done = self.is_ending = True
+
+
+class UpstreamStream(PieceStream):
+    """A `StreamDecoder` that passes on the provider's own events, in a dialect that only providers speak."""
+
+    __slots__ = ()
+
+    def __init__(self, halves: ProviderHalves, *, errors: Rules, max_event_bytes: int) -> None:
+        super().__init__(
+            halves.reader(),
+            errors=errors,
+            ends_with_finish=halves.ends_with_finish,
+            holds_many=halves.holds_many,
+            max_event_bytes=max_event_bytes,
+        )
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        message = f"{failure.for_client} (request {request_id})"
+        return b"data: %b\n\n" % encode_object({"error": {"code": failure.kind.status, "message": message}})
+
+    def _read_data(self, data: bytes, event: bytes) -> bool:
+        try:
+            self._note(self._reader.read(data, event))
+        except UNREADABLE as error:
+            return self._skip(error)
+        return True
 
 
 class TranslatedStream(PieceStream):

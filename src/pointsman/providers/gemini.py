@@ -15,11 +15,13 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.origin import Secret
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules, rule
-from pointsman.providers._gemini_answers import GeminiStream, google_failure, judge, usage_in
+from pointsman.providers._gemini_answers import google_failure, judge, usage_in
 from pointsman.providers._model_lists import gemini_models
+from pointsman.providers._translated_stream import UpstreamStream
 from pointsman.providers._usage_scan import JsonScan
 from pointsman.providers.api import NO_STREAM, Form, Provider, StreamDecoder, WholeAnswer, cached_head
 from pointsman.wire.json_object import encode_object
+from pointsman.wire.upstreams.gemini import HALVES
 from pointsman.wire.upstreams.gemini.models import fitted
 
 NAME = "gemini"
@@ -113,7 +115,7 @@ class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
         return NO_STREAM if as_stream and isinstance(found, WholeAnswer) else found
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:  # noqa: ARG002
-        return GeminiStream(errors=self.errors, max_event_bytes=max_event_bytes)
+        return UpstreamStream(HALVES, errors=self.errors, max_event_bytes=max_event_bytes)
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:  # noqa: ARG002
         return call.stream

@@ -4,7 +4,7 @@ A request is read by the client's dialect and written by the provider's. An answ
 written by the client's. The common form between them is that of `domain.conversations` and `domain.pieces`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Raw, Struct
@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from pointsman.domain.calls import Call
 from pointsman.domain.conversations import Conversation, Tool, Written
 from pointsman.domain.failures import Failure
+from pointsman.domain.operations import Operation
 from pointsman.domain.pieces import Piece
 
 
@@ -54,6 +55,7 @@ class ProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
     `holds_many` says that an event of a provider's stream may hold several tokens.
     `calls_freely` says that no request can limit an answer to one call of a tool. The gateway then leaves out the other
     calls, if the client asks for the limit.
+    `others` write the requests of operations that are no conversation, which clients request in OpenAI's dialect.
     """
 
     write_request: Callable[[Conversation, bool], Written]
@@ -63,6 +65,7 @@ class ProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
     bounds: tuple[str, ...] = ()
     holds_many: bool = False
     calls_freely: bool = False
+    others: Mapping[Operation, Callable[[Call], Written]] = {}
 
 
 class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):

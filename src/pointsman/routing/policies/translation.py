@@ -24,10 +24,11 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
         return None
     provider = SPOKEN[spoken[0]].halves
     name, path = item.endpoint.name, call.head.path.partition("?")[0]
-    if path != DIALECTS[call.head.dialect].path or call.head.method != "POST":
+    write = provider.others.get(call.operation)
+    if write is None and (path != DIALECTS[call.head.dialect].path or call.head.method != "POST"):
         return Reason("not_expressible", f"the API of {name} has nothing like {call.head.method} {path}")
     try:
-        written = translate(client, provider, call)
+        written = translate(client, provider, call) if write is None else write(call)
     except Rejection as rejection:
         return Reason("not_expressible", rejection.failure.message)
     if written.cannot:

@@ -1,0 +1,38 @@
+"""Cohere, by its own API: `/v2/chat` and `/v2/embed`. https://docs.cohere.com/reference/about
+
+No client speaks its dialect, so every request is translated.
+"""
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Scope
+from pointsman.providers._cohere_codecs import CohereChatCodec, CohereEmbedCodec, CohereModelsCodec
+from pointsman.providers._error_table import Rules, rule
+from pointsman.providers._model_lists import cohere_models
+from pointsman.providers._quota_headers import cohere_quota
+from pointsman.providers.api import Provider
+
+# https://docs.cohere.com/reference/errors
+ERRORS: Rules = (
+    rule(failures.CREDENTIAL_REJECTED, 401, 403, starts="invalid api token|no api key|your api key has expired"),
+    rule(failures.BALANCE_EMPTY, 429, starts=r"you are using a trial key, which is limited to \d+ api calls / month"),
+    rule(failures.UPSTREAM_RATE_LIMITED, 429, starts="you are using a trial key|trial token rate", scope=Scope.KEY),
+    rule(failures.CONTEXT_TOO_LONG, 400, starts="too many tokens"),
+    rule(failures.UPSTREAM_UNSUPPORTED, 400, starts="invalid request: model .{1,120} is not supported by the"),
+    rule(failures.UPSTREAM_MODEL_MISSING, 400, starts="finetuned model with name .{1,120} is not ready"),
+    rule(failures.UPSTREAM_MODEL_MISSING, 404, starts="model .{1,120} not found|finetuned model .{1,120} not found"),
+    rule(failures.CONTENT_FILTERED, 498),
+    rule(failures.UPSTREAM_ERROR, 499, scope=Scope.ATTEMPT),
+)
+
+PROVIDER = Provider(
+    name="cohere",
+    title="Cohere",
+    base_url="https://api.cohere.com",
+    key_env="COHERE_API_KEY",
+    codecs={"chat": CohereChatCodec(errors=ERRORS), "embedding": CohereEmbedCodec(errors=ERRORS)},
+    lister=CohereModelsCodec(errors=ERRORS),
+    model_names=cohere_models,
+    docs="https://docs.cohere.com/reference/about",
+    errors=ERRORS,
+    quota=cohere_quota,
+)
