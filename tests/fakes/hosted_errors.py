@@ -36,6 +36,96 @@ def cloudflare_error(code: int, message: str) -> dict[str, object]:
 
 
 HOSTED: dict[str, list[Sample]] = {
+    # https://docs.baseten.co/inference/errors; Model APIs pass the errors of open models' servers on
+    "baseten": [
+        Sample(
+            400,
+            {"error": "This model's maximum context length is 131072 tokens. However, you requested 140000 tokens"},
+            TOO_LONG,
+        ),
+        Sample(402, {"error": "There is a billing issue on the account"}, EMPTY),
+        Sample(413, {"error": "Request body too large"}, TOO_LARGE),
+        Sample(503, {"error": "Container not available"}, OVERLOADED),
+    ],
+    # https://docs.parasail.io; its servers are vLLM
+    "parasail": [
+        Sample(
+            400,
+            openai_error(
+                "This model's maximum context length is 32768 tokens. However, you requested 40000 tokens", 400
+            ),
+            TOO_LONG,
+        ),
+        Sample(404, openai_error("The model `x` does not exist.", 404, "NotFoundError"), MISSING),
+    ],
+    # https://docs.requesty.ai; the errors are those of the vendors
+    "requesty": [
+        Sample(
+            400,
+            openai_error("This model's maximum context length is 128000 tokens.", "context_length_exceeded"),
+            TOO_LONG,
+        ),
+    ],
+    # https://docs.sarvam.ai/api/getting-started/errors-troubleshooting
+    "sarvam": [
+        Sample(
+            400,
+            openai_error("The prompt exceeds the maximum context length of the model", "invalid_request_error"),
+            TOO_LONG,
+        ),
+        Sample(403, openai_error("Invalid or missing API key", "invalid_api_key_error"), REJECTED),
+        Sample(
+            422, openai_error("Schema valid but business rule failed", "unprocessable_entity_error"), REJECTED_REQUEST
+        ),
+        Sample(429, openai_error("Credits exhausted", "insufficient_quota_error"), EMPTY),
+        Sample(429, openai_error("Too many requests", "rate_limit_exceeded_error"), LIMITED),
+        Sample(503, openai_error("High load", "rate_limit_exceeded_error"), OVERLOADED),
+    ],
+    # https://cloud.tencent.com/document/product/1729
+    "tencent": [
+        Sample(
+            400,
+            openai_error("This model's maximum context length is 131072 tokens. However, you requested 140000 tokens"),
+            TOO_LONG,
+        ),
+    ],
+    # https://docs.snowflake.com/user-guide/snowflake-cortex/cortex-rest-api#status-codes
+    "snowflake": [
+        Sample(400, {"message": "max tokens of 128000 exceeded"}, TOO_LONG),
+        Sample(400, {"message": "all requests were throttled by remote service"}, OVERLOADED),
+        Sample(400, {"message": "unknown model x"}, MISSING),
+        Sample(400, {"message": "invalid options object"}, REJECTED_REQUEST),
+        Sample(402, {"message": "budget exceeded"}, EMPTY),
+        Sample(403, {"message": "Not Authorized"}, REJECTED),
+        Sample(429, {"message": "too many requests"}, LIMITED),
+        Sample(503, {"message": "inference timed out"}, BROKEN),
+    ],
+    # https://docs.github.com/en/github-models; Aider-AI/aider issue 2296
+    "github-models": [
+        Sample(
+            413,
+            openai_error("Request body too large for gpt-4o model. Max size: 8000 tokens.", "tokens_limit_reached"),
+            TOO_LONG,
+        ),
+        Sample(
+            429,
+            openai_error(
+                "Rate limit of 50 per 86400s exceeded for UserByModelByDay. Please wait 5631 seconds before retrying.",
+                "RateLimitReached",
+            ),
+            LIMITED,
+        ),
+    ],
+    # https://docs.nscale.com/docs/faqs/error-codes
+    "nscale": [
+        Sample(
+            400,
+            openai_error("This model's maximum context length is 32768 tokens. However, you requested 40000 tokens"),
+            TOO_LONG,
+        ),
+        Sample(429, openai_error("Insufficient credit"), EMPTY),
+        Sample(503, openai_error("Service temporarily unavailable"), OVERLOADED),
+    ],
     # https://docs.cohere.com/reference/errors
     "cohere": [
         Sample(
