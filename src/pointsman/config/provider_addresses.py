@@ -5,6 +5,7 @@ from pointsman.config.credentials import kind_in
 from pointsman.config.problems import Findings
 from pointsman.config.schema import ProviderSettings
 from pointsman.config.source import Location
+from pointsman.domain.network import is_metadata
 from pointsman.domain.origin import Origin
 from pointsman.domain.targets import Endpoint
 from pointsman.providers.api import Provider
@@ -36,6 +37,10 @@ def address_of(
         origin, base_path = parse_base_url(text)
     except ValueError as error:
         findings.error(place, str(error))
+        return None
+    if is_metadata(origin.host):
+        message = "is the address of a metadata service; set that of a provider, and see `keys` for its credentials"
+        findings.error(place, message)
         return None
     if origin.scheme == "http" and not is_loopback(origin.host):
         findings.warning(place, "http:// sends prompts and the key unencrypted; use https://")

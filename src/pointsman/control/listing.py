@@ -9,16 +9,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from time import monotonic
 
 from pointsman.config.catalog import MAX_LISTED, Lists, read_catalog, write_lists
 from pointsman.domain.calls import Call, RequestHead
-from pointsman.domain.messages import Headers
 from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
-from pointsman.domain.targets import Endpoint, candidate
+from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.providers import PROVIDERS
 from pointsman.transport.deadlines import Deadlines
-from pointsman.transport.errors import TransportFailure
+from pointsman.transport.fetch import FetchError, fetch
 from pointsman.transport.http_client import HttpClient
 from pointsman.wire.json_object import UNREADABLE
 
@@ -93,61 +91,34 @@ def can_list(endpoint: Endpoint) -> bool:
     """Return whether it lists its models, has a key to ask with, and has no configured list of models."""
     record = PROVIDERS.get(endpoint.type)
     lists = record is not None and record.lists_models
-    return lists and not endpoint.serves and any(key.weight > 0 for key in endpoint.keys)
+    return lists and not endpoint.serves and any(_is_usable(key) for key in endpoint.keys)
+
+
+def _is_usable(key: ProviderKey) -> bool:
+    return key.weight > 0 and key.is_concrete  # tokens are fetched in workers alone
 
 
 async def ask(endpoint: Endpoint) -> list[str]:
     """Return a provider's own names for its models, sorted. Raises `ListingError`."""
     loop = asyncio.get_running_loop()
-    key = next(key for key in endpoint.keys if key.weight > 0)
+    key = next(key for key in endpoint.keys if _is_usable(key))
     record = PROVIDERS[endpoint.type]
     lister = record.lister
     assert lister is not None, "asked only where `can_list`"
     request = lister.encode(_CALL, candidate(endpoint, ""), key)
     deadlines = Deadlines(loop)
     client = HttpClient(loop, deadlines, endpoint.network)
-    receiver = _Receiver(loop.create_future())
     try:
-        leg = client.send(endpoint.origin, request, receiver, monotonic() + TIMEOUT_S)
-        try:
-            body = await receiver.done
-        finally:
-            leg.cancel()
+        answer = await fetch(client, endpoint.origin, request, TIMEOUT_S, MAX_BYTES)
+    except FetchError as error:
+        raise ListingError(str(error)) from None
     finally:
         await client.close()
         deadlines.close()
+    if answer.status != 200:
+        raise ListingError(f"the response has status {answer.status}")
     try:
-        names = record.model_names(body)
+        names = record.model_names(answer.body)
     except UNREADABLE as error:
         raise ListingError(f"the response is not a list of models: {error}") from None
     return sorted({name for name in names if name})[:MAX_LISTED]
-
-
-class _Receiver:
-    """Assembles an answer."""
-
-    def __init__(self, done: "asyncio.Future[bytes]") -> None:
-        self.done = done
-        self._body = bytearray()
-        self._status = 0
-
-    def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002
-        self._status = status
-
-    def on_data(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > MAX_BYTES:
-            self._fail(f"the response has more than {MAX_BYTES} bytes")
-
-    def on_end(self) -> None:
-        if self._status != 200:
-            self._fail(f"the response has status {self._status}")
-        elif not self.done.done():
-            self.done.set_result(bytes(self._body))
-
-    def on_failure(self, failure: TransportFailure) -> None:
-        self._fail(str(failure))
-
-    def _fail(self, message: str) -> None:
-        if not self.done.done():
-            self.done.set_exception(ListingError(message))

@@ -1,5 +1,7 @@
 """The network settings of an egress path."""
 
+from ipaddress import ip_address, ip_network
+
 from msgspec import Struct
 
 from pointsman.domain.origin import Origin, Secret
@@ -13,7 +15,7 @@ class Network(Struct, frozen=True, kw_only=True):
     `client_cert` and `client_key` are PEM files; without `client_key` the key is in `client_cert`. `connect_timeout_s`
     covers name, TCP, proxy and TLS together. `idle_timeout_s` is the lifetime of an unused connection, shorter than
     that of providers (60 s is usual). `max_connections` is for each origin; `None` sets no limit but the available
-    room.
+    room. `reaches_metadata` allows the metadata services of clouds, which no provider's address may be.
     """
 
     proxy: Origin | None = None
@@ -24,3 +26,35 @@ class Network(Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 5.0
     idle_timeout_s: float = 55.0
     max_connections: int | None = None
+    reaches_metadata: bool = False
+
+
+# The services by which clouds give machines their credentials. Only the code of credentials may reach them.
+# https://cloud.google.com/compute/docs/metadata/querying-metadata,
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html,
+# https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+_METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data.ec2.internal"})
+_METADATA_NETWORKS = tuple(
+    ip_network(text)
+    for text in (
+        "169.254.0.0/16",
+        "168.63.129.16/32",
+        "100.100.100.200/32",
+        "fe80::/10",
+        "fd00:ec2::/64",
+        "fd20:ce::254/128",
+    )
+)
+_MAPPED = (ip_network("::ffff:0:0/96"), ip_network("64:ff9b::/96"))  # addresses that contain an IPv4 address
+
+
+def is_metadata(host: str) -> bool:
+    """Return whether a name or address is that of a metadata service, or any address of the local link."""
+    name = host.removeprefix("[").removesuffix("]").rstrip(".").lower()
+    try:
+        address = ip_address(name.partition("%")[0])
+    except ValueError:
+        return name in _METADATA_NAMES
+    if any(address in network for network in _MAPPED):
+        address = ip_address(int(address) & 0xFFFFFFFF)
+    return any(address in network for network in _METADATA_NETWORKS)

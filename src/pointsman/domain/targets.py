@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
 from pointsman.domain.operations import Operation
-from pointsman.domain.origin import Credential, Origin
+from pointsman.domain.origin import AwsKeys, Credential, Origin, Secret
 from pointsman.domain.prices import ToolPrice
 from pointsman.domain.requirements import NO_REQUIREMENTS, NO_TAGS, Requirements, Tags
 
@@ -40,6 +40,15 @@ class ProviderKey(Struct, frozen=True, eq=False):
     tags: Tags = NO_TAGS
     cache_domain: str = ""
     cached_heads: CachedHeads = field(default_factory=CachedHeads)
+
+    @property
+    def is_concrete(self) -> bool:
+        """Return whether a codec can use the credential as it is."""
+        return isinstance(self.credential, (Secret, AwsKeys))
+
+    def blank(self) -> "ProviderKey":
+        """Return the key with an empty secret, to encode a call that is not sent."""
+        return ProviderKey(self.name, Secret(""))
 
     def serves_model(self, model: str) -> bool:
         return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)

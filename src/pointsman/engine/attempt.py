@@ -4,6 +4,7 @@ Several attempts may run at once. The first attempt whose answer commits serves 
 at once. Each attempt is settled exactly once, even after an error.
 """
 
+from functools import partial
 from time import monotonic, time
 
 from msgspec.structs import replace
@@ -14,19 +15,20 @@ from pointsman.domain.outcomes import PastAttempt
 from pointsman.domain.plans import Hedge, HedgeTerms, Race, Try
 from pointsman.domain.records import AttemptRecord, Role
 from pointsman.domain.redaction import redact
+from pointsman.domain.targets import ProviderKey
 from pointsman.engine.billing import NotReserved, ReservedAttempt, outcome_of
 from pointsman.engine.engine import Engine
 from pointsman.engine.passage import Claim
 from pointsman.engine.receiver import SUPERSEDED, AnswerReceiver
 from pointsman.engine.request_log import RequestLog
 from pointsman.engine.uploads import UploadRelay
-from pointsman.money.charges import Charge
 from pointsman.money.fit import ShortenedCall
 from pointsman.providers import PROVIDERS, codec_for
 
 
 class Attempt:
-    """One attempt. `reserved` has its reservation. `has_begun` says that the first content of its stream was noted.
+    """One attempt. `reserved` has its reservation. `key` is its key, with a concrete credential once
+    it is sent. `has_begun` says that the first content of its stream was noted.
     `shortened` is the call with its lower maximum, if the answer was
     shortened to fit in a limit. `dropped` are the fields that its provider's dialect does not have."""
 
@@ -35,9 +37,11 @@ class Attempt:
         "_has_noted_quota",
         "billing_terms",
         "call",
+        "charge",
         "dropped",
         "engine",
         "has_begun",
+        "key",
         "log",
         "plan",
         "receiver",
@@ -55,6 +59,7 @@ class Attempt:
         self.log = log
         self.call = call
         self.step = step
+        self.key = step.key
         self.reserved: ReservedAttempt | None = None
         self.shortened: ShortenedCall | None = None
         self.started_at = 0.0
@@ -89,7 +94,7 @@ class Attempt:
         """Return whether the provider's dialect can express `call`, which differs from the request in its bound."""
         if self._codec.is_translating:
             try:
-                self._codec.encode(call, self.step.choice.candidate, self.step.key)
+                self._codec.encode(call, self.step.choice.candidate, self.step.key.blank())
             except failures.Rejection:
                 return False
         return True
@@ -122,16 +127,38 @@ class Attempt:
         return None
 
     def start(self, upload: UploadRelay | None) -> None:
-        """Send the request."""
+        """Send the request: at once, unless the first value of the key's credential is still to come."""
+        step = self.step
+        if step.key.is_concrete:
+            self._send(step.key, upload)
+        else:
+            endpoint = step.choice.candidate.endpoint
+            self.engine.credentials.use(endpoint, step.key, step.timeout_s, partial(self._go_on, upload))
+
+    def _go_on(self, upload: UploadRelay | None, found: ProviderKey | failures.Failure) -> None:
+        """Send the request with the value of the key's credential, unless the attempt has ended while it waited."""
+        receiver = self.receiver
+        if receiver.is_over:
+            return
+        if isinstance(found, failures.Failure) or receiver.is_beaten:
+            receiver.abort(found if isinstance(found, failures.Failure) else SUPERSEDED)
+            return
+        try:
+            self._send(found, upload)
+        except failures.Rejection as rejection:
+            receiver.abort(rejection.failure)
+
+    def _send(self, key: ProviderKey, upload: UploadRelay | None) -> None:
         engine, step, receiver, reserved, now = self.engine, self.step, self.receiver, self.reserved, self.started_at
         assert reserved is not None
+        self.key = key
         candidate = step.choice.candidate
         endpoint = candidate.endpoint
         if self.call.state is not None and not self._codec.is_translating:
             receiver.watch = engine.ownership.note_use(
                 self.call, self.billing_terms.scope, reserved.request_id, step.key.name
             )
-        request = self._codec.encode(reserved.call, candidate, step.key, reserved.attempt_id, time())
+        request = self._codec.encode(reserved.call, candidate, key, reserved.attempt_id, time())
         self.dropped = self.call.dropped + request.dropped
         if step.is_fresh:
             request = replace(request, wants_fresh=True)
@@ -199,12 +226,14 @@ class Attempt:
             log.waited_s += now - log.busy_since
         if failure is not None and failure.kind is failures.CONNECTION_STALE and step.is_fresh:
             failure = replace(failure, kind=failures.CONNECTION_LOST)  # it is retried only once
-        charge = engine.billing.settle(reserved, receiver, failure)
+        self.charge = charge = engine.billing.settle(reserved, receiver, failure)
         outcome = outcome_of(receiver, failure)
         if failure is not None:
-            failure = receiver.failure = redact(failure, step.key.credential, candidate.endpoint.origin)
+            failure = receiver.failure = redact(failure, self.key.credential, candidate.endpoint.origin)
             if failure.kind in failures.REFUSALS:
                 log.refused = self
+            elif failure.kind is failures.CREDENTIAL_REJECTED and not step.key.is_concrete:
+                engine.credentials.doubt(candidate.endpoint, step.key)
             if failure.kind is not failures.CONNECTION_STALE:
                 past = PastAttempt(
                     candidate=candidate.id,
@@ -245,7 +274,7 @@ class Attempt:
             )
         first_byte_s = first_byte_at - started_at if first_byte_at is not None else None
         engine.request_metrics.attempt(candidate, outcome, duration_s, first_byte_s, charge)
-        record = self._record(outcome, charge, failure, now)
+        record = self._record(outcome, failure, now)
         if self.plan.hedging is not None:
             self._note_hedging(self.plan.hedging, record, failure)
         if self.shortened is not None:
@@ -267,9 +296,9 @@ class Attempt:
             took_s = (self.content_at or monotonic()) - self.started_at
             engine.live.hedges.note_commit(candidate, self.call.operation, took_s, stream=self.call.stream)
 
-    def _record(self, outcome: str, charge: Charge, failure: failures.Failure | None, ended_at: float) -> AttemptRecord:
+    def _record(self, outcome: str, failure: failures.Failure | None, ended_at: float) -> AttemptRecord:
         """Return the record of the attempt for the log."""
-        log, step, receiver, reserved = self.log, self.step, self.receiver, self.reserved
+        log, step, receiver, reserved, charge = self.log, self.step, self.receiver, self.reserved, self.charge
         candidate, started_at, first_byte_at = step.choice.candidate, self.started_at, receiver.first_byte_at
         assert reserved is not None
         record = AttemptRecord(

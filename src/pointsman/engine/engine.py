@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from pointsman.engine.billing import Billing
 from pointsman.engine.counting import PromptCounter
+from pointsman.engine.credentials import Credentials
 from pointsman.engine.limit_headers import LimitHeaders
 from pointsman.engine.live import Live
 from pointsman.engine.ownership import Ownership
@@ -23,6 +24,7 @@ class Engine(Struct, frozen=True, kw_only=True, eq=False):
     request_metrics: RequestMetrics
     billing: Billing
     rng: Random
+    credentials: Credentials
     ownership: Ownership = field(default_factory=Ownership)
     amounts: UsedAmounts | None = None  # absent: those of `live` are known at once
     limit_headers: LimitHeaders = field(default_factory=LimitHeaders)

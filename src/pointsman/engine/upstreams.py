@@ -28,11 +28,14 @@ class Upstreams:
         """Return the client that reaches this endpoint."""
         found = self._of_endpoint.get(endpoint)
         if found is None:
-            found = self._clients.get(endpoint.network)
-            if found is None:
-                found = HttpClient(self._loop, self._deadlines, endpoint.network, room=self.room)
-                self._clients[endpoint.network] = found
-            self._of_endpoint[endpoint] = found
+            found = self._of_endpoint[endpoint] = self.at(endpoint.network)
+        return found
+
+    def at(self, network: Network) -> HttpClient:
+        """Return the client for a network."""
+        found = self._clients.get(network)
+        if found is None:
+            found = self._clients[network] = HttpClient(self._loop, self._deadlines, network, room=self.room)
         return found
 
     def swap(self, snapshot: Snapshot) -> list[HttpClient]:

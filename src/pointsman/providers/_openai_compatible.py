@@ -6,6 +6,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from pointsman.domain.operations import Operation
+from pointsman.domain.origin import CredentialKind
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_codecs import NEWER, OLDER, JsonCodec, Locate, PassthroughCodec, Quirks
 from pointsman.providers._quota_headers import openai_quota
@@ -46,6 +47,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     auth: Auth = bearer,
     locate: Locate | None = None,
     has_deployments: bool = False,
+    credentials: tuple[CredentialKind, ...] = ("value",),
 ) -> Provider:
     """Return a provider that speaks OpenAI's dialect, from one row of facts.
 
@@ -88,6 +90,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         quota=quota,
         auth=auth,
         has_deployments=has_deployments,
+        credentials=credentials,
     )
 
 

@@ -2,7 +2,8 @@
 
 Users name each deployment of a model themselves. At the address `https://NAME.openai.azure.com/openai/v1`, its name is
 the model of a request. With an `api_version`, at `https://NAME.openai.azure.com/openai`, its name is in the path of
-most requests: https://learn.microsoft.com/azure/ai-foundry/openai/reference.
+most requests: https://learn.microsoft.com/azure/ai-foundry/openai/reference. A token of Entra ID may replace the key:
+https://learn.microsoft.com/azure/ai-foundry/openai/how-to/managed-identity.
 """
 
 from urllib.parse import quote
@@ -11,10 +12,11 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Scope
 from pointsman.domain.operations import Operation
-from pointsman.domain.origin import Secret
+from pointsman.domain.origin import AccessToken, Secret
 from pointsman.domain.targets import Candidate
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, openai_compatible
+from pointsman.providers.api import bearer
 
 # An error has `code` and `message`, but seldom a `type`. A prompt that its filter rejects has OpenAI's code
 # `content_filter`, and an `innererror` with the categories. An unknown path is "Resource not found". An unknown
@@ -36,7 +38,9 @@ _DEPLOYED = frozenset[Operation]({"chat", "completion", "embedding", "image", "a
 
 
 def _api_key(secret: Secret) -> bytes:
-    """Return the header line of a key."""
+    """Return the header line of a key, or of a token of Entra ID."""
+    if isinstance(secret, AccessToken):
+        return bearer(secret)
     value = secret.reveal()
     return b"api-key: %b\r\n" % value.encode() if value else b""
 
@@ -67,6 +71,7 @@ PROVIDER = openai_compatible(
     auth=_api_key,
     locate=_locate,
     has_deployments=True,
+    credentials=("value", "entra"),
     lists_models=False,  # it lists the models that can be deployed, not those that are
     errors=ERRORS,
     docs="https://learn.microsoft.com/azure/ai-foundry/openai/",

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot, is_listed
 from pointsman.engine.billing import Billing
+from pointsman.engine.credentials import Credentials
 from pointsman.engine.engine import Engine
 from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
@@ -52,12 +53,14 @@ class DataPlane:
         self.billing = Billing(live, self.ledger, journal, None)
         self.ownership = Ownership(journal)
         rng = Random(SystemRandom().getrandbits(128))
+        self.credentials = Credentials(self.upstreams, rng)
         self.engine = Engine(
             live=live,
             upstreams=self.upstreams,
             request_metrics=request_metrics,
             billing=self.billing,
             rng=rng,
+            credentials=self.credentials,
             ownership=self.ownership,
             amounts=self.amounts,
         )

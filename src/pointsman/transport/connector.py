@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import zip_longest
 
 from pointsman.domain import failures
-from pointsman.domain.network import Network
+from pointsman.domain.network import Network, is_metadata
 from pointsman.domain.origin import Origin
 from pointsman.transport import tls
 from pointsman.transport.errors import ConnectError
@@ -27,6 +27,8 @@ _NO_FILES = (
     "could not open a connection to %s: the gateway has no free file descriptors or ports; "
     "raise the limit of open files (LimitNOFILE, ulimit -n)"
 )
+
+_METADATA = "the address is that of a metadata service, which no provider may have; change base_url"
 
 # A dead peer is detected after about a minute without traffic, or 30 s after it stopped acknowledging output.
 KEEPALIVE_IDLE_S = 30
@@ -57,6 +59,7 @@ class Connector:
 
         Raises `ConnectError`. There is no time limit: the caller cancels this coroutine, which closes the socket.
         """
+        self._check_host(origin.host)
         sock = await self._open_socket(self.network.proxy or origin, enter_phase)
         try:
             if self.network.proxy is not None:
@@ -82,11 +85,19 @@ class Connector:
             if are_files_used_up():
                 raise ConnectError(failures.OVERLOADED_GATEWAY, _NO_FILES % origin) from error
             raise
+        if self.network.proxy is None:
+            for _, address in addresses:
+                self._check_host(address)
         enter_phase("while opening the connection")
         try:
             return await self._race(_interleaved(addresses), origin.port)
         except OSError as error:
             raise _failure(origin, error) from None
+
+    def _check_host(self, host: str) -> None:
+        """Reject the metadata services of clouds, whatever name leads to them."""
+        if not self.network.reaches_metadata and is_metadata(host):
+            raise ConnectError(failures.CONNECT_FAILED, _METADATA)
 
     async def _race(self, addresses: list[Address], port: int) -> socket.socket:
         """Try the addresses in order: the next one when one fails, or is slow. Return the first socket that

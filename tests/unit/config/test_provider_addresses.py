@@ -53,3 +53,10 @@ def test_settings_of_other_clouds_are_rejected() -> None:
     assert problems(CLOUD, ProviderSettings.model_validate({"project": "my-project"})) == [message]
     outcome = checked(OPEN + "providers: {openai: {keys: {a: env.OPENAI_API_KEY}, region: eu-1}}")
     assert found(outcome) == ["providers.openai.region: the type openai has no region; remove it"]
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]", "metadata.google.internal", "169.254.170.2"])
+def test_metadata_service_is_no_provider(host: str) -> None:
+    outcome = checked(OPEN + f"providers: {{vllm: {{base_url: 'http://{host}/v1'}}}}")
+    expected = "providers.vllm.base_url: is the address of a metadata service; set that of a provider"
+    assert [one.startswith(expected) for one in found(outcome)] == [True]

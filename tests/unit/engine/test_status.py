@@ -15,6 +15,7 @@ from pointsman.domain import failures
 from pointsman.domain.quotas import Allowance, Quota
 from pointsman.domain.targets import candidate
 from pointsman.engine.billing import Billing
+from pointsman.engine.credentials import Credentials
 from pointsman.engine.engine import Engine
 from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
@@ -40,12 +41,14 @@ class Page:
         self.live = Live(snapshot([A.endpoint]))
         self.request_metrics = RequestMetrics(FakeLog())
         billing = Billing(self.live, Ledger(), None, None)
+        upstreams = Upstreams(loop, deadlines)
         engine = Engine(
             live=self.live,
-            upstreams=Upstreams(loop, deadlines),
+            upstreams=upstreams,
             request_metrics=self.request_metrics,
             billing=billing,
             rng=Random(1),
+            credentials=Credentials(upstreams, Random(2)),
         )
         self.engine = engine
         self.public = HttpServer(loop, PublicApi(engine), Limits(), deadlines)

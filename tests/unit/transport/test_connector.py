@@ -19,6 +19,7 @@ from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.transport import connector
 from pointsman.transport.connector import USER_TIMEOUT_MS, Connector
+from pointsman.transport.errors import ConnectError
 from pointsman.transport.resolver import Address, Resolver
 
 
@@ -486,3 +487,37 @@ def test_connecting_waits_for_a_file_descriptor(monkeypatch: pytest.MonkeyPatch)
 
     assert run(main()).body == b"ok"
     assert made >= 3
+
+
+METADATA = "the address is that of a metadata service, which no provider may have; change base_url"
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "metadata.google.internal", "harmless.example"])
+def test_metadata_service_is_reached_only_by_a_network_for_it(host: str) -> None:
+    """Its name, its address and a name that leads to its address are the same."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        lookups: list[str] = []
+
+        def lookup(name: str) -> list[Address]:
+            lookups.append(name)
+            return [(socket.AF_INET, "169.254.169.254")]
+
+        for is_allowed in (False, True):
+            network = Network(reaches_metadata=is_allowed)
+            opened: list[Address] = []
+
+            class Watched(Connector):
+                async def _connect_socket(self, address: Address, port: int) -> socket.socket:
+                    opened.append(address)  # noqa: B023 -- used within the iteration
+                    raise OSError(errno.ENETUNREACH, "no network in this test")
+
+            resolver = Resolver(loop, lookup)
+            with pytest.raises(ConnectError) as raised:
+                await Watched(loop, network, resolver).connect(Origin("http", host, 80), asyncio.Protocol(), print)
+            assert (str(raised.value) == METADATA) is not is_allowed
+            assert bool(opened) is is_allowed
+            await resolver.close()
+
+    run(main())

@@ -1,0 +1,249 @@
+"""The present values of credentials that are fetched, such as tokens. They are renewed in the background.
+
+A request never waits for a renewal. The old value is used until it ends. Only if there is none yet, a request waits for
+the first one, for at most `FIRST_S`. Each worker has its own values, so it needs no other process for them.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+from time import time
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Scope
+from pointsman.domain.messages import UpstreamRequest
+from pointsman.domain.network import Network
+from pointsman.domain.origin import AwsKeys, Concrete, Origin, Secret, Source
+from pointsman.domain.redaction import redact
+from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.targets import CachedHeads, Endpoint, ProviderKey
+from pointsman.engine.sources import mint
+from pointsman.engine.sources.exchange import Machine, Minted, RefusedError, Send, UnavailableError
+from pointsman.engine.upstreams import Upstreams
+from pointsman.transport.fetch import Fetched, fetch
+
+FIRST_S = 10.0  # the longest wait of a request for the first value
+RENEWED_AT = 0.8  # of the life of a value
+MARGIN_S = 60.0  # before the end of a value: the latest time to begin its renewal
+JITTER = 0.1  # of the wait: gateways started together do not renew together
+SOONEST_S = 5.0  # between two renewals
+RETRY_S, MAX_RETRY_S = 1.0, 60.0  # after a failure; doubled each time
+REFUSED_S = 10.0  # after the first refusal
+LOOK_S = 60.0  # the longest sleep, since the machine may be suspended
+DOUBT_S = 60.0  # the least age of a value that is renewed early, because a provider rejected it
+TIMEOUT_S = 10.0  # of one request to a token service
+MOST_BYTES = 256 * 1024  # of an answer
+_METADATA = Network(connect_timeout_s=2.0, reaches_metadata=True)
+
+Found = ProviderKey | Failure
+Then = Callable[[Found], None]
+Mint = Callable[[Source, Machine], Awaitable[Minted]]
+
+_logger = logging.getLogger(__name__)
+
+
+def wait_before_renewal(life_s: float, random: float) -> float:
+    """Return the time from the arrival of a value with `life_s` seconds to its renewal. `random` is in [0, 1)."""
+    wait_s = max(min(life_s * RENEWED_AT, life_s - MARGIN_S), life_s / 2)
+    return max(wait_s * (1 - JITTER * random), min(SOONEST_S, life_s / 2))
+
+
+def wait_after_failures(count: int, first_s: float, random: float) -> float:
+    """Return the time to the next try after so many failures in a row."""
+    return min(first_s * 2.0 ** min(count - 1, 16), MAX_RETRY_S) * (1 - JITTER * random)
+
+
+class _Value:
+    """The value of one source, and the task that renews it. `failure` is the reason if the last try failed."""
+
+    def __init__(self, source: Source, machine: Machine, mint: Mint, random: Callable[[], float], name: str) -> None:
+        self._source = source
+        self._machine = machine
+        self._mint = mint
+        self._random = random
+        self._name = name
+        self._waiting: list[Callable[[], None]] = []
+        self._hurry = asyncio.Event()
+        self._minted_at = 0.0
+        self.minted: Minted | None = None
+        self.failure: Failure | None = None
+        self.task = asyncio.get_running_loop().create_task(self._renew())
+
+    def present(self) -> Concrete | None:
+        """Return the value if it has not ended."""
+        minted = self.minted
+        if minted is None or (minted.expires_at is not None and minted.expires_at <= self._machine.clock()):
+            return None
+        return minted.credential
+
+    @property
+    def is_first(self) -> bool:
+        """Return whether the first try has no result yet."""
+        return self.minted is None and self.failure is None
+
+    def when_tried(self, then: Callable[[], None]) -> None:
+        """Call `then` after the first try."""
+        self._waiting.append(then)
+
+    def doubt(self) -> None:
+        """Renew the value soon, unless it is new: a provider has rejected it."""
+        if self.minted is not None and self._machine.clock() - self._minted_at > DOUBT_S:
+            self._hurry.set()
+
+    async def _renew(self) -> None:
+        failures_in_row = 0
+        while True:
+            try:
+                wait_s = await self._try()
+                failures_in_row = 0
+            except (RefusedError, UnavailableError) as error:
+                failures_in_row += 1
+                first_s = REFUSED_S if isinstance(error, RefusedError) else RETRY_S
+                wait_s = wait_after_failures(failures_in_row, first_s, self._random())
+                self._note(error)
+            except Exception:  # an unexpected answer must not end the renewal
+                failures_in_row += 1
+                wait_s = wait_after_failures(failures_in_row, RETRY_S, self._random())
+                _logger.exception("the credential %s cannot be renewed", self._name)
+                self.failure = Failure(failures.INTERNAL, f"the credential {self._name} cannot be renewed; see the log")
+            waiting, self._waiting = self._waiting, []
+            for then in waiting:
+                then()
+            await self._sleep(wait_s)
+
+    async def _try(self) -> float:
+        """Fetch a value. Return the seconds to its renewal."""
+        minted = await self._mint(self._source, self._machine)
+        if self.failure is not None:
+            _logger.warning("the credential %s is renewed again", self._name)
+        self._minted_at = now = self._machine.clock()
+        self.minted, self.failure = minted, None
+        if minted.expires_at is None:
+            return LOOK_S * 60
+        return wait_before_renewal(max(minted.expires_at - now, 0.0), self._random())
+
+    async def _sleep(self, wait_s: float) -> None:
+        """Sleep until a time of the clock, which goes on while the machine is suspended."""
+        until = self._machine.clock() + wait_s
+        while (left_s := until - self._machine.clock()) > 0 and not self._hurry.is_set():
+            try:
+                await asyncio.wait_for(self._hurry.wait(), min(left_s, LOOK_S))
+            except TimeoutError:
+                continue
+        self._hurry.clear()
+
+    def _note(self, error: RefusedError | UnavailableError) -> None:
+        is_refused = isinstance(error, RefusedError)
+        kind = failures.CREDENTIAL_REJECTED if is_refused else getattr(error, "kind", None) or failures.UPSTREAM_ERROR
+        message = f"no token for the key {self._name}: {error}"
+        client_message = "the provider's credential was refused" if is_refused else "no credential could be fetched"
+        failure = Failure(kind, message, client_message=client_message, scope=Scope.KEY if is_refused else None)
+        failure = redact(failure, self._source)
+        if self.failure is None or self.failure.message != failure.message:
+            still = "the old one is still valid" if self.present() is not None else "requests with this key fail"
+            _logger.error("%s; %s", failure.message, still)
+        self.failure = failure
+
+
+class _Ready(Struct, frozen=True):
+    """A key with the value that its source had lately."""
+
+    value: _Value
+    key: ProviderKey
+
+
+class Credentials:
+    """The values of all sources of the present snapshot. `mint` and `clock` may be replaced in tests."""
+
+    def __init__(self, upstreams: Upstreams, rng: Random, mint: Mint = mint, clock: Callable[[], float] = time) -> None:
+        self._upstreams = upstreams
+        self._rng = rng
+        self._mint = mint
+        self._clock = clock
+        self._values: dict[tuple[Source, Network], _Value] = {}
+        self._ready: dict[ProviderKey, _Ready] = {}
+
+    def use(self, endpoint: Endpoint, key: ProviderKey, patience_s: float, then: Then) -> None:
+        """Call `then` with the key and its present value, or with a failure: at once, unless there is no value yet."""
+        ready = self._ready.get(key)
+        if ready is not None and ready.value.present() is ready.key.credential:
+            then(ready.key)
+            return
+        value = self._value(endpoint, key)
+        if value is None or not value.is_first:
+            then(key if value is None else self._found(value, key))
+            return
+        is_told = False
+
+        def tell() -> None:
+            nonlocal is_told
+            if not is_told:
+                is_told = True
+                timer.cancel()
+                then(self._found(value, key))
+
+        timer = asyncio.get_running_loop().call_later(min(patience_s, FIRST_S), tell)
+        value.when_tried(tell)
+
+    def doubt(self, endpoint: Endpoint, key: ProviderKey) -> None:
+        """Renew the value of a key soon, because the provider has rejected it."""
+        value = self._value(endpoint, key)
+        if value is not None:
+            value.doubt()
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Begin to fetch the values of a new snapshot, and forget those that it does not use."""
+        self._ready.clear()
+        used = set()
+        for endpoint in snapshot.endpoints.values():
+            for key in endpoint.keys:
+                if key.weight > 0 and self._value(endpoint, key) is not None:
+                    used.add((key.credential, endpoint.network))
+        for at in [at for at in self._values if at not in used]:
+            self._values.pop(at).task.cancel()
+
+    def close(self) -> None:
+        """Stop all renewals."""
+        for value in self._values.values():
+            value.task.cancel()
+        self._values.clear()
+        self._ready.clear()
+
+    def _found(self, value: _Value, key: ProviderKey) -> Found:
+        present = value.present()
+        if present is None:
+            return value.failure or _nothing_yet(key)
+        made = replace(key, credential=present, cached_heads=CachedHeads())
+        self._ready[key] = _Ready(value, made)
+        return made
+
+    def _value(self, endpoint: Endpoint, key: ProviderKey) -> _Value | None:
+        """Return the value of a key, or `None` if its credential is concrete."""
+        source, network = key.credential, endpoint.network
+        if isinstance(source, (Secret, AwsKeys)):
+            return None
+        found = self._values.get((source, network))
+        if found is None:
+            machine = Machine(os.environ, Path.home(), self._clock, self._sender(network))
+            name = f"{endpoint.name}:{key.name}"
+            found = _Value(source, machine, self._mint, self._rng.random, name)
+            self._values[source, network] = found
+        return found
+
+    def _sender(self, network: Network) -> Send:
+        async def send(origin: Origin, request: UpstreamRequest, is_local: bool) -> Fetched:
+            client = self._upstreams.at(_METADATA if is_local else network)
+            return await fetch(client, origin, request, TIMEOUT_S, MOST_BYTES)
+
+        return send
+
+
+def _nothing_yet(key: ProviderKey) -> Failure:
+    message = f"no token for the key {key.name} came within {FIRST_S:g} s"
+    return Failure(failures.CONNECT_TIMEOUT, message, client_message="no credential could be fetched in time")

@@ -1,0 +1,132 @@
+"""The parts that all sources of credentials share: requests to token services, and the results."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from pointsman.domain.failures import Kind
+from pointsman.domain.messages import UpstreamRequest
+from pointsman.domain.network import is_metadata
+from pointsman.domain.origin import Concrete, Origin
+from pointsman.transport.fetch import Fetched, FetchError
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+MOST_DETAIL = 200  # characters of a token service's own words in a message
+_PORTS = {"http": 80, "https": 443}
+_REFUSALS = frozenset({400, 401, 403, 404})
+
+T = TypeVar("T")
+# Sends a request. The last argument says that it goes to the machine's own metadata service, without a proxy.
+Send = Callable[[Origin, UpstreamRequest, bool], Awaitable[Fetched]]
+
+
+class Minted(Struct, frozen=True):
+    """A concrete credential, and its end in Unix seconds. Without an end, it stays valid."""
+
+    credential: Concrete
+    expires_at: float | None = None
+
+
+class RefusedError(Exception):
+    """A token service refuses the credentials, or the machine has none. The message says what to do."""
+
+
+class UnavailableError(Exception):
+    """A token service does not answer as it should. A later request may succeed."""
+
+    def __init__(self, kind: Kind | None, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Machine(Struct, frozen=True):
+    """The surroundings of the process: its environment and home, the time in Unix seconds, and its network."""
+
+    environ: Mapping[str, str]
+    home: Path
+    clock: Callable[[], float]
+    send: Send
+
+    async def ask(
+        self, url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Fetched:
+        """Return the answer to a request, whatever its status. Raises `UnavailableError`."""
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise RefusedError(f"the address {url!r} of the token service is not valid")
+        origin = Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        request = UpstreamRequest(method.encode(), target.encode("ascii"), lines.encode("ascii"), body)
+        try:
+            return await self.send(origin, request, is_metadata(origin.host))
+        except FetchError as error:
+            raise UnavailableError(error.kind, str(error)) from None
+
+    async def post_form(self, url: str, fields: Mapping[str, str]) -> Fetched:
+        """Return the answer to a form. Raises `UnavailableError`."""
+        return await self.ask(url, method="POST", headers=FORM, body=urlencode(fields).encode())
+
+    def read(self, path: str, purpose: str) -> str:
+        """Return the text of a file, without white space around it. Raises `UnavailableError`: another service may be
+        about to write it."""
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise UnavailableError(None, f"{purpose} {path} cannot be read: {reason}") from None
+
+
+class _OauthError(Struct):
+    error: str = ""
+    error_description: str = ""
+
+
+class Token(Struct):
+    """The answer of an OAuth token service. https://www.rfc-editor.org/rfc/rfc6749#section-5.1"""
+
+    access_token: str
+    expires_in: int | str = 3600
+
+
+def token_in(answer: Fetched, service: str, advice: str) -> Token:
+    """Return the token in an answer of `service`. Raises `RefusedError` with `advice`, and `UnavailableError`."""
+    if answer.status != 200:
+        try:
+            found = msgspec.json.decode(answer.body, type=_OauthError)
+        except msgspec.DecodeError:
+            found = _OauthError()
+        raise failed(answer.status, service, f"{found.error}: {found.error_description}".strip(": "), advice)
+    token = decoded(answer, Token, service)
+    if not token.access_token:
+        raise UnavailableError(None, f"{service} returned an empty token")
+    return token
+
+
+def failed(status: int, service: str, detail: str, advice: str) -> Exception:
+    """Return the error for a status, with the service's own words."""
+    words = "".join(one if one.isprintable() else " " for one in detail)[:MOST_DETAIL]
+    said = f" ({words})" if words else ""
+    if status in _REFUSALS:
+        return RefusedError(f"{service} refused with status {status}{said}; {advice}")
+    return UnavailableError(None, f"{service} answered with status {status}{said}")
+
+
+def decoded(answer: Fetched, shape: type[T], service: str) -> T:
+    """Return the content of an answer. Raises `UnavailableError`."""
+    try:
+        return msgspec.json.decode(answer.body, type=shape)
+    except msgspec.DecodeError as error:
+        raise UnavailableError(None, f"{service} returned an unreadable answer: {error}") from None
+
+
+def end_of(expires_in: int | str, now: float) -> float:
+    """Return the end of a token, in Unix seconds, from its life in seconds."""
+    try:
+        return now + max(float(expires_in), 0.0)
+    except ValueError:
+        return now + 3600.0

@@ -1,0 +1,35 @@
+"""Addresses of metadata services are recognized in every form."""
+
+import pytest
+
+from pointsman.domain.network import is_metadata
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "168.63.129.16",
+        "100.100.100.200",
+        "[fd00:ec2::254]",
+        "fd00:ec2::23",
+        "fe80::1%eth0",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "metadata.google.internal",
+        "Metadata.Google.Internal.",
+        "metadata",
+    ],
+)
+def test_address_of_a_metadata_service_is_one(host: str) -> None:
+    assert is_metadata(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "10.0.0.1", "169.253.0.1", "fd00::1", "::1", "api.openai.com", "metadata.test", "::ffff:10.0.0.1"],
+)
+def test_other_addresses_are_none(host: str) -> None:
+    assert not is_metadata(host)

@@ -1,0 +1,125 @@
+"""Temporary keys of AWS: the order of the places they come from, and roles."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from fakes.tokens import NOW, TokenService
+from integration.gateway import run
+from pointsman.domain.origin import AwsKeys, AwsSource, Secret
+from pointsman.engine.sources.aws import mint
+from pointsman.engine.sources.exchange import Minted, RefusedError
+
+ROLE = "arn:aws:iam::123456789012:role/gateway"
+STS = "https://sts.eu-west-1.amazonaws.com/"
+KEYS = {
+    "AccessKeyId": "ASIA1",
+    "SecretAccessKey": "s3cret",
+    "Token": "t0ken",
+    "Expiration": "2027-01-15T09:00:00Z",  # an hour after NOW
+}
+TEMPORARY = Minted(AwsKeys("ASIA1", Secret("s3cret"), Secret("t0ken")), NOW + 3600)
+OWN = AwsKeys("AKIA1", Secret("own-secret"))
+
+
+def sts(action: str) -> dict[str, object]:
+    keys = {"AccessKeyId": "ASIA1", "SecretAccessKey": "s3cret", "SessionToken": "t0ken", "Expiration": NOW + 3600}
+    return {f"{action}Response": {f"{action}Result": {"Credentials": keys}}}
+
+
+def minted(
+    service: TokenService, source: AwsSource, environ: Mapping[str, str] | None = None, home: Path = Path("/nowhere")
+) -> Minted:
+    return run(mint(source, service.machine(environ, home)))
+
+
+AMBIENT = AwsSource(region="eu-west-1")
+
+
+def test_keys_of_the_environment_come_first() -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "AKIA2", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}
+    found = minted(TokenService({}), AMBIENT, {**environ, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"})
+    assert found == Minted(AwsKeys("AKIA2", Secret("s"), Secret("t")), None)
+
+
+def test_web_identity_is_exchanged_for_the_keys_of_a_role(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("eyJ.web\n")
+    environ = {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token")}
+    service = TokenService({STS: [(200, sts("AssumeRoleWithWebIdentity"))]})
+    assert minted(service, AMBIENT, environ) == TEMPORARY
+    (asked,) = service.asked
+    assert (asked.form["WebIdentityToken"], asked.form["RoleArn"]) == ("eyJ.web", ROLE)
+    assert "authorization" not in asked.headers
+
+
+def test_shared_file_has_keys_by_profile(tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    text = "[default]\naws_access_key_id = A\naws_secret_access_key = b%c\n[other]\naws_access_key_id = D\n"
+    (tmp_path / ".aws" / "credentials").write_text(text + "aws_secret_access_key = e\naws_session_token = f\n")
+    assert minted(TokenService({}), AMBIENT, {}, tmp_path).credential == AwsKeys("A", Secret("b%c"))
+    found = minted(TokenService({}), AMBIENT, {"AWS_PROFILE": "other"}, tmp_path)
+    assert found.credential == AwsKeys("D", Secret("e"), Secret("f"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "is_local"),
+    [
+        ({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/x"}, "http://169.254.170.2/v2/x", True),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"}, "", True),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "https://keys.test/v1"}, "", False),
+    ],
+)
+def test_container_has_a_service_of_its_own(environ: dict[str, str], url: str, is_local: bool) -> None:
+    service = TokenService({url or environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]: [(200, KEYS)]})
+    assert minted(service, AMBIENT, {**environ, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "Basic x"}) == TEMPORARY
+    assert (service.asked[0].headers, service.asked[0].is_local) == ({"authorization": "Basic x"}, is_local)
+
+
+def test_container_service_of_another_machine_needs_https() -> None:
+    with pytest.raises(RefusedError, match="must be an https address, or one of this machine"):
+        minted(TokenService({}), AMBIENT, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://keys.test/"})
+
+
+def test_machine_is_asked_in_its_second_protocol() -> None:
+    base = "http://169.254.169.254/latest"
+    roles = f"{base}/meta-data/iam/security-credentials/"
+    answers: dict[str, list[tuple[int, object]]] = {
+        f"{base}/api/token": [(200, b"session")],
+        roles: [(200, b"my-role\n")],
+        f"{roles}my-role": [(200, KEYS)],
+    }
+    service = TokenService(answers)
+    assert minted(service, AMBIENT) == TEMPORARY
+    assert [one.method for one in service.asked] == ["PUT", "GET", "GET"]
+    assert all(one.is_local for one in service.asked)
+    assert service.asked[2].headers == {"x-aws-ec2-metadata-token": "session"}
+
+
+@pytest.mark.parametrize("environ", [{}, {"AWS_EC2_METADATA_DISABLED": "true"}])
+def test_missing_keys_name_the_ways_to_set_them(environ: dict[str, str]) -> None:
+    with pytest.raises(RefusedError, match="neither AWS_ACCESS_KEY_ID nor a web identity"):
+        minted(TokenService({}), AMBIENT, environ)
+
+
+def test_role_is_assumed_with_a_signed_request() -> None:
+    service = TokenService({STS: [(200, sts("AssumeRole"))]})
+    assert minted(service, AwsSource(OWN, ROLE, "eu-west-1")) == TEMPORARY
+    (asked,) = service.asked
+    assert (asked.form["Action"], asked.form["RoleArn"]) == ("AssumeRole", ROLE)
+    scope = "Credential=AKIA1/20270115/eu-west-1/sts/aws4_request"
+    assert asked.headers["authorization"].startswith(f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=content-type;host;")
+    assert "own-secret" not in str(asked.headers) + asked.body.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Error": {"Code": "AccessDenied", "Message": "…"}},
+        b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>",
+    ],
+)
+def test_refused_role_names_the_reason_and_the_remedy(body: object) -> None:
+    expected = rf"status 403 \(AccessDenied\); check the keys, and whether they may assume {ROLE}"
+    with pytest.raises(RefusedError, match=expected):
+        minted(TokenService({STS: [(403, body)]}), AwsSource(OWN, ROLE, "eu-west-1"))
