@@ -16,7 +16,6 @@ from pointsman.domain.records import RequestRecord
 from pointsman.domain.snapshots import PublicModel, Routing, Snapshot
 from pointsman.domain.targets import Endpoint, ProviderKey, Strategy, candidate
 from pointsman.engine.billing import Billing
-from pointsman.engine.credentials import Credentials
 from pointsman.engine.engine import Engine
 from pointsman.engine.live import Live
 from pointsman.engine.request_metrics import RequestMetrics
@@ -120,7 +119,6 @@ class Rig:
             request_metrics=RequestMetrics(self.log),
             billing=billing,
             rng=Random(1),
-            credentials=Credentials(upstreams, Random(2)),
         )
 
     @property

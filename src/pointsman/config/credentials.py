@@ -160,7 +160,7 @@ class CredentialCompiler(Struct, frozen=True):
         return f"{origin}{path}"
 
 
-class KeyCompiler(Struct, frozen=True):
+class ProviderKeyCompiler(Struct, frozen=True):
     """Compiles the keys of one provider, which is of the type `record`. `now_unix_s` is the time, in Unix seconds."""
 
     record: Provider

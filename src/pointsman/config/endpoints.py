@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from pointsman.catalog.tool_prices import TOOL_MODELS, TOOL_PRICES
 from pointsman.config.catalog import CatalogInUse, by_name
-from pointsman.config.credentials import KeyCompiler
+from pointsman.config.credentials import ProviderKeyCompiler
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.process import compile_network
@@ -71,7 +71,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         if record is None:
             return None
         address = address_of(record, settings, location, self.findings)
-        keys = KeyCompiler(record, settings, self.references, self.findings, self.now_unix_s).compile(location)
+        keys = ProviderKeyCompiler(record, settings, self.references, self.findings, self.now_unix_s).compile(location)
         network = self.network
         if settings.egress is not None:
             place = (*location, "egress")

@@ -159,11 +159,13 @@ class _Ready(Struct, frozen=True):
 
 
 class Credentials:
-    """The values of all sources of the present snapshot. `mint` and `clock` may be replaced in tests."""
+    """The values of all sources of the present snapshot. Set `upstreams`, which reach token services, before the first
+    use. `mint` and `clock` may be replaced in tests."""
 
-    def __init__(self, upstreams: Upstreams, rng: Random, mint: Mint = mint, clock: Callable[[], float] = time) -> None:
-        self._upstreams = upstreams
-        self._rng = rng
+    upstreams: Upstreams
+
+    def __init__(self, mint: Mint = mint, clock: Callable[[], float] = time) -> None:
+        self._rng = Random()
         self._mint = mint
         self._clock = clock
         self._values: dict[tuple[Source, Network], _Value] = {}
@@ -238,7 +240,7 @@ class Credentials:
 
     def _sender(self, network: Network) -> Send:
         async def send(origin: Origin, request: UpstreamRequest, is_local: bool) -> Fetched:
-            client = self._upstreams.at(_METADATA if is_local else network)
+            client = self.upstreams.at(_METADATA if is_local else network)
             return await fetch(client, origin, request, TIMEOUT_S, MOST_BYTES)
 
         return send

@@ -24,9 +24,9 @@ class Engine(Struct, frozen=True, kw_only=True, eq=False):
     request_metrics: RequestMetrics
     billing: Billing
     rng: Random
-    credentials: Credentials
     ownership: Ownership = field(default_factory=Ownership)
     amounts: UsedAmounts | None = None  # absent: those of `live` are known at once
     limit_headers: LimitHeaders = field(default_factory=LimitHeaders)
     prompts: PromptCounter = field(default_factory=PromptCounter)
+    credentials: Credentials = field(default_factory=Credentials)
     copies: set[EagerTask] = field(default_factory=set)  # of requests, for mirrors, in progress

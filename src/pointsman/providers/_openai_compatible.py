@@ -51,14 +51,13 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
 ) -> Provider:
     """Return a provider that speaks OpenAI's dialect, from one row of facts.
 
-    `also` lists operations that are passed through beside these. `streams_usage` says that it understands
+    `also` are further operations, passed through. `streams_usage` says that it understands
     `stream_options.include_usage`, which is otherwise left out. `rename` maps OpenAI's field names to the provider's.
-    `omit` are fields that it rejects although they do not change an answer, so they are left out.
-    `output_bound` is the field for a bound on a chat's answer. `completion_tokens` is the longest text completion if
-    the request sets no bound. It is 16 in OpenAI's dialect (`COMPLETION_TOKENS`), but some servers continue to the end.
-    `takes_unlimited` says that it accepts -1 for an answer without a bound, which is otherwise left out. `lists_models`
-    says that it has OpenAI's list of models. `locate` finds the path of a call, if it is not that of OpenAI after
-    `base_url`. The other columns are those of `Provider`.
+    `omit` are fields that it rejects and that do not change an answer: they are left out. `output_bound` is the field
+    for a bound on a chat's answer. `completion_tokens` is the longest text completion if the request sets no bound. It
+    is `COMPLETION_TOKENS` in OpenAI's dialect, but some servers go on to the end. `takes_unlimited` says that it
+    accepts -1 for an answer without a bound, which is otherwise left out. `lists_models` says that it has OpenAI's list
+    of models. `locate` finds the path of a call, if it is not OpenAI's. The other columns are those of `Provider`.
     """
     usual = Quirks(output_bound, tuple((rename or {}).items()), omit)
     passed = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited, auth=auth, locate=locate)

@@ -30,6 +30,7 @@ from pointsman.domain.origin import CredentialKind, Secret, secret_of
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.quotas import Quota
 from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.providers import _sigv4
 from pointsman.providers._error_table import Rules
 from pointsman.providers._model_lists import openai_models
 from pointsman.providers._quota_headers import openai_quota
@@ -169,6 +170,11 @@ def bearer(secret: Secret) -> bytes:
     value = secret.reveal()
     return b"authorization: Bearer %b\r\n" % value.encode() if value else b""
 
+
+# Requests to AWS's own services are signed in the same way.
+SigningScope = _sigv4.SigningScope
+UnsignedRequest = _sigv4.UnsignedRequest
+signature_lines = _sigv4.signature_lines
 
 MAX_CACHED_HEADS = 1024  # of a key
 _USER_AGENT = f"user-agent: pointsman/{__version__}\r\n".encode()

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from pointsman.config.settings import Settings
 from pointsman.domain.snapshots import Snapshot, is_listed
 from pointsman.engine.billing import Billing
-from pointsman.engine.credentials import Credentials
 from pointsman.engine.engine import Engine
 from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
@@ -53,17 +52,16 @@ class DataPlane:
         self.billing = Billing(live, self.ledger, journal, None)
         self.ownership = Ownership(journal)
         rng = Random(SystemRandom().getrandbits(128))
-        self.credentials = Credentials(self.upstreams, rng)
         self.engine = Engine(
             live=live,
             upstreams=self.upstreams,
             request_metrics=request_metrics,
             billing=self.billing,
             rng=rng,
-            credentials=self.credentials,
             ownership=self.ownership,
             amounts=self.amounts,
         )
+        self.engine.credentials.upstreams = self.upstreams
         self.api = PublicApi(self.engine)
         limits = replace(settings.limits, max_connections=min(settings.limits.max_connections, connections))
         self.server = HttpServer(loop, self.api, limits, self.deadlines)

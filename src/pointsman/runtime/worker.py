@@ -79,7 +79,7 @@ class Worker:
         returned = plane.ledger.reconfigure(counters_of(snapshot) if limits is None else limits, time())
         if self._control is not None and returned:
             self._control.link.give_back(returned)
-        plane.credentials.swap(snapshot)
+        plane.engine.credentials.swap(snapshot)
         tune_garbage_collector()
         for client in plane.upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))
@@ -95,7 +95,7 @@ class Worker:
             control.link.drain()
         cut = await plane.server.drain(plane.settings.drain_s)
         plane.api.close()
-        plane.credentials.close()
+        plane.engine.credentials.close()
         for task, client in list(self._retiring.items()):
             task.cancel()
             await client.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from random import Random
 from typing import Any
 
 import pytest
@@ -43,7 +42,8 @@ class Rig:
         self.calls = 0
         self.results: asyncio.Queue[str | Exception] = asyncio.Queue()
         self.deadlines = Deadlines(loop)
-        self.credentials = Credentials(Upstreams(loop, self.deadlines), Random(1), self.mint, lambda: self.now)
+        self.credentials = Credentials(self.mint, lambda: self.now)
+        self.credentials.upstreams = Upstreams(loop, self.deadlines)
         self.key = ProviderKey("k", entra())
         self.endpoint = replace(endpoint("alpha"), keys=(self.key,))
 

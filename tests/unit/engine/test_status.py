@@ -15,7 +15,6 @@ from pointsman.domain import failures
 from pointsman.domain.quotas import Allowance, Quota
 from pointsman.domain.targets import candidate
 from pointsman.engine.billing import Billing
-from pointsman.engine.credentials import Credentials
 from pointsman.engine.engine import Engine
 from pointsman.engine.handle import PublicApi
 from pointsman.engine.live import Live
@@ -48,7 +47,6 @@ class Page:
             request_metrics=self.request_metrics,
             billing=billing,
             rng=Random(1),
-            credentials=Credentials(upstreams, Random(2)),
         )
         self.engine = engine
         self.public = HttpServer(loop, PublicApi(engine), Limits(), deadlines)

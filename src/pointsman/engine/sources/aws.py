@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from pointsman.domain.origin import AwsKeys, AwsSource, Secret
 from pointsman.engine.sources.exchange import FORM, Machine, Minted, RefusedError, UnavailableError, decoded, failed
-from pointsman.providers._sigv4 import SigningScope, UnsignedRequest, signature_lines
+from pointsman.providers.api import SigningScope, UnsignedRequest, signature_lines
 from pointsman.transport.fetch import Fetched
 
 SESSION = "pointsman"

@@ -86,14 +86,14 @@ class _OauthError(Struct):
     error_description: str = ""
 
 
-class Token(Struct):
+class OauthToken(Struct):
     """The answer of an OAuth token service. https://www.rfc-editor.org/rfc/rfc6749#section-5.1"""
 
     access_token: str
     expires_in: int | str = 3600
 
 
-def token_in(answer: Fetched, service: str, advice: str) -> Token:
+def token_in(answer: Fetched, service: str, advice: str) -> OauthToken:
     """Return the token in an answer of `service`. Raises `RefusedError` with `advice`, and `UnavailableError`."""
     if answer.status != 200:
         try:
@@ -101,7 +101,7 @@ def token_in(answer: Fetched, service: str, advice: str) -> Token:
         except msgspec.DecodeError:
             found = _OauthError()
         raise failed(answer.status, service, f"{found.error}: {found.error_description}".strip(": "), advice)
-    token = decoded(answer, Token, service)
+    token = decoded(answer, OauthToken, service)
     if not token.access_token:
         raise UnavailableError(None, f"{service} returned an empty token")
     return token
