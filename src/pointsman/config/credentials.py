@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.config.addresses import is_loopback, parse_base_url
 from pointsman.config.credentials_schema import AwsField, EntraSettings
 from pointsman.config.problems import Findings, listed
 from pointsman.config.references import BadReference, References
 from pointsman.config.requirements import compile_tags
-from pointsman.config.schema import KeySettings, ProviderSettings
+from pointsman.config.schema import Deployments, KeySettings, ProviderSettings
 from pointsman.config.source import Location
 from pointsman.domain.origin import AwsKeys, AwsSource, Credential, CredentialKind, EntraSource, GoogleSource, Secret
 from pointsman.domain.targets import ProviderKey
@@ -178,7 +179,7 @@ class ProviderKeyCompiler(Struct, frozen=True):
                 message = f"{record.title} requires a key; set `keys: {{default: {{value: env.{example}}}}}`"
                 self.findings.error(location, message)
                 return None
-            return (ProviderKey("default", Secret("")),)
+            return (self._deployed(ProviderKey("default", Secret("")), settings.deployments),)
         credentials = CredentialCompiler(record, settings.region or "", self.references, self.findings)
         keys: list[ProviderKey] = []
         for name, key_settings in settings.keys.items():
@@ -214,7 +215,7 @@ class ProviderKeyCompiler(Struct, frozen=True):
         if settings.weight == 0:
             self.findings.note((*location, "weight"), "weight 0: the key is not used")
         tags = compile_tags(settings.tags, (*location, "tags"), self.findings, self.now_unix_s)
-        return ProviderKey(
+        key = ProviderKey(
             name,
             credential,
             settings.weight,
@@ -222,3 +223,10 @@ class ProviderKeyCompiler(Struct, frozen=True):
             tags=tags,
             cache_domain=settings.cache_domain or "",
         )
+        return self._deployed(key, settings.deployments or self.settings.deployments)
+
+    def _deployed(self, key: ProviderKey, deployments: Deployments) -> ProviderKey:
+        """Return a key with its names of models. If users name all models of a provider, it serves no others."""
+        others = (other.deployments for other in self.settings.keys.values())
+        is_only = self.record.has_deployments and (bool(self.settings.deployments) or any(others))
+        return replace(key, deployments=dict(deployments), is_deployed_only=is_only)

@@ -14,7 +14,7 @@ from pointsman.config.process import compile_network
 from pointsman.config.provider_addresses import address_of, check_cloud
 from pointsman.config.references import References
 from pointsman.config.requirements import compile_tags
-from pointsman.config.schema import Document, ProviderSettings
+from pointsman.config.schema import Deployments, Document, ProviderSettings
 from pointsman.config.source import Location
 from pointsman.domain.network import Network
 from pointsman.domain.targets import Endpoint
@@ -52,6 +52,14 @@ def _max_concurrency(record: Provider, settings: ProviderSettings) -> int | Lite
     return None if setting == "none" else setting
 
 
+def _deployed(settings: ProviderSettings) -> list[str]:
+    """Return the models with a deployment, at the provider or at one of its keys."""
+    found = dict.fromkeys(settings.deployments)
+    for key in settings.keys.values():
+        found |= dict.fromkeys(key.deployments)
+    return list(found)
+
+
 class _EndpointCompiler(Struct, frozen=True, kw_only=True):
     """The inputs for each provider. `network` has the global egress settings, `models` the catalog and its lists.
     `now_unix_s` is the time, in Unix seconds."""
@@ -81,10 +89,8 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         origin, base_path = address
         catalog = self._catalog(record, settings, origin.host, location)
         check_cloud(record, settings, location, self.findings)
-        if record.has_deployments:
-            self._check_deployments(settings, base_path, catalog, location)
-        else:
-            self._reject_deployments(record, settings, location)
+        self._check_deployments(settings, catalog, location)
+        self._check_version(record, settings, base_path, location)
         own_list = self.models.lists.providers.get(name)
         return Endpoint(
             name=name,
@@ -97,7 +103,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             families=families_of(record),
             needs_bound=record.needs_bound,
             keeps_responses=record.keeps_responses,
-            serves=tuple(settings.serves or settings.deployments),
+            serves=tuple(settings.serves or (_deployed(settings) if record.has_deployments else ())),
             tags=compile_tags(settings.tags, (*location, "tags"), self.findings, self.now_unix_s),
             network=network,
             limits=limits,
@@ -115,23 +121,25 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             project=settings.project or "",
         )
 
-    def _reject_deployments(self, record: Provider, settings: ProviderSettings, location: Location) -> None:
-        for field in ("deployments", "api_version"):
-            if getattr(settings, field):
-                message = f"the type {record.name} has no {field}; remove it, or set `type: azure`"
-                self.findings.error((*location, field), message)
-
-    def _check_deployments(self, settings: ProviderSettings, base_path: str, catalog: str, location: Location) -> None:
-        """Report an address that does not fit the version of the API, and names that are not the catalog's."""
-        if not settings.api_version and not base_path.endswith("/v1"):
+    def _check_version(self, record: Provider, settings: ProviderSettings, base_path: str, location: Location) -> None:
+        """Report an address that does not fit the version of the API, or a version at a type without one."""
+        if settings.api_version and not record.has_deployments:
+            message = f"the type {record.name} has no api_version; remove it, or set `type: azure`"
+            self.findings.error((*location, "api_version"), message)
+        elif record.has_deployments and not settings.api_version and not base_path.endswith("/v1"):
             message = "the address should end with /openai/v1; for one that ends with /openai, set `api_version`"
             self.findings.warning((*location, "base_url"), message)
-        for model in settings.deployments:
-            if catalog and self.models.catalog.find(catalog, model) is None:
-                guess = nearest(model, self.models.catalog.models(catalog))
-                self.findings.note(
-                    (*location, "deployments", model), f"the catalog has no such model of {catalog}{guess}"
-                )
+
+    def _check_deployments(self, settings: ProviderSettings, catalog: str, location: Location) -> None:
+        """Note the deployments whose models the catalog does not know, so that they have no price."""
+        places: dict[Location, Deployments] = {(*location, "deployments"): settings.deployments}
+        for name, key in settings.keys.items():
+            places[*location, "keys", name, "deployments"] = key.deployments
+        for place, deployments in places.items():
+            for model in deployments:
+                if catalog and self.models.catalog.find(catalog, model) is None:
+                    guess = nearest(model, self.models.catalog.models(catalog))
+                    self.findings.note((*place, model), f"the catalog has no such model of {catalog}{guess}")
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:
         """Return the catalog's provider of the models: the configured one, else the one at the address, else the

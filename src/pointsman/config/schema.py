@@ -126,6 +126,10 @@ class EgressSettings(Section):
     goes to another candidate or waits. Default: the number of open files is the only limit."""
 
 
+# A name is a part of a path, or a resource of a cloud, such as an ARN.
+Deployments = dict[Text, Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/@-]+$", max_length=512)]]
+
+
 class KeySettings(Section):
     """A credential of a provider: one of `value`, `aws`, `google` and `entra`."""
 
@@ -147,6 +151,9 @@ class KeySettings(Section):
     cache_domain: Name | None = None
     """The provider's cache of prompts that this key uses, by any name. Keys of one organisation share a cache: give
     them the same name, so that the strategy `adaptive` knows it. Default: the key has a cache of its own."""
+    deployments: Deployments = {}
+    """The server's names for models, for requests with this key: fine-tuned models of its account, or inference
+    profiles. They replace all `deployments` of the provider."""
 
 
 def _read_version(value: object) -> object:
@@ -198,9 +205,10 @@ class ProviderSettings(Section):
     here only if no other is left. A number is divided among the workers. `auto` learns the limit from the times of
     answers, and `none` sets no limit. Default: `auto` for engines that users run themselves (`vllm`, `sglang`,
     `ollama`, `llama-cpp`, `lm-studio`), else `none`."""
-    deployments: dict[Text, Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]] = {}
-    """The names of Azure's deployments by the catalog's name of the model, such as `{gpt-4o: my-gpt-4o}`. Prices and
-    fallbacks follow the model. Default of `serves`: these models. Only for the type `azure`."""
+    deployments: Deployments = {}
+    """The server's names for models by the catalog's name, such as `{gpt-4o: my-gpt-4o}`: Azure's deployments,
+    fine-tuned models, or inference profiles. Prices and fallbacks follow the model. With the type `azure`, a key serves
+    only models with a deployment."""
     api_version: (
         Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$"), BeforeValidator(_read_version, json_schema_input_type=str)]
         | None

@@ -30,7 +30,8 @@ class CachedHeads(Struct, eq=False):
 class ProviderKey(Struct, frozen=True, eq=False):
     """One credential of a provider, under a name. `serves` are shell-style patterns of upstream model names; empty
     means all. Its `tags` replace those of its provider that have the same name. Keys of a provider with the same
-    `cache_domain`, by default the key's own name, share its cache of prompts. The codecs that send the key keep its
+    `cache_domain`, by default the key's own name, share its cache of prompts. Its `deployments` are those of its
+    provider, or replace them; with `is_deployed_only` it serves no other model. The codecs that send the key keep its
     `cached_heads`."""
 
     name: str
@@ -39,6 +40,8 @@ class ProviderKey(Struct, frozen=True, eq=False):
     serves: tuple[str, ...] = ()
     tags: Tags = NO_TAGS
     cache_domain: str = ""
+    deployments: Mapping[str, str] = {}
+    is_deployed_only: bool = False
     cached_heads: CachedHeads = field(default_factory=CachedHeads)
 
     @property
@@ -51,6 +54,8 @@ class ProviderKey(Struct, frozen=True, eq=False):
         return ProviderKey(self.name, Secret(""))
 
     def serves_model(self, model: str) -> bool:
+        if self.is_deployed_only and model not in self.deployments:
+            return False
         return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)
 
 
@@ -110,6 +115,14 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     region: str = ""
     project: str = ""
     families: tuple[Family, ...] = ()
+
+    def has_deployment(self, model: str) -> bool:
+        """Return whether the server has the model under a name of its own, at any key."""
+        return model in self.deployments or any(model in key.deployments for key in self.keys)
+
+    @property
+    def has_deployments(self) -> bool:
+        return bool(self.deployments) or any(key.deployments for key in self.keys)
 
 
 class Strategy(Struct, frozen=True):
@@ -172,9 +185,14 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
     after: frozenset[str] = frozenset()
     then: str = ""
 
+    def model_at(self, key: ProviderKey) -> str:
+        """Return the name of the model that the server knows, for requests with this key."""
+        deployments = key.deployments or self.endpoint.deployments
+        return deployments.get(self.model, self.model) if deployments else self.model
+
     @property
     def sent_model(self) -> str:
-        """The name of the model that the server knows."""
+        """The name of the model that the server knows, for keys without deployments of their own."""
         deployments = self.endpoint.deployments
         return deployments.get(self.model, self.model) if deployments else self.model
 

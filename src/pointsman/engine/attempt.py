@@ -171,10 +171,11 @@ class Attempt:
         if upload is None:
             receiver.leg = client.send(endpoint.origin, request, receiver, deadline)
         else:
-            length = upload.length_for(candidate.sent_model)
+            model = candidate.model_at(step.key)
+            length = upload.length_for(model)
             leg = client.send_streaming(endpoint.origin, request, receiver, deadline, length)
             receiver.leg = leg
-            upload.pump(leg, candidate.sent_model, step.timeout_s, receiver.abort)
+            upload.pump(leg, model, step.timeout_s, receiver.abort)
         if self.call.head.timeout_s is not None:
             receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # set by the client, so not the provider's fault
 

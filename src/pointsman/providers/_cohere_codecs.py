@@ -59,7 +59,7 @@ class CohereChatCodec(Struct, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        fields = _fitted(call.fields, candidate.sent_model, call.max_tokens)
+        fields = _fitted(call.fields, candidate.model_at(key), call.max_tokens)
         return self._request(call, candidate, key, fields)
 
     def _request(
@@ -117,7 +117,7 @@ class CohereEmbedCodec(CohereChatCodec, frozen=True, kw_only=True, eq=False):
         written = write_embedding(call)
         if written.cannot:
             raise Rejection(cannot_express(written))
-        fields = {"model": model_field(candidate.sent_model), **written.fields}
+        fields = {"model": model_field(candidate.model_at(key)), **written.fields}
         return self._request(call, candidate, key, fields, written.dropped)
 
     def decode(

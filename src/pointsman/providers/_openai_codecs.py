@@ -45,8 +45,8 @@ _BOUNDS: dict[Operation, tuple[str, ...]] = {
 }
 _STREAMING = frozenset({"responses", "image", "other"})  # where `stream` requests events
 _UNLIMITED = Raw(b"-1")
-# Returns what precedes the path of a call at a server, and the query that follows it, with its mark.
-Locate = Callable[[Call, Candidate], tuple[str, bytes]]
+# Returns what precedes the path of a call with a key at a server, and the query that follows it, with its mark.
+Locate = Callable[[Call, Candidate, ProviderKey], tuple[str, bytes]]
 _BODILESS = (204, 205, 304)
 
 
@@ -87,7 +87,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
             if self.own_fields is not None:
                 fields = self.own_fields(fields)
             if call.model:
-                fields["model"] = model_field(candidate.sent_model)
+                fields["model"] = model_field(candidate.model_at(key))
             body = encode_object(fields)
         elif call.raw_body:
             body = call.raw_body
@@ -101,7 +101,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
         """Return the target and the header lines of a request, kept with the key."""
         if self.locate is None:
             return cached_head(candidate.endpoint.base_path, key, call.head, content_type, auth=self.auth)
-        base_path, query = self.locate(call, candidate)
+        base_path, query = self.locate(call, candidate, key)
         target, headers = cached_head(base_path, key, call.head, content_type, auth=self.auth)
         return target + (query.replace(b"?", b"&") if b"?" in target else query), headers
 
@@ -177,7 +177,7 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
         if type(quirks) is not Quirks:
             quirks = self.quirks
         fields = self._bounded(call, quirks.output_bound)
-        fields["model"] = model_field(candidate.sent_model)
+        fields["model"] = model_field(candidate.model_at(key))
         if not self.streams_usage:
             fields.pop("stream_options", None)
         elif call.stream and not call.wants_usage:

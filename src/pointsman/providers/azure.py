@@ -13,7 +13,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Scope
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import AccessToken, Secret
-from pointsman.domain.targets import Candidate
+from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import ACCOUNT, COMPLETION_TOKENS, openai_compatible
 from pointsman.providers.api import bearer
@@ -45,13 +45,13 @@ def _api_key(secret: Secret) -> bytes:
     return b"api-key: %b\r\n" % value.encode() if value else b""
 
 
-def _locate(call: Call, candidate: Candidate) -> tuple[str, bytes]:
+def _locate(call: Call, candidate: Candidate, key: ProviderKey) -> tuple[str, bytes]:
     endpoint = candidate.endpoint
     base_path, version = endpoint.base_path, endpoint.api_version
     if not version:
         return base_path, b""
     if call.operation in _DEPLOYED and call.model and not base_path.endswith("/v1"):
-        base_path = f"{base_path}/deployments/{_segment(candidate.sent_model)}"
+        base_path = f"{base_path}/deployments/{_segment(candidate.model_at(key))}"
     return base_path, b"?api-version=" + version.encode()
 
 

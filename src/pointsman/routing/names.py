@@ -16,7 +16,11 @@ def find(names: Names, model: str) -> PublicModel | None:
         return PublicModel(name=model, targets=(candidate(names.endpoints[prefix], rest),), source="provider/model")
     if not model:
         return None
-    targets = [candidate(endpoint, model) for endpoint in names.endpoints.values() if _is_listed_for(endpoint, model)]
+    targets = [
+        candidate(endpoint, model)
+        for endpoint in names.endpoints.values()
+        if _is_listed_for(endpoint, model) or _is_own(endpoint, model, names.catalog)
+    ]
     present = {target.endpoint.name for target in targets}
     targets += [item for item in _by_catalog(model, names) if item.endpoint.name not in present]
     targets = targets or _by_own_name(model, names)
@@ -77,10 +81,15 @@ def _is_listed_for(endpoint: Endpoint, model: str) -> bool:
     return any(key.serves and key.serves_model(model) for key in endpoint.keys)
 
 
+def _is_own(endpoint: Endpoint, model: str, catalog: Catalog) -> bool:
+    """Return whether a name is only the configuration's: it has a deployment, and the catalog does not know it."""
+    return not endpoint.serves and endpoint.has_deployment(model) and catalog.find(endpoint.catalog, model) is None
+
+
 def _may_serve(endpoint: Endpoint, requested: str, name: str) -> bool:
     """Return whether the configuration lets the catalog decide on the models of this provider."""
     if endpoint.serves:
-        known = (name,) if endpoint.deployments else (requested, name)  # only its own names have deployments
+        known = (name,) if endpoint.has_deployments else (requested, name)  # only its own names have deployments
         return any(fnmatchcase(one, pattern) for pattern in endpoint.serves for one in known)
     return any(key.serves_model(name) for key in endpoint.keys)
 
@@ -90,5 +99,5 @@ def _preference(name: str, requested: str, endpoint: Endpoint, catalog: Catalog)
     name, then one without a region; one that may leave its region is last."""
     facts = catalog.find(endpoint.catalog, name)
     region = facts.region if facts is not None else None
-    is_deployed = name in endpoint.deployments
+    is_deployed = endpoint.has_deployment(name)
     return (not is_deployed, name != requested, {None: 0, "global": 2}.get(region, 1), len(name), name)

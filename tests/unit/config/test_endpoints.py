@@ -7,7 +7,7 @@ import pytest
 from fakes.configuration import OPEN, checked, compiled, errors, found, problem_at
 from pointsman.domain.origin import Origin, secret_of
 from pointsman.domain.requirements import Tag
-from pointsman.domain.targets import Endpoint
+from pointsman.domain.targets import Endpoint, candidate
 from pointsman.providers import PROVIDERS
 from pointsman.providers._openai_codecs import Quirks
 
@@ -131,15 +131,11 @@ def test_known_provider_at_another_address_requires_no_key() -> None:
             "providers.openai.api_version: the type openai has no api_version; remove it, or set `type: azure`",
         ),
         (
-            "openai: {keys: {a: env.OPENAI_API_KEY}, deployments: {gpt-4o: d}}",
-            "providers.openai.deployments: the type openai has no deployments; remove it, or set `type: azure`",
-        ),
-        (
             "azure: env.OPENAI_API_KEY",
             "providers.azure: `base_url` is required, because the type azure has no default address",
         ),
         (
-            "azure: {base_url: 'https://x.openai.azure.com/openai/v1', deployments: {gpt-4o: a/b}}",
+            "azure: {base_url: 'https://x.openai.azure.com/openai/v1', deployments: {gpt-4o: a b}}",
             "providers.azure.deployments.gpt-4o: ",
         ),
         (
@@ -199,6 +195,29 @@ providers:
     assert found(outcome, "warning") == []
     (note,) = found(outcome, "note")
     assert note.startswith("providers.azure.deployments.my-own: the catalog has no such model of azure")
+
+
+def test_deployments_of_keys() -> None:
+    text = """
+providers:
+  azure:
+    base_url: "https://x.openai.azure.com/openai/v1"
+    deployments: {gpt-4o: main}
+    keys: {a: env.OPENAI_API_KEY, b: {value: env.SECOND, deployments: {gpt-4o: eu, gpt-4o-mini: small}}}
+  openai:
+    keys: {a: env.OPENAI_API_KEY, b: {value: env.SECOND, deployments: {gpt-4o: "ft:gpt-4o:acme", mine: "ft:x"}}}
+"""
+    outcome = checked(OPEN + text, {"OPENAI_API_KEY": "sk-a", "SECOND": "sk-b"})
+    assert outcome.compiled is not None
+    azure, openai = outcome.compiled.snapshot.endpoints.values()
+    assert azure.serves == ("gpt-4o", "gpt-4o-mini")
+    assert [key.deployments for key in azure.keys] == [{"gpt-4o": "main"}, {"gpt-4o": "eu", "gpt-4o-mini": "small"}]
+    assert [key.name for key in candidate(azure, "gpt-4o-mini").keys] == ["b"]
+    assert [key.serves_model("o3") for key in azure.keys] == [False, False]
+    assert (openai.serves, [key.serves_model("o3") for key in openai.keys]) == ((), [True, True])
+    assert [candidate(openai, "gpt-4o").model_at(key) for key in openai.keys] == ["gpt-4o", "ft:gpt-4o:acme"]
+    (note,) = found(outcome, "note")
+    assert note.startswith("providers.openai.keys.b.deployments.mine: the catalog has no such model of openai")
 
 
 def test_address_of_azure_without_a_version_is_a_warning() -> None:

@@ -36,3 +36,20 @@ def test_server_gets_the_name_of_its_deployment() -> None:
     assert [candidate(item, model).sent_model for model in ("m", "other")] == ["my-m", "other"]
     assert candidate(item, "m").model == "m"
     assert candidate(endpoint("a"), "m").sent_model == "m"
+
+
+def test_deployments_of_a_key_replace_those_of_its_provider() -> None:
+    plain, tuned = provider_key("plain"), replace(provider_key("tuned"), deployments={"m": "ft:m:acme"})
+    item = replace(endpoint("a", plain, tuned), deployments={"m": "my-m", "n": "my-n"})
+    assert [candidate(item, "m").model_at(key) for key in (plain, tuned)] == ["my-m", "ft:m:acme"]
+    assert [candidate(item, "n").model_at(key) for key in (plain, tuned)] == ["my-n", "n"]
+    assert [item.has_deployment(model) for model in ("m", "n", "o")] == [True, True, False]
+
+
+def test_key_with_deployments_only_serves_no_other_model() -> None:
+    only = replace(provider_key("only"), deployments={"m": "my-m"}, is_deployed_only=True)
+    item = endpoint("a", only, provider_key("any"))
+    assert [key.name for key in candidate(item, "m").keys] == ["only", "any"]
+    assert [key.name for key in candidate(item, "n").keys] == ["any"]
+    narrow = replace(only, serves=("x*",))
+    assert not narrow.serves_model("m")

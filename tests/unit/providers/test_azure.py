@@ -140,3 +140,11 @@ def test_limits_that_it_does_not_report_are_unknown() -> None:
     headers = {b"x-ratelimit-limit-requests": b"-1", b"x-ratelimit-remaining-requests": b"0"}
     assert AZURE.quota(headers, 0.0) is None
     assert AZURE.quota({b"x-ratelimit-remaining-tokens": b"5000"}, 0.0) is None
+
+
+def test_key_with_deployments_of_its_own_has_its_own_path() -> None:
+    item = at(DATED, api_version="2024-10-21")
+    other = msgspec.structs.replace(item.keys[0], deployments={"gpt-4o": "eu-4o"})
+    request = AZURE.codecs["chat"].encode(parse(CHAT), item, other)
+    assert request.target == b"/openai/deployments/eu-4o/chat/completions?api-version=2024-10-21"
+    assert msgspec.json.decode(request.body)["model"] == "eu-4o"

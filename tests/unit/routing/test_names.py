@@ -134,6 +134,14 @@ def test_model_with_a_deployment_comes_first_and_no_other_is_a_sibling() -> None
     assert [item.model for item in resolved(snapshot(some), "big").targets] == ["vendor/big-eu"]
 
 
+def test_name_that_only_a_key_has_is_a_bare_name() -> None:
+    tuned = replace(provider_key("k"), deployments={"mine": "ft:big:acme", "big": "ft:big:acme"})
+    keyed = replace(endpoint("a", tuned), catalog="alpha")
+    assert [item.id for item in resolved(snapshot(keyed), "mine").targets] == ["a/mine"]
+    assert next(item.id for item in resolved(snapshot(keyed, at("c", "gamma")), "big").targets) == "a/big"
+    assert resolve(snapshot(A), "mine") is None
+
+
 def test_configuration_outranks_the_catalog() -> None:
     said = at("c", "alpha", serves=("house-*",))
     assert [item.id for item in resolved(snapshot(said), "house-blend").targets] == ["c/house-blend"]
