@@ -28,6 +28,7 @@ PATH_OF = {
     "audio": "/audio/speech",
     "moderation": "/moderations",
     "rerank": "/rerank",
+    "ocr": "/ocr",
     "file": "/files",
     "batch": "/batches",
     "other": "/vector_stores",

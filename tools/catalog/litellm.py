@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+from pointsman.domain.units import Unit, UnitPrice
 from tools.catalog.providers import ROWS
 from tools.catalog.records import Draft, Record, Table
 
@@ -39,9 +40,21 @@ _FLAGS = {
     "supports_web_search": "web_search",
 }
 _OUT = {"embedding": "embedding", "image_generation": "image", "image_edit": "image", "audio_speech": "audio",
-        "video_generation": "video", "rerank": "score", "moderation": "score"}  # fmt: skip
-_SKIPPED = frozenset({"search", "vector_store", "ocr", "guardrail"})
+        "video_generation": "video", "rerank": "score", "moderation": "score", "ocr": "document"}  # fmt: skip
+_SKIPPED = frozenset({"search", "vector_store", "guardrail"})
+# Prices of units by the mode of a model: the field, and the unit. Of seconds, a table may have the same price twice.
+_UNITS: dict[str, tuple[tuple[str, Unit], ...]] = {
+    "image_generation": (("output_cost_per_image", "image"), ("input_cost_per_image", "image")),
+    "image_edit": (("output_cost_per_image", "image"),),
+    "audio_transcription": (("input_cost_per_second", "second"), ("output_cost_per_second", "second")),
+    "audio_speech": (("input_cost_per_character", "character"),),
+    "rerank": (("input_cost_per_query", "search"),),
+    "ocr": (("ocr_cost_per_page", "page"),),
+}
+_LEAST_SECONDS = {"groq": 10}  # https://console.groq.com/docs/speech-to-text: each request is billed for so many
+_FREE = frozenset({("openai", "moderation"), ("azure", "moderation")})  # https://platform.openai.com/docs/pricing
 # Sizes and qualities of images, placeholders for classes of models, tuned models, and prices of one region.
+_KIND = re.compile(r"(?:(?P<quality>[a-z]+)/)?(?P<width>\d+)-x-(?P<height>\d+)/(?P<model>[\w.-]+)")
 _NO_MODEL = re.compile(
     r"-x-|^(low|medium|high|hd|standard)/|^(fireworks|together)-ai-|^ft:|/\*|^container$|^search_api$"
     r"|commitment/|^[a-z]{2}(-gov)?-[a-z]+-\d/|^invoke/"
@@ -60,8 +73,36 @@ def read(wheel: Path) -> Table:
         provider, model = providers[named], _model(full_name, named)
         if _NO_MODEL.search(model) or (provider == "fireworks" and not model.startswith("accounts/")):
             continue
-        found.setdefault((provider, model), _record(entry))
+        found.setdefault((provider, model), _record(entry, provider))
+    _add_kinds(found, table, providers)
     return found
+
+
+def _add_kinds(found: Table, table: dict[str, dict[str, Any]], providers: dict[str, str]) -> None:
+    """Add the prices of images by quality and size, which the table has as models of their own. Those of a model with
+    a price of tokens are only its usual cost."""
+    by_model: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
+    for full_name, entry in table.items():
+        named = str(entry.get("litellm_provider"))
+        kind = _KIND.fullmatch(_model(full_name, named)) if named in providers else None
+        pico = _image_pico(entry, kind["width"], kind["height"]) if kind is not None else 0
+        if kind is not None and pico and entry.get("mode") in ("image_generation", "image_edit"):
+            size = f"{kind['width']}x{kind['height']}"
+            by_model.setdefault((providers[named], kind["model"]), {})[kind["quality"] or "", size] = pico
+    for place, kinds in by_model.items():
+        record = found.get(place)
+        if record is None:
+            record = found[place] = Record(modalities_out=("image",))
+        if not record.price.has_tokens:
+            prices = [UnitPrice(pico, quality=quality, size=size) for (quality, size), pico in sorted(kinds.items())]
+            record.price.units["image"] = (*record.price.units.get("image", ()), *prices)
+
+
+def _image_pico(entry: dict[str, Any], width: str, height: str) -> int:
+    """Return the price of an image of one size. The table has many prices by the pixel, rounded."""
+    usd = entry.get("output_cost_per_image") or entry.get("input_cost_per_image") or 0
+    by_pixel = round((entry.get("input_cost_per_pixel") or 0) * int(width) * int(height), 4)
+    return round((usd or by_pixel) * 1e12)
 
 
 def _model(full_name: str, provider: str) -> str:
@@ -73,7 +114,7 @@ def _model(full_name: str, provider: str) -> str:
     return full_name
 
 
-def _record(entry: dict[str, Any]) -> Record:
+def _record(entry: dict[str, Any], provider: str) -> Record:
     record = Record(_tokens(entry, "max_input_tokens"), _tokens(entry, "max_output_tokens"))
     record.modalities_in = tuple(sorted(entry.get("supported_modalities") or ()))
     mode = str(entry.get("mode"))
@@ -87,7 +128,13 @@ def _record(entry: dict[str, Any]) -> Record:
             record.capabilities[capability] = is_so
     date = str(entry.get("deprecation_date") or "")
     record.deprecated_on = date if re.fullmatch(r"\d{4}-\d\d-\d\d", date) else None
-    record.price = _draft(entry)
+    record.price = draft = _draft(entry)
+    draft.is_free = (provider, mode) in _FREE and not any(draft.rates.values())
+    if not draft.has_tokens:
+        for name, unit in _UNITS.get(mode, ()):
+            if entry.get(name) and unit not in draft.units:
+                least = _LEAST_SECONDS.get(provider, 0) if unit == "second" else 0
+                draft.units[unit] = (UnitPrice(round(entry[name] * 1e12), least=least),)
     return record
 
 

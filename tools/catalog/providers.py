@@ -73,6 +73,7 @@ ROWS = (
     Row("inference-net", "inference", ()),
     Row("infomaniak", "infomaniak", ()),
     Row("io-net", "io-net", ()),
+    Row("jina", "", ("jina_ai",), "", ("api.jina.ai",)),
     Row("lambda", "", ("lambda_ai",), "", ("api.lambda.ai",)),
     Row("llama-api", "llama", ("meta_llama",)),
     Row("nearai", "nearai", ()),

@@ -4,6 +4,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from pointsman.domain.prices import Price, Rates
+from pointsman.domain.units import Unit, UnitPrice
 
 CLASSES = Rates.__struct_fields__
 
@@ -19,13 +20,22 @@ class Draft(Struct):
     tiers: dict[str, Partial] = field(default_factory=dict)
     tiers_above: dict[str, dict[int, Partial]] = field(default_factory=dict)
     request_nano: int = 0
+    units: dict[Unit, tuple[UnitPrice, ...]] = field(default_factory=dict)
+    is_free: bool = False
 
     @property
     def is_stated(self) -> bool:
         """True if the table has a price. A price of zero is more often a gap than a free model."""
+        return self.is_free or bool(self.units) or self.has_tokens
+
+    @property
+    def has_tokens(self) -> bool:
+        """True if the table has a price of tokens."""
         return "input" in self.rates and any(self.rates.values())
 
     def price(self) -> Price:
+        if self.units and not self.has_tokens:
+            return Price(Rates(input=0, output=0), units=self.units, only_units=True)
         rates = complete(self.rates)
         tiers = {tier: complete(self.rates | changes) for tier, changes in sorted(self.tiers.items())}
         tiers_above = {
@@ -44,6 +54,8 @@ class Draft(Struct):
         for tier, steps in self.tiers_above.items():
             for start, changes in steps.items():
                 found |= {f"{tier} above {start - 1} {name}": rate for name, rate in changes.items()}
+        for unit, prices in self.units.items():
+            found |= {" ".join(filter(None, (unit, one.quality, one.size))): one.pico for one in prices}
         return found
 
 

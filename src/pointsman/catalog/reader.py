@@ -14,6 +14,7 @@ from pointsman.catalog.names import key_of
 from pointsman.domain.prices import ModelFacts
 
 FORMAT = 1
+MAX_UNIT_PICO = 100 * 10**12
 _MAX_ENTRIES = 16_384  # bounds the decoded entries, because clients choose the names
 
 
@@ -161,6 +162,9 @@ def _check_price(place: str, entry: ModelFacts) -> None:
     steps = [price.above, *price.tiers_above.values()]
     every = [price.rates, *price.tiers.values(), *(rates for above in steps for _, rates in above)]
     amounts = [getattr(rates, name) for rates in every for name in rates.__struct_fields__]
+    of_units = [one for prices in price.units.values() for one in prices]
+    if any(not 0 <= one.pico <= MAX_UNIT_PICO or one.per < 1 or one.least < 0 for one in of_units):
+        raise CatalogError(f"{place} has a price outside 0 to 100 dollars per unit")
     if any(amount is not None and not 0 <= amount <= 10**12 for amount in (*amounts, price.request_nano)):
         raise CatalogError(f"{place} has a price outside 0 to 1 dollar per token")
     if any(start <= 0 for above in steps for start, _ in above):

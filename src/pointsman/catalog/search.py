@@ -46,7 +46,7 @@ def search(catalog: ModelCatalog, wanted: Wanted) -> list[Found]:
 
 def mixed_pico(facts: ModelFacts) -> int:
     """Return pico-dollars per token for three parts prompt and one part output, the usual measure of price lists."""
-    if facts.price is None:
+    if facts.price is None or facts.price.only_units:
         return _UNKNOWN
     rates = facts.price.rates
     return (3 * rates.input + rates.output) // 4

@@ -11,8 +11,11 @@ from pointsman.cli._options import AsJson, NoSecrets
 from pointsman.cli._terminal import print_json, print_line, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pointsman.catalog.reader import ModelCatalog
     from pointsman.catalog.search import Found
+    from pointsman.domain.units import UnitPrice
 
 _HELP = {
     "query": "Words in the model's name or in a provider's name for it, in any order.",
@@ -95,14 +98,16 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
     lines: list[tuple[str, ...]] = []
     for one in found:
         facts = one.facts
-        rates = facts.price.rates if facts.price is not None else None
+        price = facts.price
+        rates = price.rates if price is not None and not price.only_units else None
         amounts = (rates.input, rates.cache_read, rates.output) if rates is not None else (None, None, None)
         context = str(facts.context) if facts.context is not None else ""
         can = ", ".join(sorted(facts.capabilities))
-        lines.append((facts.name, one.provider, one.model, context, *map(_usd, amounts), can))
+        of_units = ", ".join(f"{unit} {_range(prices)}" for unit, prices in price.units.items()) if price else ""
+        lines.append((facts.name, one.provider, one.model, context, *map(_usd, amounts), of_units, can))
     if found:
-        print_table(("model", "provider", "provider's name", *numbers, "can"), lines, numbers)
-        print_line(f"prices in dollars per million tokens, as of {catalog.date}; empty if unknown")
+        print_table(("model", "provider", "provider's name", *numbers, "$ by unit", "can"), lines, numbers)
+        print_line(f"prices in dollars per million tokens, and by unit, as of {catalog.date}; empty if unknown")
     for one in found if sources else ():
         print_line(f"{one.provider}/{one.model}")
         for field, table_name in sorted(catalog.origins(one.provider, one.model).items()):
@@ -111,6 +116,12 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
 
 def _usd(pico: int | None) -> str:
     return f"{pico / 1e6:g}" if pico is not None else ""
+
+
+def _range(prices: Sequence[UnitPrice]) -> str:
+    """Return the lowest and the highest price of a unit, in dollars."""
+    amounts = sorted({one.pico / one.per / 1e12 for one in prices})
+    return "-".join(f"{usd:g}" for usd in dict.fromkeys((amounts[0], amounts[-1])))
 
 
 def _as_data(one: Found, catalog: ModelCatalog, *, sources: bool) -> dict[str, object]:

@@ -10,6 +10,7 @@ from pointsman.config.source import Location
 from pointsman.domain.identity import VirtualKey, key_named
 from pointsman.domain.prices import Catalog, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
+from pointsman.domain.units import Unit, UnitPrice
 
 
 def compile_pricing(
@@ -46,14 +47,20 @@ def _override(
     if "/" in settings.model and provider not in document.providers and not _has_wildcard(provider):
         message = f"unknown provider {provider!r}{nearest(provider, document.providers)}"
         findings.error((*place, "model"), message)
-    has_rates = any(getattr(settings, name) is not None for name in PriceSettings.model_fields if "million" in name)
-    price = None
-    if settings.input_usd_per_million is not None and settings.output_usd_per_million is not None:
+    of_tokens = (name for name in PriceSettings.model_fields if "usd_per_million" in name and "character" not in name)
+    has_rates = any(getattr(settings, name) is not None for name in of_tokens)
+    price, units = None, _unit_prices(settings)
+    if settings.least_seconds and settings.audio_usd_per_minute is None:
+        findings.error((*place, "least_seconds"), "set audio_usd_per_minute too")
+    has_tokens = settings.input_usd_per_million is not None and settings.output_usd_per_million is not None
+    if has_tokens or (units and not has_rates):
         per_request = settings.per_request_usd
         price = Price(
             _rates(settings),
             request_nano=nano_dollars(per_request or Decimal(0)),
             is_by_request=per_request is not None,
+            units=units,
+            only_units=not has_tokens,
         )
     elif has_rates or settings.per_request_usd is not None:
         message = "set both input_usd_per_million and output_usd_per_million; 0 means free"
@@ -72,6 +79,32 @@ def _override(
         context=settings.context_tokens,
         tools=tools,
     )
+
+
+def _unit_prices(settings: PriceSettings) -> dict[Unit, tuple[UnitPrice, ...]]:
+    """Return the prices of other units than tokens."""
+    found: dict[Unit, tuple[UnitPrice, ...]] = {}
+    images = settings.per_image_usd
+    if images is not None:
+        by_kind = images if isinstance(images, dict) else {"": images}
+        found["image"] = tuple(_image_price(kind, usd) for kind, usd in by_kind.items())
+    if settings.audio_usd_per_minute is not None:
+        nano, least = nano_dollars(settings.audio_usd_per_minute), settings.least_seconds
+        found["second"] = (UnitPrice(nano * 1000, per=60, least=least),)
+    if settings.characters_usd_per_million is not None:
+        found["character"] = (UnitPrice(_pico(settings.characters_usd_per_million) or 0),)
+    for unit, usd in _PLAIN.items():
+        if (price := getattr(settings, usd)) is not None:
+            found[unit] = (UnitPrice(nano_dollars(price) * 1000),)
+    return found
+
+
+_PLAIN: dict[Unit, str] = {"page": "per_page_usd", "search": "per_search_usd"}
+
+
+def _image_price(kind: str, usd: Decimal) -> UnitPrice:
+    quality, _, size = kind.rpartition(" ") if kind[-1:].isdigit() else (kind, "", "")
+    return UnitPrice(nano_dollars(usd) * 1000, quality=quality, size=size)
 
 
 def _has_wildcard(pattern: str) -> bool:

@@ -19,6 +19,7 @@ from pointsman.config.strategies import StrategyField
 from pointsman.domain.snapshots import KEY_HEADERS
 
 UsdPerUse = Annotated[Exact, Field(ge=0, le=1_000_000, decimal_places=9)]
+ImageKind = Annotated[str, StringConstraints(pattern=r"^[a-z]+$|^(?:[a-z]+ )?\d{1,5}x\d{1,5}$", max_length=64)]
 UsdPerMillion = Annotated[Exact, Field(ge=0, le=1_000_000, decimal_places=6)]
 
 
@@ -416,6 +417,21 @@ class PriceSettings(Section):
     per_request_usd: UsdPerUse | None = None
     """The price of each request in addition to its tokens, in dollars. If it is set, 0 included, budgets accept batches
     and similar requests at this price."""
+    per_image_usd: UsdPerUse | Annotated[dict[ImageKind, UsdPerUse], Field(min_length=1, max_length=64)] | None = None
+    """The price of each image of an answer, in dollars: one price, or prices by quality and size, such as
+    `{"high 1024x1024": 0.167, high: 0.25, 1536x1024: 0.063}`. If several match an image, the one with more properties
+    holds, then the highest."""
+    audio_usd_per_minute: UsdPerUse | None = None
+    """The price of a minute of a recording that is transcribed or translated, in dollars. It is charged by the second,
+    or by the fraction of a second that an answer reports."""
+    least_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    """The shortest recording that is charged, in seconds: the price of a shorter one is the same."""
+    characters_usd_per_million: UsdPerMillion | None = None
+    """The price of a million characters of text to be spoken, in dollars."""
+    per_page_usd: UsdPerUse | None = None
+    """The price of a page of a document that is read, in dollars."""
+    per_search_usd: UsdPerUse | None = None
+    """The price of a query that ranks up to 100 documents, in dollars."""
     max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """The most tokens of an answer. While a limit applies, this is the maximum for requests that set none."""
     context_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None

@@ -7,6 +7,7 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.state import Pin, Touched
+from pointsman.domain.units import Units
 
 
 class Media(Struct, frozen=True, gc=False):
@@ -71,7 +72,8 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     `stated_tokens` is the bound set in its body. `choices` counts the answers to a prompt, and `answers` all that are
     charged. `state` lists the stored objects that the call uses, and `pin` is the place of those it names.
     `dropped` are fields of the body that were left out when it was read. `text_tokens` bounds the tokens of its text if
-    they were counted; until then its bytes do.
+    they were counted; until then its bytes do. `units` bounds what it costs beside tokens, such as images. `model_at`
+    is set for a form that is held in `raw_body`: the place of the model's name in it, (0, 0) for none.
 
     A call is made for every request and is part of no reference cycle, so the garbage collector need not track it
     (`gc=False`).
@@ -97,6 +99,8 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     pin: Pin | None = None
     dropped: tuple[str, ...] = ()
     text_tokens: int | None = None
+    units: Units | None = None
+    model_at: tuple[int, int] | None = None
 
 
 class Facts(Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ Operation: TypeAlias = Literal[
     "audio",
     "moderation",
     "rerank",
+    "ocr",
     "file",
     "batch",
     "other",

@@ -5,13 +5,15 @@ from typing import Literal
 from msgspec import Struct
 
 from pointsman.domain.failures import Failure
+from pointsman.domain.units import Units
 
 
 class Usage(Struct, frozen=True, gc=False):
     """Tokens of one answer, as the provider reported them. All but the first two are parts of the two sums.
     `tokens_cached`, `tokens_cache_write`, `tokens_cache_write_1h`, `audio_in` and `image_in` are parts of the input.
     `tokens_reasoning`, `audio_out` and `image_out` are parts of the output. `tier` is the service tier of the answer.
-    `tools` counts the calls of tools that the provider ran itself, by name; `None` if it does not report them."""
+    `tools` counts the calls of tools that the provider ran itself, by name; `None` if it does not report them. `units`
+    are those beside tokens, such as images."""
 
     tokens_in: int = 0
     tokens_out: int = 0
@@ -25,11 +27,13 @@ class Usage(Struct, frozen=True, gc=False):
     image_out: int = 0
     tier: str | None = None
     tools: tuple[tuple[str, int], ...] | None = None
+    units: Units | None = None
 
 
-UsageSource = Literal["provider", "estimated", "reserved", "none"]
-"""The source of an attempt's cost. The provider reported its tokens, or prompt and answer were estimated. If no
-estimate is possible, the reservation is charged. If nothing was served, there is no charge."""
+UsageSource = Literal["provider", "request", "estimated", "reserved", "none"]
+"""The source of an attempt's cost. The provider reported its usage, or the request itself shows all that is charged, as
+the characters of a text to be spoken. Otherwise prompt and answer were estimated. If no estimate is possible, the
+reservation is charged. If nothing was served, there is no charge."""
 
 
 class PastAttempt(Struct, frozen=True):

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from pointsman.domain.units import Unit, UnitPrice
+
 
 class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Pico-dollars per token. If a class of tokens has no rate of its own (`None`), the plain input or output rate
@@ -36,7 +38,9 @@ class Price(Struct, frozen=True, omit_defaults=True):
     `above` are rates that hold for the whole request from a number of input tokens on, ascending. `tiers` are rates by
     service tier as providers name them in their answers, such as `batch`, `flex` and `priority`. If the tier of an
     answer has none, `rates` hold. `request_nano` is charged for each request, in nano-dollars. `is_by_request` says
-    that this price was set, so that 0 means free and not unknown. `tiers_above` is `above` within a tier.
+    that this price was set, so that 0 means free and not unknown. `tiers_above` is `above` within a tier. `units` are
+    prices of other units than tokens, in addition. With `only_units` the prices of tokens are unknown, so only requests
+    for such units have a known price.
     """
 
     rates: Rates
@@ -45,6 +49,8 @@ class Price(Struct, frozen=True, omit_defaults=True):
     request_nano: int = 0
     tiers_above: dict[str, tuple[tuple[int, Rates], ...]] = {}
     is_by_request: bool = False
+    units: dict[Unit, tuple[UnitPrice, ...]] = {}
+    only_units: bool = False
 
 
 class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,7 +23,16 @@ from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
-from pointsman.money.charges import FREE, Bound, Charge, Tariff, charge_begun, charge_estimated, charge_reported
+from pointsman.money.charges import (
+    FREE,
+    Bound,
+    Charge,
+    Tariff,
+    charge_begun,
+    charge_estimated,
+    charge_reported,
+    with_units,
+)
 from pointsman.money.fit import DoesNotFit, KnownShortfall, ShortenedCall, fit
 from pointsman.money.ledger import Ledger, Shortfall
 from pointsman.wire.counted import is_countable, least_tokens
@@ -223,7 +232,7 @@ def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceive
         return FREE
     if failure is not None and failure.kind in failures.REFUSALS:
         failure = None  # the answer is whole
-    usage = receiver.used()
+    usage = with_units(tariff.terms.price, receiver.used(), receiver.units)
     if usage is not None and receiver.is_usage_partial:
         return charge_begun(call, tariff, bound, usage, arrived=receiver.arrived(), failure=failure)
     if usage is not None:

@@ -19,7 +19,7 @@ from pointsman.journal.records import ChargeScope, counter_of
 from pointsman.money.charges import Answers, Bound, Tariff
 from pointsman.money.end_users import EndUsers
 from pointsman.money.ledger import CounterSet, Ledger
-from pointsman.money.pricing import is_billed_later, most_output, upper_bound
+from pointsman.money.pricing import is_billed_later, is_priced, most_output, upper_bound
 from pointsman.money.provider_tools import most_nano, not_bounded, unbounded_of
 from pointsman.money.terms import LARGE_PARTS, MAX_TERMS, Limits, Terms, known_terms, large_tokens, terms_of
 from pointsman.wire.counted import is_worth_counting
@@ -40,7 +40,7 @@ class BillingTerms(Struct, frozen=True, kw_only=True, eq=False):
     is_bounded: bool
     needs_bound: bool
     may_shorten: bool
-    price_unknown: Reason | None  # the reason not to send any attempt that has a cost
+    price_unknown: Reason | None  # the reason not to send an attempt that has a cost and no known price
     large_bytes: float = INFINITY  # a prompt with more takes so much of a limit that it is counted first
 
     def must_count(self, call: Call) -> bool:
@@ -52,7 +52,7 @@ class BillingTerms(Struct, frozen=True, kw_only=True, eq=False):
         `Reason` if it must not be sent."""
         dialect = DIALECTS[call.head.dialect]
         is_free = dialect.is_free(call)
-        if self.price_unknown is not None and not is_free:
+        if self.price_unknown is not None and not is_free and not is_priced(self.terms, call):
             return _BILLED_LATER if self.terms.has_budget and is_billed_later(call, self.terms) else self.price_unknown
         if call.max_tokens is None and (self.is_bounded or (self.needs_bound and call.operation in _CONVERSED)):
             if dialect.takes_bound(call):
@@ -141,7 +141,7 @@ class BillingTermsCache:
 
 
 def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason | None:
-    if terms.price is not None:
+    if terms.price is not None and not terms.price.only_units:
         return None
     if terms.has_budget:
         why = "and a budget applies"
@@ -150,7 +150,8 @@ def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason
     else:
         return None
     what = f"{scope.provider}/{scope.model}" if scope.model else "a call that names no model"
-    message = f"the price of {what} is unknown, {why}; set it in pricing.overrides"
+    of_units = f"; only that of a {' and a '.join(terms.price.units)} is known" if terms.price is not None else ""
+    message = f"the price of {what} is unknown, {why}; set it in pricing.overrides{of_units}"
     return Reason("price_unknown", message)
 
 

@@ -17,7 +17,7 @@ from pointsman.engine.model_list import ModelList, ModelsAsked
 from pointsman.engine.plain import PlainAnswers
 from pointsman.engine.serve import serve
 from pointsman.engine.tasks import Cancelled, EagerTask, Suspension
-from pointsman.engine.uploads import relay_for
+from pointsman.engine.uploads import UploadRelay, relay_for
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire.sse import BYTE_ORDER_MARK
@@ -131,8 +131,11 @@ class PublicApi:
     async def _serve_upload(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
         """Determine the call of an upload, then serve it like any other call."""
         try:
-            upload = relay_for(exchange, entry)
+            upload: UploadRelay | None = relay_for(exchange, entry)
+            assert upload is not None
             call = await upload.find_call()
+            if (whole := upload.whole(call)) is not None:
+                call, upload = whole, None
         except Rejection as rejection:
             self._reject(exchange, rejection.failure, request_id)
             return

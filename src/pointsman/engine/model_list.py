@@ -200,7 +200,7 @@ def _served(item: Candidate, snapshot: Snapshot) -> _Served:
         served.context, served.max_output, served.region = facts.context, facts.output, facts.region
         served.capabilities, served.deprecated_on = sorted(facts.capabilities), facts.deprecated_on
     price = terms_of(None, item, snapshot).price
-    if price is not None:
+    if price is not None and not price.only_units:
         rates = price.rates
         served.input_usd_per_million = rates.input / _USD
         served.output_usd_per_million = rates.output / _USD

@@ -23,6 +23,7 @@ from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Routing
+from pointsman.domain.units import Units
 from pointsman.engine.passage import AnswerPassage, Claim
 from pointsman.engine.tasks import Bell
 from pointsman.money.charges import Arrived
@@ -30,6 +31,7 @@ from pointsman.providers.api import NO_STREAM, AnswerScan, Codec, StreamDecoder
 from pointsman.transport.errors import TransportFailure
 from pointsman.wire.sse import BYTE_ORDER_MARK, are_events
 from pointsman.wire.tokens import CONTENT_BYTES_PER_TOKEN
+from pointsman.wire.units import answered_units
 
 MAX_ERROR_BYTES = 64 * 1024
 ERROR_BODY_S = 2.0  # how long to wait for the body of an error answer
@@ -52,6 +54,7 @@ class AnswerReceiver(AnswerPassage):
     headers: Headers
     body: bytes | None = None
     usage: Usage | None = None
+    units: Units | None = None  # that the answer reports
     first_byte_at: float | None = None
     whole_by: float | None = None  # set if a stream commits only when it is complete: the deadline for that
 
@@ -236,6 +239,8 @@ class AnswerReceiver(AnswerPassage):
             return
         self.usage = answer.usage if self._scan is None or answer.usage is not None else self._scan.read()
         self.body = answer.body
+        if call.units is not None:
+            self.units = answered_units(call, answer.body)
         if self.is_stream:
             self.headers = {**self.headers, b"content-type": b"text/event-stream"}
         elif not _is_json(self.headers) and self.body:  # SDKs treat an answer as text unless its type is JSON

@@ -16,7 +16,7 @@ from pointsman.engine.tasks import Waiter
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
 from pointsman.transport.leg import UploadLeg
-from pointsman.wire.api.passthrough import form_call, form_reader
+from pointsman.wire.forms import form_call, form_reader, whole_call
 from pointsman.wire.json_object import rejection as rejection_of
 from pointsman.wire.multipart import FormField
 from pointsman.wire.paths import ParsedHead
@@ -73,11 +73,18 @@ class UploadRelay:
         if "model" not in form.fields and parsed.head.provider is None and not is_for_no_model(parsed.head.path):
             raise _no_model(self._most_held, is_whole=self._has_ended)
         form.decide()
-        size = self._exchange.body_length
-        values = {name: field.value for name, field in form.fields.items()}
-        return form_call(
-            parsed, self._taken if size is None else size, values, form.files, form.file_bytes, named=form.named
-        )
+        size, read = self._exchange.body_length, form.read()
+        is_sized = size is not None or read.is_whole
+        return form_call(parsed, self._taken if size is None else size, read, is_sized=is_sized)
+
+    def whole(self, call: Call) -> Call | None:
+        """Return the call of a form that has arrived completely, with its body, so that it can be repeated. Return
+        `None` if the body has to be passed on as it arrives."""
+        form = self._form
+        if form is None or not self._has_ended or self._later or not form.read().is_whole:
+            return None
+        field = self._model_field()
+        return whole_call(call, bytes(self._prefix), (field.start, field.end) if field is not None else None)
 
     def length_for(self, model: str) -> int | None:
         """Return the length of the body with `model` in place of the client's name for it."""

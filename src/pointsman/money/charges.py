@@ -16,9 +16,11 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.operations import GENERATING
 from pointsman.domain.outcomes import Usage, UsageSource
 from pointsman.domain.prices import Price
+from pointsman.domain.units import Units
 from pointsman.money.pricing import WITH_OUTPUT, cost_nano, counted_usage
 from pointsman.money.provider_tools import tools_nano
 from pointsman.money.terms import Terms
+from pointsman.money.units import price_for, used_units
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.tokens import BYTES_PER_TOKEN
 from pointsman.wire.unbounded import Unbounded
@@ -131,12 +133,23 @@ class Arrived(Struct, frozen=True, kw_only=True, gc=False):
 FREE = Charge(0, 0, "none")
 
 
+def with_units(price: Price | None, usage: Usage | None, units: Units | None) -> Usage | None:
+    """Return the usage of an answer with the units that it reports. They are all of it if no other price applies."""
+    if units is None or price is None or units.unit not in price.units:
+        return usage
+    if usage is None:
+        return Usage(units=units) if price.only_units else None
+    return replace(usage, units=units)
+
+
 def charge_reported(call: Call, tariff: Tariff, bound: Bound, usage: Usage, *, is_complete: bool) -> Charge:
     """Return the charge for an attempt whose provider reported its tokens."""
-    terms = tariff.terms
+    terms, price = tariff.terms, price_for(tariff.terms.price, call)
     if is_complete:
         tariff.answers.add(usage, call.answers)
-    charge = _charge(terms.price, usage, "provider")
+    if price is not None and price.units and call.units is not None:
+        return _charge_units(call, price, bound, usage, None)
+    charge = _charge(price, usage, "provider")
     if bound.unbounded is not None and charge.is_priced:
         return replace(charge, nano=charge.nano + tools_nano(terms, bound.unbounded, usage))
     return charge
@@ -153,7 +166,8 @@ def charge_begun(
     if failure is None or _charged(call, tariff.unfinished, arrived, failure) is not _ALL:
         return charge
     expected = _expected(call, arrived, failure, tariff.answers) or 0
-    likely = _charge(tariff.terms.price, replace(usage, tokens_out=max(usage.tokens_out, expected)), "estimated")
+    price = price_for(tariff.terms.price, call)
+    likely = _charge(price, replace(usage, tokens_out=max(usage.tokens_out, expected)), "estimated")
     nano = max(charge.nano, min(likely.nano, bound.nano))
     return replace(likely, nano=nano, tokens=bound.tokens, held_nano=max(bound.nano - nano, 0))
 
@@ -161,10 +175,12 @@ def charge_begun(
 def charge_estimated(call: Call, tariff: Tariff, bound: Bound, arrived: Arrived, failure: Failure | None) -> Charge:
     """Return the charge for an attempt whose provider reported nothing. If the provider ran tools, the tokens that they
     added to the prompt are unknown, so the rest of the reservation is held."""
-    price = tariff.terms.price
+    price = price_for(tariff.terms.price, call)
     charged = _charged(call, tariff.unfinished, arrived, failure)
     if charged is _NOTHING:
         return FREE
+    if price is not None and price.only_units:
+        return _charge_units(call, price, bound, None, failure)
     if charged is not _ALL:
         charge = _charge(price, counted_usage(call, arrived.events), "estimated")
         if bound.unbounded is None or price is None:
@@ -177,6 +193,17 @@ def charge_estimated(call: Call, tariff: Tariff, bound: Bound, arrived: Arrived,
     nano = min(cost_nano(price, usage), bound.nano) if price is not None else 0
     held = bound.nano - nano
     return Charge(nano, bound.tokens, "estimated", usage, is_priced=price is not None, held_nano=held)
+
+
+def _charge_units(call: Call, price: Price, bound: Bound, reported: Usage | None, failure: Failure | None) -> Charge:
+    """Return the charge for a call that costs units. Without a failure it is certain if the provider reported them, or
+    if the request shows their exact number."""
+    charge = _charge(price, used_units(price, call, reported or counted_usage(call, 0)), "provider")
+    if reported is not None and reported.units is not None:
+        return charge
+    if failure is None and call.units is not None and call.units.is_exact:
+        return charge if reported is not None else replace(charge, source="request")
+    return replace(charge, source="estimated", held_nano=max(bound.nano - charge.nano, 0))
 
 
 def _charge(price: Price | None, usage: Usage, source: UsageSource) -> Charge:

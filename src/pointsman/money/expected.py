@@ -8,6 +8,7 @@ bound.
 | answer | the mean of the candidate's earlier answers, else that of the other candidates', else `USUAL_ANSWER` |
 | longest answer | the request's own bound, or the model's maximum |
 | rates | those of the requested service tier, and of the price step that the prompt reaches |
+| images, seconds and other units | as requested, or a usual number |
 | tools of the provider | one use of each that the request allows, and all that it orders, if their price is known |
 
 The estimate of a prompt must cost nothing, so it does not read the text. Its error is the same at all candidates, so it
@@ -17,6 +18,7 @@ matters only if one of them is cheaper for input and another for output.
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.domain.outcomes import Usage
@@ -24,6 +26,7 @@ from pointsman.money.charges import USUAL_ANSWER, Answers
 from pointsman.money.pricing import WITH_OUTPUT, cost_nano, is_billed_later
 from pointsman.money.provider_tools import unbounded_of
 from pointsman.money.terms import Terms
+from pointsman.money.units import likely, price_for
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.tokens import about_by_size
 from pointsman.wire.unbounded import Use
@@ -74,12 +77,13 @@ def expected_nano(
     be read from the candidate's cache; by default they follow from its earlier prompts."""
     if workload.is_free:
         return 0
-    call, price = workload.call, terms.price
+    call, price = workload.call, price_for(terms.price, workload.call)
     if price is None or is_billed_later(call, terms):
         return None
     tokens_in = workload.tokens_in
     tokens_out = expected_output(terms, call, answers, usual) if call.operation in WITH_OUTPUT else 0
-    if not (price.above or price.tiers or cached or (answers is not None and (answers.cached or answers.written))):
+    is_plain = not (price.above or price.tiers or price.units or cached)
+    if is_plain and (answers is None or not (answers.cached or answers.written)):
         rates = price.rates  # the usual case needs no usage
         pico = tokens_in * rates.input + tokens_out * rates.output
         nano = -(-pico // 1000) + price.request_nano
@@ -93,6 +97,8 @@ def expected_nano(
         usage = Usage(tokens_in, tokens_out, read, tokens_cache_write=write, tier=workload.tier)
     else:
         usage = Usage(tokens_in, tokens_out, tier=workload.tier)
+    if call.units is not None and price.units:
+        usage = replace(usage, units=likely(call.units))
     nano = cost_nano(price, usage)
     return nano + _tools_nano(terms, call) if terms.tools else nano
 

@@ -1,4 +1,4 @@
-"""The cost of tokens. Prices are pico-dollars per token, costs nano-dollars, rounded up once for each attempt.
+"""The cost of tokens and of other units. Prices are pico-dollars, costs nano-dollars, rounded up once for each attempt.
 
 A reservation is an upper bound: no token of text takes less than one byte of the request, so its size bounds the
 prompt; `wire.tokens` bounds images, recordings and files.
@@ -9,6 +9,7 @@ from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
 from pointsman.money.terms import DEFAULT_OUTPUT, Terms
+from pointsman.money.units import likely, most_pico, price_for, units_pico
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.tokens import most_in
 
@@ -50,6 +51,8 @@ def cost_nano(price: Price, usage: Usage) -> int:
         pico += _split(tokens_out, rates.output, outputs)
     else:
         pico += tokens_out * rates.output
+    if usage.units is not None and price.units:
+        pico += units_pico(price, usage.units)
     return -(-pico // 1000) + price.request_nano
 
 
@@ -80,7 +83,14 @@ def upper_bound(terms: Terms, call: Call) -> tuple[int, int]:
         tokens_out = (call.max_tokens or most_output(terms, call)) * call.answers
     max_input_rate, max_output_rate = _max_rates(terms, call)
     pico = tokens_in * max_input_rate + tokens_out * max_output_rate
+    if call.units is not None:
+        pico += most_pico(terms.price, call)
     return -(-pico // 1000) + terms.request_nano, tokens_in + tokens_out
+
+
+def is_priced(terms: Terms, call: Call) -> bool:
+    """Return whether the price of a call is known."""
+    return price_for(terms.price, call) is not None
 
 
 def is_billed_later(call: Call, terms: Terms) -> bool:
@@ -115,7 +125,7 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
         left, each = room - tokens_in, answers
     elif metric == "usd":
         max_input_rate, max_output_rate = _max_rates(terms, call)
-        left = (room - terms.request_nano) * 1000 - tokens_in * max_input_rate
+        left = (room - terms.request_nano) * 1000 - tokens_in * max_input_rate - most_pico(terms.price, call)
         each = answers * max_output_rate
     else:
         return 0
@@ -125,7 +135,12 @@ def longest_answer(terms: Terms, call: Call, metric: Metric, room: int) -> int:
 
 
 def counted_usage(call: Call, pieces: int) -> Usage:
-    """Estimate the usage of a call whose provider reported none: about the tokens of its prompt, and `pieces` tokens of
-    an answer. Never zero."""
+    """Estimate the usage of a call whose provider reported none: about the tokens of its prompt, `pieces` tokens of an
+    answer, and its likely units. Never zero."""
     dialect = DIALECTS[call.head.dialect]
-    return Usage(min(max(1, dialect.prompt_tokens(call)), most_in(call)), pieces, tier=dialect.service_tier(call))
+    return Usage(
+        min(max(1, dialect.prompt_tokens(call)), most_in(call)),
+        pieces,
+        tier=dialect.service_tier(call),
+        units=likely(call.units) if call.units is not None else None,
+    )

@@ -23,7 +23,7 @@ PROVIDER = openai_compatible(
     rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
     # It rejects every field that it does not know. https://docs.mistral.ai/resources/changelogs
     omit=("store", "user", "service_tier", "safety_identifier", "prompt_cache_retention"),
-    also=("moderation", "file", "audio"),
+    also=("moderation", "file", "audio", "ocr"),
     errors=ERRORS,
     quota=quota_of(requests="req-minute", tokens="tokens-minute"),
     docs="https://docs.mistral.ai/api",

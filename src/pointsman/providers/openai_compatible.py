@@ -22,7 +22,7 @@ PROVIDER = openai_compatible(
     needs_key=False,
     output_bound=OLDER,
     completion_tokens=COMPLETION_TOKENS,
-    also=(*PASSED_THROUGH, "rerank", *ACCOUNT),
+    also=(*PASSED_THROUGH, "rerank", "ocr", *ACCOUNT),
     errors=(*LLAMA_CPP, *VLLM, *SGLANG, *OLLAMA, *LM_STUDIO),
     docs="https://platform.openai.com/docs/api-reference",
 )

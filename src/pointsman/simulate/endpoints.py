@@ -7,9 +7,11 @@ from pointsman.simulate import messages
 from pointsman.simulate.answers import Answer, Dialect, Rejected, Request, RequestContext, error, json_answer
 from pointsman.simulate.chat import chat
 from pointsman.simulate.completions import completions
+from pointsman.simulate.documents import read_document
 from pointsman.simulate.embeddings import embeddings, moderations
 from pointsman.simulate.files import FileStore
-from pointsman.simulate.media import images, speech, transcriptions
+from pointsman.simulate.media import edited_images, images, speech, transcriptions
+from pointsman.simulate.ranking import rerank
 from pointsman.simulate.resources import ResourceStore
 from pointsman.simulate.responses import ResponseStore
 
@@ -29,8 +31,14 @@ class Endpoints:
             ("POST", "/v1/embeddings"): embeddings,
             ("POST", "/v1/moderations"): moderations,
             ("POST", "/v1/images/generations"): images,
+            ("POST", "/v1/images/edits"): edited_images,
+            ("POST", "/v1/images/variations"): edited_images,
             ("POST", "/v1/audio/speech"): speech,
             ("POST", "/v1/audio/transcriptions"): transcriptions,
+            ("POST", "/v1/audio/translations"): transcriptions,
+            ("POST", "/v1/ocr"): read_document,
+            ("POST", "/v1/rerank"): rerank,
+            ("POST", "/v2/rerank"): rerank,
             ("POST", "/v1/responses"): self._responses.create,
             ("POST", messages.PATH): messages.messages,
             ("POST", f"{messages.PATH}/count_tokens"): messages.count_message_tokens,

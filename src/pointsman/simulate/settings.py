@@ -14,6 +14,8 @@ DEFAULT_MODELS = (
     "gpt-image-1",
     "tts-1",
     "whisper-1",
+    "rerank-v3.5",
+    "mistral-ocr-latest",
 )
 
 
@@ -48,6 +50,20 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     output_pico: int
     cached_pico: int
     cache_write_pico: int | None = None
+
+
+class UnitPrices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Prices of one model in nano-dollars: of each image, by quality and size such as `high 1024x1024`; of a begun
+    second of a recording, of which `least_seconds` are charged at least; of a character to be spoken; of a page of a
+    document; and of a search of up to 100 documents, or parts of them with 500 tokens. 0 means that it is not charged
+    by this unit."""
+
+    image: dict[str, int] = {}
+    second: int = 0
+    least_seconds: int = 0
+    character: int = 0
+    page: int = 0
+    search: int = 0
 
 
 class RateLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,7 +113,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     its usage before its instructions, tools and output. `model_faults` and `path_faults` apply to all requests for a
     model, or for a path such as `/v1/embeddings`. `limits` are those of each key, unless `key_limits` has its own. The
     provider's clock is `clock_skew_s` ahead. With `cached_prompts`, so many latest prompts of each key are cached, and
-    replace `cached_share`.
+    replace `cached_share`. `unit_prices` are those of models that are not charged by tokens. With `fewer_images`, a
+    filter leaves out some of the requested ones.
     """
 
     name: str = "simulated"
@@ -130,3 +147,5 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_limits: dict[str, RateLimits] = {}
     clock_skew_s: float = 0.0
     cached_prompts: Annotated[int, Meta(ge=0)] = 0
+    unit_prices: dict[str, UnitPrices] = {}
+    fewer_images: Annotated[int, Meta(ge=0)] = 0

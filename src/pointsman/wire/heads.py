@@ -28,6 +28,8 @@ _KNOWN_OF_OPEN = ("anthropic-version", "anthropic-beta", "anthropic-dangerous-di
 _SESSIONS = ("x-claude-code-session-id", "session_id", "session-id", "conversation_id")
 _AGENT, _PARENT_AGENT = "x-claude-code-agent-id", "x-claude-code-parent-agent-id"
 _BASES = (PREFIX, "/openai" + PREFIX, "/anthropic" + PREFIX, "/openai")  # of addresses that clients may set
+_COHERE = "/v2"  # the prefix of its rankings: https://docs.cohere.com/reference/rerank
+_RANKING = _COHERE + "/rerank"
 
 # Path segments that can name an object, and cannot climb out of the path or start another one.
 _SAFE_PATH = re.compile(r"(?:/[A-Za-z0-9_\-.~:@]+)*/?")
@@ -107,7 +109,7 @@ def _forwarded(dialect: str, text: Mapping[str, str], headers: Mapping[bytes, by
 def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, str]:
     """Return the requested path's entry, and the path and query below the prefix."""
     path, mark, query = target.partition("?")
-    base = next((base for base in _BASES if path.startswith(base + "/")), None)
+    base = _COHERE if path == _RANKING else next((base for base in _BASES if path.startswith(base + "/")), None)
     if base is None:
         raise Rejection(
             Failure(failures.UNKNOWN_PATH, f"unknown path {path[:200]}; the API's paths begin with {PREFIX}/")

@@ -19,6 +19,7 @@ from pointsman.wire.state import names_state
 
 MAX_HEAD_BYTES = 8 * 1024  # of one part
 MAX_VALUE_BYTES = 512  # of a field that the gateway acts on
+FILE_HEAD_BYTES = 4 * 1024  # of the first file, which are kept
 
 MAX_PARTS = 1_000
 MAX_TYPE_BYTES = 1024  # of a content type
@@ -54,6 +55,22 @@ class FormField(Struct, frozen=True):
     end: int
 
 
+class ReadForm(Struct, frozen=True, kw_only=True):
+    """The part of a form that was read: the `values` of fields that the gateway acts on, the number of files with
+    their bytes, the beginning of the first, and the fields that name stored objects. `is_whole` says that it is all of
+    the form."""
+
+    values: dict[str, str] = {}
+    files: int = 0
+    file_bytes: int = 0
+    file_head: bytes = b""
+    named: tuple[tuple[str, str], ...] = ()
+    is_whole: bool = False
+
+
+NO_FORM = ReadForm()
+
+
 def boundary_of(content_type: str) -> bytes | None:
     """Return the boundary of a `multipart/form-data` content type; `None` for any other type. Raises `Rejection`."""
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
@@ -66,8 +83,9 @@ def boundary_of(content_type: str) -> bytes | None:
 
 
 class FormReader:
-    """Takes a form piece by piece. `fields` are those of `wanted` and `optional` that have ended. `files` counts the
-    files so far, and `file_bytes` the bytes of them that were parsed.
+    """Takes a form piece by piece. `fields` are those of `wanted`, `optional` and `late` that have ended. Fields of
+    `late` may also follow the decision, if they did not precede it; nothing depends on them then. `files` counts the
+    files so far, `file_bytes` the bytes of them that were parsed, and `file_head` is the beginning of the first.
 
     Until `decide` is called, nothing is read after the last of the wanted fields. The decision therefore does not
     depend on how the form is cut. With `reads_on` the form is read to its end. With `finds_state`, `named` are the
@@ -80,14 +98,17 @@ class FormReader:
         wanted: frozenset[str] = frozenset({"model"}),
         *,
         optional: frozenset[str] = frozenset(),
+        late: frozenset[str] = frozenset(),
         reads_on: bool = False,
         finds_state: bool = False,
     ) -> None:
         self.fields: dict[str, FormField] = {}
         self.files = 0
         self.file_bytes = 0
+        self.file_head = b""
         self._needed = wanted
-        self._wanted = wanted | optional
+        self._wanted = wanted | optional | late
+        self._late = late
         self._reads_on = reads_on
         self.named: list[tuple[str, str]] = []
         self._finds_state = finds_state
@@ -120,6 +141,17 @@ class FormReader:
     def decide(self) -> None:
         """Note that the gateway acts on the fields known so far: none of the other wanted fields may follow."""
         self._is_decided = True
+
+    def read(self) -> ReadForm:
+        """Return what was read so far."""
+        return ReadForm(
+            values={name: field.value for name, field in self.fields.items()},
+            files=self.files,
+            file_bytes=self.file_bytes,
+            file_head=self.file_head,
+            named=tuple(self.named),
+            is_whole=self._phase == "end",
+        )
 
     def end(self) -> None:
         """Note the end of the body. Raises `Rejection` unless the form is whole."""
@@ -158,13 +190,13 @@ class FormReader:
         if found < 0:
             if end <= start or self._name:
                 return None
-            self._count_file(end - start)
+            self._count_file(start, end)
             return end
         if end < start or held[end:found] != b"\r\n":
             raise rejection("a part of the form holds the boundary; choose a boundary that no part contains")
         if self._name:
             self._take_field(start, end)
-        self._count_file(end - start)
+        self._count_file(start, end)
         self._phase = "delimiter"
         return end
 
@@ -191,14 +223,16 @@ class FormReader:
         self._phase = "content"
         return end + len(b"\r\n\r\n")
 
-    def _count_file(self, size: int) -> None:
+    def _count_file(self, start: int, end: int) -> None:
         if self._is_file:
-            self.file_bytes += size
+            self.file_bytes += end - start
+            if self.files == 1 and len(self.file_head) < FILE_HEAD_BYTES:
+                self.file_head += self._held[start : min(end, start + FILE_HEAD_BYTES - len(self.file_head))]
 
     def _check_field(self, name: str, *, is_plain: bool) -> None:
         if name in self.fields:
             raise rejection(f"the field {name!r} appears more than once; send it once", name)
-        if self._is_decided:
+        if self._is_decided and name not in self._late:
             place = "before the file" if name in self._wanted else "at the beginning"
             raise rejection(f"the field {name!r} comes too late in the form; send it {place}", name)
         if not is_plain:

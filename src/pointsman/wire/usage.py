@@ -56,6 +56,12 @@ class OpenAIUsage(Struct, kw_only=True, gc=False):
             and self.server_side_tool_usage_details is self.tool_calls_details is _NO_VALUE
         )
         cached = self.cached_tokens or self.prompt_cache_hit_tokens or 0
+        if (
+            self.prompt_tokens is None
+            and self.input_tokens is None
+            and not (self.completion_tokens or self.output_tokens)
+        ):
+            self.prompt_tokens = self.total_tokens  # rankings and embeddings of some servers have no other sum
         if inputs is None and outputs is None and tier is None and self.input_tokens is None and not has_tools:
             return Usage(self.prompt_tokens or 0, self.completion_tokens or 0, cached)
         inputs = inputs or self.input_tokens_details or self.input_token_details or _NO_DETAILS

@@ -11,6 +11,7 @@ import pytest
 import pointsman.catalog.reader
 from fakes.clock import pace
 from pointsman.catalog.reader import CatalogError, ModelCatalog
+from pointsman.domain.units import Unit, UnitPrice
 
 FILE = Path(pointsman.catalog.reader.__file__).with_name("models.json")
 FIXTURES = Path(__file__).parent
@@ -119,10 +120,44 @@ def test_price_of_zero_requires_a_free_name(catalog: ModelCatalog) -> None:
                 and facts.price is not None
                 and not (facts.price.rates.input or facts.price.rates.output)
             ):
-                assert model.endswith(":free") or facts.price.request_nano or facts.price.rates.image_out, (
-                    provider,
-                    model,
-                )
+                is_priced = facts.price.request_nano or facts.price.rates.image_out or facts.price.units
+                assert model.endswith(":free") or is_priced or "moderation" in model, (provider, model)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "unit", "pico"),
+    [
+        ("openai", "whisper-1", "second", 100_000_000),
+        ("openai", "tts-1-hd", "character", 30_000_000),
+        ("xai", "grok-imagine-image", "image", 20_000_000_000),
+        ("cohere", "rerank-v3.5", "search", 2_000_000_000),
+        ("mistral", "mistral-ocr-latest", "page", 4_000_000_000),
+    ],
+)
+def test_prices_by_unit_are_known(catalog: ModelCatalog, provider: str, model: str, unit: Unit, pico: int) -> None:
+    facts = catalog.find(provider, model)
+    assert facts is not None
+    assert facts.price is not None
+    assert facts.price.only_units
+    assert facts.price.units == {unit: (UnitPrice(pico),)}
+
+
+def test_images_have_prices_by_quality_and_size(catalog: ModelCatalog) -> None:
+    facts = catalog.find("azure", "dall-e-3")
+    assert facts is not None
+    assert facts.price is not None
+    found = {(one.quality, one.size): one.pico for one in facts.price.units["image"]}
+    assert found["standard", "1024x1024"] == 44_000_000_000
+    assert len(found) == 6
+
+
+def test_model_with_a_price_of_tokens_has_none_by_unit(catalog: ModelCatalog) -> None:
+    """The tables have the usual cost of an image of these models too."""
+    for model in ("gpt-image-1", "gpt-4o-transcribe"):
+        facts = catalog.find("openai", model)
+        assert facts is not None
+        assert facts.price is not None
+        assert not facts.price.units
 
 
 def test_host_identifies_its_provider(catalog: ModelCatalog) -> None:

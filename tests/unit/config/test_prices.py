@@ -5,6 +5,7 @@ import pytest
 from fakes.configuration import OPEN, checked, compiled, errors, found
 from pointsman.domain.prices import Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
+from pointsman.domain.units import UnitPrice
 
 BASE = "providers: {openai: env.OPENAI_API_KEY}\n"
 GOVERNANCE = (
@@ -60,6 +61,30 @@ def test_price_names_its_owner(text: str, owner: str) -> None:
     assert override(f"{text}, {RATES}").owner == owner
 
 
+def test_prices_of_units_need_no_price_of_tokens() -> None:
+    text = """per_image_usd: {"high 1024x1024": 0.167, high: 0.25, 1536x1024: 0.063}, audio_usd_per_minute: 0.006,
+      least_seconds: 10, characters_usd_per_million: 15, per_page_usd: 0.002, per_search_usd: 0.0025"""
+    price = override(text).price
+    assert price == Price(
+        Rates(input=0, output=0),
+        units={
+            "image": (
+                UnitPrice(167_000_000_000, quality="high", size="1024x1024"),
+                UnitPrice(250_000_000_000, quality="high"),
+                UnitPrice(63_000_000_000, size="1536x1024"),
+            ),
+            "second": (UnitPrice(6_000_000_000, per=60, least=10),),
+            "character": (UnitPrice(15_000_000),),
+            "page": (UnitPrice(2_000_000_000),),
+            "search": (UnitPrice(2_500_000_000),),
+        },
+        only_units=True,
+    )
+    price = override(f"per_image_usd: 0.02, {RATES}").price
+    assert price is not None
+    assert (price.units, price.only_units) == ({"image": (UnitPrice(20_000_000_000),)}, False)
+
+
 def test_maximum_output_needs_no_price() -> None:
     found = override("max_output_tokens: 500")
     assert (found.price, found.output) == (None, 500)
@@ -96,6 +121,8 @@ HALF = ": set both input_usd_per_million and output_usd_per_million; 0 means fre
         ("max_output_tokens: 0", ".max_output_tokens: must be greater than or equal to 1"),
         ("input_usd_per_million: 1", HALF),
         ("reasoning_usd_per_million: 1", HALF),
+        ("per_search_usd: 1, input_usd_per_million: 1", HALF),
+        ("per_search_usd: 1, least_seconds: 1", ".least_seconds: set audio_usd_per_minute too"),
         ("per_request_usd: 1", HALF),
         (f"team: research, customer: acme, {RATES}", ": set only one of virtual_key, team and customer"),
         (f"team: reserch, {RATES}", ".team: unknown team 'reserch'; did you mean 'research'?"),

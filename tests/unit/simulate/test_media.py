@@ -32,7 +32,7 @@ def test_speech_is_as_long_as_its_text_and_repeats_with_the_request_number() -> 
 
 def test_transcription_counts_the_bytes() -> None:
     body = json.loads(transcriptions(form(model="whisper-1", file=b"\r\n--B-\x00" * 10)).body)
-    assert body == {"text": "70 bytes of audio."}
+    assert body == {"text": "70 bytes of audio.", "usage": {"type": "duration", "seconds": 1}}
 
 
 def test_transcription_reports_its_usage() -> None:

@@ -9,7 +9,8 @@ from fakes.anthropic import HELLO, message_call
 from fakes.configuration import compiled
 from fakes.wire import PATH_OF, parse
 from pointsman.domain.snapshots import NO_SNAPSHOT
-from pointsman.wire.api.passthrough import form_call
+from pointsman.wire.forms import form_call
+from pointsman.wire.multipart import ReadForm
 from pointsman.wire.public_names import own_name, requested_name
 from unit.wire.test_heads import read
 
@@ -53,7 +54,7 @@ def test_call_has_the_name_that_is_meant(path: str, body: dict[str, Any]) -> Non
 def test_messages_and_forms_have_the_name_that_is_meant() -> None:
     call = message_call({**HELLO, "model": "claude-via-fast", "fallbacks": ["claude-via-slow"]})
     assert (call.model, call.fallbacks, requested_name(call)) == ("fast", ("slow",), "claude-via-fast")
-    form = form_call(read("/v1" + PATH_OF["audio"]), 10, {"model": "claude-via-fast"})
+    form = form_call(read("/v1" + PATH_OF["audio"]), 10, ReadForm(values={"model": "claude-via-fast"}))
     assert (form.model, requested_name(form)) == ("fast", "fast")
 
 

@@ -4,12 +4,9 @@ import msgspec
 import pytest
 
 from fakes.wire import PATH_OF, parse, parsed_head, rejected, target
-from pointsman.domain.calls import NO_MEDIA, Call, Media
-from pointsman.domain.failures import Rejection
+from pointsman.domain.calls import Call
 from pointsman.domain.operations import Operation
 from pointsman.providers import PROVIDERS
-from pointsman.wire.api.passthrough import form_call
-from pointsman.wire.tokens import MEDIA_TOKENS
 
 
 def sent(call: Call) -> tuple[bytes, bytes]:
@@ -87,43 +84,6 @@ def test_repeated_model_is_rejected() -> None:
     assert rejected(lambda: parse(b'{"model":"a","model":"b"}', "/responses")).param == "model"
 
 
-def test_streamed_body_is_not_read() -> None:
-    what = parsed_head("/audio/transcriptions", provider="openai", tags={"a": "b"})
-    call = form_call(what, 17, {"model": "whisper"})
-    assert (call.fields, call.raw_body, call.stateful, call.size) == ({}, None, True, 17)
-    assert (call.model, call.head.provider, call.head.tags) == ("whisper", "openai", {"a": "b"})
-
-
-def test_form_with_recording_is_bounded_by_longest_duration() -> None:
-    def media(path: str, size: int) -> Media:
-        return form_call(parsed_head(path), size, {"model": "m"}).media
-
-    assert media("/audio/transcriptions", 3_000_000) == Media(1, 151_500, 3_000_000)
-    assert media("/audio/translations", 1000) == media("/audio/transcriptions", 1000) == Media(1, 16_000, 1000)
-    assert media("/files", 1000) is NO_MEDIA
-
-
-def test_source_images_of_form_are_bounded_and_requested_ones_counted() -> None:
-    call = form_call(parsed_head("/images/edits"), 4_000_000, {"model": "m", "n": "3"}, 2, 3_999_000)
-    assert (call.media, call.choices) == (Media(2, 2 * MEDIA_TOKENS, 3_999_000), 3)
-    assert form_call(parsed_head("/images/edits"), 10).choices == 1
-
-
-@pytest.mark.parametrize("n", ["0", "129", "many", "1.5", "1 2", "[1]"])
-def test_malformed_number_of_images_is_rejected(n: str) -> None:
-    assert rejected(lambda: form_call(parsed_head("/images/edits"), 10, {"n": n})).param == "n"
-
-
 @pytest.mark.parametrize("operation", [item for item in PATH_OF if item != "chat"])
 def test_every_operation_has_a_path(operation: Operation) -> None:
     assert parsed_head(PATH_OF[operation]).api.operation == operation
-
-
-def test_each_requested_image_is_charged() -> None:
-    assert parse({"model": "m", "n": 4}, "/images/generations").choices == 4
-    assert parse({"model": "m", "n": None}, "/images/generations").choices == 1
-    assert parse({"model": "m", "n": "a name"}, "/moderations").choices == 1, "on other paths it may have any meaning"
-    for n in (0, -1, 2.5, "4", 10**9):
-        with pytest.raises(Rejection) as caught:
-            parse({"model": "m", "n": n}, "/images/generations")
-        assert caught.value.failure.param == "n"
