@@ -177,6 +177,8 @@ class ProviderKeyCompiler(Struct, frozen=True):
             if record.needs_key and settings.base_url is None:
                 example = record.key_env or "NAME"
                 message = f"{record.title} requires a key; set `keys: {{default: {{value: env.{example}}}}}`"
+                if others := [kind for kind in record.credentials if kind != "value"]:
+                    message += f", or {listed(others)} instead of value"
                 self.findings.error(location, message)
                 return None
             return (self._deployed(ProviderKey("default", Secret("")), settings.deployments),)

@@ -62,8 +62,18 @@ def _api_key(secret: Secret) -> bytes:
 _BUDGETED = re.compile(r"claude-(?:[a-z]+-)?[123]\b|claude-[a-z]+-4(?:-[0-5])?(?![-.]?\d\b)(?:-\d{8})?(?:$|[^\d.-])")
 
 
-def _adapted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
+def adapted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
+    """Return the fields of a translated request as a Claude takes them, by Anthropic's name of it."""
     return without_lost_thinking(with_budget(fields) if _BUDGETED.search(model) else fields)
+
+
+def message_fields(call: Call) -> dict[str, Raw]:
+    """Return the fields of a call without the model, and with a bound on the answer."""
+    fields = dict(own_fields(call.fields))
+    if not counts_tokens(call) and (_BOUND not in fields or call.max_tokens != call.stated_tokens):
+        fields[_BOUND] = Raw(b"%d" % (call.max_tokens or DEFAULT_BOUND))
+    fields.pop("model", None)
+    return fields
 
 
 class MessagesCodec(Struct, frozen=True, kw_only=True, eq=False):
@@ -83,10 +93,7 @@ class MessagesCodec(Struct, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        fields = {**own_fields(call.fields), "model": model_field(candidate.model)}
-        is_counting = counts_tokens(call)
-        if not is_counting and (_BOUND not in fields or call.max_tokens != call.stated_tokens):
-            fields[_BOUND] = Raw(b"%d" % (call.max_tokens or DEFAULT_BOUND))
+        fields = {**message_fields(call), "model": model_field(candidate.model)}
         base_path = candidate.endpoint.base_path
         target, headers = cached_head(base_path, key, call.head, "application/json", auth=_api_key, defaults=DEFAULTS)
         return UpstreamRequest(b"POST", target, headers, encode_object(fields))
@@ -128,7 +135,7 @@ PROVIDER = Provider(
     codecs={"chat": MessagesCodec()},
     auth=_api_key,
     needs_bound=True,
-    adapt=_adapted,
+    adapt=adapted,
     docs="https://platform.claude.com/docs/en/api/overview",
     errors=ERRORS,
     quota=anthropic_quota,

@@ -59,7 +59,7 @@ ERRORS: Rules = (
 )
 
 
-def _api_key(secret: Secret) -> bytes:
+def api_key(secret: Secret) -> bytes:
     """Return the header line of a key. https://ai.google.dev/gemini-api/docs/api-key"""
     value = secret.reveal()
     return b"x-goog-api-key: %b\r\n" % value.encode() if value else b""
@@ -93,7 +93,7 @@ class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
         base_path, model = candidate.endpoint.base_path, candidate.model
-        _, headers = cached_head(base_path, key, call.head, "application/json", auth=_api_key)
+        _, headers = cached_head(base_path, key, call.head, "application/json", auth=api_key)
         target = base_path.encode("ascii") + _path(model, call.stream)
         return UpstreamRequest(b"POST", target, headers, encode_object(fitted(call.fields, model, call.max_tokens)))
 
@@ -136,7 +136,7 @@ class ModelsCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
         base_path = candidate.endpoint.base_path
-        _, headers = cached_head(base_path, key, call.head, "", auth=_api_key)
+        _, headers = cached_head(base_path, key, call.head, "", auth=api_key)
         return UpstreamRequest(b"GET", f"{base_path}/models?pageSize=1000".encode("ascii"), headers, b"")
 
 
@@ -146,7 +146,7 @@ PROVIDER = Provider(
     base_url="https://generativelanguage.googleapis.com/v1beta",
     key_env="GEMINI_API_KEY",
     codecs={"chat": GenerateCodec()},
-    auth=_api_key,
+    auth=api_key,
     lister=ModelsCodec(),
     model_names=gemini_models,
     docs="https://ai.google.dev/gemini-api/docs",

@@ -1,0 +1,166 @@
+"""Google's Vertex AI. https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest
+
+Gemini speaks Google's own dialect, as at AI Studio, at paths that name the project and the region. Claude takes
+Anthropic's Messages in `rawPredict`, with a version in the body and without the model:
+https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai. Open models, whose names have a publisher,
+have a server in OpenAI's dialect: https://cloud.google.com/vertex-ai/generative-ai/docs/maas/call-open-model-apis.
+
+The express mode takes an API key, at paths without project and region, for Gemini alone:
+https://cloud.google.com/vertex-ai/generative-ai/docs/start/express-mode/vertex-ai-express-mode-api-reference.
+"""
+
+from functools import lru_cache
+from urllib.parse import quote
+
+from msgspec import Raw
+
+from pointsman.domain import failures
+from pointsman.domain.calls import Call
+from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.origin import AccessToken, Secret
+from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
+from pointsman.providers._error_table import Rules, rule
+from pointsman.providers._gemini_answers import google_failure
+from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers.anthropic import ERRORS as ANTHROPIC_ERRORS
+from pointsman.providers.anthropic import MessagesCodec, adapted, message_fields
+from pointsman.providers.api import Provider, bearer, cached_head, model_field
+from pointsman.providers.gemini import ERRORS as GEMINI_ERRORS
+from pointsman.providers.gemini import GenerateCodec, api_key
+from pointsman.wire.dialects.anthropic.prompts import counts_tokens
+from pointsman.wire.json_object import encode_object
+from pointsman.wire.upstreams.gemini.models import fitted
+
+_VERSION = Raw(b'"vertex-2023-10-16"')
+_MULTI_REGIONS = frozenset({"us", "eu"})
+
+# https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/api-errors
+_OWN: Rules = (
+    rule(failures.CREDENTIAL_REJECTED, 403, says="has not been used in project .{1,80} before or it is disabled"),
+    rule(failures.BALANCE_EMPTY, 403, says="this api method requires billing to be enabled"),
+    rule(failures.UPSTREAM_MODEL_MISSING, 400, says="is not servable in region|is not supported in the .{1,40} region"),
+    rule(failures.UPSTREAM_MODEL_MISSING, 404, says="publisher model .{1,300} was not found"),
+)
+ERRORS: Rules = (*_OWN, *GEMINI_ERRORS, *ANTHROPIC_ERRORS)
+
+
+def _address(region: str) -> str:
+    """Return the address of a region. https://cloud.google.com/vertex-ai/generative-ai/docs/learn/locations"""
+    if region in _MULTI_REGIONS:
+        return f"https://aiplatform.{region}.rep.googleapis.com/v1"
+    return f"https://{'' if region in ('', 'global') else f'{region}-'}aiplatform.googleapis.com/v1"
+
+
+def _credential(secret: Secret) -> bytes:
+    """Return the header line of a token, or of an API key."""
+    return bearer(secret) if isinstance(secret, AccessToken) else api_key(secret)
+
+
+@lru_cache(maxsize=4096)  # of models
+def _path(project: str, region: str, model: str, publisher: str, method: str) -> bytes:
+    """Return the end of a request's path. The express mode has no project."""
+    parts = model.removeprefix("publishers/").replace("/models/", "/").split("/")
+    if len(parts) == 2:
+        publisher, model = parts
+    place = f"/projects/{quote(project, safe='')}/locations/{quote(region, safe='')}" if project else ""
+    return f"{place}/publishers/{quote(publisher, safe='')}/models/{quote(model, safe='@')}:{method}".encode("ascii")
+
+
+def _target(endpoint: Endpoint, model: str, publisher: str, method: str) -> bytes:
+    return endpoint.base_path.encode("ascii") + _path(endpoint.project, endpoint.region, model, publisher, method)
+
+
+class VertexGenerateCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
+    """A codec for Gemini."""
+
+    errors: Rules = ERRORS
+
+    def encode(
+        self,
+        call: Call,
+        candidate: Candidate,
+        key: ProviderKey,
+        attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> UpstreamRequest:
+        endpoint, model = candidate.endpoint, candidate.model
+        _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=_credential)
+        target = _target(
+            endpoint, model, "google", "streamGenerateContent?alt=sse" if call.stream else "generateContent"
+        )
+        return UpstreamRequest(b"POST", target, headers, encode_object(fitted(call.fields, model, call.max_tokens)))
+
+
+class RawPredictCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
+    """A codec for Claude."""
+
+    errors: Rules = ERRORS
+
+    def encode(
+        self,
+        call: Call,
+        candidate: Candidate,
+        key: ProviderKey,
+        attempt_id: str = "",  # noqa: ARG002
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> UpstreamRequest:
+        endpoint, model, fields = candidate.endpoint, candidate.model, message_fields(call)
+        fields["anthropic_version"] = _VERSION
+        method = "streamRawPredict" if call.stream else "rawPredict"
+        if counts_tokens(call):
+            fields["model"] = model_field(model.rpartition("/")[2])
+            model = "count-tokens"
+        _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=_credential)
+        return UpstreamRequest(b"POST", _target(endpoint, model, "anthropic", method), headers, encode_object(fields))
+
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
+        return google_failure(status, headers, body, now_unix_s, self.errors)
+
+
+def _locate(call: Call, candidate: Candidate) -> tuple[str, bytes]:  # noqa: ARG001
+    endpoint = candidate.endpoint
+    return f"{endpoint.base_path}/projects/{endpoint.project}/locations/{endpoint.region}/endpoints/openapi", b""
+
+
+def _claude_name(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
+    """Return the fields as a Claude takes them. Its names have a version after `@`."""
+    return adapted(fields, model.replace("@", "-"))
+
+
+_CLAUDE = Provider(
+    name="vertex-claude",
+    title="Claude at Vertex AI",
+    base_url=None,
+    key_env=None,
+    codecs={"chat": RawPredictCodec()},
+    auth=_credential,
+    needs_bound=True,
+    adapt=_claude_name,
+    errors=ERRORS,
+)
+_OPEN = openai_compatible(
+    "vertex-open",
+    "Open models at Vertex AI",
+    None,
+    None,
+    embeddings=False,
+    completions=False,
+    output_bound="max_tokens",
+    auth=_credential,
+    locate=_locate,
+    errors=ERRORS,
+)
+PROVIDER = Provider(
+    name="vertex",
+    title="Google Vertex AI",
+    base_url=None,
+    key_env="GOOGLE_API_KEY",
+    codecs={"chat": VertexGenerateCodec()},
+    auth=_credential,
+    docs="https://cloud.google.com/vertex-ai/generative-ai/docs",
+    errors=ERRORS,
+    credentials=("google", "value"),
+    takes={"region": frozenset({"google"}), "project": frozenset({"google"})},
+    regional_url=_address,
+    families={"*claude*": _CLAUDE, "*/*": _OPEN},
+)
