@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pointsman.domain.limits import Limit
 from pointsman.domain.network import Network
@@ -51,7 +52,7 @@ class ProviderKey(Struct, frozen=True, eq=False):
 
     def blank(self) -> "ProviderKey":
         """Return the key with an empty secret, to encode a call that is not sent."""
-        return ProviderKey(self.name, Secret(""))
+        return replace(self, credential=Secret(""), cached_heads=CachedHeads())
 
     def serves_model(self, model: str) -> bool:
         if self.is_deployed_only and model not in self.deployments:

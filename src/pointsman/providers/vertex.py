@@ -117,7 +117,7 @@ class RawPredictCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
         return google_failure(status, headers, body, now_unix_s, self.errors)
 
 
-def _locate(call: Call, candidate: Candidate) -> tuple[str, bytes]:  # noqa: ARG001
+def _locate(call: Call, candidate: Candidate, key: ProviderKey) -> tuple[str, bytes]:  # noqa: ARG001
     endpoint = candidate.endpoint
     return f"{endpoint.base_path}/projects/{endpoint.project}/locations/{endpoint.region}/endpoints/openapi", b""
 
