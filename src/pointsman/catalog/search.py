@@ -39,7 +39,7 @@ def search(catalog: ModelCatalog, wanted: Wanted) -> list[Found]:
             continue
         for model in catalog.models(provider):
             facts = catalog.find(provider, model)
-            if facts is not None and _fits(model, facts, wanted):
+            if facts is not None and fits(model, facts, wanted):
                 found.append(Found(provider, model, facts))
     return sorted(found, key=lambda one: (mixed_pico(one.facts), one.facts.name, one.provider, one.model))
 
@@ -52,7 +52,8 @@ def mixed_pico(facts: ModelFacts) -> int:
     return (3 * rates.input + rates.output) // 4
 
 
-def _fits(model: str, facts: ModelFacts, wanted: Wanted) -> bool:
+def fits(model: str, facts: ModelFacts, wanted: Wanted) -> bool:
+    """Return whether a model meets all requirements but that of the provider."""
     text = f"{facts.name} {model}".lower()
     return (
         all(word.lower() in text for word in wanted.words)

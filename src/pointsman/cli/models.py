@@ -1,4 +1,4 @@
-"""Searches the model catalog for providers, capabilities and prices."""
+"""Searches the model catalog for providers, capabilities and prices, and lists what a configuration can call."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ _HELP = {
     "data_dir": "The data folder, which may hold an installed catalog. Default: the one in the configuration file, or "
     "that of a gateway without a file.",
     "limit": "The largest number of lines; 0 prints all.",
+    "callable": "List what this configuration can call: each model at each provider key, the names that a client may "
+    "write, and why a model cannot be called. `--provider` then names a configured provider.",
     "sources": "Also print the source table of each field.",
 }
 
@@ -43,27 +45,36 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_HELP["data_dir"])] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help=_HELP["limit"])] = 40,
     sources: Annotated[bool, typer.Option("--sources", help=_HELP["sources"])] = False,
+    is_callable: Annotated[bool, typer.Option("--callable", help=_HELP["callable"])] = False,
     no_secrets: NoSecrets = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search the models of the catalog, cheapest first.
+    """Search the models of the catalog, cheapest first, or list those that a configuration can call.
 
-    Every line is one model at one provider. Nothing is sent. Exits with 1 if nothing is found.
+    Every line is one model at one provider. Nothing is sent. Exits with 1 if nothing is found. With `--callable`, the
+    configuration is that of `--config`, or the one that `serve` builds from the environment.
     """
+    from msgspec.structs import replace
+
     from pointsman.catalog.search import CAPABILITIES, Wanted, search
 
     if unknown := set(can or []) - CAPABILITIES:
         raise typer.BadParameter(
             f"unknown: {min(unknown)!r}; use {', '.join(sorted(CAPABILITIES))}", param_hint="--can"
         )
-    catalog, providers = _catalog(config, data_dir, reads_secrets=not no_secrets)
     wanted = Wanted(
         tuple(query or ()),
         frozenset(can or ()),
-        frozenset(provider) if provider else providers,
+        frozenset(provider) if provider else None,
         context,
         round(price * 1e6) if price is not None else None,
     )
+    if is_callable:
+        from pointsman.cli._callable import list_callable
+
+        raise typer.Exit(list_callable(config, wanted, limit, reads_secrets=not no_secrets, as_json=as_json))
+    catalog, providers = _catalog(config, data_dir, reads_secrets=not no_secrets)
+    wanted = wanted if provider else replace(wanted, providers=providers)
     found = search(catalog, wanted)
     shown = found[:limit] if limit else found
     if as_json:
@@ -104,7 +115,7 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
         context = str(facts.context) if facts.context is not None else ""
         can = ", ".join(sorted(facts.capabilities))
         of_units = ", ".join(f"{unit} {_range(prices)}" for unit, prices in price.units.items()) if price else ""
-        lines.append((facts.name, one.provider, one.model, context, *map(_usd, amounts), of_units, can))
+        lines.append((facts.name, one.provider, one.model, context, *map(usd, amounts), of_units, can))
     if found:
         print_table(("model", "provider", "provider's name", *numbers, "$ by unit", "can"), lines, numbers)
         print_line(f"prices in dollars per million tokens, and by unit, as of {catalog.date}; empty if unknown")
@@ -114,7 +125,8 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
             print_line(f"  {field}: {catalog.sources[table_name]}")
 
 
-def _usd(pico: int | None) -> str:
+def usd(pico: int | None) -> str:
+    """Return a price per token, in pico-dollars, as dollars per million tokens."""
     return f"{pico / 1e6:g}" if pico is not None else ""
 
 

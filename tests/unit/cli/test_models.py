@@ -57,3 +57,32 @@ def test_empty_result_and_misuse_exit_with_an_error() -> None:
     assert run("--can", "fly").exit_code == 2
     limited = run("claude", "-n", "1")
     assert "more; narrow the search" in limited.output
+
+
+CALLABLE = """
+providers:
+  openai:
+    keys: {main: env.OPENAI_API_KEY, mini: {value: env.GROQ_API_KEY, serves: [gpt-4o-mini], tags: {region: eu}}}
+models: {chat: [openai/gpt-4o-mini]}
+governance: {require_key: false}
+"""
+
+
+def test_callable_models_of_a_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(CALLABLE)
+    text = run("--callable", "--config", str(file), "gpt-4o-mini", "-n", "2")
+    assert text.exit_code == 0
+    assert "chat, gpt-4o-mini, openai/gpt-4o-mini" in text.output
+    assert "more; narrow the search" in text.output
+    assert "openai (key mini), " in text.output
+    assert "models, such as " in text.output
+    assert "it is not in `serves` of the key" in text.output
+    rows = json.loads(run("--callable", "--config", str(file), "--json", "-n", "0", "-p", "openai").stdout)
+    places = {(row["key"], row["model"]): row for row in rows}
+    mini = places["mini", "gpt-4o-mini"]
+    assert (mini["callable"], mini["reason"], mini["tags"], mini["sent_as"]) == (True, "", ["region=eu"], "gpt-4o-mini")
+    assert mini["price_pico_usd_per_token"]["rates"]["input"] == 150_000
+    assert places["mini", "gpt-4o"]["callable"] is False
+    assert run("--callable", "--config", str(file), "no-such-model").exit_code == 1
+    assert json.loads(run("--callable", "--config", str(file), "--json", "-p", "groq").stdout) == []
