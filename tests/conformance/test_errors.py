@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from fakes import google_errors
+from fakes import amazon_errors, google_errors
 from fakes.error_samples import (
     BROKEN,
     DENIED,
@@ -58,6 +58,7 @@ EVERYWHERE = [
 
 
 SAMPLES: dict[str, list[Sample]] = {
+    "bedrock": amazon_errors.ERRORS,
     "gemini": [Sample(status, body, kind) for status, body, kind in google_errors.ERRORS],
     **HOSTED,
     # https://platform.claude.com/docs/en/api/errors

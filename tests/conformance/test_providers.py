@@ -60,7 +60,7 @@ def test_fields_of_a_row_are_consistent(name: str) -> None:
     assert provider.title
     assert provider.title == provider.title.strip()
     if provider.key_env is not None:
-        assert re.fullmatch(r"[A-Z][A-Z0-9_]{1,30}_(?:API_KEY|TOKEN)", provider.key_env)
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]{1,30}_(?:API_KEY|TOKEN)(?:_[A-Z]+)?", provider.key_env)
     assert provider.needs_key is (provider.key_env is not None)
     if provider.base_url is None:
         assert not provider.is_self_hosted

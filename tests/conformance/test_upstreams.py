@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import cohere, gemini
+from fakes import bedrock, cohere, gemini
 from fakes.dialects import features_of, halves, origin_of, plain_call, sent
 from fakes.requested import drawn, lost_texts
 from pointsman.domain.calls import Call
@@ -25,6 +25,7 @@ from pointsman.wire.translation import DROPPABLE, translate
 from pointsman.wire.upstreams import ONLY_UPSTREAM, SPOKEN
 
 READERS: dict[str, Callable[[Any], Conversation]] = {
+    "bedrock": bedrock.conversation_of,
     "cohere": cohere.conversation_of,
     "gemini": gemini.conversation_of,
 }
@@ -37,6 +38,13 @@ STREAMS: dict[str, bytes] = {
         *cohere.called(1, "c2", "f"),
         cohere.end("TOOL_CALL"),
     ),
+    "bedrock": bedrock.stream_of(
+        bedrock.thought("Two", "c2ln"),
+        bedrock.text("I look up \u00fc."),
+        bedrock.call("f", "t1", city="Oslo"),
+        bedrock.call("f", "t2"),
+        stop="tool_use",
+    ),
     "gemini": gemini.stream_of(
         gemini.answer(gemini.thought("Two"), usageMetadata={"promptTokenCount": 20}),
         gemini.answer(gemini.text("I look up \u00fc.")),
@@ -45,15 +53,18 @@ STREAMS: dict[str, bytes] = {
     ),
 }
 # The usage in each stream: tokens of the prompt, of the answer, and of its reasoning.
-SPENT = {"cohere": (20, 30, 0), "gemini": (20, 30, 12)}
+SPENT = {"bedrock": (20, 30, 0), "cohere": (20, 30, 0), "gemini": (20, 30, 12)}
 PER_PAIR = [200, pytest.param(2_000, marks=pytest.mark.slow)]
 each_client = pytest.mark.parametrize("client", CONVERSATIONS, ids=lambda one: one.name)
 each_upstream = pytest.mark.parametrize("upstream", ONLY_UPSTREAM)
 
 
-def ids(conversation: Conversation, kind: type[ToolCall] | type[ToolResult]) -> list[str]:
-    parts = [part for turn in conversation.turns for part in turn.parts if isinstance(part, kind)]
-    return [part.id if isinstance(part, ToolCall) else part.call_id for part in parts]
+def links(conversation: Conversation) -> list[tuple[bool, int]]:
+    """Return the calls and results in their order, with the number of the call of each. An API may take other ids."""
+    parts = [part for turn in conversation.turns for part in turn.parts if isinstance(part, ToolCall | ToolResult)]
+    numbers: dict[str, int] = {}
+    named = [(isinstance(part, ToolCall), part.id if isinstance(part, ToolCall) else part.call_id) for part in parts]
+    return [(is_call, numbers.setdefault(name, len(numbers))) for is_call, name in named]
 
 
 def test_names_are_unique_and_each_has_a_provider() -> None:
@@ -82,10 +93,15 @@ def test_request_loses_no_text_call_or_result(client: Dialect, upstream: str, co
             return  # nothing is sent, and the client learns why
         again = READERS[upstream](gemini.body_of(written.fields))
         assert not lost_texts(read, again)
-        for kind in (ToolCall, ToolResult):
-            assert ids(again, kind) == ids(read, kind)
+        assert links(again) == links(read)
 
     check()
+
+
+def finish_of(stream: bytes) -> int:
+    """Return a place in a stream at which its answer is not yet whole."""
+    found = stream.rfind(b"data:")
+    return found if found >= 0 else stream.find(b"stopReason")
 
 
 def decoded(call: Call, upstream: str, pieces: list[bytes]) -> tuple[Any, bytes]:
@@ -110,7 +126,7 @@ def test_stream_cut_anywhere_fails_and_joined_anywhere_is_the_same(client: Diale
     assert not decoder.is_usage_partial
     spent = decoder.usage
     assert (spent.tokens_in, spent.tokens_out, spent.tokens_reasoning) == SPENT[upstream]
-    last = stream.rfind(b"data:")
+    last = finish_of(stream)
     for at in range(1, len(stream)):
         joined, out = decoded(call, upstream, [stream[:at], stream[at:]])
         assert (joined.is_done, joined.failure, out) == (True, None, expected)
@@ -147,6 +163,7 @@ def test_any_answer_is_read_or_unreadable(upstream: str) -> None:
                 | st.dictionaries(
                     st.sampled_from(["candidates", "content", "parts", "text", "functionCall", "args", "name", "error"])
                     | st.sampled_from(["finishReason", "usageMetadata", "promptFeedback", "blockReason", "index"])
+                    | st.sampled_from(["output", "message", "toolUse", "input", "reasoningContent", "stopReason"])
                     | st.sampled_from(["message", "tool_plan", "tool_calls", "function", "arguments", "citations"])
                     | st.sampled_from(["finish_reason", "usage", "billed_units", "logprobs", "sources", "document"]),
                     inner,

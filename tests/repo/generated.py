@@ -340,12 +340,16 @@ def providers_page() -> str:
     ]
     apis = {"openai": "chat", "openai-responses": "responses", "anthropic": "messages", "gemini": "generateContent"}
     apis["cohere"] = "v2/chat"
+    apis["bedrock"] = "Converse"
     for provider in PROVIDERS.values():
         spoken = ", ".join(sorted(apis[name] for name in dialects_of(provider)))
         spoken += "" if provider.keeps_responses else "*"
+        for pattern, record in provider.families.items():
+            spoken += f"; {', '.join(sorted(apis[name] for name in dialects_of(record)))} for `{pattern}`"
         operations = ", ".join(sorted(operation for operation in provider.operations))
         title = f"[{provider.title}]({provider.docs})" if provider.docs else provider.title
-        address = f"`{provider.base_url}`" if provider.base_url else "set `base_url`"
+        url = provider.base_url or (provider.regional_url("REGION") if provider.regional_url is not None else None)
+        address = f"`{url}`" if url else "set `base_url`"
         variable = f"`{provider.key_env}`" if provider.key_env else "none"
         lines.append(f"| `{provider.name}` | {title} | {address} | {variable} | {spoken} | {operations} |")
     return "\n".join(lines) + "\n"

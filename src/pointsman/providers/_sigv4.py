@@ -11,29 +11,17 @@ from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from typing import Protocol
 from urllib.parse import quote
 
 from msgspec import Struct
 
-from pointsman.domain.origin import Secret
+from pointsman.domain.origin import AwsKeys
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_SIGNING_KEYS = 1024
 
 # Derived keys that are kept with the provider key they belong to: `CachedHeads.known` of a `ProviderKey`.
 SigningKeys = MutableMapping[tuple[object, ...], tuple[bytes, bytes]]
-
-
-class SigningCredential(Protocol):
-    """The keys of an account or a role. Temporary ones have a session token."""
-
-    @property
-    def access_key_id(self) -> str: ...
-    @property
-    def secret_access_key(self) -> Secret: ...
-    @property
-    def session_token(self) -> Secret | None: ...
 
 
 class SigningScope(Struct, frozen=True, gc=False):
@@ -56,7 +44,7 @@ class UnsignedRequest(Struct, frozen=True, gc=False):
 
 def signature_lines(
     request: UnsignedRequest,
-    keys: SigningCredential,
+    keys: AwsKeys,
     scope: SigningScope,
     now_unix_s: float,
     signing_keys: SigningKeys | None = None,
@@ -112,7 +100,7 @@ def _canonical_path(path: str) -> str:
     return quote("/" + "/".join(kept) + ("/" if kept and path.endswith("/") else ""), safe="/~")
 
 
-def _signing_key(keys: SigningCredential, scope: SigningScope, date: str, signing_keys: SigningKeys | None) -> bytes:
+def _signing_key(keys: AwsKeys, scope: SigningScope, date: str, signing_keys: SigningKeys | None) -> bytes:
     at = ("sigv4", keys.access_key_id, scope, date)
     if signing_keys is not None and (found := signing_keys.get(at)) is not None:
         return found[0]

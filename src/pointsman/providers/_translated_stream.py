@@ -99,13 +99,21 @@ class UpstreamStream(PieceStream):
 
     __slots__ = ()
 
-    def __init__(self, halves: ProviderHalves, *, errors: Rules, max_event_bytes: int) -> None:
+    def __init__(
+        self,
+        halves: ProviderHalves,
+        *,
+        errors: Rules,
+        max_event_bytes: int,
+        splitter: Callable[[int], Splitter] = EventSplitter,
+    ) -> None:
         super().__init__(
             halves.reader(),
             errors=errors,
             ends_with_finish=halves.ends_with_finish,
             holds_many=halves.holds_many,
             max_event_bytes=max_event_bytes,
+            splitter=splitter,
         )
 
     def error_event(self, failure: Failure, request_id: str) -> bytes:

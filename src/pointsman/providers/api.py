@@ -193,18 +193,19 @@ def cached_head(
     head: RequestHead,
     content_type: str,
     *,
-    auth: Auth,
+    auth: Auth | None,
     defaults: Mapping[str, str] = _NO_HEADERS,
 ) -> tuple[bytes, bytes]:
     """Return the target and the header lines of a request, kept with the key that is in them. `defaults` are headers
-    that are sent if the client sends none of these names."""
+    that are sent if the client sends none of these names. Without `auth`, the caller adds the credential."""
     known, at = key.cached_heads.known, (base_path, head, content_type)
     found = known.get(at)
     if found is None:
         lines = _USER_AGENT
         if content_type:
             lines += f"content-type: {content_type}\r\n".encode("ascii")
-        lines += auth(secret_of(key.credential))
+        if auth is not None:
+            lines += auth(secret_of(key.credential))
         forwarded = {**defaults, **dict(head.forwarded)}
         lines += "".join(f"{name}: {value}\r\n" for name, value in forwarded.items()).encode("ascii")
         if len(known) >= MAX_CACHED_HEADS:

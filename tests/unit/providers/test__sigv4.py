@@ -3,7 +3,6 @@
 from base64 import b64encode
 from datetime import UTC, datetime
 from random import Random
-from typing import NamedTuple
 from unittest.mock import patch
 from urllib.parse import quote
 
@@ -11,8 +10,9 @@ import pytest
 from botocore import auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from msgspec.structs import replace
 
-from pointsman.domain.origin import Secret
+from pointsman.domain.origin import AwsKeys, Secret
 from pointsman.providers._sigv4 import MAX_SIGNING_KEYS, SigningKeys, SigningScope, UnsignedRequest, signature_lines
 
 REQUESTS = [300, pytest.param(10_000, marks=pytest.mark.slow)]
@@ -20,16 +20,10 @@ NOW = 1_790_000_000.75
 SCOPE = SigningScope("eu-central-1", "bedrock")
 
 
-class SigningCredential(NamedTuple):
-    access_key_id: str
-    secret_access_key: Secret
-    session_token: Secret | None = None
+KEYS = AwsKeys("AKIDEXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))
 
 
-KEYS = SigningCredential("AKIDEXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))
-
-
-def oracle(request: UnsignedRequest, keys: SigningCredential, scope: SigningScope, now_unix_s: float) -> dict[str, str]:
+def oracle(request: UnsignedRequest, keys: AwsKeys, scope: SigningScope, now_unix_s: float) -> dict[str, str]:
     """Return the headers that botocore adds to a request."""
     given = AWSRequest(
         method=request.method,
@@ -56,7 +50,7 @@ WORD = "abcxyz0189-"
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-def drawn(dice: Random) -> tuple[UnsignedRequest, SigningCredential, SigningScope, float]:
+def drawn(dice: Random) -> tuple[UnsignedRequest, AwsKeys, SigningScope, float]:
     """Return a random request, with keys, a scope and a time."""
 
     def text(letters: str, least: int, most: int) -> str:
@@ -77,7 +71,7 @@ def drawn(dice: Random) -> tuple[UnsignedRequest, SigningCredential, SigningScop
         headers=tuple(headers),
     )
     token = Secret(text(VISIBLE, 1, 40)) if dice.random() < 0.5 else None
-    keys = SigningCredential(text(WORD, 1, 20), Secret(text(VISIBLE, 1, 40)), token)
+    keys = AwsKeys(text(WORD, 1, 20), Secret(text(VISIBLE, 1, 40)), token)
     return request, keys, SigningScope(text(WORD, 1, 14), text(WORD, 1, 14)), dice.uniform(946_684_800, 4_000_000_000)
 
 
@@ -119,7 +113,7 @@ def test_signing_key_is_derived_once_a_day_and_region() -> None:
     assert len(kept) == 1
     signature_lines(request, KEYS, SigningScope("us-east-1", "bedrock"), NOW, kept)
     signature_lines(request, KEYS, SCOPE, NOW + 86_400, kept)
-    signature_lines(request, KEYS._replace(access_key_id="other"), SCOPE, NOW, kept)
+    signature_lines(request, replace(KEYS, access_key_id="other"), SCOPE, NOW, kept)
     assert len(kept) == 4
     for number in range(MAX_SIGNING_KEYS):
         signature_lines(request, KEYS, SigningScope(f"r{number}", "bedrock"), NOW, kept)

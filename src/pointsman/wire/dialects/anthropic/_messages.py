@@ -4,12 +4,9 @@ Results of tools come first in a turn of the user, and neighbouring turns of one
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use (`Handling tool results`).
 """
 
-import hashlib
-import re
 from binascii import Error, a2b_base64
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from pointsman.domain.conversations import (
     Audio,
@@ -25,12 +22,8 @@ from pointsman.domain.conversations import (
     ToolResult,
 )
 from pointsman.wire.dialects.anthropic._blocks import NAME
-from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.tool_calls import CallIds, tool_input
 
-_ID = re.compile(r"[a-zA-Z0-9_-]+")  # the ids of calls that Anthropic takes
-_NOT_ID = re.compile(r"[^a-zA-Z0-9_-]")
-_DIGITS = 8  # of the hash in an id that is replaced
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _PDF = "application/pdf"
 _TEXTS = ("text/", "application/json", "application/xml")
@@ -41,51 +34,6 @@ def cache_control(mark: CacheMark | None) -> dict[str, object]:
     if mark is None:
         return {}
     return {"cache_control": {"type": "ephemeral", "ttl": mark.ttl} if mark.ttl else {"type": "ephemeral"}}
-
-
-def tool_input(arguments: str) -> object:
-    """Return the arguments of a call as an object. Text that is no object is wrapped, as Anthropic advises:
-    https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming (`Handling invalid
-    JSON`)."""
-    if not arguments.strip():
-        return {}
-    encoded = arguments.encode("utf-8", "replace")
-    try:
-        _OBJECT.decode(encoded)
-    except UNREADABLE:
-        return {"INVALID_JSON": arguments}
-    return Raw(encoded.strip())
-
-
-class _CallIds:
-    """The ids of calls as they are written: of the letters that Anthropic takes, and each only once. Some servers
-    count the calls of each answer from 0."""
-
-    def __init__(self) -> None:
-        self._used: set[str] = set()
-        self._open: dict[str, list[str]] = {}  # the calls without a result, by the client's id
-        self._last: dict[str, str] = {}
-
-    def of_call(self, name: str) -> str:
-        """Return the id of a new call."""
-        written = name
-        if _ID.fullmatch(name) is None:
-            written = f"{_NOT_ID.sub('_', name)}_{hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]}"
-        plain, count = written, 1
-        while written in self._used:
-            count += 1
-            written = f"{plain}-{count}"
-        self._used.add(written)
-        self._open.setdefault(name, []).append(written)
-        self._last[name] = written
-        return written
-
-    def of_result(self, name: str) -> str:
-        """Return the id of the call that a result answers."""
-        waiting = self._open.get(name)
-        if waiting:
-            return waiting.pop(0)
-        return self._last[name] if name in self._last else self.of_call(name)
 
 
 class WrittenMessage(Struct):
@@ -105,7 +53,7 @@ class MessageWriter:
         self.cannot: dict[str, None] = {}
         self.dropped: dict[str, None] = {}
         self._hoists = hoists
-        self._ids = _CallIds()
+        self._ids = CallIds()
 
     def write(self, conversation: Conversation) -> None:
         """Write all turns."""

@@ -31,10 +31,10 @@ from pointsman.domain.pieces import (
     UsagePiece,
 )
 from pointsman.wire.dialects.anthropic._blocks import ID_MARK, NAME
-from pointsman.wire.dialects.anthropic._messages import tool_input
 from pointsman.wire.dialects.anthropic.errors import error_event
 from pointsman.wire.dialects.anthropic.usage import written_usage
 from pointsman.wire.json_object import encode_object
+from pointsman.wire.tool_calls import tool_input
 from pointsman.wire.translation import mark_signature
 
 _REASONS: dict[FinishReason, str] = {
