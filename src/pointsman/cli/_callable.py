@@ -11,7 +11,6 @@ import msgspec
 from pointsman.catalog.search import fits
 from pointsman.cli._configuration import compiled_or_exit
 from pointsman.cli._terminal import print_json, print_line, print_table
-from pointsman.cli.models import usd
 from pointsman.config.callable_models import callable_models
 from pointsman.domain.prices import ModelFacts
 
@@ -37,6 +36,11 @@ def list_callable(config: Path | None, wanted: Wanted, limit: int, *, reads_secr
     if len(listed) > len(shown):
         print_line(f"{len(listed) - len(shown)} more; narrow the search, or raise --limit", err=True)
     return 0 if usable else 1
+
+
+def usd(pico: int | None) -> str:
+    """Return a price per token, in pico-dollars, as dollars per million tokens."""
+    return f"{pico / 1e6:g}" if pico is not None else ""
 
 
 def _is_wanted(one: CallableModel, wanted: Wanted) -> bool:

@@ -105,6 +105,8 @@ def _catalog(
 
 
 def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
+    from pointsman.cli._callable import usd
+
     numbers = ("context", "$ in", "$ cached", "$ out")
     lines: list[tuple[str, ...]] = []
     for one in found:
@@ -123,11 +125,6 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
         print_line(f"{one.provider}/{one.model}")
         for field, table_name in sorted(catalog.origins(one.provider, one.model).items()):
             print_line(f"  {field}: {catalog.sources[table_name]}")
-
-
-def usd(pico: int | None) -> str:
-    """Return a price per token, in pico-dollars, as dollars per million tokens."""
-    return f"{pico / 1e6:g}" if pico is not None else ""
 
 
 def _range(prices: Sequence[UnitPrice]) -> str:
