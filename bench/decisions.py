@@ -144,7 +144,7 @@ class Learning:
             item = plan.choices[0].candidate
             asked_at = perf_counter_ns()
             content_at = self._now + 0.0005
-            if paces.observes(plan, "1-1", self._now):
+            if paces.observes(plan, item, "1-1", self._now, key=plan.choices[0].keys[0]):
                 tried = paces.started(plan, item, call, "1-1", self._now, key=plan.choices[0].keys[0])
                 paces.content(tried, content_at)
                 paces.ended(tried, None, content_at, tokens_out=20, content_at=content_at)

@@ -117,7 +117,7 @@ class Attempt:
         )
         self.tried = None
         paces, item = self.engine.live.paces, step.choice.candidate
-        if self.plan.learns and paces.observes(self.plan, reserved.attempt_id, now):
+        if self.plan.learns and paces.observes(self.plan, item, reserved.attempt_id, now, key=step.key):
             running = self.engine.live.in_progress[item.id]
             self.tried = paces.started(self.plan, item, call, reserved.attempt_id, now, key=step.key, running=running)
         hedging = self.plan.hedging

@@ -15,6 +15,7 @@ from pointsman.domain.operations import GENERATING, Operation
 from pointsman.domain.plans import Plan
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.money.charges import USUAL_ANSWER
+from pointsman.routing.estimates import HEAVY_S, KEPT_S, Estimates, Query, estimate, probe_from
 from pointsman.routing.health import subject
 from pointsman.routing.key_order import KeyStates
 from pointsman.routing.pace import Memory, Pace, memory_of
@@ -27,10 +28,9 @@ MOST_PACES = 10_000  # names may come from clients
 MOST_NAMES = 10_000
 FIRST_GAP_S = 0.2
 LONGEST_GAP_S = 60.0
-ENOUGH_S = 0.002  # between two observed attempts for a model: five hundred a second say as much as more would
+ENOUGH_S = 0.01  # between two observed attempts for a model: a hundred a second say as much as more would
 GAP_STEP = 0.02  # of the mean time between requests
-KEPT, KEPT_S = 4, 0.02  # recent values of a kind of request, and their longest use
-MOST_KINDS = 1_000
+MOST_KEPT = 1_000
 OTHERS_S = 10.0  # the memory of the requests at other workers
 LATE_S = 1.5  # between the probes of two workers of successive ranks: longer than an exchange takes
 FIRST_TOKEN_S, PROMPT_TOKEN_S, ANSWER_TOKEN_S = 0.3, 1e-4, 0.02  # of a usual provider: only ratios to it matter
@@ -87,49 +87,16 @@ def mean_ratio(paces: Iterable[Pace | None]) -> float:
     return total / weight
 
 
-class RecentValue(Struct, gc=False):
-    """A value that a strategy has computed, and the monotonic time of that."""
-
-    value: object
-    at: float
-
-
-class Recent:
-    """The latest values that a strategy has computed, a few for each kind of request."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[Hashable, list[RecentValue]] = {}
-
-    def find(self, kind: Hashable, drawn: float, now: float) -> RecentValue | None:
-        """Return one of the latest values for a kind of requests, if there are enough. `drawn`, in [0, 1), chooses."""
-        kept = self._kinds.get(kind)
-        if kept is None or len(kept) < KEPT or now - kept[0].at >= KEPT_S:
-            return None
-        return kept[int(drawn * KEPT)]
-
-    def add(self, kind: Hashable, value: object, now: float) -> None:
-        """Keep a value in place of the oldest one."""
-        kept = self._kinds.get(kind)
-        if kept is None:
-            if len(self._kinds) >= MOST_KINDS:
-                self._kinds.clear()
-            kept = self._kinds[kind] = []
-        if len(kept) >= KEPT:
-            del kept[0]
-        kept.append(RecentValue(value, now))
-
-
 class Paces:
     """The paces by operation of a candidate and kind of answer, and the mean time between requests for each model.
     `on_quality` is called with the name of an operation, whether its pace is poor, the time and the reason, when that
-    changes. `prefixes` and `keys` are what attempts left in caches, and how they went by key. `recent` has orders of a
-    moment ago."""
+    changes. `prefixes` and `keys` are what attempts left in caches, and how they went by key."""
 
     def __init__(self) -> None:
         self.prefixes = Prefixes()
         self.keys = KeyStates()
         self.on_quality: Callable[[str, bool, float, str], None] | None = None
-        self.recent = Recent()
+        self._kept: dict[Hashable, Estimates] = {}
         self._paces: dict[PaceName, Pace] = {}
         self._gaps: dict[str, tuple[float, float]] = {}  # the mean gap and the last arrival, by requested model
         self._memories: dict[str, Memory] = {}
@@ -142,7 +109,7 @@ class Paces:
 
     def keep(self, providers: Container[str]) -> None:
         """Forget other providers."""
-        self.recent = Recent()
+        self._kept = {}
         self._paces = {name: one for name, one in self._paces.items() if name[0].partition("/")[0] in providers}
         self._news = {name: one for name, one in self._news.items() if name in self._paces}
 
@@ -150,10 +117,23 @@ class Paces:
         """Return the pace of a candidate, if it has been tried."""
         return self._paces.get((subject(item, operation), stream))
 
-    def find_each(self, names: Iterable[PaceName]) -> list[Pace | None]:
-        """Return the paces with these names: of an operation, and whether its answers are streams."""
-        paces = self._paces
-        return [paces.get(name) for name in names]
+    def estimates(self, query: Query, model: str, now: float) -> Estimates:
+        """Return the estimates of some candidates. Under heavy traffic for the requested model, they are those of a
+        moment ago."""
+        is_heavy = self.gap_s(model) < HEAVY_S
+        if is_heavy:
+            found = self._kept.get((query.key, model))
+            if found is not None and now - found.at < KEPT_S:
+                return found
+        known, memory = [self._paces.get(name) for name in query.names], self.memory(model)
+        peers = mean_ratio(known)
+        each = [estimate(pace, memory, peers, prior, now) for pace, prior in zip(known, query.priors, strict=True)]
+        if not is_heavy:
+            return Estimates(each, peers, memory, now, probe_from(each))
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        made = self._kept[query.key, model] = Estimates(each, peers, memory, now, probe_from(each), {})
+        return made
 
     def _open(self, tried: Tried, now: float) -> Pace:
         name = (subject(tried.item, tried.call.operation), tried.call.stream)
@@ -177,16 +157,21 @@ class Paces:
         """Return the mean usual ratio of some candidates."""
         return mean_ratio([self._paces.get((subject(item, operation), stream)) for item in items])
 
-    def observes(self, plan: Plan, attempt_id: str, now: float) -> bool:
+    def observes(
+        self, plan: Plan, item: Candidate, attempt_id: str, now: float, *, key: ProviderKey | None = None
+    ) -> bool:
         """Return whether an attempt is worth observing. Under heavy traffic some are enough, so that learning costs
-        little; the choice depends on the time alone, so that failures keep their share. Call `started` if it is."""
+        little; the choice depends on the time alone, so that failures keep their share. Call `started` if it is. Of the
+        others, only the prompts in caches are noted."""
         model = plan.model
         known = self._gaps.get(model)
-        if known is None or known[0] >= ENOUGH_S or plan.probe or plan.prefix is not None:
+        if known is None or known[0] >= ENOUGH_S or plan.probe:
             return True
         if now - self._observed.get(model, 0.0) < ENOUGH_S:
             if attempt_id.endswith("-1"):
                 self._arrive(model, now)
+            if plan.prefix is not None and key is not None:
+                self.prefixes.note(domain_of(item, key), plan.prefix.blocks, now)
             return False
         if len(self._observed) >= MOST_NAMES:
             self._observed.clear()

@@ -14,32 +14,31 @@ A little noise lets targets of about the same speed share the requests; the sure
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import exp, inf, sqrt
-from operator import attrgetter
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from pointsman.domain.calls import Facts
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.dollars import NANO
 from pointsman.domain.operations import Operation
 from pointsman.domain.targets import Candidate
 from pointsman.routing.affinity import Affinity, Match
-from pointsman.routing.costs import expected_costs, price_text
+from pointsman.routing.costs import Lines, expected_costs, lines_of, price_text
+from pointsman.routing.estimates import Estimates, Query
 from pointsman.routing.health import subject
 from pointsman.routing.normal import normal
 from pointsman.routing.ordering import Order, Ordered, Probe
-from pointsman.routing.pace import FIRST_PROBE_S, K, Memory, Pace
-from pointsman.routing.paces import PROMPT_TOKEN_S, PaceName, first_content_s, mean_ratio, usual_s
-from pointsman.routing.recent_orders import reusing
+from pointsman.routing.pace import FIRST_PROBE_S, Pace
+from pointsman.routing.paces import PROMPT_TOKEN_S, first_content_s, usual_s
 from pointsman.routing.view import RandomSource, View
+
+_ENDLESS: Mapping[str, float] = {}
 
 LEARNS = True  # attempts are observed for it
 BALANCED = 100.0  # seconds for a dollar: one cent is worth a second
-NOISE = 0.25  # of the ratio of a target with little evidence
 FIRST_LOOK = 0.8  # of the best score: that of a target without any answer
 LEAST_TOLD_S = 0.0005  # a smaller term is not told to people
-RESERVE_S = 0.1  # that the change to the next target takes
 PATIENCE, LEAST_PATIENCE_S = 2.0, 4.0  # the longest wait: so many times the tail, and not less than this
 PROBE_PATIENCE, LEAST_PROBE_S = 3.0, 0.5  # the longest wait for a probe, by the expected time of the best target
 
@@ -67,19 +66,17 @@ class AdaptiveSettings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("set ttft_p95_ms for the policy cheapest-within-slo")
 
 
-_TOTAL = attrgetter("total")
-
-
 class Score(Struct, frozen=True, gc=False):
     """The score of a candidate, which is the `total` of its terms and a little noise, all in seconds. `pace` is what is
-    known of the candidate, if anything. `units` are the times of the answer and of its first content at the ratio 1,
-    without the `cached` tokens of the prompt, which are probably in its cache. `nano` is the expected cost in
-    nano-dollars, if its price is known. `weight` is that of the evidence, in answers. At most one answer in twenty is
-    expected to begin after `p95_s`."""
+    known of the candidate, if anything. `first_s` is the time of the first content at the ratio 1, without the `cached`
+    tokens of the prompt, which are probably in its cache. `nano` is the expected cost in nano-dollars, if its price is
+    known. `weight` is that of the evidence, in answers. At most one answer in twenty is expected to begin after
+    `p95_s`."""
 
     candidate: Candidate
     pace: Pace | None
-    units: tuple[float, float]
+    first_s: float
+    whole_s: float
     total: float
     expected_s: float
     cost_s: float
@@ -90,38 +87,84 @@ class Score(Struct, frozen=True, gc=False):
     weight: float = 0.0
     p95_s: float = 0.0
 
+    def __str__(self) -> str:
+        cost_s = self.cost_s
+        cached = f"; {self.cached:.0f} cached tokens expected" if self.cached else ""
+        terms = f"{self.expected_s:.3g} s expected, {self.failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
+        terms += f", {self.others_s:.2g} s of delay for others" if self.others_s else ""
+        rest_s = self.total - self.expected_s - self.failures_s - self.cost_s - self.others_s
+        if abs(rest_s) >= LEAST_TOLD_S:
+            terms += f", {rest_s:+.2g} s {'of noise' if self.pace is not None else 'for a first look'}"
+        known = f"from {self.weight:.1f} recent answers" if self.weight >= 0.05 else "no recent answers"
+        return f"{self.candidate.id}: {self.total:.3g} = {terms} ({known}{cached}"
 
-class Basis(Struct, frozen=True, gc=False):
-    """The basis of all scores of one request. `known` are the paces of the candidates, and `peers` their mean ratio.
-    `units` are the times of the answer and of its first content at the ratio 1, without caches."""
 
-    known: Sequence[Pace | None]
-    units: tuple[float, float]
-    peers: float
-    memory: Memory
+class Scoring(Struct, frozen=True, gc=False):
+    """The totals of the candidates for one request, in seconds, and all that they were computed from. `whole_s` and
+    `first_s` are the times of the answer and of its first content at the ratio 1, without caches. `match` has the
+    tokens in caches. `costs` are in nano-dollars, and `dearest` stands for unknown ones. `running` counts the attempts
+    in progress at each candidate."""
+
+    candidates: Sequence[Candidate]
+    estimates: Estimates
+    whole_s: float
+    first_s: float
     match: Match | None
+    costs: Sequence[int | None]
+    dearest: int
+    seconds_per_nano: float
+    running: Sequence[int]
+    totals: Sequence[float]
+
+    def score(self, place: int) -> Score:
+        """Return the score of a candidate with all of its terms."""
+        known, nano = self.estimates.each[place], self.costs[place]
+        cached = self.match.tokens[place] if self.match is not None else 0.0
+        saved_s, count = cached * PROMPT_TOKEN_S, self.running[place]
+        whole_s, first_s = self.whole_s - saved_s, self.first_s - saved_s
+        ratio = known.ratio + known.slope * max(count - known.usual, 0.0)
+        failures_s, pace = known.failures_s, known.pace
+        return Score(
+            self.candidates[place],
+            pace,
+            first_s,
+            whole_s,
+            self.totals[place],
+            ratio * whole_s,
+            cost_s=(self.dearest if nano is None else nano) * self.seconds_per_nano,
+            nano=nano,
+            cached=cached,
+            failures_s=failures_s,
+            others_s=known.slope * count * whole_s,
+            weight=known.weight,
+            p95_s=ratio * pace.spread * first_s + failures_s if pace is not None else 0.0,
+        )
 
 
 class AdaptiveNotes(Struct, frozen=True, gc=False):
-    """The scores of the candidates, in their order. The request is a `probe` of one of them, if that is set. `goal`
-    bounds their 95th percentile, if it is set."""
+    """The scores of the candidates, by their places in the order. The request is a `probe` of the candidate at that
+    place, if it is set. `goal` bounds their 95th percentile, if it is set. If the estimates are those of an earlier
+    request, `age_s` seconds ago, its notes have the terms."""
 
-    scores: Sequence[Score]
+    scoring: Scoring
+    places: Sequence[int]
     goal: "Goal"
-    probe: Score | None = None
+    probe: int | None
+    age_s: float
+
+    @property
+    def scores(self) -> list[Score]:
+        """All terms of the scores, in the order of the candidates."""
+        return [self.scoring.score(place) for place in self.places]
 
     def __iter__(self) -> Iterator[str]:
-        for one in self.scores:
-            cost_s = one.cost_s
-            cached = f"; {one.cached:.0f} cached tokens expected" if one.cached else ""
-            terms = f"{one.expected_s:.3g} s expected, {one.failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
-            terms += f", {one.others_s:.2g} s of delay for others" if one.others_s else ""
-            rest_s = one.total - one.expected_s - one.failures_s - one.cost_s - one.others_s
-            if abs(rest_s) >= LEAST_TOLD_S:
-                terms += f", {rest_s:+.2g} s {'of noise' if one.pace is not None else 'for a first look'}"
-            known = f"from {one.weight:.1f} recent answers" if one.weight >= 0.05 else "no recent answers"
-            first = "; probed, since it had no answer for a while" if one is self.probe else ""
-            yield f"{one.candidate.id}: {one.total:.3g} = {terms} ({known}{cached}{first}){self.goal.describe(one)}"
+        if self.age_s:
+            yield f"heavy traffic: ordered by the estimates of {self.age_s * 1000:.0f} ms ago"
+            return
+        for place in self.places:
+            score = self.scoring.score(place)
+            first = "; probed, since it had no answer for a while" if place == self.probe else ""
+            yield f"{score}{first}){self.goal.describe(score)}"
 
 
 class Goal(Struct, frozen=True, gc=False):
@@ -153,18 +196,19 @@ class Goal(Struct, frozen=True, gc=False):
 
 
 def strategy(candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> Order:
-    return reusing(candidates, settings, _Adaptive(candidates, settings).order)
+    return _Adaptive(candidates, settings).order
 
 
 class _Adaptive:
-    """The scores of some candidates, and all that does not change with a request."""
+    """The order of some candidates, and all that does not change with a request."""
 
     def __init__(self, candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> None:
         heaviest = max([item.weight for item in candidates], default=1.0)
         slo_s = inf if settings.ttft_p95_ms is None else settings.ttft_p95_ms / 1000
-        self._candidates = candidates
-        self._priors = [sqrt(heaviest / item.weight) if item.weight > 0 else 1.0 for item in candidates]
-        self._names: dict[tuple[Operation, bool], list[PaceName]] = {}
+        self._candidates, self._ids = candidates, [item.id for item in candidates]
+        self._places = range(len(candidates))
+        self._priors = tuple([sqrt(heaviest / item.weight) if item.weight > 0 else 1.0 for item in candidates])
+        self._queries: dict[tuple[Operation, bool], Query] = {}
         self._reads_costs, self._free = settings.policy != "latency", [0] * len(candidates)
         self._seconds_per_nano = BALANCED / NANO if settings.policy == "balanced" else 0.0
         self._goal = Goal(slo_s, settings.policy == "cheapest-within-slo")
@@ -172,122 +216,123 @@ class _Adaptive:
 
     def order(self, facts: Facts, view: View, rng: RandomSource, now: float) -> Ordered:
         call, goal, affinity, paces = facts.call, self._goal, self._affinity, view.paces
-        names = self._names.get((call.operation, call.stream))
-        if names is None:
-            names = [(subject(item, call.operation), call.stream) for item in self._candidates]
-            self._names[call.operation, call.stream] = names
-        known, match = paces.find_each(names), affinity.match(call, view, now)
-        whole_s = usual_s(call)
-        first_s = whole_s if call.stream else first_content_s(call)
-        basis = Basis(known, (whole_s, first_s), mean_ratio(known), paces.memory(call.model), match)
-        scores = self._scores(basis, self._costs(facts, view, match), view.in_progress, rng, now)
-        if match is not None and sum([one.pace is None for one in scores]) > 1:
+        query = self._queries.get((call.operation, call.stream))
+        if query is None:
+            query = self._queries[call.operation, call.stream] = self._query(call.operation, stream=call.stream)
+        estimates = paces.estimates(query, call.model, now)
+        match = affinity.match(call, view, now)
+        costs = self._costs(facts, view, match, estimates)
+        scoring = self._scoring(call, estimates, costs, match, view.in_progress, rng)
+        totals, places = scoring.totals, list(self._places)
+        if match is not None and sum([one.pace is None for one in estimates.each]) > 1:
             group = match.prefix.group
-            places = sorted(range(len(scores)), key=lambda place: affinity.share(place, group))
-            scores = [scores[place] for place in places]  # of equals, that of the group comes first
-        ranked = sorted(scores, key=_TOTAL if goal.is_unbounded else goal.rank)
-        probe = _probe(ranked, basis, goal, now)
+            places.sort(key=lambda place: affinity.share(place, group))  # of equals, that of the group comes first
+        if goal.is_unbounded:
+            places.sort(key=totals.__getitem__)
+        else:
+            scores = [scoring.score(place) for place in self._places]
+            places.sort(key=lambda place: goal.rank(scores[place]))
+        probe = _probe(scoring, places, goal, now) if now >= estimates.probe_from else None
+        items = self._candidates
         return Ordered(
-            tuple([one.candidate for one in ranked]),
-            AdaptiveNotes(ranked, goal, probe),
-            patience=Patience(ranked, whole_s, basis.peers) if call.stream else {},
-            probe=None if probe is None else Probe(probe.candidate.id, _longest_probe_s(ranked[0])),
+            tuple([items[place] for place in places]),
+            AdaptiveNotes(scoring, places, goal, probe, now - estimates.at),
+            patience=Patience(scoring) if call.stream else _ENDLESS,
+            probe=None if probe is None else Probe(self._ids[probe], _longest_probe_s(scoring.score(places[0]))),
             prefix=match.prefix if match is not None else None,
         )
 
-    def _costs(self, facts: Facts, view: View, match: Match | None) -> Sequence[int | None]:
+    def _query(self, operation: Operation, *, stream: bool) -> Query:
+        names = [(subject(item, operation), stream) for item in self._candidates]
+        return Query(names, self._priors, (self._candidates, operation, stream))
+
+    def _costs(self, facts: Facts, view: View, match: Match | None, estimates: Estimates) -> Sequence[int | None]:
         """Return the expected costs in nano-dollars, or zeros if they do not count."""
         if not self._reads_costs:
             return self._free
-        return expected_costs(self._candidates, facts, view, match.charged if match is not None else None)
+        if match is not None or estimates.kept is None:
+            return expected_costs(self._candidates, facts, view, match.charged if match is not None else None)
+        lines = estimates.kept.get(facts.virtual_key)
+        if not isinstance(lines, Lines):
+            lines = estimates.kept[facts.virtual_key] = lines_of(self._candidates, facts, view)
+        return lines.costs(facts.call)
 
-    def _scores(
+    def _scoring(
         self,
-        basis: Basis,
+        call: Call,
+        estimates: Estimates,
         costs: Sequence[int | None],
-        running: Mapping[str, int],
+        match: Match | None,
+        in_progress: Mapping[str, int],
         rng: RandomSource,
-        now: float,
-    ) -> list[Score]:
-        """Return the scores of all candidates. `running` counts the attempts in progress, by the ids of candidates."""
-        scores, unknown, best, cached, group = list[Score](), list[int](), inf, 0.0, 0
-        memory, peers, match, units = basis.memory, basis.peers, basis.match, basis.units
-        whole_s, first_s = units
+    ) -> Scoring:
+        """Return the totals of all candidates. `in_progress` counts the attempts there, by the ids of candidates."""
+        usual = usual_s(call)
+        first_s = usual if call.stream else first_content_s(call)
+        running = [in_progress.get(name, 0) for name in self._ids]
+        per_nano, priors = self._seconds_per_nano, self._priors
+        dearest = max([nano for nano in costs if nano is not None], default=0) if None in costs else 0
+        totals, has_unknown, best, whole_s, group = list[float](), False, inf, usual, 0
         if match is not None:
             group = match.prefix.group
-        dearest = max([nano for nano in costs if nano is not None], default=0) if None in costs else 0
-        for place, item in enumerate(self._candidates):
-            pace, prior, nano = basis.known[place], self._priors[place], costs[place]
-            cost_s = (dearest if nano is None else nano) * self._seconds_per_nano
+        for place, known in enumerate(estimates.each):
+            nano, ratio = costs[place], known.ratio
+            cost_s = (dearest if nano is None else nano) * per_nano
             if match is not None:
-                cached = match.tokens[place]
-                units = whole_s, first_s = _without(basis.units, cached)
-            if pace is None or pace.is_new:
-                unknown.append(place)
-                expected_s = peers * whole_s
-                total = expected_s * prior + cost_s
-                scores.append(Score(item, None, units, total, expected_s, cost_s=cost_s, nano=nano, cached=cached))
+                whole_s = usual - match.tokens[place] * PROMPT_TOKEN_S
+            if known.pace is None:
+                has_unknown = True
+                totals.append(ratio * whole_s * priors[place] + cost_s)
                 continue
-            ratio, weight = pace.estimate(now, memory, peers * prior)
-            others_s, count = 0.0, running.get(item.id, 0)
+            total, count = known.failures_s + cost_s, running[place]
             if count:
-                slope = pace.load.slope(ratio)
-                ratio += slope * max(count - pace.load.usual, 0.0)
-                others_s = slope * count * whole_s
-            expected_s, share = ratio * whole_s, pace.failure_share()
-            failures_s = share / (1.0 - share) * (pace.lost_s + RESERVE_S)
-            total = expected_s + failures_s + cost_s + others_s
-            if weight > 1.0:
+                ratio += known.slope * max(count - known.usual, 0.0)
+                total += known.slope * count * whole_s
+            if known.noise:
                 drawn = self._affinity.share(place, group) if group else rng.random()
-                total += expected_s * (exp(normal(drawn) * NOISE / sqrt(weight + K + 2.0)) - 1.0)
-            best, p95_s = min(best, total), ratio * pace.spread * first_s + failures_s
-            scores.append(
-                Score(
-                    item,
-                    pace,
-                    units,
-                    total,
-                    expected_s,
-                    cost_s=cost_s,
-                    nano=nano,
-                    cached=cached,
-                    failures_s=failures_s,
-                    others_s=others_s,
-                    weight=weight,
-                    p95_s=p95_s,
-                )
-            )
-        for place in unknown:
-            if scores[place].total >= best * self._priors[place]:
-                scores[place] = replace(scores[place], total=best * FIRST_LOOK * self._priors[place])
-        return scores
+                total += ratio * whole_s * exp(normal(drawn) * known.noise)
+            else:
+                total += ratio * whole_s
+            best = min(best, total)
+            totals.append(total)
+        if has_unknown:
+            for place, known in enumerate(estimates.each):
+                if known.pace is None and totals[place] >= best * priors[place]:
+                    totals[place] = best * FIRST_LOOK * priors[place]
+        return Scoring(
+            self._candidates,
+            estimates,
+            usual,
+            first_s,
+            match,
+            costs=costs,
+            dearest=dearest,
+            seconds_per_nano=per_nano,
+            running=running,
+            totals=totals,
+        )
 
 
-def _without(units: tuple[float, float], cached: float) -> tuple[float, float]:
-    """Return the times at the ratio 1 without so many tokens of the prompt."""
-    saved_s = cached * PROMPT_TOKEN_S
-    return units[0] - saved_s, units[1] - saved_s
-
-
-def _probe(scores: Sequence[Score], basis: Basis, goal: Goal, now: float) -> Score | None:
-    """Return the candidate that this request tries first to find out how it is now, if any. It had no answer for some
-    time, and would be the best if it were as it usually is, or had none for very long."""
-    for one in scores[1:]:
-        pace = one.pace
+def _probe(scoring: Scoring, places: Sequence[int], goal: Goal, now: float) -> int | None:
+    """Return the place of the candidate that this request tries first to find out how it is now, if any. It had no
+    answer for some time, and would be the best if it were as it usually is, or had none for very long."""
+    estimates = scoring.estimates
+    for place in places[1:]:
+        pace = estimates.each[place].pace
         if pace is None or now < pace.probe_from or now - pace.recent_at < FIRST_PROBE_S:
             continue
-        if pace.wants_look(now, basis.memory):
-            return one
-        if pace.wants_probe(now, basis.memory):
-            ratio, (whole_s, first_s) = pace.usual(basis.peers), one.units
-            total = ratio * whole_s + one.cost_s
+        if pace.wants_look(now, estimates.memory):
+            return place
+        if pace.wants_probe(now, estimates.memory):
+            one, ratio = scoring.score(place), pace.usual(estimates.peers)
+            total = ratio * one.whole_s + one.cost_s
             if goal.is_unbounded:
-                is_best = total < scores[0].total
+                is_best = total < scoring.totals[places[0]]
             else:
-                usual = replace(one, p95_s=ratio * pace.spread * first_s, total=total)
-                is_best = goal.rank(usual) < goal.rank(scores[0])
+                usual = replace(one, p95_s=ratio * pace.spread * one.first_s, total=total)
+                is_best = goal.rank(usual) < goal.rank(scoring.score(places[0]))
             if is_best:
-                return one
+                return place
     return None
 
 
@@ -297,21 +342,25 @@ def _longest_probe_s(best: Score) -> float:
 
 class Patience(Mapping[str, float]):
     """The longest waits for the first content of a stream in seconds, by the ids of candidates, while another one is
-    left. `unit_s` is the time at the ratio 1. Few are ever read."""
+    left. Few are ever read."""
 
-    __slots__ = ("_peers", "_scores", "_unit_s")
+    __slots__ = ("_scoring",)
 
-    def __init__(self, scores: Sequence[Score], unit_s: float, peers: float) -> None:
-        self._scores, self._unit_s, self._peers = scores, unit_s, peers
+    def __init__(self, scoring: Scoring) -> None:
+        self._scoring = scoring
 
     def __getitem__(self, name: str) -> float:
-        for one in self._scores:
-            if one.candidate.id == name and one.pace is not None:
-                return max(PATIENCE * one.pace.tail * one.pace.usual(self._peers) * self._unit_s, LEAST_PATIENCE_S)
+        scoring = self._scoring
+        for item, known in zip(scoring.candidates, scoring.estimates.each, strict=True):
+            if item.id == name and known.pace is not None:
+                usual_s = known.pace.usual(scoring.estimates.peers) * scoring.whole_s
+                return max(PATIENCE * known.pace.tail * usual_s, LEAST_PATIENCE_S)
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([one.candidate.id for one in self._scores if one.pace is not None])
+        scoring = self._scoring
+        known = zip(scoring.candidates, scoring.estimates.each, strict=True)
+        return iter([item.id for item, one in known if one.pace is not None])
 
     def __len__(self) -> int:
-        return sum([one.pace is not None for one in self._scores])
+        return sum([one.pace is not None for one in self._scoring.estimates.each])

@@ -159,7 +159,7 @@ class Simulation:
             record.first, record.key = service.spec.name, key.name
         if worker.ranked is not None:
             worker.ranked.policy.started(worker.ranked.places[item.id], now)
-        elif plan.learns and worker.live.paces.observes(plan, name, now):
+        elif plan.learns and worker.live.paces.observes(plan, item, name, now, key=key):
             running = worker.live.in_progress[item.id]
             attempt.tried = worker.live.paces.started(plan, item, call, name, now, key=key, running=running)
         if plan.hedging is not None:
