@@ -86,7 +86,7 @@ class HealthLimits(Struct, frozen=True):
 
     failures: int = 3
     max_block_s: float = 15.0
-    max_block_hanging_s: float = 60.0
+    max_block_hanging_s: float = 30.0
 
 
 class Routing(Struct, frozen=True, kw_only=True):

@@ -163,8 +163,8 @@ SLOW = failure(failures.COMMIT_TIMEOUT)
     [
         (DEAD, 0.0, LIMITS, [1, 2, 4, 8, 15, 15, 15]),
         (failure(failures.CONNECT_FAILED), 0.0, LIMITS, [1, 2, 4, 8, 15, 15, 15]),
-        (DEAD, HANGING_S, LIMITS, [1, 2, 4, 8, 16, 32, 60]),
-        (SLOW, 2.0, LIMITS, [1, 2, 4, 8, 16, 32, 60]),
+        (DEAD, HANGING_S, LIMITS, [1, 2, 4, 8, 16, 30, 30]),
+        (SLOW, 2.0, LIMITS, [1, 2, 4, 8, 16, 30, 30]),
         (DEAD, 0.0, HealthLimits(max_block_s=3, max_block_hanging_s=5), [1, 2, 3, 3, 3, 3, 3]),
         (SLOW, 0.0, HealthLimits(max_block_s=3, max_block_hanging_s=5), [1, 2, 4, 5, 5, 5, 5]),
         (DEAD, 0.0, HealthLimits(max_block_s=0.5), [0.5] * 7),
