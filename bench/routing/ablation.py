@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf
 
-from pointsman.routing import load, pace
+from pointsman.routing import estimates, load, pace
 from pointsman.routing.strategies import adaptive
 from pointsman.simulate.worlds.compare import CONTENDERS, Regrets, regrets_of
 from pointsman.simulate.worlds.world import Scenario
@@ -16,7 +16,7 @@ PARTS: Mapping[str, Sequence[tuple[object, str, object]]] = {
     "forgiveness after an outage": [(pace, "DOWN", 10**9)],
     "probes": [(pace.Pace, "wants_probe", lambda *_: False), (pace.Pace, "wants_look", lambda *_: False)],
     "patience": [(adaptive, "LEAST_PATIENCE_S", 10**9)],
-    "noise": [(adaptive, "NOISE", 0.0)],
+    "noise": [(estimates, "NOISE", 0.0)],
     "first look": [(adaptive, "FIRST_LOOK", 10**9)],
     "load": [(load.Load, "slope", lambda *_: 0.0)],
     "failures": [(pace.Pace, "failure_share", lambda _: 0.0)],

@@ -41,7 +41,7 @@ def expected_costs(
 
 
 class Lines(Struct, frozen=True, gc=False):
-    """What the expected costs of requests with the same virtual key and operation have in common. A candidate without a
+    """The parts of expected costs that requests with the same virtual key and operation share. A candidate without a
     line has a cost that depends on more than lengths. With `is_whole`, each has one."""
 
     terms: Sequence[Terms]
@@ -60,7 +60,7 @@ class Lines(Struct, frozen=True, gc=False):
 
 
 def lines_of(candidates: tuple[Candidate, ...], facts: Facts, view: View) -> Lines:
-    """Return what the expected costs of a request have in common with those of similar ones."""
+    """Return the parts of the expected costs of a request that similar ones share."""
     known, call = view.answers, facts.call
     earlier = [known.get(item.id) for item in candidates]
     usual, each = usual_answer(earlier), terms_for_each(facts.virtual_key, candidates, view.snapshot)

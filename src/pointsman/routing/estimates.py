@@ -73,7 +73,7 @@ def estimate(pace: Pace | None, memory: Memory, peers: float, prior: float, now:
         ratio,
         load.slope(ratio),
         load.usual,
-        share / (1.0 - share) * (pace.lost_s + RESERVE_S),
-        weight,
-        NOISE / sqrt(weight + K + 2.0) if weight > 1.0 else 0.0,
+        failures_s=share / (1.0 - share) * (pace.lost_s + RESERVE_S),
+        weight=weight,
+        noise=NOISE / sqrt(weight + K + 2.0) if weight > 1.0 else 0.0,
     )

@@ -130,7 +130,7 @@ class Scoring(Struct, frozen=True, gc=False):
             first_s,
             whole_s,
             self.totals[place],
-            ratio * whole_s,
+            expected_s=ratio * whole_s,
             cost_s=(self.dearest if nano is None else nano) * self.seconds_per_nano,
             nano=nano,
             cached=cached,
