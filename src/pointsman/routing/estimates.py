@@ -1,4 +1,4 @@
-"""What is expected of several candidates at one moment, apart from the request.
+"""The expectations of several candidates at one moment, apart from the request.
 
 An estimate costs microseconds for each candidate. If a model has hundreds of requests a second, estimates hardly change
 from one request to the next. So under heavy traffic (`HEAVY_S`) they are used for up to `KEPT_S` seconds. Each request

@@ -222,7 +222,7 @@ class _Adaptive:
         estimates = paces.estimates(query, call.model, now)
         match = affinity.match(call, view, now)
         costs = self._costs(facts, view, match, estimates)
-        scoring = self._scoring(call, estimates, costs, match, view.in_progress, rng)
+        scoring = self._scoring(call, estimates, costs, match, view.in_progress, rng=rng)
         totals, places = scoring.totals, list(self._places)
         if match is not None and sum([one.pace is None for one in estimates.each]) > 1:
             group = match.prefix.group
