@@ -128,7 +128,7 @@ def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:
     message = f": {attempt['message']}" if attempt.get("message") else ""
     if attempt.get("events_left_out"):
         message += f" (events dropped: {attempt['events_left_out']})"
-    role = "hedge, " if attempt.get("hedge") else "race, " if attempt.get("race") else ""
+    role = next((f"{name}, " for name in ("hedge", "race", "continuation") if attempt.get(name)), "")
     held = f", {dollars(attempt['held_nano'])} more held" if attempt.get("held_nano") else ""
     return (
         str(number),

@@ -32,5 +32,7 @@ def _conflicts(routing: Routing) -> Iterator[tuple[tuple[str, ...], str]]:
     if failover.stream_recovery == "buffer" and routing.commit_buffer < SMALL_BUFFER:
         message = f"holds only {routing.commit_buffer} bytes back; raise routing.commit_buffer"
         yield ("failover", "stream_recovery"), message
+    if failover.stream_recovery == "continue" and most < 2:
+        yield ("failover", "stream_recovery"), "has no effect, since max_attempts is 1; raise it"
     if routing.hedging is not None and most < 2:
         yield ("duplicates",), "has no effect, since max_attempts is 1"

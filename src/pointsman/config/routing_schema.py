@@ -74,7 +74,8 @@ class FailoverSettings(Section):
     stream_recovery: StreamRecovery = "error"
     """The treatment of a stream that breaks off. `error` ends it with an error event, since a part of it has reached
     the client. `buffer` holds every stream back until it is complete, up to `routing.commit_buffer`, so that another
-    candidate can still replace it. The client then receives the answer all at once."""
+    candidate can still replace it. The client then receives the answer all at once. `continue` asks another candidate
+    for the rest of a text, if its model continues one."""
 
 
 class ModelFailoverSettings(Section):
@@ -89,7 +90,8 @@ class ModelFailoverSettings(Section):
     same_target_retries: Annotated[int, Field(ge=0, le=10)] | None = None
     """The number of times that a target is tried again before the next candidate."""
     stream_recovery: StreamRecovery | None = None
-    """The treatment of a stream that breaks off: `error`, or `buffer` to hold streams back until they are complete."""
+    """The treatment of a stream that breaks off: `error`, `buffer` to hold streams back until they are complete, or
+    `continue` to request the rest of a text elsewhere."""
 
 
 class AbortIfSettings(Section):

@@ -14,7 +14,8 @@ from msgspec import Struct
 from pointsman.domain.calls import RequestHead
 from pointsman.domain.identity import VirtualKey
 
-Role = Literal["attempt", "hedge", "race"]  # of an attempt; the last two run beside another one
+# Of an attempt. Hedges and races run beside another one. A continuation goes on with a stream that broke off.
+Role = Literal["attempt", "hedge", "race", "continuation"]
 
 
 class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -23,7 +24,8 @@ class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     it is reconciled or their windows end. `most_nano` and `most_tokens` were reserved for it; without a known price
     `most_nano` is `None`. `max_tokens` is the bound of its answer if a limit had no room for more.
     `events_left_out` counts unreadable events of a stream. A `hedge` ran beside an attempt that took long. A `race`
-    ran beside the first attempt to find out how its candidate is."""
+    ran beside the first attempt to find out how its candidate is. A `continuation` went on with the stream of an
+    earlier attempt, which broke off."""
 
     provider: str | None
     model: str | None
@@ -46,9 +48,12 @@ class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     most_tokens: int = 0
     hedge: bool = False
     race: bool = False
+    continuation: bool = False
 
     @property
     def role(self) -> Role:
+        if self.continuation:
+            return "continuation"
         return "race" if self.race else "hedge" if self.hedge else "attempt"
 
 

@@ -45,15 +45,15 @@ FALLBACK_CAUSES = (
 )
 
 
-StreamRecovery = Literal["error", "buffer"]
+StreamRecovery = Literal["error", "buffer", "continue"]
 
 
 class Failover(Struct, frozen=True):
     """Settings of the change from one candidate to another. `fallback_on` are the failures that open declared
     fallbacks for all purposes. `first_token_s` bounds an attempt until the first content of its answer, while another
     candidate is left. `retry_after_wait_s` is the longest `Retry-After` that is waited for at the same key, and
-    `same_target_retries` the number of repeats at a target before the next candidate. `stream_recovery` is `error`, or
-    `buffer` to hold a stream back until it is complete."""
+    `same_target_retries` the number of repeats at a target before the next candidate. `stream_recovery` is `error`,
+    `buffer` to hold a stream back until it is complete, or `continue` to request the rest of a text that broke off."""
 
     fallback_on: frozenset[str] = frozenset(FALLBACK_CAUSES[:5])
     first_token_s: float | None = None

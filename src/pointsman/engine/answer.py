@@ -10,10 +10,10 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.plans import GiveUp
 from pointsman.engine.attempt import Attempt
+from pointsman.engine.continuation import client_sink
 from pointsman.engine.engine import Engine
 from pointsman.engine.heads import AdmittedHead
 from pointsman.engine.passage import AnswerPassage
-from pointsman.engine.renaming import renaming_for
 from pointsman.engine.request_log import RequestLog
 from pointsman.engine.responses import answer_lines, dialect_id_line, provider_lines, timing_lines
 from pointsman.engine.sink import Sink
@@ -41,13 +41,17 @@ class ClientAnswer(Struct, eq=False):
     lines: bytes
     status: int = 0
     wrap: Callable[[Sink], Sink] | None = None  # it may copy the answer
+    sink: Sink | None = None  # of a stream that has begun
 
     def claim(self, receiver: AnswerPassage, length: int | None) -> Sink:
         """Begin the client's answer when a streamed attempt commits. Return the sink for its body."""
         attempt = next(one for one in self.log.running if one.receiver is receiver)
         attempt.note_commit()
+        if self.sink is not None:  # it goes on with a stream that broke off
+            self.log.served_by, self.exchange.on_drain = attempt, receiver.on_drain
+            return self.sink
         sink, lines = self._claim(attempt)
-        self.exchange.on_drain = receiver.on_drain
+        self.sink, self.exchange.on_drain = sink, receiver.on_drain
         sink.start(self.status, lines, length)
         return sink
 
@@ -65,8 +69,12 @@ class ClientAnswer(Struct, eq=False):
         return failure
 
     def give_up(self, step: GiveUp) -> failures.Failure | None:
-        """Send the failure of the plan, or the last refusal that was held back for a better answer. Return the
-        failure."""
+        """Send the failure of the plan, or the last refusal that was held back for a better answer. A stream that could
+        not be continued ends with the failure that broke it off. Return the failure."""
+        going_on = self.log.continuation
+        if going_on is not None:
+            self.log.served_by = going_on.broken
+            return self.finish(going_on.broken, going_on.failure)
         refused = self.log.refused
         return self.reject(step) if refused is None else self.finish(refused, None)
 
@@ -101,6 +109,9 @@ class ClientAnswer(Struct, eq=False):
         if self.exchange.is_closed:
             self.status = GONE.kind.status
             return GONE
+        going_on = self.log.continuation
+        if going_on is not None and (attempt is None or not attempt.has_committed):
+            attempt = self.log.served_by = going_on.broken
         if self.exchange.is_started and attempt is not None:
             self._end_incomplete(attempt, ENDING)
         else:
@@ -127,8 +138,8 @@ class ClientAnswer(Struct, eq=False):
                 other.lose()
         lines = provider_lines(receiver.headers, is_stream=receiver.is_stream) + self._lines(attempt)
         sink: Sink = self.exchange if self.wrap is None else self.wrap(self.exchange)
-        if plan is not None and plan.routing.response_model != "served":
-            return renaming_for(self.call, sink, receiver.headers), lines
+        if plan is not None:
+            sink = client_sink(sink, self.call, plan, receiver)
         return sink, lines
 
     def _end_incomplete(self, attempt: Attempt, failure: failures.Failure) -> None:

@@ -27,10 +27,9 @@ from pointsman.providers import PROVIDERS, codec_for
 
 
 class Attempt:
-    """One attempt. `reserved` has its reservation. `key` is its key, with a concrete credential once
-    it is sent. `has_begun` says that the first content of its stream was noted.
-    `shortened` is the call with its lower maximum, if the answer was
-    shortened to fit in a limit. `dropped` are the fields that its provider's dialect does not have."""
+    """One attempt. `reserved` has its reservation. `key` is its key, with a concrete credential once it is sent.
+    `has_begun` says that the first content of its stream was noted. `shortened` is the call with its lower maximum, if
+    the answer was shortened to fit in a limit. `dropped` are the fields that its provider's dialect does not have."""
 
     __slots__ = (
         "_codec",
@@ -66,15 +65,24 @@ class Attempt:
         self.plan = plan
         self.dropped: tuple[str, ...] = ()
         self.billing_terms = engine.billing.terms_cache.find_for(call, log.key, candidate)
-        self._codec = codec_for(candidate, call.operation, call.head.dialect)
+        going_on = log.continuation
+        if going_on is None:
+            self._codec = codec_for(candidate, call.operation, call.head.dialect)
+        else:
+            self._codec = going_on.codec(candidate)
         self._has_noted_quota = self.has_begun = False
         self.receiver = AnswerReceiver(call, self._codec, claim, log.bell, plan.routing)
-        if step.held:
+        if step.held and going_on is None:
             self.receiver.held = step.held
 
     @property
     def has_committed(self) -> bool:
         return self.receiver.committed_at is not None
+
+    @property
+    def is_translating(self) -> bool:
+        """True if the provider keeps no object of the client."""
+        return self._codec.is_translating
 
     @property
     def content_at(self) -> float | None:
@@ -88,6 +96,8 @@ class Attempt:
     @property
     def role(self) -> Role:
         step = self.step
+        if self.log.continuation is not None:
+            return "continuation"
         return "race" if isinstance(step, Race) else "hedge" if isinstance(step, Hedge) else "attempt"
 
     def can_send(self, call: Call) -> bool:
@@ -243,7 +253,7 @@ class Attempt:
                     key=step.key.name,
                     started_at=started_at,
                     ended_at=now,
-                    failure=failure,
+                    failure=failure if log.continuation is None else self._as_continuation(failure),
                 )
                 log.history += (past,)
         if not self._has_noted_quota:
@@ -283,6 +293,12 @@ class Attempt:
             log.note_shortened(candidate.id, self.shortened.reason)
         log.records += (record,)
         return failure
+
+    def _as_continuation(self, failure: failures.Failure) -> failures.Failure:
+        """Return the failure of a continuation for the next step. A provider that rejects its request may only reject
+        the text so far, so another one may take it."""
+        is_rejected = failure.kind.fault is failures.Fault.REQUEST and not self.has_committed
+        return replace(failure, kind=failures.UPSTREAM_UNSUPPORTED) if is_rejected else failure
 
     def _note_hedging(self, terms: HedgeTerms, record: AttemptRecord, failure: failures.Failure | None) -> None:
         """Note the attempt of a request that may have two at once."""
@@ -325,4 +341,8 @@ class Attempt:
             record.retry_after_s = failure.retry_after_s
         if receiver.decoder is not None:
             record.events_left_out = receiver.decoder.events_left_out
+        if log.continuation is not None:
+            record.continuation = True
+            result = "failed" if failure is not None else "won"
+            self.engine.request_metrics.rival(candidate, self.role, result)
         return record

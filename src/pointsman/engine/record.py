@@ -11,9 +11,12 @@ from pointsman.domain.records import RequestRecord
 from pointsman.domain.rules import RuleTrace
 from pointsman.domain.verdicts import Verdict
 from pointsman.engine.answer import ClientAnswer
+from pointsman.engine.attempt import Attempt
+from pointsman.engine.continuation import Continuation
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.routing.pacing import PacingNotes
 from pointsman.transport.http_head import Head
+from pointsman.wire.delivered import total
 
 
 def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
@@ -74,6 +77,7 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
         record.upstream_model = candidate.model
         record.key = served_by.step.key.name
         note_answer(record, served_by.receiver, received_at, ended_at)
+        note_continuation(record, log.continuation, served_by.receiver, received_at)
         if served_by.receiver.refused is not None:
             record.flags = (*record.flags, "refused")
     if log.rules is not None:
@@ -133,6 +137,20 @@ def note_answer(record: RequestRecord, answer: AnswerReceiver, received_at: floa
         record.audio_out = usage.audio_out
         record.image_in = usage.image_in
         record.image_out = usage.image_out
+
+
+def note_continuation(
+    record: RequestRecord, going_on: Continuation[Attempt] | None, rest: AnswerReceiver, received_at: float
+) -> None:
+    """Set the fields of the record that describe an answer in several parts, of which `rest` is the last."""
+    if going_on is None:
+        return
+    used, before = rest.used(), going_on.before
+    record.ttft_us = int((going_on.committed_at - received_at) * 1e6)
+    if going_on.broken.receiver is not rest:
+        record.bytes_out = going_on.bytes_in + rest.bytes_in
+        before = before if used is None else total(before, used)
+    record.tokens_in, record.tokens_out = before.tokens_in, before.tokens_out
 
 
 def note_rules(record: RequestRecord, trace: RuleTrace) -> None:

@@ -10,6 +10,7 @@ from pointsman.domain.plans import Plan, Progress, Running
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.rules import RuleTrace
 from pointsman.domain.verdicts import Reason, Verdict
+from pointsman.engine.continuation import Continuation
 from pointsman.engine.tasks import Bell
 
 A = TypeVar("A", bound=Running)  # an attempt
@@ -20,7 +21,8 @@ class RequestLog(Progress, Generic[A], kw_only=True):
     answers. Before one does, it is the last attempt that began. `refused` is the last attempt whose answer is held
     back. `waited_s` is the time that attempts and pauses took, up to `busy_since` while an attempt is in progress.
     `verdicts` explain shortened answers, and `hedges` counts the attempts that ran beside a slow one. `record` has
-    the fields of the request's record that its head determines, and `rules` is the evaluation of the routing rules."""
+    the fields of the request's record that its head determines, and `rules` is the evaluation of the routing rules.
+    `continuation` is set while attempts go on with a stream that broke off."""
 
     request_id: str
     received_at: float
@@ -37,6 +39,7 @@ class RequestLog(Progress, Generic[A], kw_only=True):
     busy_since: float = 0.0
     waited_s: float = 0.0
     hedges: int = 0
+    continuation: Continuation[A] | None = None
 
     async def pause(self, delay_s: float) -> bool:
         """Wait until an attempt has ended, or for `delay_s` seconds. Return whether one has ended."""

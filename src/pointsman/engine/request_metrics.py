@@ -24,6 +24,7 @@ _logger = logging.getLogger(__name__)
 _LEASE_WAITS = "Seconds that an attempt waited for a lease; attempts without a wait are not counted."
 _HEDGES = "Second attempts beside slow ones: won (it answered first), lost, or failed."
 _RACES = "Second attempts that find out how a target is: won (it answered first), lost, or failed."
+_CONTINUATIONS = "Attempts that went on with a stream that broke off: won (it is complete), or failed."
 _MIRRORS = "Copies of requests, by the comparison of their answer: same, different, unread, failed or skipped."
 _RULES = "Rules that matched a request, and those without a result: a fact was unknown, or the condition failed."
 
@@ -120,6 +121,7 @@ class RequestMetrics:
         self.lease_waits = HistogramFamily("pointsman_lease_wait_seconds", _LEASE_WAITS, (), _WAIT_S)
         self.hedges = CounterFamily("pointsman_hedges_total", _HEDGES, (*target, "result"))
         self.races = CounterFamily("pointsman_races_total", _RACES, (*target, "result"))
+        self.continuations = CounterFamily("pointsman_continuations_total", _CONTINUATIONS, (*target, "result"))
         self.mirrors = CounterFamily("pointsman_mirrored_total", _MIRRORS, ("public_model", "result"))
         self.rules = CounterFamily("pointsman_rule_results_total", _RULES, ("rule", "result"))
         families = tuple(vars(self).values())
@@ -183,10 +185,12 @@ class RequestMetrics:
                 )
 
     def rival(self, candidate: Candidate, role: str, result: str) -> None:
-        """Count a second attempt beside another one: a hedge or a race."""
+        """Count a second attempt: a hedge, a race, or the continuation of a stream."""
         model, family = self.model_label(candidate.endpoint.name, candidate.model), self.hedges
         if role == "race":
             family = self.races
+        elif role == "continuation":
+            family = self.continuations
         family.series(candidate.endpoint.name, model, result).value += 1
 
     def mirrored(self, name: str, result: str) -> None:

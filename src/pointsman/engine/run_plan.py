@@ -9,6 +9,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.plans import Await, NextRound, Try
 from pointsman.engine.answer import BROKEN, ENDING, GONE, ClientAnswer
 from pointsman.engine.attempt import Attempt
+from pointsman.engine.continuing import continue_stream
 from pointsman.engine.engine import Engine
 from pointsman.engine.listing import FilteredList
 from pointsman.engine.ownership import Ownership
@@ -29,6 +30,7 @@ async def run_plan(
     the client has no complete answer."""
     log, plan = answer.log, answer.log.plan
     assert plan is not None
+    whole_call = call  # without the text of a stream that broke off
     again: Try | None = None  # a repeat of the same attempt, which the plan does not decide on
     try:
         while True:
@@ -56,9 +58,7 @@ async def run_plan(
                 log.excluded, log.accepts_shorter = (), step.accepts_shorter
             else:
                 return answer.give_up(step)
-            for attempt in log.running[:]:
-                if not attempt.receiver.is_over:
-                    continue
+            for attempt in [one for one in log.running if one.receiver.is_over]:
                 outcome: failures.Failure | Call | None = attempt.settle()
                 if outcome is None and listing is not None:
                     outcome = await _take_page(listing, attempt, engine.ownership)
@@ -66,7 +66,10 @@ async def run_plan(
                     call, again = outcome, attempt.step
                 elif outcome is None or attempt.has_committed:
                     _cancel_all(log, SUPERSEDED)  # the probe of a race may still run
-                    return answer.finish(attempt, outcome)
+                    rest = continue_stream(answer, attempt, outcome, plan, whole_call)
+                    if rest is None:
+                        return answer.finish(attempt, outcome)
+                    plan, call = rest
                 elif outcome.kind is failures.CONNECTION_STALE:
                     again = replace(attempt.step, is_fresh=True)
     except Exception as error:  # after any error, no attempt may go on without its request

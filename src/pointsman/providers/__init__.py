@@ -1,14 +1,18 @@
 """The dialects of providers, one in each file. They build and read HTTP messages, without I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
 
 from pointsman.domain.calls import RequestHead
 from pointsman.domain.operations import Operation
 from pointsman.domain.targets import Candidate, Family
+from pointsman.providers._continued import ContinuedCodec, marking
 from pointsman.providers._translated import TranslatedCodec
 from pointsman.providers.api import Codec, Provider
 from pointsman.registry import members
-from pointsman.wire.dialects import CONVERSATIONS
+from pointsman.wire.dialects import CONVERSATIONS, DIALECTS
+from pointsman.wire.translation import Halves, PieceWriter
 from pointsman.wire.upstreams import SPOKEN, Upstream
 
 
@@ -30,6 +34,11 @@ def _speaks(provider: Provider, dialect: Upstream) -> bool:
     return codec is not None and codec.dialect == dialect.name
 
 
+def _native(provider: Provider) -> Upstream | None:
+    """Return the dialect in which a provider gets translated requests."""
+    return next((one for one in SPOKEN.values() if _speaks(provider, one)), None)
+
+
 def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
     """Return the codecs of a provider by operation and by the client's dialect. For each dialect of a conversation that
     the provider does not speak, there is a translation to the first that it does. Other operations are requested in
@@ -37,7 +46,7 @@ def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
     found: dict[tuple[Operation, str], Codec] = {}
     for operation, codec in provider.codecs.items():
         found[operation, codec.dialect] = codec
-    native = next((one for one in SPOKEN.values() if _speaks(provider, one)), None)
+    native = _native(provider)
     if native is None:
         return found
     found |= {
@@ -61,8 +70,10 @@ def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
     return found
 
 
-_RECORDS = [record for provider in PROVIDERS.values() for record in (provider, *provider.families.values())]
-_CODECS = {record.name: _codecs(record) for record in _RECORDS}
+_RECORDS = {
+    record.name: record for provider in PROVIDERS.values() for record in (provider, *provider.families.values())
+}
+_CODECS = {name: _codecs(record) for name, record in _RECORDS.items()}
 
 
 def codec_of(provider: str, operation: Operation, dialect: str) -> Codec:
@@ -76,6 +87,12 @@ def codec_for(item: Candidate, operation: Operation, dialect: str) -> Codec:
     candidate does not support it."""
     family = item.family if item.endpoint.families else None
     return _CODECS[item.endpoint.type if family is None else family.name][operation, dialect]
+
+
+def _record_of(item: Candidate) -> Provider:
+    """Return the record of a candidate's API."""
+    family = item.family if item.endpoint.families else None
+    return _RECORDS[item.endpoint.type if family is None else family.name]
 
 
 def families_of(provider: Provider) -> tuple[Family, ...]:
@@ -94,3 +111,36 @@ def dialects_of(provider: Provider) -> tuple[str, ...]:
 def operations_of(provider: Provider) -> frozenset[Operation]:
     """Return the operations that clients of any dialect may request of a provider."""
     return frozenset(operation for operation, _ in _CODECS[provider.name])
+
+
+def continues_in(item: Candidate) -> Upstream | None:
+    """Return the dialect in which a candidate gets the request for the rest of an answer; `None` if its model does not
+    continue a text."""
+    provider = _record_of(item)
+    spoken = _native(provider)
+    if provider.prefill is None or spoken is None or not provider.prefill.takes(item.model):
+        return None
+    is_served = spoken.operation in item.endpoint.operations and spoken.name in item.dialects
+    return spoken if is_served else None
+
+
+def continued_codec(item: Candidate, dialect: str, writer: Callable[[bool], PieceWriter]) -> Codec:
+    """Return the codec of an attempt that continues an answer for a client of `dialect`. `writer` returns the writer of
+    the rest, and gets whether the provider repeats the text so far. Raises `KeyError` if the candidate continues no
+    text."""
+    provider, spoken, ours = _record_of(item), continues_in(item), DIALECTS[dialect].halves
+    prefill = provider.prefill
+    if spoken is None or prefill is None or not isinstance(ours, Halves):
+        raise KeyError(item.id)
+    return ContinuedCodec(
+        native=provider.codecs[spoken.operation],
+        ours=replace(ours, writer=lambda call, now_unix_s: writer(prefill.echoes)),  # noqa: ARG005
+        theirs=spoken.halves,
+        operation=spoken.operation,
+        head=RequestHead(path=prefill.path or spoken.path, dialect=spoken.name, content_type="application/json"),
+        errors=provider.errors,
+        adapt=marking(provider.adapt, prefill),
+        prefill=prefill,
+        passes=dialect == spoken.name,
+        splitter=provider.splitter,
+    )

@@ -10,7 +10,7 @@ from pointsman.domain.origin import CredentialKind
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_codecs import NEWER, OLDER, JsonCodec, Locate, PassthroughCodec, Quirks
 from pointsman.providers._quota_headers import openai_quota
-from pointsman.providers.api import Auth, Codec, Provider, ReadQuota, bearer
+from pointsman.providers.api import Auth, Codec, Prefill, Provider, ReadQuota, bearer
 from pointsman.wire.dialects.openai_responses.own_fields import own_fields
 
 _OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that reject the older field
@@ -48,6 +48,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     locate: Locate | None = None,
     has_deployments: bool = False,
     credentials: tuple[CredentialKind, ...] = ("value",),
+    prefill: Prefill | None = None,
 ) -> Provider:
     """Return a provider that speaks OpenAI's dialect, from one row of facts.
 
@@ -63,9 +64,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     passed = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited, auth=auth, locate=locate)
     plain = JsonCodec(errors=errors, auth=auth, locate=locate)
     generating = replace(plain, streams_usage=streams_usage, quirks=usual, takes_unlimited=takes_unlimited)
-    codecs: dict[Operation, Codec] = dict.fromkeys(also, passed)
-    if "responses" in codecs:
-        codecs["responses"] = replace(passed, dialect="openai-responses", own_fields=own_fields)
+    codecs: dict[Operation, Codec] = {one: _passed(passed, one) for one in also}
     if chat:
         codecs["chat"] = generating
     if completions:
@@ -90,7 +89,14 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         auth=auth,
         has_deployments=has_deployments,
         credentials=credentials,
+        prefill=prefill,
     )
+
+
+def _passed(codec: PassthroughCodec, operation: Operation) -> PassthroughCodec:
+    if operation != "responses":
+        return codec
+    return replace(codec, dialect="openai-responses", own_fields=own_fields)
 
 
 def _quirks(usual: Quirks, catalog: str, output_bound: str | None) -> Quirks:

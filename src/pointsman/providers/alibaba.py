@@ -3,10 +3,14 @@
 This is the international address. In mainland China, set `base_url: https://dashscope.aliyuncs.com/compatible-mode/v1`.
 """
 
+import re
+
 from pointsman.domain import failures
 from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers._prefill import on_message
+from pointsman.providers.api import Prefill
 
 # https://help.aliyun.com/en/model-studio/error-code-start, …/rate-limit. The code `insufficient_quota` means a limit
 # per minute here, not an empty account, which is `Arrearage`.
@@ -24,6 +28,8 @@ ERRORS = (
     rule(failures.UPSTREAM_FORBIDDEN, 403, codes=("accessdenied", "access_denied"), scope=Scope.ATTEMPT),
 )
 
+_PARTIAL = re.compile(r"^qwen[\d.]*-(?:max|plus|flash|turbo|coder|vl|math)(?!.*thinking)")
+
 PROVIDER = openai_compatible(
     "alibaba",
     "Alibaba Cloud Model Studio",
@@ -32,5 +38,7 @@ PROVIDER = openai_compatible(
     rename={"max_completion_tokens": "max_tokens"},
     also=("file", "batch"),
     errors=ERRORS,
+    # https://www.alibabacloud.com/help/en/model-studio/partial-mode
+    prefill=Prefill(mark=on_message("partial"), models=_PARTIAL),
     docs="https://www.alibabacloud.com/help/en/model-studio/",
 )

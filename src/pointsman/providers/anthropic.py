@@ -21,6 +21,7 @@ from pointsman.providers._usage_scan import JsonScan
 from pointsman.providers.api import (
     NO_STREAM,
     Form,
+    Prefill,
     Provider,
     StreamDecoder,
     WholeAnswer,
@@ -60,6 +61,8 @@ def _api_key(secret: Secret) -> bytes:
 # Models before Opus 4.6 and Sonnet 4.6 take a budget for reasoning, and no effort.
 # https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking
 _BUDGETED = re.compile(r"claude-(?:[a-z]+-)?[123]\b|claude-[a-z]+-4(?:-[0-5])?(?![-.]?\d\b)(?:-\d{8})?(?:$|[^\d.-])")
+# https://platform.claude.com/docs/en/about-claude/models/migration-guide: later models reject such a text.
+PREFILL = Prefill(models=_BUDGETED)
 
 
 def adapted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
@@ -136,6 +139,7 @@ PROVIDER = Provider(
     auth=_api_key,
     needs_bound=True,
     adapt=adapted,
+    prefill=PREFILL,
     docs="https://platform.claude.com/docs/en/api/overview",
     errors=ERRORS,
     quota=anthropic_quota,

@@ -14,6 +14,7 @@ Gemini repeats the whole usage in every event and has no closing event at all. H
 runs, and `close` is called when the provider has ended it.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -214,6 +215,27 @@ def cached_head(
     return found
 
 
+def as_it_is(fields: dict[str, Raw]) -> dict[str, Raw]:
+    """Return the fields unchanged: the role of the last message is enough."""
+    return fields
+
+
+class Prefill(Struct, frozen=True, kw_only=True, eq=False):
+    """The way of a provider to continue a text of the assistant at the end of a conversation. Other providers answer it
+    anew, or reject it. `mark` changes the fields of a request in its dialect whose last
+    message is the text. `models` matches the names of models that do it; `None` stands for all. `path` is another path
+    that it needs. If it `echoes`, its answer begins with the text."""
+
+    mark: Callable[[dict[str, Raw]], dict[str, Raw]] = as_it_is
+    models: re.Pattern[str] | None = None
+    path: str = ""
+    echoes: bool = False
+
+    def takes(self, model: str) -> bool:
+        """Return whether a model continues a text."""
+        return self.models is None or self.models.search(model) is not None
+
+
 class Provider(Struct, frozen=True, kw_only=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file. `base_url` is `None` if the
     configuration must set it. `key_env` is the usual environment variable of its key. `auth` makes the header lines of
@@ -230,7 +252,7 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     kinds of credentials that require it. `regional_url` makes its address from the region, which may be empty. It then
     has no `base_url`. `families` are the records of its models with an API of their own, by a shell-style pattern of
     their names. Only the fields about requests and answers count in them. `splitter` splits its streams into events, if
-    they are not server-sent events."""
+    they are not server-sent events. `prefill` is its way to continue a text; `None` if it answers it anew."""
 
     name: str
     title: str
@@ -256,6 +278,7 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     regional_url: Callable[[str], str] | None = None
     families: Mapping[str, "Provider"] = {}
     splitter: MakeSplitter = SERVER_SENT
+    prefill: Prefill | None = None
 
     @property
     def operations(self) -> frozenset[Operation]:

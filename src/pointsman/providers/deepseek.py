@@ -3,6 +3,8 @@
 from pointsman.domain import failures
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers._prefill import on_message
+from pointsman.providers.api import Prefill
 
 # https://api-docs.deepseek.com/quick_start/error_codes
 ERRORS = (
@@ -22,5 +24,7 @@ PROVIDER = openai_compatible(
     also=("responses",),
     keeps_responses=False,  # https://api-docs.deepseek.com/guides/responses_api
     errors=ERRORS,
+    # https://api-docs.deepseek.com/guides/chat_prefix_completion
+    prefill=Prefill(mark=on_message("prefix"), path="/beta/chat/completions"),
     docs="https://api-docs.deepseek.com",
 )

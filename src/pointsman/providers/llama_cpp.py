@@ -4,6 +4,7 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers.api import Prefill
 
 # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-common.cpp. A 500 for a fault of a request does
 # not concern the server. An operation that the server was started without returns a 501.
@@ -39,5 +40,7 @@ PROVIDER = openai_compatible(
     also=("responses", "rerank"),
     keeps_responses=False,  # https://github.com/ggml-org/llama.cpp/tree/master/tools/server
     errors=ERRORS,
+    # https://github.com/ggml-org/llama.cpp/tree/master/tools/server (`--prefill-assistant`, which is the default)
+    prefill=Prefill(),
     docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
 )

@@ -3,7 +3,9 @@
 from pointsman.domain import failures
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers._prefill import on_message
 from pointsman.providers._quota_headers import quota_of
+from pointsman.providers.api import Prefill
 
 # https://docs.mistral.ai/api: an error has a numeric `code`, often as text, such as 1300 for a rate limit.
 ERRORS = (
@@ -26,5 +28,7 @@ PROVIDER = openai_compatible(
     also=("moderation", "file", "audio", "ocr"),
     errors=ERRORS,
     quota=quota_of(requests="req-minute", tokens="tokens-minute"),
+    # https://docs.mistral.ai/api (`prefix`): the answer may begin with the text.
+    prefill=Prefill(mark=on_message("prefix"), echoes=True),
     docs="https://docs.mistral.ai/api",
 )

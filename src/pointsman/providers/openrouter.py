@@ -1,8 +1,11 @@
 """OpenRouter: OpenAI-compatible. https://openrouter.ai/docs/api-reference"""
 
+import re
+
 from pointsman.domain import failures
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers.api import Prefill
 
 # https://openrouter.ai/docs/api/reference/errors-and-debugging. A 403 means that a prompt was flagged, or that the
 # limit set for a key is used up. A 402 may mean that the credits do not cover the tokens of this request, while smaller
@@ -16,6 +19,8 @@ ERRORS = (
     rule(failures.UPSTREAM_MODEL_MISSING, 400, 404, starts=".{0,200} is not a valid model id|no endpoints found"),
 )
 
+_PREFILLED = re.compile(r"^anthropic/claude-(?:3|[a-z]+-4(?:\.[015])?(?![.\d]))")
+
 PROVIDER = openai_compatible(
     "openrouter",
     "OpenRouter",
@@ -24,5 +29,7 @@ PROVIDER = openai_compatible(
     also=("responses",),
     keeps_responses=False,  # https://openrouter.ai/docs/api-reference/responses/overview
     errors=ERRORS,
+    # https://openrouter.ai/docs/api-reference/overview (`Assistant Prefill`), for models whose authors take one
+    prefill=Prefill(models=_PREFILLED),
     docs="https://openrouter.ai/docs/api-reference",
 )

@@ -4,6 +4,8 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import COMPLETION_TOKENS, openai_compatible
+from pointsman.providers._prefill import without_prompt
+from pointsman.providers.api import Prefill
 
 # https://docs.sglang.ai/basic_usage/openai_api.html
 ERRORS = (
@@ -27,5 +29,6 @@ PROVIDER = openai_compatible(
     completion_tokens=COMPLETION_TOKENS,
     also=("responses", "rerank"),
     errors=ERRORS,
+    prefill=Prefill(mark=without_prompt),
     docs="https://docs.sglang.ai/basic_usage/openai_api.html",
 )

@@ -23,7 +23,7 @@ from pointsman.providers._error_table import Rules, rule
 from pointsman.providers._gemini_answers import google_failure
 from pointsman.providers._openai_compatible import openai_compatible
 from pointsman.providers.anthropic import ERRORS as ANTHROPIC_ERRORS
-from pointsman.providers.anthropic import MessagesCodec, adapted, message_fields
+from pointsman.providers.anthropic import PREFILL, MessagesCodec, adapted, message_fields
 from pointsman.providers.api import Provider, bearer, cached_head, model_field
 from pointsman.providers.gemini import ERRORS as GEMINI_ERRORS
 from pointsman.providers.gemini import GenerateCodec, api_key
@@ -136,6 +136,7 @@ _CLAUDE = Provider(
     auth=_credential,
     needs_bound=True,
     adapt=_claude_name,
+    prefill=PREFILL,
     errors=ERRORS,
 )
 _OPEN = openai_compatible(

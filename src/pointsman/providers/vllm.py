@@ -4,6 +4,8 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Scope
 from pointsman.providers._error_table import rule
 from pointsman.providers._openai_compatible import COMPLETION_TOKENS, openai_compatible
+from pointsman.providers._prefill import without_prompt
+from pointsman.providers.api import Prefill
 
 # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html: the start options decide if a model embeds or
 # chats.
@@ -28,5 +30,6 @@ PROVIDER = openai_compatible(
     completion_tokens=COMPLETION_TOKENS,
     also=("responses", "audio", "rerank"),
     errors=ERRORS,
+    prefill=Prefill(mark=without_prompt),
     docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
 )

@@ -20,6 +20,7 @@ from pointsman.simulate.answers import (
     usage,
 )
 from pointsman.simulate.model import CALL_OVERHEAD, Called, Function, Turn, Wish, respond
+from pointsman.simulate.prefill import chat_prefill
 from pointsman.simulate.text import content_tokens, count_tokens
 from pointsman.simulate.tools import additions
 
@@ -156,7 +157,7 @@ def prompt_tokens(request: ChatRequest) -> int:
 
 def _choice(context: RequestContext, request: ChatRequest, index: int) -> Choice:
     limit = request.max_completion_tokens or request.max_tokens
-    turn = respond(context, _wish(request, limit))
+    turn = respond(context, _wish(request, limit, chat_prefill(context)))
     ids = [context.new_id(f"call_{index}_{call.number}") for call in turn.calls]
     is_full = context.settings.output_tokens == "max_tokens" and limit is not None and bool(turn.text)
     if turn.is_filtered:
@@ -165,7 +166,7 @@ def _choice(context: RequestContext, request: ChatRequest, index: int) -> Choice
     return Choice(index, turn, reason, ids)
 
 
-def _wish(request: ChatRequest, limit: int | None) -> Wish:
+def _wish(request: ChatRequest, limit: int | None, prefill: str | None) -> Wish:
     choice = request.tool_choice
     functions = [tool.function for tool in request.tools or () if tool.function is not None]
     if isinstance(choice, dict):
@@ -181,6 +182,7 @@ def _wish(request: ChatRequest, limit: int | None) -> Wish:
         has_result=request.messages[-1].role in {"tool", "function"},
         is_parallel=request.parallel_tool_calls is not False,
         schema=_schema(request),
+        prefill=prefill,
     )
 
 

@@ -27,6 +27,7 @@ class Endpoints:
         self._resources = ResourceStore(self._files)
         self._by_path: dict[tuple[str, str], Endpoint] = {
             ("POST", "/v1/chat/completions"): chat,
+            ("POST", "/v1/beta/chat/completions"): chat,  # https://api-docs.deepseek.com/guides/chat_prefix_completion
             ("POST", "/v1/completions"): completions,
             ("POST", "/v1/embeddings"): embeddings,
             ("POST", "/v1/moderations"): moderations,

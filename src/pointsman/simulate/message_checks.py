@@ -40,6 +40,13 @@ class Message(Struct):
     def blocks(self) -> list[dict[str, Any]]:
         return [{"type": "text", "text": self.content}] if isinstance(self.content, str) else self.content
 
+    @property
+    def prefill(self) -> str | None:
+        """The text at the end of a turn of the assistant, if it has one."""
+        if self.role != "assistant" or not self.blocks or self.blocks[-1].get("type") != "text":
+            return None
+        return "".join(str(block["text"]) for block in self.blocks if block.get("type") == "text")
+
     def ids(self, kind: str, field: str) -> list[str]:
         """Return the ids in the blocks of a type."""
         return [str(block.get(field)) for block in self.blocks if block.get("type") == kind]

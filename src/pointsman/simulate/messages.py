@@ -13,6 +13,7 @@ from pointsman.simulate.answers import SSE, Answer, Event, Rejected, RequestCont
 from pointsman.simulate.anthropic_errors import anthropic_error, invalid
 from pointsman.simulate.message_checks import Message, check_messages
 from pointsman.simulate.model import CALL_OVERHEAD, Function, Turn, Wish, respond, seal
+from pointsman.simulate.prefill import message_prefill
 from pointsman.simulate.text import content_tokens, count_tokens
 from pointsman.simulate.tools import Additions, additions
 
@@ -113,7 +114,7 @@ def messages(context: RequestContext) -> Answer:
     request = _decode(context, MessageRequest, _KNOWN)
     _check(context, request)
     extra = additions(context)
-    turn = respond(context, _wish(request))
+    turn = respond(context, _wish(context, request))
     counts = _counts(context, request, turn, extra)
     calls: dict[str, int] = {}
     for name, count in extra.calls.items():  # the versions of a tool share one count
@@ -239,7 +240,7 @@ def _check(context: RequestContext, request: MessageRequest) -> None:
     check_messages(context, request.messages, must_think=must_think)
 
 
-def _wish(request: MessageRequest) -> Wish:
+def _wish(context: RequestContext, request: MessageRequest) -> Wish:
     choice = request.tool_choice or AnthropicChoice("auto")
     functions = [Function(tool.name, tool.input_schema) for tool in request.tools or () if tool.type == "custom"]
     if choice.type == "tool":
@@ -253,6 +254,7 @@ def _wish(request: MessageRequest) -> Wish:
         has_result=bool(request.messages[-1].ids("tool_result", "tool_use_id")),
         is_parallel=not choice.disable_parallel_tool_use,
         schema=form.get("schema") if form is not None else None,
+        prefill=message_prefill(context, request.messages[-1].prefill),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from pointsman.simulate.answers import RequestContext
+from pointsman.simulate.prefill import rest_of
 from pointsman.simulate.settings import sample
 from pointsman.simulate.text import json_tokens, minimal, words
 
@@ -40,7 +41,8 @@ class Called(Struct):
 
 class Wish(Struct, kw_only=True):
     """The parts of a request on which the answer depends. `limit` bounds all tokens of the answer. The model may call
-    the `functions`. With `must_call` it calls one even after the result of a call."""
+    the `functions`. With `must_call` it calls one even after the result of a call. `prefill` is the text that
+    it continues."""
 
     limit: int | None = None
     thinks: bool = False
@@ -49,6 +51,7 @@ class Wish(Struct, kw_only=True):
     has_result: bool = False
     is_parallel: bool = True
     schema: Any = None
+    prefill: str | None = None
 
 
 class Turn(Struct, kw_only=True):
@@ -92,7 +95,10 @@ def respond(context: RequestContext, wish: Wish) -> Turn:
         text = json_tokens(minimal(wish.schema))
     else:
         length = answer_length(context, remaining)
-        text = words(length if remaining is None else min(length, remaining + 1), settings.text, rng)
+        if wish.prefill is None:
+            text = words(length if remaining is None else min(length, remaining + 1), settings.text, rng)
+        else:
+            text = rest_of(words(length, settings.text, rng), wish.prefill, is_echoed=settings.prefill == "echoed")
     turn = Turn(reasoning=reasoning, text=text, calls=calls, is_cut=False)
     return turn if wish.limit is None else _fitted(turn, wish.limit)
 

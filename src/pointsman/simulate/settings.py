@@ -114,7 +114,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model, or for a path such as `/v1/embeddings`. `limits` are those of each key, unless `key_limits` has its own. The
     provider's clock is `clock_skew_s` ahead. With `cached_prompts`, so many latest prompts of each key are cached, and
     replace `cached_share`. `unit_prices` are those of models that are not charged by tokens. With `fewer_images`, a
-    filter leaves out some of the requested ones.
+    filter leaves out some of the requested ones. `prefill` is the treatment of a text of the assistant at the end of a
+    conversation. It is continued only if the last message or the request has the field `prefill_mark`, if that is set.
     """
 
     name: str = "simulated"
@@ -149,3 +150,5 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cached_prompts: Annotated[int, Meta(ge=0)] = 0
     unit_prices: dict[str, UnitPrices] = {}
     fewer_images: Annotated[int, Meta(ge=0)] = 0
+    prefill: Literal["ignored", "continued", "echoed", "rejected"] = "ignored"
+    prefill_mark: str = ""

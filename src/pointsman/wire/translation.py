@@ -37,6 +37,28 @@ class PieceWriter(Protocol):
         ...
 
 
+class Resumption(Protocol):
+    """Follows the events of one streamed answer that its client has received, so that another answer can go on."""
+
+    def follow(self, data: bytes) -> None:
+        """Take the data of the next event. Raises one of `json_object.UNREADABLE`."""
+        ...
+
+    def writer(self) -> PieceWriter:
+        """Return a writer that goes on after these events: with the same ids and numbers, and in the open block of
+        text."""
+        ...
+
+
+class Resuming(Struct, frozen=True, kw_only=True, eq=False):
+    """The means of a dialect to continue an answer that broke off. `follow` makes a `Resumption` for the answer to a
+    call. `continued` returns the fields of a request whose last turn is the text so far, so that the model goes on
+    with it. They request no reasoning, which would begin the answer anew."""
+
+    follow: Callable[[Call], Resumption]
+    continued: Callable[[dict[str, Raw], str], dict[str, Raw]]
+
+
 def as_they_are(fields: dict[str, Raw]) -> dict[str, Raw]:
     """Return the fields of a client's body unchanged."""
     return fields
@@ -75,13 +97,15 @@ class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):
     `writer` makes a writer of a client's stream, from its call and the time in Unix seconds; `write_answer` writes a
     whole answer from the same two and the pieces.
     `own_fields` prepares the fields of a client's body for a provider of the same dialect, which gets them
-    untranslated. It leaves out reasoning of other authors, which the provider would reject.
+    untranslated. It leaves out reasoning of other authors, which the provider would reject. Without `resuming`, an
+    answer that breaks off is not continued.
     """
 
     read_request: Callable[[Call], Conversation]
     writer: Callable[[Call, float], PieceWriter]
     write_answer: Callable[[Call, float, Sequence[Piece]], bytes]
     own_fields: Callable[[dict[str, Raw]], dict[str, Raw]] = as_they_are
+    resuming: Resuming | None = None
 
 
 def translate(client: Halves, provider: ProviderHalves, call: Call) -> Written:

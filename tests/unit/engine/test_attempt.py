@@ -17,7 +17,7 @@ from unit.engine.test_serve import BODY, OVERLOADED, answering, begin, chat, who
 PRICED = Pricing("deny", (PriceOverride(model="*", owner=None, price=PLAIN),))
 
 
-@pytest.mark.parametrize("broken", ["AnswerReceiver", "codec_of"])
+@pytest.mark.parametrize("broken", ["AnswerReceiver", "codec_for"])
 def test_error_at_the_start_of_an_attempt_leaves_no_reservation(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No code that may raise runs between a reservation and its settlement."""
 

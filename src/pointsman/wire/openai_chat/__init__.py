@@ -5,6 +5,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from pointsman.wire.openai_chat._reasoning import NAME
+from pointsman.wire.openai_chat._resuming import RESUMING
 from pointsman.wire.openai_chat.read_answer import read_answer, reader
 from pointsman.wire.openai_chat.read_request import read_request
 from pointsman.wire.openai_chat.write_answer import write_answer, writer
@@ -20,6 +21,7 @@ HALVES = Halves(
     write_answer=write_answer,
     ends_with_finish=True,
     bounds=("max_completion_tokens", "max_tokens"),
+    resuming=RESUMING,
 )
 # For servers that accept marks of prefixes to be cached, such as OpenRouter.
 WITH_CACHE_MARKS = replace(HALVES, write_request=partial(write_request, marks=True))

@@ -2,6 +2,7 @@
 
 from pointsman.wire.dialect import Dialect
 from pointsman.wire.dialects.anthropic._blocks import NAME
+from pointsman.wire.dialects.anthropic._resuming import RESUMING
 from pointsman.wire.dialects.anthropic.answer_reader import AnthropicReader, read_answer
 from pointsman.wire.dialects.anthropic.answer_writer import MessagesWriter, write_answer
 from pointsman.wire.dialects.anthropic.errors import error_body
@@ -30,6 +31,7 @@ HALVES = Halves(
     write_answer=write_answer,
     own_fields=own_fields,
     holds_many=True,
+    resuming=RESUMING,
 )
 DIALECT = Dialect(
     name=NAME,

@@ -140,6 +140,15 @@ class MessagesWriter:
         self._waiting: deque[Piece] = deque()  # content that arrived while a call was incomplete
         self._out: list[bytes] = []
 
+    @classmethod
+    def resumed(cls, call: Call, index: int, *, is_in_text: bool) -> "MessagesWriter":
+        """Return a writer that goes on after the block with this index, which is open if `is_in_text`."""
+        found = cls(call, 0.0)
+        found._has_begun, found._index = True, index
+        if is_in_text:
+            found._open, found._has_text = "text", True
+        return found
+
     def write(self, pieces: Sequence[Piece]) -> bytes:
         """Return the events that these pieces complete."""
         for piece in pieces:

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/responses
 
 from pointsman.wire.dialect import Dialect
 from pointsman.wire.dialects.openai import continues_unread, is_free, needs, service_tier, takes_bound
+from pointsman.wire.dialects.openai_responses._resuming import RESUMING
 from pointsman.wire.dialects.openai_responses._shapes import NAME
 from pointsman.wire.dialects.openai_responses.answer_reader import StreamReader, read_answer
 from pointsman.wire.dialects.openai_responses.answer_writer import ResponseWriter, write_answer
@@ -25,6 +26,7 @@ HALVES = Halves(
     write_answer=write_answer,
     own_fields=own_fields,
     bounds=("max_output_tokens",),
+    resuming=RESUMING,
 )
 
 DIALECT = Dialect(

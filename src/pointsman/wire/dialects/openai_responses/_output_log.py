@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from pointsman.domain.calls import Call
 from pointsman.domain.outcomes import Usage
@@ -34,6 +34,12 @@ class OutputLog:
         self._items: list[dict[str, object]] = []  # by index; an open one is a draft
         self.usage: Usage | None = None
         self.reason: str | None = None
+
+    def resume(self, number: int, response: dict[str, Raw], items: list[dict[str, object]]) -> None:
+        """Go on with the events after `number`, for a response that has begun with these items."""
+        self._number, self._items = number, items
+        self._envelope = Envelope(self._call, self._now, Start())
+        self._envelope.resume(response)
 
     def begin(self, start: Start) -> Envelope:
         """Return the envelope. The first call makes it and its events."""

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/responses/object
 
 from hashlib import sha256
 
+import msgspec
 from msgspec import Raw
 
 from pointsman.domain import failures
@@ -40,6 +41,11 @@ _OBJECTS = {
     "reasoning": {"effort": Raw(b"null"), "summary": Raw(b"null")},
     "text": {"format": Raw(b'{"type":"text"}'), "verbosity": Raw(b'"medium"')},
 }
+# The fields of a response that differ at its end.
+_CHANGING = frozenset(
+    {"status", "completed_at", "error", "incomplete_details", "output", "service_tier", "usage", "background"}
+)
+_NAME = msgspec.json.Decoder(str)
 _TIERS = frozenset({"default", "flex", "scale", "priority", "fast", "ultrafast"})
 
 # The codes of a failed response are a closed list; all others are the server's fault.
@@ -67,6 +73,12 @@ class Envelope:
             inner = read_or(FIELDS, fields.get(name, NOTHING), {})
             self._echoed[name] = absent | {key: raw for key, raw in inner.items() if bytes(raw) != b"null"}
         self._model = start.model or call.model
+        self._begun: dict[str, Raw] = {}
+
+    def resume(self, response: dict[str, Raw]) -> None:
+        """Take the fields of a response that its provider has begun, with its id, its model and its time."""
+        self._begun = {name: raw for name, raw in response.items() if name not in _CHANGING}
+        self.suffix = read_or(_NAME, response.get("id", NOTHING), "").removeprefix(_PREFIX) or self.suffix
 
     def state(
         self,
@@ -96,6 +108,7 @@ class Envelope:
             "store": False,
             "usage": _usage(usage) if usage is not None else None,
             **self._echoed,
+            **self._begun,
         }
 
 

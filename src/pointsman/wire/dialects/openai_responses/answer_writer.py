@@ -48,7 +48,7 @@ _INCOMPLETE = {
 }
 
 
-class _OpenPart(Struct, gc=False):
+class OpenPart(Struct, gc=False):
     """A part of a message that is being written."""
 
     kind: str  # `output_text` or `refusal`
@@ -65,12 +65,27 @@ class ResponseWriter:
     def __init__(self, call: Call, now: float, *, is_streamed: bool = True) -> None:
         self._log = OutputLog(call, now, is_streamed=is_streamed)
         self._message: OpenItem | None = None
-        self._part: _OpenPart | None = None
+        self._part: OpenPart | None = None
         self._characters = 0
         self._begins = False  # whether the next text begins a new part
         self._reasoning: OpenItem | None = None
         self._calls = CallItems(self._log, names_in(call.fields.get("tools", NOTHING)))
         self._is_done = self._has_refused = False
+
+    def resume(
+        self,
+        number: int,
+        response: dict[str, Raw],
+        items: list[dict[str, object]],
+        *,
+        message: OpenItem | None,
+        part: OpenPart | None,
+        characters: int,
+    ) -> None:
+        """Go on after the events of a response that broke off: their `number`, the response of the first event, its
+        items, the open message and its open part, and the length of all texts."""
+        self._log.resume(number, response, items)
+        self._message, self._part, self._characters = message, part, characters
 
     def write(self, pieces: Sequence[Piece]) -> bytes:
         for piece in pieces:
@@ -165,7 +180,7 @@ class ResponseWriter:
         name = "response.output_text.annotation.added"
         self._emit_in(message, part, name, annotation=annotation, annotation_index=number)
 
-    def _part_of(self, kind: str) -> tuple[OpenItem, _OpenPart]:
+    def _part_of(self, kind: str) -> tuple[OpenItem, OpenPart]:
         """Return the open part of a message, after it has been begun if necessary."""
         self._close_reasoning("")
         message = self._message
@@ -176,11 +191,11 @@ class ResponseWriter:
         if part is None or self._begins or part.kind != kind:
             self._close_part()
             self._begins = False
-            part = self._part = _OpenPart(kind, len(message.parts), self._characters)
+            part = self._part = OpenPart(kind, len(message.parts), self._characters)
             self._emit_in(message, part, "response.content_part.added", part=_content(part))
         return message, part
 
-    def _emit_in(self, message: OpenItem, part: _OpenPart, name: str, /, **fields: object) -> None:
+    def _emit_in(self, message: OpenItem, part: OpenPart, name: str, /, **fields: object) -> None:
         self._log.emit(name, item_id=message.id, output_index=message.index, content_index=part.index, **fields)
 
     def _close_part(self) -> None:
@@ -259,7 +274,7 @@ def write_answer(call: Call, now: float, pieces: Sequence[Piece]) -> bytes:
     return encode_object(writer.response())
 
 
-def _content(part: _OpenPart) -> dict[str, object]:
+def _content(part: OpenPart) -> dict[str, object]:
     text = "".join(part.texts)
     if part.kind == "refusal":
         return {"type": "refusal", "refusal": text}

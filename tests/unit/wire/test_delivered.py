@@ -1,0 +1,141 @@
+"""An answer that breaks off anywhere and goes on in another one is one answer for its client: every character once."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from fakes.dialects import call_of
+from pointsman.domain.outcomes import Usage
+from pointsman.domain.pieces import Done, Finish, Piece, ReasoningPiece, SignaturePiece, Start, TextPiece, UsagePiece
+from pointsman.providers import PROVIDERS
+from pointsman.wire.delivered import ContinuingWriter, Delivered, continued_call, is_plain
+from pointsman.wire.dialect import Dialect
+from pointsman.wire.dialects import CONVERSATIONS
+from pointsman.wire.json_object import encode_object
+from pointsman.wire.sse import event_data, split_events
+
+RESUMABLE = [one for one in CONVERSATIONS if one.halves is not None and one.halves.resuming is not None]
+EACH = pytest.mark.parametrize("dialect", RESUMABLE, ids=lambda one: str(one.name))
+TEXTS = st.lists(st.text("ab \n\u00fc\U0001f600", min_size=1, max_size=4), min_size=1, max_size=8)
+QUESTION: Any = [{"role": "user", "content": "Say"}]
+
+
+def fields_of(dialect: Dialect, **more: Any) -> dict[str, Raw]:
+    prompt = "input" if dialect.operation == "responses" else "messages"
+    body = {"model": "m", "stream": True, "max_tokens": 100, prompt: QUESTION, **more}
+    return {name: Raw(encode_object(value)) for name, value in body.items()}
+
+
+def read(dialect: Dialect, stream: bytes) -> list[Piece]:
+    assert dialect.halves is not None
+    reader, pieces = dialect.halves.reader(), list[Piece]()
+    for event in split_events(stream):
+        data = event_data(event)
+        if data is not None:
+            pieces += reader.read(data, event)
+    return pieces
+
+
+@EACH
+@given(st.data())
+def test_every_character_comes_once(dialect: Dialect, data: st.DataObject) -> None:
+    halves = dialect.halves
+    assert halves is not None
+    assert halves.resuming is not None
+    call, texts = call_of(dialect, fields_of(dialect)), data.draw(TEXTS)
+    thoughts: list[Piece] = data.draw(
+        st.sampled_from([[], [ReasoningPiece("Hm", begins=True), SignaturePiece("s", "anthropic")]])
+    )
+    first: list[Piece] = [Start("x1", "m1"), *thoughts, *[TextPiece(one, not at) for at, one in enumerate(texts)]]
+    client, delivered, stream = halves.writer(call, 1e9), Delivered(halves, halves.resuming, call), b""
+    rest = data.draw(TEXTS)
+    for at in range(data.draw(st.integers(1, 3))):  # the beginning, and parts that break off too
+        if at:
+            echoes, whole = data.draw(st.booleans()), delivered.text
+            text = whole.rstrip()
+            client = ContinuingWriter(delivered.writer(), text, whole[len(text) :], Usage(), echoes=echoes)
+            again = data.draw(st.sampled_from(["", whole[len(text) :]]))
+            rest = data.draw(TEXTS)
+            if not again and rest[0][0].isspace():
+                again = whole[len(text) :]  # otherwise its white space would be taken for a repetition
+            cuts, parts = again + "".join(rest), list[str]()
+            cuts = (text if echoes else "") + cuts
+            while cuts:
+                size = data.draw(st.integers(1, len(cuts)))
+                parts.append(cuts[:size])
+                cuts = cuts[size:]
+            first = [Start("x2", "m2"), *[TextPiece(one, not at) for at, one in enumerate(parts)]]
+            expected = whole + "".join(rest)
+        else:
+            expected = "".join(texts)
+        for piece in first:
+            out = client.write((piece,))
+            stream += out
+            delivered.read(out)
+        assert delivered.is_text
+        assert delivered.text == expected
+    end = client.write((Finish("stop"), UsagePiece(Usage(1, 2)), Done()))
+    pieces = read(dialect, stream + end)
+    assert "".join(one.text for one in pieces if isinstance(one, TextPiece)) == expected
+    assert [type(one) for one in pieces].count(Start) == 1
+    assert [one.reason for one in pieces if isinstance(one, Finish)] == ["stop"]
+    assert isinstance(pieces[-1], Done)
+    if dialect.operation == "responses":
+        events = [json.loads(event_data(one) or b"") for one in split_events(stream + end)]
+        assert [one["sequence_number"] for one in events] == list(range(len(events)))
+        (message,) = [one for one in events[-1]["response"]["output"] if one["type"] == "message"]
+        assert "".join(part["text"] for part in message["content"]) == expected
+
+
+@EACH
+def test_request_for_the_rest_is_the_conversation_and_the_text(dialect: Dialect) -> None:
+    halves = dialect.halves
+    assert halves is not None
+    assert halves.resuming is not None
+    asking = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "reasoning": {"effort": "high"}}
+    call = call_of(dialect, fields_of(dialect, **asking))
+    rest = continued_call(halves.resuming, call, "so far", 3)
+    conversation = halves.read_request(rest)
+    assert is_plain(conversation, "so far")
+    assert conversation.turns[:-1] == halves.read_request(call).turns
+    assert conversation.thinking.is_on is None
+    assert conversation.thinking.budget_tokens is None
+    assert not is_plain(halves.read_request(continued_call(halves.resuming, rest, "so far", 3)), "so far")
+
+
+CONTINUED = [
+    ("anthropic", "claude-3-5-haiku-20241022"),
+    ("anthropic", "claude-sonnet-4-20250514"),
+    ("anthropic", "claude-haiku-4-5"),
+    ("openrouter", "anthropic/claude-sonnet-4.5"),
+    ("openrouter", "anthropic/claude-3.7-sonnet"),
+    ("deepseek", "deepseek-chat"),
+    ("moonshot", "kimi-k2.5"),
+    ("alibaba", "qwen3-max"),
+    ("alibaba", "qwen-plus-latest"),
+]
+ANEW = [
+    ("anthropic", "claude-opus-4-6"),
+    ("anthropic", "claude-sonnet-4-6"),
+    ("anthropic", "claude-opus-5"),
+    ("openrouter", "anthropic/claude-opus-4.6"),
+    ("openrouter", "openai/gpt-5.5"),
+    ("moonshot", "kimi-k2-thinking"),
+    ("alibaba", "qwen3-vl-235b-thinking"),
+    ("alibaba", "qwq-plus"),
+]
+
+
+def test_models_that_continue_a_text() -> None:
+    def takes(provider: str, model: str) -> bool:
+        prefill = PROVIDERS[provider].prefill
+        assert prefill is not None
+        return prefill.takes(model)
+
+    assert [pair for pair in CONTINUED if not takes(*pair)] == []
+    assert [pair for pair in ANEW if takes(*pair)] == []
+    assert PROVIDERS["openai"].prefill is PROVIDERS["gemini"].prefill is None
