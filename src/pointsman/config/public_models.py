@@ -23,6 +23,8 @@ from pointsman.domain.snapshots import Failover, HealthLimits, Mirror, Names, Pu
 from pointsman.domain.targets import Arm, Candidate, Endpoint, Strategy
 from pointsman.routing.names import find, siblings
 
+_FETCHED: dict[bool | str, str] = {False: "no", True: "https", "http": "http"}
+
 
 def compile_routing(settings: RoutingSettings, findings: Findings) -> Routing:
     """Return the defaults of every public name."""
@@ -38,6 +40,7 @@ def compile_routing(settings: RoutingSettings, findings: Findings) -> Routing:
         event_bytes=settings.event_bytes,
         state_days=settings.state_days,
         unowned_state=settings.unowned_state,
+        fetch_media=_FETCHED[settings.fetch_media],
     )
     check_failover(routing, ("routing",), findings)
     return routing

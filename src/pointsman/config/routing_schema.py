@@ -333,5 +333,9 @@ class RoutingSettings(Section):
     """The treatment of requests for stored objects without a known owner. Such objects were created without this
     gateway, or were forgotten after `state_days`. `refuse` answers that the object does not exist. `allow` lets every
     key read and delete it. Default: `refuse` if keys are required, else `allow`."""
+    fetch_media: bool | Literal["http"] = False
+    """Images and documents at an address that a client sends: `true` lets the gateway fetch them if no target of the
+    request takes addresses. It connects to public addresses only, without an egress proxy, and reads at most 20 MB.
+    Addresses must begin with `https`; `http` also allows those that begin with `http`."""
     rules: Annotated[list[RuleSettings], Field(max_length=1000)] = []
     """Rules that change or refuse requests, in the order of their evaluation within a scope. The first match counts."""

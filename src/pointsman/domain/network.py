@@ -15,7 +15,8 @@ class Network(Struct, frozen=True, kw_only=True):
     `client_cert` and `client_key` are PEM files; without `client_key` the key is in `client_cert`. `connect_timeout_s`
     covers name, TCP, proxy and TLS together. `idle_timeout_s` is the lifetime of an unused connection, shorter than
     that of providers (60 s is usual). `max_connections` is for each origin; `None` sets no limit but the available
-    room. `reaches_metadata` allows the metadata services of clouds, which no provider's address may be.
+    room. `reaches_metadata` allows the metadata services of clouds, which no provider's address may be. With
+    `is_public_only`, only public addresses are connected to: for addresses that clients choose.
     """
 
     proxy: Origin | None = None
@@ -27,6 +28,7 @@ class Network(Struct, frozen=True, kw_only=True):
     idle_timeout_s: float = 55.0
     max_connections: int | None = None
     reaches_metadata: bool = False
+    is_public_only: bool = False
 
 
 # The services by which clouds give machines their credentials. Only the code of credentials may reach them.
@@ -45,7 +47,23 @@ _METADATA_NETWORKS = tuple(
         "fd20:ce::254/128",
     )
 )
+_TUNNELS = tuple(ip_network(text) for text in ("2002::/16", "2001::/32", "64:ff9b:1::/48"))  # to IPv4 addresses
 _MAPPED = (ip_network("::ffff:0:0/96"), ip_network("64:ff9b::/96"))  # addresses that contain an IPv4 address
+
+
+def is_public(address: str) -> bool:
+    """Return whether an address is one of the public internet: no private, local, shared or reserved one, and none that
+    contains such an IPv4 address."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if found.version == 6:
+        if any(found in network for network in _MAPPED):
+            found = ip_address(int(found) & 0xFFFFFFFF)
+        elif any(found in network for network in _TUNNELS):
+            return False
+    return found.is_global and not found.is_multicast and not is_metadata(str(found))
 
 
 def is_metadata(host: str) -> bool:

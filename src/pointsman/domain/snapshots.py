@@ -94,7 +94,8 @@ class Routing(Struct, frozen=True, kw_only=True):
     `event_bytes`, the longest event of a stream. `response_model` selects the model that an answer names: the one that
     `served` it, or the one that was `requested`. `state_days` is how long the owners of stored objects are known.
     `unowned_state` is `refuse` or `allow`, for requests about objects without a known owner. `None` follows from the
-    requirement for keys."""
+    requirement for keys. `fetch_media` is `https` or `http` if the gateway itself fetches images and documents for a
+    provider that takes no addresses, and else `no`."""
 
     strategy: Strategy = Strategy("adaptive")
     max_attempts: int = 5
@@ -108,6 +109,7 @@ class Routing(Struct, frozen=True, kw_only=True):
     event_bytes: int = 32 * 1024 * 1024
     state_days: float = 30.0
     unowned_state: str | None = None
+    fetch_media: str = "no"
 
 
 class Mirror(Struct, frozen=True, eq=False):

@@ -8,6 +8,7 @@ from pointsman.domain.plans import Plan
 from pointsman.engine.answer import ClientAnswer
 from pointsman.engine.engine import Engine
 from pointsman.engine.live import Live
+from pointsman.engine.media import can_fetch, fetched
 from pointsman.engine.tasks import Bell
 from pointsman.money.usage import UsedAmounts
 from pointsman.routing.decide import decide
@@ -28,6 +29,22 @@ async def decide_by_rules(engine: Engine, answer: ClientAnswer, call: Call, view
         await answered(amounts)
         plan = decide(facts, view, engine.rng, now)
     return plan
+
+
+async def decide_with_media(
+    engine: Engine, answer: ClientAnswer, call: Call, refused: Failure
+) -> tuple[Call, Plan | Failure]:
+    """Fetch the media of a call that no provider can serve by their addresses, and decide again. Return the call and
+    the failure as they are if that does not help."""
+    key = answer.log.key
+    found = await fetched(engine.upstreams, call) if can_fetch(call, key, refused) else None
+    if not isinstance(found, Call):
+        return call, found or refused
+    live, snapshot, now = engine.live, call.snapshot, monotonic()
+    view = live if live.snapshot is snapshot else live.with_snapshot(snapshot)
+    if snapshot.rules or snapshot.logged_facts:
+        return found, await decide_by_rules(engine, answer, found, view, now)
+    return found, decide(Facts(found, key, time()), view, engine.rng, now)
 
 
 async def answered(amounts: UsedAmounts) -> None:

@@ -13,6 +13,7 @@ from pointsman import __version__
 from pointsman.domain import failures
 from pointsman.domain.calls import NO_MEDIA, Call
 from pointsman.domain.failures import Failure, Rejection
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
@@ -21,6 +22,7 @@ from pointsman.engine.upstreams import Upstreams
 from pointsman.transport.fetch import Fetched, FetchError, fetch
 from pointsman.transport.http_client import HttpClient
 from pointsman.wire.remote_media import Content, addresses_in, type_of, with_contents
+from pointsman.wire.ways_out import REMOTE
 
 PUBLIC = Network(is_public_only=True, idle_timeout_s=5.0)
 MOST_BYTES = 20 * 1024 * 1024  # of all contents of one request
@@ -32,14 +34,25 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = f"user-agent: pointsman/{__version__}\r\naccept: image/*, application/pdf\r\n".encode()
 
 
-def can_fetch(call: Call, refused: Failure) -> bool:
-    """Return whether a call that no provider can serve may be one because of an address in it."""
+def can_fetch(call: Call, key: VirtualKey | None, refused: Failure) -> bool:
+    """Return whether the gateway may fetch the addresses in a call that no provider can serve, perhaps because of
+    them."""
     return (
         call.snapshot.routing.fetch_media != "no"
         and refused.kind is failures.NOT_SUPPORTED
         and call.media != NO_MEDIA
         and call.raw_body is None
+        and _may_send_addresses(call, key)
     )
+
+
+def _may_send_addresses(call: Call, key: VirtualKey | None) -> bool:
+    """Return whether content may leave by an address, as for one that a provider fetches: its host learns it."""
+    if key is not None and key.provider_tools is not None:
+        return REMOTE in key.provider_tools
+    public = call.snapshot.models.get(call.model)
+    of_name = public.require if public is not None else ()
+    return not (call.snapshot.require or call.head.require or of_name or (key is not None and key.require))
 
 
 async def fetched(upstreams: Upstreams, call: Call) -> Call | Failure | None:
@@ -51,15 +64,20 @@ async def fetched(upstreams: Upstreams, call: Call) -> Call | Failure | None:
     if len(addresses) > MOST_ADDRESSES:
         return Failure(failures.INVALID_REQUEST, f"the request has more than {MOST_ADDRESSES} addresses of media")
     takes_http = call.snapshot.routing.fetch_media == "http"
-    waiter: Waiter[Call | Failure] = Waiter()
-    task = asyncio.get_running_loop().create_task(
-        _replace_all(upstreams.at(PUBLIC), call, addresses, takes_http=takes_http)
-    )
-    task.add_done_callback(lambda done: None if done.cancelled() else waiter.set(done.result()))
+    waiter: Waiter[bool] = Waiter()
+    task = asyncio.get_running_loop().create_task(_in_turn(upstreams, call, addresses, takes_http=takes_http))
+    task.add_done_callback(lambda _: waiter.set(True))
     try:
-        return await waiter
+        await waiter
+        return task.result()
     finally:
         task.cancel()
+
+
+async def _in_turn(upstreams: Upstreams, call: Call, addresses: dict[str, bool], *, takes_http: bool) -> Call | Failure:
+    """Fetch when there is room, since each request may hold `MOST_BYTES` several times over."""
+    async with upstreams.media_slots:
+        return await _replace_all(upstreams.at(PUBLIC), call, addresses, takes_http=takes_http)
 
 
 async def _replace_all(
@@ -130,4 +148,4 @@ def _parsed(address: str, *, takes_http: bool) -> tuple[Origin, bytes]:
 
 def _failure(address: str, reason: str) -> Failure:
     shown = address if len(address) <= 200 else f"{address[:197]}..."
-    return Failure(failures.INVALID_REQUEST, f"the media at {shown} cannot be fetched: {reason}", param="messages")
+    return Failure(failures.INVALID_REQUEST, f"the media at {shown} cannot be fetched: {reason}")

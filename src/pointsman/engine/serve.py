@@ -8,7 +8,7 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import GiveUp, Plan
 from pointsman.engine.answer import BROKEN, ClientAnswer
 from pointsman.engine.engine import Engine
-from pointsman.engine.facts import decide_by_rules
+from pointsman.engine.facts import decide_by_rules, decide_with_media
 from pointsman.engine.listing import FilteredList
 from pointsman.engine.mirror import copy_for, keep_answer, start_copy
 from pointsman.engine.ownership import is_filtered
@@ -42,6 +42,8 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
                 plan = await decide_by_rules(engine, answer, call, view, now)
             else:
                 plan = decide(Facts(call, log.key, time()), view, engine.rng, now)
+            if isinstance(plan, failures.Failure):
+                call, plan = await decide_with_media(engine, answer, call, plan)
         log.rules = plan.rules
         if isinstance(plan, failures.Failure):
             is_answered = plan.kind is failures.NOT_SUPPORTED and answer.send_own()

@@ -10,12 +10,16 @@ from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.http_client import HttpClient
 from pointsman.transport.room import Room
 
+MAX_FETCHING = 4
+
 
 class Upstreams:
-    """The clients. They outlive a reload if their settings are unchanged. `room` limits their connections in total."""
+    """The clients. They outlive a reload if their settings are unchanged. `room` limits their connections in total, and
+    `media_slots` the requests whose media are fetched at a time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, deadlines: Deadlines, room: Room | None = None) -> None:
         self.room = room or Room()
+        self.media_slots = asyncio.Semaphore(MAX_FETCHING)
         self._loop = loop
         self._deadlines = deadlines
         self._clients: dict[Network, HttpClient] = {}

@@ -93,7 +93,7 @@ class PassthroughCodec(Struct, frozen=True, kw_only=True, eq=False):
             body = call.raw_body
             if call.model_at is not None:
                 start, end = call.model_at
-                body = body[:start] + (candidate.sent_model.encode() if call.model else b"") + body[end:]
+                body = body[:start] + (candidate.model_at(key).encode() if call.model else b"") + body[end:]
                 content_type = call.head.content_type
         else:
             content_type = call.head.content_type if call.raw_body is None else ""

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import zip_longest
 
 from pointsman.domain import failures
-from pointsman.domain.network import Network, is_metadata
+from pointsman.domain.network import Network, is_metadata, is_public
 from pointsman.domain.origin import Origin
 from pointsman.transport import tls
 from pointsman.transport.errors import ConnectError
@@ -28,6 +28,7 @@ _NO_FILES = (
     "raise the limit of open files (LimitNOFILE, ulimit -n)"
 )
 
+_NOT_PUBLIC = "the host has an address that is not public"
 _METADATA = "the address is that of a metadata service, which no provider may have; change base_url"
 
 # A dead peer is detected after about a minute without traffic, or 30 s after it stopped acknowledging output.
@@ -88,6 +89,8 @@ class Connector:
         if self.network.proxy is None:
             for _, address in addresses:
                 self._check_host(address)
+                if self.network.is_public_only and not is_public(address):
+                    raise ConnectError(failures.CONNECT_FAILED, _NOT_PUBLIC)
         enter_phase("while opening the connection")
         try:
             return await self._race(_interleaved(addresses), origin.port)

@@ -115,15 +115,15 @@ def _part(part: dict[str, Any], find: Find) -> None:
 
 
 def _in_field(holder: dict[str, Any], name: str, find: Find, *, is_image: bool) -> None:
-    address = holder.get(name)
-    content = find(address, is_image) if _is_address(address) else None
+    address = _address(holder.get(name))
+    content = find(address, is_image) if address else None
     if content is not None:
         holder[name] = f"data:{content.media_type};base64,{content.data}"
 
 
 def _input_file(part: dict[str, Any], find: Find) -> None:
-    address = part.get("file_url")
-    content = find(address, False) if _is_address(address) else None
+    address = _address(part.get("file_url"))
+    content = find(address, False) if address else None
     if content is not None:
         del part["file_url"]
         part["file_data"] = f"data:{content.media_type};base64,{content.data}"
@@ -131,13 +131,13 @@ def _input_file(part: dict[str, Any], find: Find) -> None:
 
 
 def _source(source: Any, find: Find, *, is_image: bool) -> None:
-    if not isinstance(source, dict) or source.get("type") != "url" or not _is_address(source.get("url")):
-        return
-    content = find(source["url"], is_image)
+    address = _address(source.get("url")) if isinstance(source, dict) and source.get("type") == "url" else ""
+    content = find(address, is_image) if address else None
     if content is not None:
         del source["url"]
         source |= {"type": "base64", "media_type": content.media_type, "data": content.data}
 
 
-def _is_address(value: object) -> bool:
-    return isinstance(value, str) and value[:8].lower().startswith(("https://", "http://"))
+def _address(value: object) -> str:
+    """Return an address of the web; empty for anything else."""
+    return value if isinstance(value, str) and value[:8].lower().startswith(("https://", "http://")) else ""

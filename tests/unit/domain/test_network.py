@@ -2,7 +2,7 @@
 
 import pytest
 
-from pointsman.domain.network import is_metadata
+from pointsman.domain.network import is_metadata, is_public
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,40 @@ def test_address_of_a_metadata_service_is_one(host: str) -> None:
 )
 def test_other_addresses_are_none(host: str) -> None:
     assert not is_metadata(host)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_public_addresses(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "168.63.129.16",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "198.18.0.1",
+        "::1",
+        "::",
+        "fe80::1%eth0",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::",
+        "2001:0:a00:1::",
+        "example.com",
+        "",
+    ],
+)
+def test_other_addresses_are_not_public(address: str) -> None:
+    assert not is_public(address)
