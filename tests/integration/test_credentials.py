@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -157,6 +158,63 @@ def test_client_that_leaves_while_it_waits_for_a_token_ends_its_request() -> Non
     run(main())
 
 
+def test_temporary_keys_of_a_container_sign_requests_and_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "wait_before_renewal", lambda life_s, random: 0.02)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    given = 0
+
+    async def container(peer: Peer) -> None:
+        nonlocal given
+        while True:
+            await peer.request()
+            given += 1
+            keys = {
+                "AccessKeyId": f"ASIA{given}",
+                "SecretAccessKey": "s3cret-of-the-container",
+                "Token": f"t0ken-{given}",
+            }
+            body = json.dumps({**keys, "Expiration": "2999-01-01T00:00:00Z"})
+            peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    requests: list[bytes] = []
+
+    async def bedrock(peer: Peer) -> None:
+        while True:
+            requests.append(await peer.request())
+            message = {"message": {"role": "assistant", "content": [{"text": "signed"}]}}
+            used = {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4}
+            body = json.dumps({"output": message, "stopReason": "end_turn", "usage": used})
+            head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            peer.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    async def main() -> None:
+        async with serving_script(container) as keys, serving_script(bedrock) as cloud:
+            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{keys.origin}/v1/credentials")
+            provider = {
+                "type": "bedrock",
+                "base_url": str(cloud.origin),
+                "keys": {"only": {"aws": "ambient"}},
+                "region": "eu-central-1",
+            }
+            async with serving(provider_settings={"bedrock": provider}, is_alone=False) as running:
+                asked = chat("bedrock/amazon.nova-lite-v1:0")
+                assert (await running.ask(asked)).text == "signed"
+                before = given
+                await until(lambda: given > before + 1, "the keys are renewed")
+                assert (await running.ask(asked)).text == "signed"
+                assert b"s3cret" not in running.log_file.read_bytes() + b"".join(requests)
+            await asyncio.gather(keys.stop(), cloud.stop())
+        found = [re.search(rb"Credential=(ASIA\d+)/\d{8}/eu-central-1/bedrock/", one) for one in requests]
+        first, second = (one[1] for one in found if one is not None)
+        assert first != second
+        assert all(b"x-amz-security-token: t0ken-" in one for one in requests)
+
+    run(main())
+
+
+@pytest.mark.slow
 def test_worker_that_is_killed_fetches_its_token_anew_and_no_file_has_a_secret() -> None:
     async def main() -> None:
         async with token_service() as service, gateway(service, as_process=True) as running:

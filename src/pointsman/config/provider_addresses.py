@@ -3,6 +3,7 @@
 from pointsman.config.addresses import ListenAddress, is_loopback, parse_base_url
 from pointsman.config.credentials import kind_in
 from pointsman.config.problems import Findings
+from pointsman.config.regions import contradiction
 from pointsman.config.schema import ProviderSettings
 from pointsman.config.source import Location
 from pointsman.domain.network import is_metadata
@@ -48,7 +49,8 @@ def address_of(
 
 
 def check_cloud(record: Provider, settings: ProviderSettings, location: Location, findings: Findings) -> None:
-    """Report a region or project that the type does not have, or that a credential requires."""
+    """Report a region or project that the type does not have, or that a credential requires, and tags that the region
+    contradicts."""
     kinds = {kind_in(key) for key in settings.keys.values()}
     for field in ("region", "project"):
         if getattr(settings, field):
@@ -56,3 +58,11 @@ def check_cloud(record: Provider, settings: ProviderSettings, location: Location
                 findings.error((*location, field), f"the type {record.name} has no {field}; remove it")
         elif kinds & record.takes.get(field, frozenset()):
             findings.error(location, f"`{field}` is required for the type {record.name}; set it")
+    places = [
+        (location, settings.tags),
+        *(((*location, "keys", name), key.tags) for name, key in settings.keys.items()),
+    ]
+    for place, tags in places:
+        wrong = contradiction(settings.region or "", [tag.value for tag in tags.get("region", ())])
+        if wrong:
+            findings.error((*place, "tags", "region"), wrong)

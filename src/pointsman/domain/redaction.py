@@ -2,17 +2,17 @@
 their own address."""
 
 import re
-from json import dumps
+from json import dumps, loads
 
 from msgspec.structs import replace
 
 from pointsman.domain.failures import Failure
-from pointsman.domain.origin import Credential, Origin, Secret, secrets_in
+from pointsman.domain.origin import Credential, GoogleSource, Origin, secrets_in
 
 MASK = "[redacted]"
 MIN_LENGTH = 8  # shorter "keys" are place-holders of local servers; masking them would damage words and JSON
 MAX_WINDOWS = 512  # parts of a key to search for
-_NO_SECRET = Secret("")
+_SECRET_FIELDS = ("private_key", "client_secret", "refresh_token")  # of a file of Google's credentials
 _BEGINNING = 3  # characters of a key that providers leave in front of the mask
 
 
@@ -20,9 +20,20 @@ def redact(failure: Failure, credential: Credential, origin: Origin | None = Non
     """Return `failure` without the secrets of a credential, any part of them of `MIN_LENGTH` characters, or their rest
     after masking by a provider. The provider's message to the client does not hold `origin` either."""
     address = _address_pattern(origin) if origin is not None else None
-    for secret in secrets_in(credential) or (_NO_SECRET,):
-        failure = _without(failure, secret.reveal(), address)
+    for value in _values(credential) or [""]:
+        failure = _without(failure, value, address)
     return failure
+
+
+def _values(credential: Credential) -> list[str]:
+    """Return the texts to hide. A file of Google's credentials also has names, which a message may contain."""
+    if not isinstance(credential, GoogleSource) or credential.file is None:
+        return [secret.reveal() for secret in secrets_in(credential)]
+    try:
+        fields = loads(credential.file.reveal())
+    except ValueError:
+        return [credential.file.reveal()]
+    return [fields[name] for name in _SECRET_FIELDS if isinstance(fields.get(name), str)]
 
 
 def _without(failure: Failure, value: str, address: re.Pattern[str] | None) -> Failure:

@@ -9,7 +9,7 @@ from fakes.wire import SECRET
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.network import Network
-from pointsman.domain.origin import AwsKeys, Origin, Secret
+from pointsman.domain.origin import AwsKeys, GoogleSource, Origin, Secret
 from pointsman.domain.redaction import MASK, redact
 from pointsman.domain.targets import Endpoint, ProviderKey
 from pointsman.providers._openai_errors import classify
@@ -29,6 +29,18 @@ def test_every_secret_of_signing_keys_is_masked_and_their_id_is_not() -> None:
     text = "AKIAEXAMPLE00001 wJalrXUtnFEMI/K7MDENG FwoGZXIvYXdzEXAMPLE"
     body = json.dumps({"error": {"message": text}}).encode()
     assert redact(classify(400, {}, body, 0.0), keys).quote == f"AKIAEXAMPLE00001 {MASK} {MASK}"
+
+
+def test_secrets_of_an_account_are_masked_and_its_name_is_not() -> None:
+    account = {"type": "service_account", "client_email": "gateway@p.test", "private_key": "-----\nMIIEvQIBADANBg\n"}
+    found = redact(
+        Failure(failures.CREDENTIAL_REJECTED, "check the service_account gateway@p.test, not MIIEvQIBADANBg"),
+        GoogleSource(Secret(json.dumps(account))),
+    )
+    assert found.message == f"check the service_account gateway@p.test, not {MASK}"
+    user = {"type": "authorized_user", "client_secret": "GOCSPX-secret", "refresh_token": "1//refresh-token"}
+    said = Failure(failures.CREDENTIAL_REJECTED, "GOCSPX-secret and 1//refresh-token")
+    assert redact(said, GoogleSource(Secret(json.dumps(user)))).message == f"{MASK} and {MASK}"
 
 
 def test_key_cut_at_end_of_message_is_masked() -> None:
