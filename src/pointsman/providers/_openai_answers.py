@@ -212,8 +212,9 @@ def _missing(call: Call, found: _Passed) -> str | None:
             return "output"
     elif operation == "image" and is_empty(found.data):
         return "data"
-    elif operation == "moderation" and is_empty(found.results):
-        return "results"
+    elif operation in ("moderation", "rerank") and is_empty(found.results):
+        is_other_list = operation == "rerank" and not is_empty(found.data)  # of scores, or of a few rankings
+        return None if is_other_list else "results"
     return None
 
 

@@ -1,14 +1,17 @@
-"""Cohere, by its own API: `/v2/chat` and `/v2/embed`. https://docs.cohere.com/reference/about
+"""Cohere, by its own API: `/v2/chat`, `/v2/embed` and `/v2/rerank`. https://docs.cohere.com/reference/about
 
-No client speaks its dialect, so every request is translated.
+No client speaks its dialect of chats and embeddings, so these requests are translated.
 """
 
 from pointsman.domain import failures
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Scope
+from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._cohere_codecs import CohereChatCodec, CohereEmbedCodec, CohereModelsCodec
 from pointsman.providers._error_table import Rules, rule
 from pointsman.providers._model_lists import cohere_models
 from pointsman.providers._quota_headers import cohere_quota
+from pointsman.providers._rankings import RankingCodec
 from pointsman.providers.api import Provider
 
 # https://docs.cohere.com/reference/errors
@@ -24,12 +27,27 @@ ERRORS: Rules = (
     rule(failures.UPSTREAM_ERROR, 499, scope=Scope.ATTEMPT),
 )
 
+
+def _second_version(call: Call, candidate: Candidate, key: ProviderKey) -> tuple[str, bytes]:  # noqa: ARG001
+    """Return the beginning of the path of a ranking."""
+    return candidate.endpoint.base_path + "/v2", b""
+
+
 PROVIDER = Provider(
     name="cohere",
     title="Cohere",
     base_url="https://api.cohere.com",
     key_env="COHERE_API_KEY",
-    codecs={"chat": CohereChatCodec(errors=ERRORS), "embedding": CohereEmbedCodec(errors=ERRORS)},
+    codecs={
+        "chat": CohereChatCodec(errors=ERRORS),
+        "embedding": CohereEmbedCodec(errors=ERRORS),
+        "rerank": RankingCodec(
+            errors=ERRORS,
+            locate=_second_version,
+            omit=("max_chunks_per_doc", "rank_fields", "user"),
+            returns_documents=False,
+        ),
+    },
     lister=CohereModelsCodec(errors=ERRORS),
     model_names=cohere_models,
     docs="https://docs.cohere.com/reference/about",

@@ -16,7 +16,7 @@ PROVIDER = openai_compatible(
     "Novita",
     "https://api.novita.ai/openai/v1",
     "NOVITA_API_KEY",
-    also=("image",),
+    also=("image", "rerank"),
     errors=ERRORS,
     docs="https://novita.ai/docs/guides/llm-api",
 )

@@ -26,7 +26,7 @@ PROVIDER = openai_compatible(
     "OpenRouter",
     "https://openrouter.ai/api/v1",
     "OPENROUTER_API_KEY",
-    also=("responses",),
+    also=("responses", "rerank"),
     keeps_responses=False,  # https://openrouter.ai/docs/api-reference/responses/overview
     errors=ERRORS,
     # https://openrouter.ai/docs/api-reference/overview (`Assistant Prefill`), for models whose authors take one
