@@ -6,7 +6,7 @@ from pointsman.providers._openai_compatible import openai_compatible
 
 # An error has a text `detail`, and no `error`.
 ERRORS = (
-    rule(failures.BALANCE_EMPTY, 402, 403, says="insufficient balance|insufficient account balance|run out of tokens"),
+    rule(failures.BALANCE_EMPTY, 402, 403, starts="insufficient (?:account )?balance"),
     rule(failures.CREDENTIAL_REJECTED, 401, 403, starts="invalid api key|api key is required|unauthorized"),
 )
 
