@@ -36,15 +36,14 @@ def _does_something(path: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("module", modules())
-def test_every_module_has_its_test_file(module: str) -> None:
-    path = UNIT / Path(module).parent / f"test_{Path(module).name}.py"
-    assert path.exists(), f"{path.relative_to(ROOT)} is missing"
+def test_every_module_has_its_test_file() -> None:
+    paths = [UNIT / Path(module).parent / f"test_{Path(module).name}.py" for module in modules()]
+    assert not [path.relative_to(ROOT).as_posix() for path in paths if not path.exists()]
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in UNIT.rglob("test_*.py")}))
-def test_every_folder_of_tests_has_its_package(folder: Path) -> None:
-    assert (SOURCE / folder.relative_to(UNIT)).is_dir()
+def test_every_folder_of_tests_has_its_package() -> None:
+    folders = {path.parent.relative_to(UNIT) for path in UNIT.rglob("test_*.py")}
+    assert not [folder for folder in folders if not (SOURCE / folder).is_dir()]
 
 
 @pytest.mark.parametrize("package", BY_SUITE)
