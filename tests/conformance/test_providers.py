@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from fakes.wire import CHAT, PATH_OF, SECRET, drain, parse, target
 from pointsman.domain.calls import Call
@@ -93,6 +94,15 @@ def test_request_has_its_path_and_one_credential(name: str, operation: Operation
     assert [line + b"\r\n" for line in lines if SECRET.encode() in line] == [provider.auth(secret_of(key.credential))]
     assert SECRET.encode() not in request.body + request.target
     assert SECRET not in repr((call, candidate, PROVIDERS[name]))
+
+
+@pytest.mark.parametrize(("name", "operation"), CASES)
+def test_deployment_of_a_key_is_sent_in_place_of_the_model(name: str, operation: Operation) -> None:
+    candidate = target(name, model="their-model")
+    key = replace(candidate.keys[0], deployments={"their-model": "own-name"})
+    request = PROVIDERS[name].codecs[operation].encode(call_of(operation), candidate, key)
+    assert b"own-name" in request.target + request.body
+    assert b"their-model" not in request.target + request.body
 
 
 @pytest.mark.parametrize(("name", "operation"), OPENAI)

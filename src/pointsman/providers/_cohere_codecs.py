@@ -33,8 +33,8 @@ _REASONING = re.compile(r"reasoning|command-a-plus")  # in the names of the mode
 
 
 def _fitted(fields: dict[str, Raw], model: str, max_tokens: int | None) -> dict[str, Raw]:
-    """Return the fields of a chat as a model takes them, with its name and its bound on the answer in tokens."""
-    out = {"model": model_field(model), **fields}
+    """Return the fields of a chat as a model takes them, with its bound on the answer in tokens."""
+    out = dict(fields)
     if max_tokens is not None:
         out["max_tokens"] = Raw(b"%d" % max_tokens)
     if _REASONING.search(model) is None:
@@ -59,7 +59,10 @@ class CohereChatCodec(Struct, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        fields = _fitted(call.fields, candidate.model_at(key), call.max_tokens)
+        fields = {
+            "model": model_field(candidate.model_at(key)),
+            **_fitted(call.fields, candidate.model, call.max_tokens),
+        }
         return self._request(call, candidate, key, fields)
 
     def _request(

@@ -96,7 +96,7 @@ class MessagesCodec(Struct, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        fields = {**message_fields(call), "model": model_field(candidate.model)}
+        fields = {**message_fields(call), "model": model_field(candidate.model_at(key))}
         base_path = candidate.endpoint.base_path
         target, headers = cached_head(base_path, key, call.head, "application/json", auth=_api_key, defaults=DEFAULTS)
         return UpstreamRequest(b"POST", target, headers, encode_object(fields))

@@ -92,10 +92,11 @@ class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        base_path, model = candidate.endpoint.base_path, candidate.model
+        base_path = candidate.endpoint.base_path
         _, headers = cached_head(base_path, key, call.head, "application/json", auth=api_key)
-        target = base_path.encode("ascii") + _path(model, call.stream)
-        return UpstreamRequest(b"POST", target, headers, encode_object(fitted(call.fields, model, call.max_tokens)))
+        target = base_path.encode("ascii") + _path(candidate.model_at(key), call.stream)
+        fields = fitted(call.fields, candidate.model, call.max_tokens)
+        return UpstreamRequest(b"POST", target, headers, encode_object(fields))
 
     def is_answer(self, status: int) -> bool:
         return 200 <= status < 300

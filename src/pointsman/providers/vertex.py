@@ -86,7 +86,10 @@ class VertexGenerateCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
         endpoint, model = candidate.endpoint, candidate.model
         _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=_credential)
         target = _target(
-            endpoint, model, "google", "streamGenerateContent?alt=sse" if call.stream else "generateContent"
+            endpoint,
+            candidate.model_at(key),
+            "google",
+            "streamGenerateContent?alt=sse" if call.stream else "generateContent",
         )
         return UpstreamRequest(b"POST", target, headers, encode_object(fitted(call.fields, model, call.max_tokens)))
 
@@ -104,7 +107,7 @@ class RawPredictCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        endpoint, model, fields = candidate.endpoint, candidate.model, message_fields(call)
+        endpoint, model, fields = candidate.endpoint, candidate.model_at(key), message_fields(call)
         fields["anthropic_version"] = _VERSION
         method = "streamRawPredict" if call.stream else "rawPredict"
         if counts_tokens(call):
