@@ -59,10 +59,8 @@ class CohereChatCodec(Struct, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        fields = {
-            "model": model_field(candidate.model_at(key)),
-            **_fitted(call.fields, candidate.model, call.max_tokens),
-        }
+        fields = _fitted(call.fields, candidate.model, call.max_tokens)
+        fields["model"] = model_field(candidate.model_at(key))
         return self._request(call, candidate, key, fields)
 
     def _request(
