@@ -48,6 +48,11 @@ def answers(*blocks: dict[str, Any], stop: str = "end_turn") -> dict[str, bytes]
     }
 
 
+def bound(ours: Dialect) -> dict[str, Any]:
+    """Return the field that bounds an answer."""
+    return {BOUND[ours]: 900}
+
+
 @asynccontextmanager
 async def bedrock(
     model: str = NOVA, key: Any = SIGNED, **sections: Any
@@ -68,7 +73,7 @@ def test_loop_with_tools(ours: Dialect, stream: bool) -> None:
     async def main() -> None:
         async with bedrock() as (gateway, server):
             how = {"path": f"/v1{PATHS[ours]}"}
-            body = begin(ours, stream=stream, **{BOUND[ours]: 900})
+            body = begin(ours, stream=stream, **bound(ours))
             reply = read(ours, await gateway.ask(body, **how))
             assert reply.text == "I look both up \u00fc."
             assert [name for _, name in reply.calls] == ["get_weather", "get_time"]
@@ -166,7 +171,7 @@ def test_limit_of_bedrock_is_an_error_in_the_shape_of_the_client(ours: Dialect) 
     async def main() -> None:
         async with bedrock() as (gateway, server):
             server.error = (429, "ThrottlingException", "Too many tokens, please wait before trying again.")
-            sent = await gateway.ask(begin(ours, stream=False, **{BOUND[ours]: 900}), path=f"/v1{PATHS[ours]}")
+            sent = await gateway.ask(begin(ours, stream=False, **bound(ours)), path=f"/v1{PATHS[ours]}")
             assert sent.status == 429
             assert "__type" not in sent.json["error"]
             (record,) = await gateway.wait_for_records(1)

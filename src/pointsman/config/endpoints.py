@@ -101,6 +101,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             operations=operations_of(record),
             dialects=dialects_of(record),
             families=families_of(record),
+            regions=record.regions,
             needs_bound=record.needs_bound,
             keeps_responses=record.keeps_responses,
             serves=tuple(settings.serves or (_deployed(settings) if record.has_deployments else ())),

@@ -38,6 +38,7 @@ class Requirement(Struct, frozen=True):
 
 
 Requirements = tuple[Requirement, ...]
+REGION = "region"  # the tag that the name of a model may state
 OWN = "virtual key "  # the beginning of the origin of a virtual key's own requirements
 NO_REQUIREMENTS: Requirements = ()
 

@@ -87,7 +87,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     `auto` if it is learned, or `None` without a bound. `deployments` are the server's names for models that it has
     under names of its own. `api_version` is the version of its API in the query, or empty. `region` and `project` are
     those of a cloud, or empty. `families` are its models with an API of their own, for which `dialects` and
-    `needs_bound` do not hold.
+    `needs_bound` do not hold. `regions` are the regions in which models run whose names match a shell-style pattern,
+    wherever the address is.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     region: str = ""
     project: str = ""
     families: tuple[Family, ...] = ()
+    regions: tuple[tuple[str, str], ...] = ()
 
     def has_deployment(self, model: str) -> bool:
         """Return whether the server has the model under a name of its own, at any key."""
@@ -196,6 +198,11 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
         """The name of the model that the server knows, for keys without deployments of their own."""
         deployments = self.endpoint.deployments
         return deployments.get(self.model, self.model) if deployments else self.model
+
+    def region_at(self, key: ProviderKey) -> str:
+        """Return the region that the name of the model implies, for requests with this key; empty for most models."""
+        name = self.model_at(key)
+        return next((region for pattern, region in self.endpoint.regions if fnmatchcase(name, pattern)), "")
 
     @property
     def family(self) -> Family | None:

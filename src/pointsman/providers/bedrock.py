@@ -25,7 +25,7 @@ from pointsman.providers.api import NO_STREAM, Form, Provider, StreamDecoder, Wh
 from pointsman.wire.json_object import encode_object
 from pointsman.wire.upstreams.bedrock import HALVES
 from pointsman.wire.upstreams.bedrock.frames import converse_splitter
-from pointsman.wire.upstreams.bedrock.models import fitted
+from pointsman.wire.upstreams.bedrock.models import REGIONS, fitted
 
 NAME = "bedrock"
 
@@ -96,5 +96,6 @@ PROVIDER = Provider(
     takes={"region": frozenset({"value", "aws"})},
     regional_url=_address,
     families={"*claude*": CLAUDE},
+    regions=REGIONS,
     splitter=converse_splitter,
 )

@@ -13,6 +13,7 @@ from pointsman.domain.calls import Facts
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.requirements import (
     NO_REQUIREMENTS,
+    REGION,
     Requirement,
     Requirements,
     Tag,
@@ -41,8 +42,12 @@ def requirements_of(facts: Facts, snapshot: Snapshot, directive: Directive | Non
 
 
 def stated(requirement: Requirement, item: Candidate, key: ProviderKey) -> Sequence[tuple[Tag, ...]]:
-    """Return the values that are stated for a required tag."""
-    return statements(requirement.tag, item.endpoint.tags, key.tags, item.tags)
+    """Return the values that are stated for a required tag. The name of a model may imply its region, which counts as
+    a tag of the target unless it has one."""
+    tags = item.tags
+    if requirement.tag == REGION and item.endpoint.regions and REGION not in tags and (region := item.region_at(key)):
+        tags = {**tags, REGION: (Tag(region, evidence=f"the name {item.model_at(key)}"),)}
+    return statements(requirement.tag, item.endpoint.tags, key.tags, tags)
 
 
 def is_compliant(item: Candidate, key: ProviderKey, unix_s: float) -> bool:

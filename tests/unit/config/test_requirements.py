@@ -121,3 +121,28 @@ def test_keys_of_a_file_name_themselves_as_the_origin(tmp_path: Path) -> None:
             f"region=eu virtual key {name}",
             "tier=gold team lab",
         ]
+
+
+BEDROCK = """
+providers:
+  bedrock: {region: eu-central-1, keys: {a: env.OPENAI_API_KEY}, tags: {region: eu}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "is_met"),
+    [
+        ("bedrock/eu.amazon.nova-pro-v1:0", True),
+        ("bedrock/amazon.nova-pro-v1:0", True),
+        ("bedrock/us.amazon.nova-pro-v1:0", False),
+        ("bedrock/global.anthropic.claude-x", False),
+        ("bedrock/arn:aws:bedrock:eu-west-1:1:inference-profile/global.anthropic.claude-x", False),
+        ("{model: 'bedrock/global.anthropic.claude-x', tags: {region: eu}}", True),
+    ],
+)
+def test_name_of_an_inference_profile_states_its_region(target: str, is_met: bool) -> None:
+    quoted = target if target.startswith("{") else f"'{target}'"
+    document = BEDROCK + f"models: {{chat: {{targets: [{quoted}], require: {{region: eu}}}}}}\n"
+    warnings = [one for one in found(checked(OPEN + document), "warning") if "no target meets region=eu" in one]
+    assert (not warnings) is is_met
+    assert ("no_compliant_provider" in "".join(warnings)) is not is_met

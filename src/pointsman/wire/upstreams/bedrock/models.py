@@ -23,7 +23,10 @@ from pointsman.wire.thinking import effort_of
 from pointsman.wire.upstreams.bedrock.request_writer import REASONING, TOP_K
 
 GEOGRAPHIES = ("us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global")
-_PROFILE = re.compile(rf"(?:.*/)?({'|'.join(GEOGRAPHIES)})\.(?=[a-z0-9])")
+# An inference profile runs anywhere in its geography: patterns of its ids and ARNs.
+# https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
+REGIONS = tuple((f"{start}{name}.*", name) for name in GEOGRAPHIES for start in ("", "arn:*/"))
+_PROFILE = re.compile(rf"(?:{'|'.join(GEOGRAPHIES)})\.(?=[a-z0-9])")
 _CLAUDE, _NOVA, _NOVA_2 = re.compile("claude"), re.compile(r"amazon\.nova"), re.compile(r"amazon\.nova-2")
 _OPENAI, _QWEN = re.compile(r"openai\.gpt-oss"), re.compile(r"qwen\.qwen3")
 _MARK = b'"cachePoint"'
@@ -34,16 +37,9 @@ _THINKING = msgspec.json.Decoder(Thinking)
 _CONFIG, _MORE, _TOOLS = "inferenceConfig", "additionalModelRequestFields", "toolConfig"
 
 
-def geography_of(model: str) -> str:
-    """Return the geography in which an inference profile runs, such as `eu` or `global`; empty for a model without one.
-    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html"""
-    found = _PROFILE.match(model)
-    return found[1] if found is not None else ""
-
-
 def without_geography(model: str) -> str:
     """Return the id of the model that an inference profile runs. Any other name stays as it is."""
-    found = None if model.startswith("arn:") else _PROFILE.match(model)
+    found = _PROFILE.match(model)
     return model if found is None else model[found.end() :]
 
 

@@ -1,6 +1,7 @@
 """The facts about models on which a request for Converse depends."""
 
 import json
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from msgspec import Raw
 
 from pointsman.domain.conversations import CacheMark, Conversation, Sampling, Text, Thinking, Tool, Turn
 from pointsman.domain.failures import Rejection
-from pointsman.wire.upstreams.bedrock.models import fitted, geography_of, without_geography
+from pointsman.wire.upstreams.bedrock.models import REGIONS, fitted, without_geography
 from pointsman.wire.upstreams.bedrock.request_writer import write_request
 
 HELLO = Turn("user", (Text("hello"),))
@@ -106,5 +107,5 @@ def test_arguments_of_any_depth_are_sent_or_rejected(depth: int) -> None:
     ],
 )
 def test_geography_of_a_profile(model: str, geography: str, bare: str | None) -> None:
-    assert geography_of(model) == geography
+    assert next((name for pattern, name in REGIONS if fnmatchcase(model, pattern)), "") == geography
     assert without_geography(model) == (bare or model)
