@@ -52,6 +52,8 @@ def check_cloud(record: Provider, settings: ProviderSettings, location: Location
     """Report a region or project that the type does not have, or that a credential requires, and tags that the region
     contradicts."""
     kinds = {kind_in(key) for key in settings.keys.values()}
+    if settings.base_url:
+        kinds.discard("value")  # such a key needs the region only for the address
     for field in ("region", "project"):
         if getattr(settings, field):
             if field not in record.takes:

@@ -60,3 +60,17 @@ def test_metadata_service_is_no_provider(host: str) -> None:
     outcome = checked(OPEN + f"providers: {{vllm: {{base_url: 'http://{host}/v1'}}}}")
     expected = "providers.vllm.base_url: is the address of a metadata service; set that of a provider"
     assert [one.startswith(expected) for one in found(outcome)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_missing"),
+    [
+        ("keys: {a: env.OPENAI_API_KEY}", True),
+        ("keys: {a: env.OPENAI_API_KEY}, base_url: 'https://vpce-1.example'", False),
+        ("keys: {a: {aws: {access_key_id: id, secret_access_key: env.OPENAI_API_KEY}}}, base_url: 'https://x'", True),
+        ("keys: {a: env.OPENAI_API_KEY}, region: eu-central-1", False),
+    ],
+)
+def test_region_is_required_for_an_address_or_a_signature(fields: str, is_missing: bool) -> None:
+    found = [str(one) for one in checked(f"providers: {{bedrock: {{{fields}}}}}\n").problems]
+    assert any("`region` is required for the type bedrock" in one for one in found) is is_missing
