@@ -4,7 +4,9 @@ second, the character and the search. No budget is overspent. The official clien
 import asyncio
 import io
 import json
+import os
 import random
+import signal
 import wave
 from collections.abc import Callable
 from typing import Any
@@ -255,5 +257,29 @@ def test_official_client_fails_over_with_each_operation() -> None:
             assert sum(entry.status == 200 for entry in beta.bill.entries) == len(records)
             assert not any(entry.status == 200 for entry in alpha.bill.entries)
             assert sum(record.get("cost_nano", 0) for record in records) == billed_nano(gateway)
+
+    run(main())
+
+
+@pytest.mark.slow
+def test_budget_holds_if_workers_are_killed() -> None:
+    """The journal charges a killed worker's requests by their reservation, which is exact for speech."""
+    dice = random.Random(SEED)
+
+    async def main() -> None:
+        async with governed(0.02, as_process=True) as gateway:
+            statuses: list[int] = []
+            killed = 0
+            while statuses.count(402) < 5:
+                if killed < 2 and len(statuses) >= 4 * (killed + 1):
+                    os.kill(gateway.children["worker 0"], signal.SIGKILL)
+                    killed += 1
+                try:
+                    statuses.append(await send(gateway, speaking(dice)))
+                except OSError:
+                    await asyncio.sleep(0.05)
+            assert killed == 2
+            assert 200 in statuses
+            assert 0 < billed_nano(gateway) <= 0.02 * NANO
 
     run(main())
