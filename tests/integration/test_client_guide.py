@@ -46,4 +46,4 @@ def test_program_of_the_guide_prints_answers(program: str, upstream: str) -> Non
 
 def test_guide_has_programs() -> None:
     assert len(PROGRAMS) == 2
-    assert len(YAML) == 1
+    assert len(YAML) == 2
