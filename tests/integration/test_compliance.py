@@ -37,7 +37,7 @@ OWNERS = {
 }
 FORM = {"content-type": "multipart/form-data; boundary=B"}
 PART = b'--B\r\ncontent-disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
-FILE = PART % (b"purpose", b"", b"batch") + PART % (b"file", b'; filename="a.jsonl"', b"{}") + b"--B--\r\n"
+FILE = PART % (b"purpose", b"", b"user_data") + PART % (b"file", b'; filename="a.jsonl"', b"{}") + b"--B--\r\n"
 SPEECH = PART % (b"model", b"", b"ears") + PART % (b"file", b'; filename="a.wav"', b"RIFF") + b"--B--\r\n"
 HELLO = [{"role": "user", "content": "Hello"}]
 

@@ -279,7 +279,7 @@ def test_disconnect_while_connecting(ending: Ending, count: int) -> None:
 
 
 def test_disconnect_during_an_upload(ending: Ending, count: int) -> None:
-    start = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    start = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
     start += b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + bytes(200_000)
     headers = {"content-type": "multipart/form-data; boundary=b", "x-pointsman-provider": "alpha"}
 

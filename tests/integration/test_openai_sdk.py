@@ -252,7 +252,7 @@ def test_files(kind: Kind) -> None:
     content = bytes(range(256)) * 1000
 
     async def scenario(client: Any) -> None:
-        stored = await have(client.files.create(file=("batch.jsonl", content), purpose="batch"))
+        stored = await have(client.files.create(file=("batch.jsonl", content), purpose="user_data"))
         assert (stored.bytes, stored.filename) == (len(content), "batch.jsonl")
         listed = await have(client.files.list())
         assert [file.id for file in listed.data] == [stored.id]
@@ -268,7 +268,7 @@ def test_files(kind: Kind) -> None:
 
 def test_file_requires_a_provider_header_with_several_providers(kind: Kind) -> None:
     async def scenario(client: Any) -> None:
-        upload = {"file": ("batch.jsonl", b"{}"), "purpose": "batch"}
+        upload = {"file": ("batch.jsonl", b"{}"), "purpose": "user_data"}
         with pytest.raises(openai.BadRequestError, match="x-pointsman-provider"):
             await have(client.files.create(**upload))
         named = await have(client.files.create(**upload, extra_headers={"x-pointsman-provider": "alpha"}))

@@ -26,7 +26,7 @@ MODELS = {"talk": {"strategy": "weighted", "targets": ["a/gpt-4o", "b/gpt-4o"]}}
 TWO = {"a": Settings(), "b": Settings()}
 FORM = {"content-type": "multipart/form-data; boundary=B"}
 FILE = (
-    b'--B\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    b'--B\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
     b'--B\r\ncontent-disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n{}\r\n--B--\r\n'
 )
 AT_A = {"x-pointsman-provider": "a"}

@@ -191,7 +191,7 @@ def test_requested_images_of_a_form_are_reserved() -> None:
 
 
 def test_uploads_without_a_length_arrive_whole() -> None:
-    body = form(("purpose", b"batch", None), ("file", b"x" * 300_000, "a.jsonl"))
+    body = form(("purpose", b"user_data", None), ("file", b"x" * 300_000, "a.jsonl"))
     chunks = b"".join(
         b"%x\r\n%b\r\n" % (len(body[at : at + 999]), body[at : at + 999]) for at in range(0, len(body), 999)
     )
@@ -218,7 +218,7 @@ def test_files_are_stored_read_and_deleted_with_one_key() -> None:
             at_a = {"x-pointsman-provider": "a"}
             data = random.Random(2).randbytes(50_000)
             for _ in range(10):
-                body = form(("purpose", b"batch", None), ("file", data, "a.bin"))
+                body = form(("purpose", b"user_data", None), ("file", data, "a.bin"))
                 async with connect(gateway.base_url) as wire:
                     stored = await wire.ask("POST", "/v1/files", body, {**FORM, **at_a})
                     assert stored.status == 200, stored
@@ -242,7 +242,7 @@ def test_files_are_stored_read_and_deleted_with_one_key() -> None:
 
 
 def test_long_forms_fail_over_only_before_bytes_were_sent() -> None:
-    body = form(("purpose", b"batch", None), ("model", b"ears", None), ("file", b"x" * 5000, "a.wav"))
+    body = form(("purpose", b"user_data", None), ("model", b"ears", None), ("file", b"x" * 5000, "a.wav"))
 
     async def main() -> None:
         async with serving(providers=TWO, models=MODELS, routing={"commit_buffer": 1024}) as gateway:

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from msgspec.structs import asdict
+
 from pointsman.config.limits import nano_dollars
 from pointsman.config.problems import Findings, nearest
 from pointsman.config.schema import Document, PriceSettings
 from pointsman.config.source import Location
+from pointsman.domain.batches import BATCH
 from pointsman.domain.identity import VirtualKey, key_named
 from pointsman.domain.prices import Catalog, Price, Rates, ToolPrice
 from pointsman.domain.snapshots import PriceOverride, Pricing
@@ -55,14 +58,16 @@ def _override(
     has_tokens = settings.input_usd_per_million is not None and settings.output_usd_per_million is not None
     if has_tokens or (units and not has_rates):
         per_request = settings.per_request_usd
+        rates, percent = _rates(settings), settings.batch_percent
         price = Price(
-            _rates(settings),
+            rates,
+            tiers={BATCH: _part_of(rates, percent)} if percent is not None else {},
             request_nano=nano_dollars(per_request or Decimal(0)),
             is_by_request=per_request is not None,
             units=units,
             only_units=not has_tokens,
         )
-    elif has_rates or settings.per_request_usd is not None:
+    elif has_rates or settings.per_request_usd is not None or settings.batch_percent is not None:
         message = "set both input_usd_per_million and output_usd_per_million; 0 means free"
         findings.error(place, message)
         return None
@@ -124,6 +129,12 @@ def _rates(settings: PriceSettings) -> Rates:
         image_out=_pico(settings.image_output_usd_per_million),
         reasoning=_pico(settings.reasoning_usd_per_million),
     )
+
+
+def _part_of(rates: Rates, percent: int) -> Rates:
+    """Return so much of the rates, rounded up."""
+    known = {name: rate for name, rate in asdict(rates).items() if rate is not None}
+    return Rates(**{name: -(-rate * percent // 100) for name, rate in known.items()})
 
 
 def _pico(usd_per_million: Decimal | None) -> int | None:

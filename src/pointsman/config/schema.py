@@ -317,8 +317,8 @@ class VirtualKeySettings(OwnerSettings):
     provider_tools: Annotated[list[Text], Field(max_length=64)] | None = None
     """The tools that a provider may run for requests of this key, such as `web_search`, `code_interpreter` or `mcp`.
     `mcp:HOST` allows one MCP server. `remote_urls` allows addresses of images, files and other content that the
-    provider fetches, and `batches` allows batches, whose lines the gateway does not read. Default: all if no
-    requirement applies to the request, and otherwise none."""
+    provider fetches, and `batches` allows batches, which a provider stores and carries out later. Default:
+    all if no requirement applies to the request, and otherwise none."""
     near_limit: NearLimit | None = None
     """The treatment of requests near a limit, as in `governance.near_limit`. Default: `governance.near_limit`."""
     end_users: Literal["ignored", "trusted"] = "ignored"
@@ -414,9 +414,11 @@ class PriceSettings(Section):
     """The price of a million tokens of images in an answer, in dollars. Default: the price of an answer."""
     reasoning_usd_per_million: UsdPerMillion | None = None
     """The price of a million tokens of reasoning in an answer, in dollars. Default: the price of an answer."""
+    batch_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """The price of a token in a batch, in percent of these prices, such as 50. Default: the full price."""
     per_request_usd: UsdPerUse | None = None
-    """The price of each request in addition to its tokens, in dollars. If it is set, 0 included, budgets accept batches
-    and similar requests at this price."""
+    """The price of each request in addition to its tokens, in dollars. If it is set, 0 included, budgets accept
+    fine-tuning and similar requests at this price."""
     per_image_usd: UsdPerUse | Annotated[dict[ImageKind, UsdPerUse], Field(min_length=1, max_length=64)] | None = None
     """The price of each image of an answer, in dollars: one price, or prices by quality and size, such as
     `{"high 1024x1024": 0.167, high: 0.25, 1536x1024: 0.063}`. If several match an image, the one with more properties

@@ -13,7 +13,7 @@ from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of
 from pointsman.providers import PROVIDERS
 
-_LATER = ("batch", "other")
+_LATER = ("other",)
 
 
 def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings: Findings) -> None:
@@ -33,13 +33,13 @@ def warn_unusable(snapshot: Snapshot, keys: Mapping[bytes, VirtualKey], findings
                     f"pricing.overrides, or 0 if it is free"
                 )
                 findings.warning(("models", model.name), message)
-    _warn_of_batches(snapshot, findings, has_budget=bool(budgeted))
+    _warn_of_later(snapshot, findings, has_budget=bool(budgeted))
     warn_unmet(snapshot, keys.values(), findings, time())
 
 
-def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, has_budget: bool) -> None:
-    """Warn once for all keys and providers. `has_budget` is true if some key has a budget. A call that makes a batch
-    names no model. So its price is one for `provider/`, or for a pattern that includes it."""
+def _warn_of_later(snapshot: Snapshot, findings: Findings, *, has_budget: bool) -> None:
+    """Warn once for all keys and providers. `has_budget` is true if some key has a budget. A call for later
+    work names no model. So its price is one for `provider/`, or for a pattern that includes it."""
     priced = [one.model for one in snapshot.pricing.overrides if one.price is not None and one.price.is_by_request]
     names = [
         endpoint.name
@@ -50,7 +50,7 @@ def _warn_of_batches(snapshot: Snapshot, findings: Findings, *, has_budget: bool
     ]
     if names:
         message = (
-            f"budgets reject batches, fine-tuning and the like at {listed(names)} (403 price_unknown); use a key "
+            f"budgets reject fine-tuning, videos and the like at {listed(names)} (403 price_unknown); use a key "
             f"without a budget, or set a price in pricing.overrides: "
             f"{{model: {names[0]}/, input_usd_per_million: 0, output_usd_per_million: 0, per_request_usd: 1}}"
         )

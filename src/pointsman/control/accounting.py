@@ -16,9 +16,9 @@ from pointsman.control.variants import Splits, SplitTally
 from pointsman.domain import failures
 from pointsman.domain.limits import Period
 from pointsman.domain.records import AttemptRecord, Feedback, RequestRecord
-from pointsman.domain.state import Change, Record, owner_of
+from pointsman.domain.state import MADE, Change, Record, owner_of
 from pointsman.journal.reader import Chunk, Position
-from pointsman.journal.records import ChargeScope, Intent, Outcome, RequestDone, StateRecord, attempt_id
+from pointsman.journal.records import BatchRecord, ChargeScope, Intent, Outcome, RequestDone, StateRecord, attempt_id
 
 MAX_OPEN = 200_000
 MAX_SPANS = 20_000  # each configuration brings scopes with new numbers, and nothing marks the end of old ones
@@ -31,7 +31,8 @@ _RECORD_DECODER = msgspec.json.Decoder(RequestRecord)
 _UNUSABLE = (ValueError, ArithmeticError, LookupError, msgspec.DecodeError)
 _NANO, _RESERVED, _UNPRICED = map(USAGE_SUMS.index, ("nano", "reserved_nano", "unpriced"))
 _ESTIMATED, _HELD = map(USAGE_SUMS.index, ("estimated_nano", "held_nano"))
-_UNREPORTED = frozenset({"estimated", "reserved", "counted"})  # older journals use the last one
+# Older journals use the last one.
+_UNREPORTED = frozenset({"estimated", "reserved", "batch", "counted"})
 
 
 class OpenAttempt(Struct, gc=False):
@@ -161,6 +162,7 @@ class Accounting:
         self._state: list[Change] = []
         self._split_tally = SplitTally(splits)
         self._feedback: dict[tuple[str, str], Row] = {}
+        self._batches: dict[str, Row] = {}
 
     def add(self, epoch: int, chunk: Chunk, scopes: dict[int, ChargeScope], requests: OpenRequests) -> None:
         """Add records to the batch."""
@@ -185,6 +187,8 @@ class Accounting:
                     scopes[record.number] = record
                 elif type(record) is StateRecord:
                     self._note_state(record, scopes.get(record.scope))
+                elif type(record) is BatchRecord:
+                    self._note_batch(record, scopes.get(record.scope))
             except _UNUSABLE as error:
                 self._note(error)
 
@@ -226,6 +230,7 @@ class Accounting:
             state=self._state,
             splits=self._split_tally.rows(),
             feedback=list(self._feedback.values()),
+            batches=list(self._batches.values()),
         )
 
     def _counters(self) -> list[Row]:
@@ -279,12 +284,34 @@ class Accounting:
             return
         owner = owner_of(scope.virtual_key, scope.team)
         for how, kind, one in record.changes:
-            self._state.append(
-                Change(
-                    how,
-                    Record(id=one, kind=kind, provider=scope.provider, key=record.key, owner=owner, at=record.at),
-                )
+            changed = Record(
+                id=one,
+                kind=kind,
+                provider=scope.provider,
+                key=record.key,
+                owner=owner,
+                at=record.at,
+                note=record.note if how == MADE else "",
             )
+            self._state.append(Change(how, changed))
+
+    def _note_batch(self, record: BatchRecord, scope: ChargeScope | None) -> None:
+        """Note a requested batch, or its result."""
+        if scope is None:
+            return
+        name = attempt_id(record.request_id, record.ordinal)
+        self._batches[name] = {
+            "attempt_id": name,
+            "batch_id": record.batch_id,
+            "state": record.state,
+            "at": record.at,
+            "provider": scope.provider,
+            "virtual_key": scope.virtual_key or "",
+            "team": scope.team or "",
+            "work": record.work,
+            "status": "",
+            "checked_at": 0.0,
+        }
 
     def _tally(self, epoch: int, span: WindowSpan) -> _Tally:
         """Return the sums for attempts of a scope in these windows."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.row_by_row import RowByRow, quarantined
+from pointsman.control.store.batches import Settlement
 from pointsman.control.store.database import RejectedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
 from pointsman.control.store.store import JournalState, Store
@@ -217,13 +218,17 @@ class Ingest:
         """Return the size of the backlog in bytes, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
-    async def reconcile(self, amounts: Mapping[str, int]) -> dict[str, str]:
-        """Reconcile attempts at these nano-dollar amounts in the store and the lease table. Return the reasons for
-        rejected ones. Raises `StoreError`; the lease table gets amounts stored before that at the next try."""
+    async def reconcile(self, amounts: Mapping[str, int] | Settlement) -> dict[str, str]:
+        """Reconcile attempts at these nano-dollar amounts in the store and the lease table, or settle a batch. Return
+        the reasons for rejected ones. Raises `StoreError`; the lease table gets amounts stored before that at the next
+        try."""
         async with self._one_at_a_time:
             if self.store is None:
                 raise StoreError(self.state.problem or "the store is not open yet")
-            found = await self.store.reconcile(amounts, time())
+            if isinstance(amounts, Settlement):
+                found = await self.store.settle_batch(amounts, time())
+            else:
+                found = await self.store.reconcile(amounts, time())
             for counter, window, amount in found.corrections:
                 self._lease_table.corrected(counter, window, amount)
             return found.rejected

@@ -14,7 +14,7 @@ from pointsman.control.variants import Splits
 from pointsman.journal.reader import Chunk
 from pointsman.journal.records import ChargeScope, Outcome
 
-PARTS = ("counters", "usage", "tags", "requests", "unsettled", "state", "splits", "feedback")
+PARTS = ("counters", "usage", "tags", "requests", "unsettled", "state", "splits", "feedback", "batches")
 
 _logger = logging.getLogger(__name__)
 

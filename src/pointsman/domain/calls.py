@@ -2,6 +2,7 @@
 
 from msgspec import Raw, Struct
 
+from pointsman.domain.batches import BatchWork
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
 from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
@@ -74,6 +75,7 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     `dropped` are fields of the body that were left out when it was read. `text_tokens` bounds the tokens of its text if
     they were counted; until then its bytes do. `units` bounds what it costs beside tokens, such as images. `model_at`
     is set for a form that is held in `raw_body`: the place of the model's name in it, (0, 0) for none.
+    `batch` is the work of a requested batch, if its file was read.
 
     A call is made for every request and is part of no reference cycle, so the garbage collector need not track it
     (`gc=False`).
@@ -101,6 +103,7 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     text_tokens: int | None = None
     units: Units | None = None
     model_at: tuple[int, int] | None = None
+    batch: BatchWork | None = None
 
 
 class Facts(Struct, frozen=True, gc=False):

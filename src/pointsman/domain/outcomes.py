@@ -30,10 +30,10 @@ class Usage(Struct, frozen=True, gc=False):
     units: Units | None = None
 
 
-UsageSource = Literal["provider", "request", "estimated", "reserved", "none"]
+UsageSource = Literal["provider", "request", "estimated", "reserved", "none", "batch"]
 """The source of an attempt's cost. The provider reported its usage, or the request itself shows all that is charged, as
 the characters of a text to be spoken. Otherwise prompt and answer were estimated. If no estimate is possible, the
-reservation is charged. If nothing was served, there is no charge."""
+reservation is charged. If nothing was served, there is no charge. A batch is charged when it has ended."""
 
 
 class PastAttempt(Struct, frozen=True):

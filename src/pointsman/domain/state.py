@@ -1,6 +1,7 @@
 """Objects that providers store for clients, such as files, stored responses and threads: their owners and places."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 MADE, SEEN, GONE = "made", "seen", "gone"
 EVERYBODY = ""
@@ -48,7 +49,8 @@ class Pin(Struct, frozen=True, gc=False):
 
 
 class Record(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """The owner and the place of one object. `at` is the time it was made or last used, in Unix seconds."""
+    """The owner and the place of one object. `at` is the time it was made or last used, in Unix seconds. `note` is what
+    the gateway knows of its contents: the work in the file of a batch (`domain.batches`), else empty."""
 
     id: str
     kind: str
@@ -56,6 +58,7 @@ class Record(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     key: str
     owner: str
     at: float
+    note: str = ""
 
 
 class Change(Struct, frozen=True, array_like=True, gc=False):
@@ -73,4 +76,4 @@ def after(known: Record | None, change: Change) -> Record | None:
         return None
     if known is None or (change.how == MADE and record.at >= known.at):
         return record
-    return record if known.owner == record.owner and record.at > known.at else known
+    return replace(record, note=known.note) if known.owner == record.owner and record.at > known.at else known

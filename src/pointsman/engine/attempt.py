@@ -49,11 +49,14 @@ class Attempt:
         "started_at",
         "step",
         "tried",
+        "upload",
     )
 
     def __init__(self, engine: Engine, log: "RequestLog[Attempt]", call: Call, step: Try, claim: Claim) -> None:
         plan, candidate = log.plan, step.choice.candidate
         assert plan is not None
+        if call.batch is not None:
+            call = engine.billing.priced_batch(call, log.key, step)
         self.engine = engine
         self.log = log
         self.call = call
@@ -64,6 +67,7 @@ class Attempt:
         self.started_at = 0.0
         self.plan = plan
         self.dropped: tuple[str, ...] = ()
+        self.upload: UploadRelay | None = None
         self.billing_terms = engine.billing.terms_cache.find_for(call, log.key, candidate)
         going_on = log.continuation
         if going_on is None:
@@ -162,13 +166,18 @@ class Attempt:
         engine, step, receiver, reserved, now = self.engine, self.step, self.receiver, self.reserved, self.started_at
         assert reserved is not None
         self.key = key
-        candidate = step.choice.candidate
+        candidate, log = step.choice.candidate, self.log
         endpoint = candidate.endpoint
         if self.call.state is not None and not self._codec.is_translating:
             receiver.watch = engine.ownership.note_use(
-                self.call, self.billing_terms.scope, reserved.request_id, step.key.name
+                self.call,
+                self.billing_terms.scope,
+                reserved.request_id,
+                step.key.name,
+                note=upload.note if upload is not None else str,
             )
-        request = self._codec.encode(reserved.call, candidate, key, reserved.attempt_id, time())
+        sent = engine.billing.as_sent(reserved.call, reserved.attempt_id)
+        request = self._codec.encode(sent, candidate, key, reserved.attempt_id, time())
         self.dropped = self.call.dropped + request.dropped
         if step.is_fresh:
             request = replace(request, wants_fresh=True)
@@ -185,7 +194,9 @@ class Attempt:
             length = upload.length_for(model)
             leg = client.send_streaming(endpoint.origin, request, receiver, deadline, length)
             receiver.leg = leg
+            upload.place(engine, log.key, step)
             upload.pump(leg, model, step.timeout_s, receiver.abort)
+            self.upload = upload
         if self.call.head.timeout_s is not None:
             receiver.leg.timeout_kind = failures.DEADLINE_EXCEEDED  # set by the client, so not the provider's fault
 
@@ -227,10 +238,7 @@ class Attempt:
         """Charge an attempt that has ended, update the state of its target and key, and log it. Return its failure."""
         engine, log, step, receiver, reserved = self.engine, self.log, self.step, self.receiver, self.reserved
         assert reserved is not None
-        if self.call.state is not None and not self._codec.is_translating and receiver.body is not None:
-            engine.ownership.learn_from_answer(
-                self.call, self.billing_terms.scope, log.request_id, step.key.name, receiver.body
-            )
+        self._learn_objects()
         candidate, started_at, now, failure = step.choice.candidate, self.started_at, monotonic(), receiver.failure
         log.running.remove(self)
         if not log.running:
@@ -299,6 +307,15 @@ class Attempt:
         the text so far, so another one may take it."""
         is_rejected = failure.kind.fault is failures.Fault.REQUEST and not self.has_committed
         return replace(failure, kind=failures.UPSTREAM_UNSUPPORTED) if is_rejected else failure
+
+    def _learn_objects(self) -> None:
+        """Learn the ids in a whole answer."""
+        body = self.receiver.body
+        if self.call.state is None or self._codec.is_translating or body is None:
+            return
+        note = self.upload.note() if self.upload is not None else ""
+        scope, request_id, key = self.billing_terms.scope, self.log.request_id, self.step.key.name
+        self.engine.ownership.learn_from_answer(self.call, scope, request_id, key, body, note=note)
 
     def _note_hedging(self, terms: HedgeTerms, record: AttemptRecord, failure: failures.Failure | None) -> None:
         """Note the attempt of a request that may have two at once."""

@@ -17,11 +17,18 @@ from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.leases import Grant, LeaseRequest
 from pointsman.domain.verdicts import Reason
+from pointsman.engine.billing_records import (
+    charge_batch,
+    marked_call,
+    outcome_record,
+    priced_for,
+    result_record,
+    sent_record,
+)
 from pointsman.engine.billing_terms import BillingTerms, BillingTermsCache
 from pointsman.engine.lease_client import LeaseClient
 from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
-from pointsman.journal.records import Outcome
 from pointsman.journal.writer import JournalUnavailable, JournalWriter
 from pointsman.money.charges import (
     FREE,
@@ -59,6 +66,9 @@ NotReserved = Reason | list[Shortfall]  # the reason not to send an attempt, or 
 class Billing:
     """Reserves and charges attempts in the ledger, and records them in the journal."""
 
+    priced_batch = staticmethod(priced_for)
+    as_sent = staticmethod(marked_call)
+
     def __init__(
         self, live: Live, ledger: Ledger, journal: JournalWriter | None, lease_client: LeaseClient | None
     ) -> None:
@@ -92,6 +102,11 @@ class Billing:
             return found
         if self.journal is not None:
             try:
+                if call.batch is not None:
+                    self.journal.store(
+                        billing_terms.scope,
+                        sent_record(billing_terms.scope, call.batch, request_id, ordinal, at=found.at),
+                    )
                 self.journal.intent(
                     billing_terms.scope, request_id, ordinal, found.at, nano=bound.nano, tokens=bound.tokens
                 )
@@ -190,24 +205,16 @@ class Billing:
             charge = Charge(
                 reserved.bound.nano, reserved.bound.tokens, "reserved", is_priced=billing_terms.terms.price is not None
             )
-        usage, scope, held = charge.usage, billing_terms.scope, charge.nano + charge.held_nano
+        scope, held = billing_terms.scope, charge.nano + charge.held_nano
         self.ledger.settle(reserved.attempt_id, held, charge.tokens)
         if self.journal is not None:
-            outcome = Outcome(
-                scope.number,
-                reserved.request_id,
-                reserved.ordinal,
-                time(),
-                held,
-                tokens_in=usage.tokens_in,
-                tokens_out=usage.tokens_out,
-                tokens_cached=usage.tokens_cached,
-                tokens_reasoning=usage.tokens_reasoning,
-                outcome=outcome_of(receiver, failure),
-                source=charge.source,
-                is_priced=charge.is_priced,
-                tokens=charge.tokens,
-                cost=charge.nano,
+            work = reserved.call.batch
+            if work is not None:
+                sent = sent_record(scope, work, reserved.request_id, reserved.ordinal, at=time())
+                if (result := result_record(sent, charge, receiver)) is not None:
+                    self.journal.store(scope, result)
+            outcome = outcome_record(
+                scope, reserved.request_id, reserved.ordinal, charge, outcome=outcome_of(receiver, failure), at=time()
             )
             self.journal.store(scope, outcome)
         return charge
@@ -230,6 +237,9 @@ def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceive
     """Return the charge for an attempt that has ended."""
     if not bound.tokens:  # the call is free; an account may report usage that was charged before
         return FREE
+    if call.batch is not None:  # its lines are charged when it has ended
+        arrived = receiver.arrived()
+        return charge_batch(bound) if failure is None else charge_estimated(call, tariff, bound, arrived, failure)
     if failure is not None and failure.kind in failures.REFUSALS:
         failure = None  # the answer is whole
     usage = with_units(tariff.terms.price, receiver.used(), receiver.units)

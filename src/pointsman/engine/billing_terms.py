@@ -16,11 +16,11 @@ from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason
 from pointsman.engine.memos import Memo
 from pointsman.journal.records import ChargeScope, counter_of
+from pointsman.money.bounds import bound_of, bound_of_batch, no_price
 from pointsman.money.charges import Answers, Bound, Tariff
 from pointsman.money.end_users import EndUsers
 from pointsman.money.ledger import CounterSet, Ledger
-from pointsman.money.pricing import is_billed_later, is_priced, most_output, upper_bound
-from pointsman.money.provider_tools import most_nano, not_bounded, unbounded_of
+from pointsman.money.pricing import is_billed_later, is_priced, most_output
 from pointsman.money.terms import LARGE_PARTS, MAX_TERMS, Limits, Terms, known_terms, large_tokens, terms_of
 from pointsman.wire.counted import is_worth_counting
 from pointsman.wire.dialects import DIALECTS
@@ -41,6 +41,7 @@ class BillingTerms(Struct, frozen=True, kw_only=True, eq=False):
     needs_bound: bool
     may_shorten: bool
     price_unknown: Reason | None  # the reason not to send an attempt that has a cost and no known price
+    denies_unknown: bool = False  # whether models without a known price are rejected without a budget too
     large_bytes: float = INFINITY  # a prompt with more takes so much of a limit that it is counted first
 
     def must_count(self, call: Call) -> bool:
@@ -50,6 +51,8 @@ class BillingTerms(Struct, frozen=True, kw_only=True, eq=False):
     def bounded(self, call: Call) -> tuple[Call, Bound] | Reason:
         """Return the call, with a maximum for its answer if it needs one, and the upper bound of its cost. Return a
         `Reason` if it must not be sent."""
+        if call.batch is not None:
+            return self._of_batch(call)
         dialect = DIALECTS[call.head.dialect]
         is_free = dialect.is_free(call)
         if self.price_unknown is not None and not is_free and not is_priced(self.terms, call):
@@ -61,15 +64,19 @@ class BillingTerms(Struct, frozen=True, kw_only=True, eq=False):
                 return _BILLED_LATER
         if is_free:
             return call, Bound(0, 0)
-        terms = self.terms
-        nano, tokens = upper_bound(terms, call)
-        unbounded = unbounded_of(terms, call)
-        if unbounded is not None:
-            reason = not_bounded(terms, unbounded) if terms.has_budget else None
-            if reason is not None:
-                return reason
-            nano = most_nano(terms, call, unbounded)
-        return call, Bound(nano, tokens, unbounded)
+        bound = bound_of(self.terms, call)
+        return bound if isinstance(bound, Reason) else (call, bound)
+
+    def _of_batch(self, call: Call) -> tuple[Call, Bound] | Reason:
+        """Return the same for a batch."""
+        bound = bound_of_batch(
+            call,
+            self.scope.provider,
+            has_budget=self.terms.has_budget,
+            denies_unknown=self.denies_unknown,
+            is_bounded=self.is_bounded,
+        )
+        return bound if isinstance(bound, Reason) else (call, bound)
 
 
 class BillingTermsCache:
@@ -131,6 +138,7 @@ class BillingTermsCache:
             needs_bound=candidate.needs_bound,
             may_shorten=near_limit == "shorten",
             price_unknown=price_unknown,
+            denies_unknown=snapshot.pricing.unknown == "deny",
             large_bytes=large_tokens(terms),
         )
 
@@ -143,21 +151,17 @@ class BillingTermsCache:
 def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason | None:
     if terms.price is not None and not terms.price.only_units:
         return None
-    if terms.has_budget:
-        why = "and a budget applies"
-    elif pricing.unknown == "deny":
-        why = "and pricing.unknown is deny"
-    else:
+    if not terms.has_budget and pricing.unknown != "deny":
         return None
     what = f"{scope.provider}/{scope.model}" if scope.model else "a call that names no model"
     of_units = f"; only that of a {' and a '.join(terms.price.units)} is known" if terms.price is not None else ""
-    message = f"the price of {what} is unknown, {why}; set it in pricing.overrides{of_units}"
-    return Reason("price_unknown", message)
+    return no_price(what, has_budget=terms.has_budget, more=of_units)
 
 
 _CONVERSED = frozenset({"chat", "responses"})
 _BILLED_LATER = Reason(
     "price_unknown",
     "its cost is unknown until the provider has completed it, so no budget can reserve it; use a virtual key without a "
-    "budget or with a soft one, or set a price per request in pricing.overrides",
+    "budget or with a soft one, or set a price per request in pricing.overrides. The cost of a batch is known if its "
+    "file was uploaded here with POST /v1/files, and the field purpose before the file",
 )

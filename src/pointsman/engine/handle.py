@@ -9,6 +9,7 @@ from time import monotonic, time
 from pointsman.domain.failures import Failure, Rejection
 from pointsman.engine.answer import BROKEN, GONE, RETRY_LATER, answer_for
 from pointsman.engine.background import BackgroundThread
+from pointsman.engine.batch_uploads import relay_for
 from pointsman.engine.engine import Engine
 from pointsman.engine.feedback import is_feedback, take_feedback
 from pointsman.engine.heads import INFINITY, AdmittedHead, AdmittedHeads
@@ -17,7 +18,7 @@ from pointsman.engine.model_list import ModelList, ModelsAsked
 from pointsman.engine.plain import PlainAnswers
 from pointsman.engine.serve import serve
 from pointsman.engine.tasks import Cancelled, EagerTask, Suspension
-from pointsman.engine.uploads import UploadRelay, relay_for
+from pointsman.engine.uploads import UploadRelay
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire.sse import BYTE_ORDER_MARK

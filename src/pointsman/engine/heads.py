@@ -23,7 +23,7 @@ from pointsman.wire.encodings import LARGE_FROM_BYTES, parse_encoded, reject_enc
 from pointsman.wire.heads import dialect_at, has_open_names, names_read, read_head
 from pointsman.wire.paths import Parse, ParsedHead, PathTable
 
-_TABLE = PathTable(PATHS)
+TABLE = PathTable(PATHS)
 MAX_ENTRIES = 4096
 MAX_ENTRY_BYTES = 2048  # of the key of an entry
 INFINITY = float("inf")
@@ -80,7 +80,7 @@ class AdmittedHeads:
     def _read(self, head: Head, snapshot: Snapshot) -> AdmittedHead:
         check_caller(head.headers, snapshot.access, is_open=not snapshot.require_key)
         method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
-        parsed = read_head(method, target, head.headers, _TABLE, snapshot)
+        parsed = read_head(method, target, head.headers, TABLE, snapshot)
         admission = admit(parsed.credential, snapshot)
         if isinstance(admission, Failure):
             # Control may have created the key since the connection was lost.
@@ -100,7 +100,7 @@ class AdmittedHeads:
         entry = head.derived
         if isinstance(entry, AdmittedHead):
             return entry.parsed.head.dialect
-        return dialect_at(head.target.decode("ascii", "replace"), head.headers, _TABLE)
+        return dialect_at(head.target.decode("ascii", "replace"), head.headers, TABLE)
 
     def check_times(self, entry: AdmittedHead) -> None:
         """Check the times of an entry. Raises `Rejection` if the key has expired, or if the configuration is too old to

@@ -5,13 +5,14 @@ journal and sent to control before the client receives the answer. Control is as
 know. A client gets the same answer for another owner's object as for one that does not exist.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from pointsman.domain import failures
+from pointsman.domain.batches import decode_work
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
@@ -21,6 +22,7 @@ from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Named, P
 from pointsman.engine.tasks import Waiter
 from pointsman.journal.records import ChargeScope, StateRecord
 from pointsman.journal.writer import JournalWriter
+from pointsman.wire.batches import text_in
 from pointsman.wire.state import ID, id_of, reported_in
 from pointsman.wire.state_streams import StateStream
 
@@ -112,7 +114,8 @@ class Ownership:
                 f"several providers store a {named.kind} {named.id!r}; name one in the header x-pointsman-provider"
             )
             return Failure(failures.INVALID_REQUEST, message, param=named.param)
-        return replace(call, pin=Pin(provider, name, f"the {named.kind} {named.id!r}"))
+        call = replace(call, pin=Pin(provider, name, f"the {named.kind} {named.id!r}"))
+        return with_work(call, found, provider) if touched.creates == "batch" else call
 
     @staticmethod
     def _is_owned(records: Iterable[Record], provider: str | None, snapshot: Snapshot) -> bool:
@@ -142,8 +145,22 @@ class Ownership:
         unknown = {EVERYBODY}
         return {name for name in ids if visible.isdisjoint(owners.get(name) or unknown)}
 
-    def learn_from_answer(self, call: Call, scope: ChargeScope, request_id: str, key: str, body: bytes) -> None:
-        """Learn from a complete answer with a status of 2xx."""
+    def first_unowned(self, call: Call, key: VirtualKey | None, provider: str, provider_key: str) -> Named | None:
+        """Return the first object that a call names and this worker does not know as the client's own at this place.
+        Without virtual keys, there is none."""
+        if call.state is None or not is_shared(call.snapshot):
+            return None
+        owner = _owner_of(key)
+        for named in call.state.names:
+            known = self._known.get(named.id, {}).get(provider)
+            if known is None or known.owner != owner or known.key != provider_key or named.id in self._unverified:
+                return named
+        return None
+
+    def learn_from_answer(
+        self, call: Call, scope: ChargeScope, request_id: str, key: str, body: bytes, note: str = ""
+    ) -> None:
+        """Learn from a complete answer with a status of 2xx. `note` is what is known of the object that it made."""
         touched = call.state
         assert touched is not None
         found: list[tuple[str, str, str]] = []
@@ -159,11 +176,13 @@ class Ownership:
                 makes_stores=touched.creates in _WITH_STORES,
             )
             found += _new(touched, ids)
-        self.learn(call, scope, request_id, key, found)
+        self.learn(call, scope, request_id, key, found, note=note)
 
-    def note_use(self, call: Call, scope: ChargeScope, request_id: str, key: str) -> "Watch | None":
+    def note_use(
+        self, call: Call, scope: ChargeScope, request_id: str, key: str, note: Callable[[], str] = str
+    ) -> "Watch | None":
         """Renew the old records of the objects that a call uses. Return a watch if the answer is passed on as it
-        arrives and may contain ids."""
+        arrives and may contain ids. `note` returns what is known of the object that it makes."""
         touched = call.state
         assert touched is not None
         used = [(SEEN, named.kind, named.id) for named in touched.names if self._is_old(named.id, scope)]
@@ -171,7 +190,7 @@ class Ownership:
             self.learn(call, scope, request_id, key, used)
         if touched.creates is None and not (touched.learns and call.head.method == "POST"):
             return None
-        return Watch(self, call, scope, request_id, key)
+        return Watch(self, call, (scope, request_id, key), note)
 
     def _is_old(self, name: str, scope: ChargeScope) -> bool:
         """Return whether an object of this owner was last recorded more than `RENEWED_S` seconds ago."""
@@ -179,10 +198,16 @@ class Ownership:
         return known is not None and known.owner == _owner(scope) and time() - known.at >= RENEWED_S
 
     def learn(
-        self, call: Call, scope: ChargeScope, request_id: str, key: str, found: Iterable[tuple[str, str, str]]
+        self,
+        call: Call,
+        scope: ChargeScope,
+        request_id: str,
+        key: str,
+        found: Iterable[tuple[str, str, str]],
+        note: str = "",
     ) -> None:
         """Record the new facts among these, and report them to control. Each has the kind of change, the kind of
-        object, and its id."""
+        object, and its id. `note` is about a created object."""
         touched = call.state
         assert touched is not None
         is_stored = touched.creates is not None or touched.has_items
@@ -192,7 +217,15 @@ class Ownership:
             known = self._known.get(one, {}).get(scope.provider)
             if how == SEEN and kind in _IF_STORED and not is_stored and known is None:
                 continue
-            record = Record(id=one, kind=kind, provider=scope.provider, key=key, owner=owner, at=now)
+            record = Record(
+                id=one,
+                kind=kind,
+                provider=scope.provider,
+                key=key,
+                owner=owner,
+                at=now,
+                note=note if how == MADE else "",
+            )
             if how == SEEN and known is not None and (known.owner != owner or now - known.at < RENEWED_S):
                 continue
             if how == MADE and known is not None and known.owner == owner and known.at > now - 1.0:
@@ -205,7 +238,7 @@ class Ownership:
             return
         if self._journal is not None:
             stored = tuple((change.how, change.record.kind, change.record.id) for change in changes)
-            self._journal.store(scope, StateRecord(scope.number, request_id, now, key, stored))
+            self._journal.store(scope, StateRecord(scope.number, request_id, now, key, stored, note=note))
         if self.state_client is not None:
             self.state_client.report(changes)
 
@@ -254,11 +287,14 @@ class Ownership:
 class Watch:
     """Learns the ids in a stream while it is passed on."""
 
-    def __init__(self, ownership: Ownership, call: Call, scope: ChargeScope, request_id: str, key: str) -> None:
+    def __init__(
+        self, ownership: Ownership, call: Call, of: tuple[ChargeScope, str, str], note: Callable[[], str] = str
+    ) -> None:
         assert call.state is not None
         self._ownership = ownership
         self._call = call
-        self._of = (scope, request_id, key)
+        self._of = of
+        self._note = note
         self._stream = StateStream(has_items=call.state.has_items)
         self._is_made = False
 
@@ -274,7 +310,20 @@ class Watch:
                 found.insert(0, (MADE, touched.creates, stream.made))
         if found:
             scope, request_id, key = self._of
-            self._ownership.learn(self._call, scope, request_id, key, found)
+            self._ownership.learn(self._call, scope, request_id, key, found, note=self._note())
+
+
+def with_work(call: Call, found: Mapping[str, Sequence[Record]], provider: str) -> Call | Failure:
+    """Return the call for a batch with the work in its input file, if the gateway has read that file. Return a failure
+    if the batch is requested for other requests than the file has."""
+    name = text_in(call.fields, "input_file_id")
+    work = next((decode_work(one.note) for one in found.get(name, ()) if one.provider == provider), None)
+    if work is None:
+        return call
+    if work.endpoint != (requested := text_in(call.fields, "endpoint")):
+        message = f"the lines of the file {name!r} are for {work.endpoint!r}, not for {requested[:100]!r}"
+        return Failure(failures.INVALID_REQUEST, message, param="endpoint")
+    return replace(call, batch=work)
 
 
 def is_filtered(call: Call, snapshot: Snapshot) -> bool:

@@ -39,7 +39,7 @@ async def run_plan(
             again = log.due = None
             if isinstance(step, Try):
                 attempt = Attempt(engine, log, call, step, answer.claim)
-                found = attempt.reserve(call, now)
+                found = attempt.reserve(attempt.call, now)
                 if found is not None and log.running:
                     plan = replace(plan, hedging=None)  # a hedge never waits for room
                 elif found is not None and (exclusion := await find_room(attempt, found, now)) is not None:

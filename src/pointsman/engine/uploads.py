@@ -10,8 +10,9 @@ from time import monotonic
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Rejection
-from pointsman.engine.heads import AdmittedHead
-from pointsman.engine.ownership import is_shared
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.plans import Try
+from pointsman.engine.engine import Engine
 from pointsman.engine.tasks import Waiter
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.http_server import Exchange
@@ -58,15 +59,8 @@ class UploadRelay:
 
         Raises `Rejection`.
         """
-        self._exchange.read_body(self._on_data, self._on_end)
+        await self._hold_beginning()
         form, parsed = self._form, self._parsed
-        while form is not None and not form.is_settled() and not self._has_ended and self._taken < self._most_held:
-            if self._rejection is not None:
-                raise self._rejection
-            self._more = Waiter()
-            await self._more
-        if self._rejection is not None:
-            raise self._rejection
         if form is None:
             return form_call(parsed, self._exchange.body_length or 0)
         self._exchange.pause_body()
@@ -86,6 +80,18 @@ class UploadRelay:
         field = self._model_field()
         return whole_call(call, bytes(self._prefix), (field.start, field.end) if field is not None else None)
 
+    async def _hold_beginning(self) -> None:
+        """Hold the body until its form can be decided on. Raises `Rejection`."""
+        self._exchange.read_body(self._on_data, self._on_end)
+        form = self._form
+        while form is not None and not form.is_settled() and not self._has_ended and self._taken < self._most_held:
+            if self._rejection is not None:
+                raise self._rejection
+            self._more = Waiter()
+            await self._more
+        if self._rejection is not None:
+            raise self._rejection
+
     def length_for(self, model: str) -> int | None:
         """Return the length of the body with `model` in place of the client's name for it."""
         length = self._exchange.body_length
@@ -93,6 +99,13 @@ class UploadRelay:
         if length is None or field is None:
             return length
         return length - (field.end - field.start) + len(model.encode())
+
+    def place(self, engine: Engine, key: VirtualKey | None, step: Try) -> None:
+        """Note the attempt that sends the body."""
+
+    def note(self) -> str:
+        """Return what is known of the object that the body makes."""
+        return ""
 
     def _model_field(self) -> FormField | None:
         return self._form.fields.get("model") if self._form is not None else None
@@ -218,12 +231,6 @@ class UploadRelay:
         if more is not None:
             self._more = None
             more.set(None)
-
-
-def relay_for(exchange: Exchange, entry: AdmittedHead) -> UploadRelay:
-    """Return the relay of an admitted upload."""
-    snapshot = entry.snapshot
-    return UploadRelay(exchange, entry.parsed, snapshot.routing.commit_buffer, finds_state=is_shared(snapshot))
 
 
 def _no_model(most_held: int, *, is_whole: bool) -> Rejection:

@@ -118,9 +118,24 @@ class StateRecord(Struct, frozen=True, array_like=True, tag=5, gc=False):
     at: float
     key: str
     changes: tuple[tuple[str, str, str], ...]
+    note: str = ""  # about the created objects among them
 
 
-Record = ChargeScope | Intent | Outcome | RequestDone | StateRecord
+class BatchRecord(Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """An attempt that requests a batch. Written with the state `sent` before the intent, and with its result before the
+    outcome: `made` with the provider's id, or `void`. Without a result, the provider may have made it. `work` is the
+    work of its file (`domain.batches`), with the prices that hold for it and the name of the provider key."""
+
+    scope: int
+    request_id: str
+    ordinal: int
+    at: float
+    state: str
+    work: str
+    batch_id: str = ""
+
+
+Record = ChargeScope | Intent | Outcome | RequestDone | StateRecord | BatchRecord
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(Record)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
-from pointsman.journal.records import ENCODER, ChargeScope, Intent, Outcome, RequestDone, StateRecord
+from pointsman.journal.records import ENCODER, BatchRecord, ChargeScope, Intent, Outcome, RequestDone, StateRecord
 from pointsman.journal.segments import (
     END,
     FRAME_BYTES,
@@ -118,7 +118,7 @@ class JournalWriter:
         if not self._store(record, scope):
             raise JournalUnavailable(self.problem or f"{self.folder} is waiting for its next segment")
 
-    def store(self, scope: ChargeScope, record: Outcome | StateRecord) -> None:
+    def store(self, scope: ChargeScope, record: Outcome | StateRecord | BatchRecord) -> None:
         """Store a record. If the segment is full, the record waits in memory for the next one."""
         encode = self._encode
         payload = encode(record)

@@ -115,7 +115,7 @@ def terms_of(
     max_input_rate, max_output_rate, request_nano = 0, 0, 0
     if price is not None:
         (max_input_rate, max_output_rate), request_nano = (
-            _max_rates(_rates(price, (*price.tiers, *price.tiers_above))),
+            most_rates(_rates(price, (*price.tiers, *price.tiers_above))),
             price.request_nano,
         )
     default_output = candidate.endpoint.default_output
@@ -160,8 +160,8 @@ def tier_rates(price: Price) -> dict[str, tuple[int, int]]:
     """Return the highest rates of input and output for a request that names its service tier. A provider may serve it
     at its standard tier instead, and says so in the answer, but at no other:
     https://platform.openai.com/docs/api-reference/chat/create (`service_tier`)."""
-    standard = _max_rates(_rates(price, ()))
-    named = {name: _max_rates(_rates(price, (name,))) for name in price.tiers}
+    standard = most_rates(_rates(price, ()))
+    named = {name: most_rates(_rates(price, (name,))) for name in price.tiers}
     return {**named, **dict.fromkeys(STANDARD_TIERS, standard)}
 
 
@@ -175,7 +175,7 @@ def _rates(price: Price, tiers: Iterable[str]) -> list[Rates]:
     return rates
 
 
-def _max_rates(every: Iterable[Rates]) -> tuple[int, int]:
+def most_rates(every: Iterable[Rates]) -> tuple[int, int]:
     """Return the highest rates of input and output."""
     every = list(every)
     inputs = ("input", "cache_read", "cache_write", "cache_write_1h", "audio_in", "image_in")

@@ -12,6 +12,7 @@ from random import SystemRandom
 from time import time
 
 from pointsman.config.snapshot_file import Compiled
+from pointsman.control.batches import BatchFollower
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.inquiry_handler import InquiryHandler
@@ -69,6 +70,10 @@ class _Control:
         notify_ready(task.ready_fd)
         # Not earlier, because compiling a large configuration again would delay the start.
         tasks = [loop.create_task(inquiry_handler.configuration.run()), loop.create_task(self._prune(inquiry_handler))]
+        follower = BatchFollower(
+            inquiry_handler.ingest, lambda: inquiry_handler.configuration.current.snapshot, SystemRandom().random
+        )
+        tasks.append(loop.create_task(follower.run()))
         if (listing := self._listing(inquiry_handler)) is not None:
             tasks.append(loop.create_task(listing.run()))
         await stopping.wait()

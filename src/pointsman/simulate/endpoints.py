@@ -5,6 +5,7 @@ from typing import Any
 
 from pointsman.simulate import messages
 from pointsman.simulate.answers import Answer, Dialect, Rejected, Request, RequestContext, error, json_answer
+from pointsman.simulate.batches import BatchStore
 from pointsman.simulate.chat import chat
 from pointsman.simulate.completions import completions
 from pointsman.simulate.documents import read_document
@@ -25,6 +26,7 @@ class Endpoints:
         self._files = FileStore()
         self._responses = ResponseStore()
         self._resources = ResourceStore(self._files)
+        self.batches = BatchStore(self._files, self.find)
         self._by_path: dict[tuple[str, str], Endpoint] = {
             ("POST", "/v1/chat/completions"): chat,
             ("POST", "/v1/beta/chat/completions"): chat,  # https://api-docs.deepseek.com/guides/chat_prefix_completion
@@ -53,6 +55,7 @@ class Endpoints:
         self._files.clear()
         self._responses.clear()
         self._resources.clear()
+        self.batches.clear()
 
     def find(self, method: str, path: str) -> Endpoint:
         """Return an endpoint. Raise `Rejected` with 404 if there is none."""
@@ -61,6 +64,7 @@ class Endpoints:
             for prefix, find in (
                 ("/v1/models/", _find_model),
                 ("/v1/files/", self._files.endpoint),
+                ("/v1/batches", self.batches.endpoint),
                 ("/v1/responses/", self._responses.endpoint),
                 ("/v1/", self._resources.endpoint),
             ):

@@ -26,9 +26,13 @@ class FileStore(ObjectStore):
     def make(self, context: RequestContext, data: bytes, purpose: str) -> str:
         """Store a file that the provider itself writes. Return its id."""
         name = context.new_id("file-out-")
+        self.put(context, name, data, purpose)
+        return name
+
+    def put(self, context: RequestContext, name: str, data: bytes, purpose: str) -> None:
+        """Store a file under this id."""
         record = {"id": name, "object": "file", "bytes": len(data), "filename": "output", "purpose": purpose}
         self.store(context, "file", record, data)
-        return name
 
     def list(self, context: RequestContext) -> Answer:
         return self.list_owned(context, "file")

@@ -166,6 +166,7 @@ class SimulatedProvider:
         rng.seed(self.settings.seed * 1_000_003 + index)
         entry = self._open_entry(request, index)
         answer, faults = self._answer(request, entry, rng)
+        self._bill_lines()
         entry.faults = dict(faults)
         entry.status = answer.status
         entry.stream = answer.events is not None
@@ -191,6 +192,28 @@ class SimulatedProvider:
             self.bill.close(entry, "complete", "full", price)
         else:
             self.bill.close(entry, "failed", self.settings.bill_failed, price)
+
+    def _bill_lines(self) -> None:
+        """Put the lines of batches that were carried out on the bill."""
+        executed, self._endpoints.batches.executed = self._endpoints.batches.executed, []
+        percent = self.settings.batch_percent
+        for line in executed:
+            price, answer = self.settings.prices.get(line.model, self.settings.price), line.answer
+            entry = Entry(
+                index=len(self.bill.entries),
+                method="BATCH",
+                path=line.path,
+                key=line.key,
+                received_at=monotonic(),
+                model=line.model,
+                status=answer.status,
+                tokens_in=answer.tokens_in,
+                tokens_cached=answer.tokens_cached,
+                tokens_out=answer.tokens_out,
+                phase="after_answer",
+            )
+            self.bill.open(entry)
+            self.bill.close(entry, "complete", "full", price.at(percent))
 
     # Requests.
 
@@ -354,7 +377,8 @@ def _bind(port: int) -> socket.socket:
 def _fields(request: Request) -> tuple[dict[str, Raw], bool]:
     """Return the top level of a JSON body, and true if the body is valid or not required."""
     if not request.body or request.headers.get("content-type", "").startswith("multipart/"):
-        return {}, request.method != "POST" or bool(request.body)
+        needs_body = request.method == "POST" and not request.path.endswith("/cancel")
+        return {}, not needs_body or bool(request.body)
     try:
         return msgspec.json.decode(request.body, type=dict[str, Raw]), True
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,7 +1,7 @@
-"""Other stored resources of an account, such as batches, threads and vector stores. One class serves all of them.
+"""Other stored resources of an account, such as threads and vector stores. One class serves all of them.
 
 Resources can be created, listed, read, changed and deleted, and each has a list of parts. As at real providers, a key
-finds only its own resources. A new batch writes an output file, and a completed upload is a file.
+finds only its own resources. A completed upload is a file.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,6 @@ KINDS: dict[str, tuple[str, str]] = {
     "assistants": ("asst_", "assistant"),
     "audio/voice_consents": ("cons_", "audio.voice_consent"),
     "audio/voices": ("voice_", "audio.voice"),
-    "batches": ("batch_", "batch"),
     "containers": ("cntr_", "container"),
     "conversations": ("conv_", "conversation"),
     "evals": ("eval_", "eval"),
@@ -80,8 +79,6 @@ class ResourceStore(ObjectStore):
                 record[name] = msgspec.json.decode(context.fields[name])
         if source is not None:
             record["remixed_from_video_id"] = source.record["id"]
-        if kind == "batches":
-            record |= {"status": "completed", "output_file_id": self._files.make(context, b"{}\n", "batch_output")}
         return self.store(context, kind, record)
 
     def _run(self, context: RequestContext) -> Answer:

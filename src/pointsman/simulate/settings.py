@@ -51,6 +51,11 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     cached_pico: int
     cache_write_pico: int | None = None
 
+    def at(self, percent: int) -> "Price":
+        """Return so much of the price, rounded up."""
+        names = ("input_pico", "output_pico", "cached_pico")
+        return Price(**{name: -(-getattr(self, name) * percent // 100) for name in names})
+
 
 class UnitPrices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Prices of one model in nano-dollars: of each image, by quality and size such as `high 1024x1024`; of a begun
@@ -116,6 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     replace `cached_share`. `unit_prices` are those of models that are not charged by tokens. With `fewer_images`, a
     filter leaves out some of the requested ones. `prefill` is the treatment of a text of the assistant at the end of a
     conversation. It is continued only if the last message or the request has the field `prefill_mark`, if that is set.
+    The lines of a batch are carried out over `batch_s`, as far as somebody asks, at `batch_percent` of the price; so many as `batch_failed_share` fail. A batch expires after `batch_window_s`,
+    and reports its usage with `batch_usage`.
     """
 
     name: str = "simulated"
@@ -152,3 +159,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fewer_images: Annotated[int, Meta(ge=0)] = 0
     prefill: Literal["ignored", "continued", "echoed", "rejected"] = "ignored"
     prefill_mark: str = ""
+    batch_s: Annotated[float, Meta(ge=0.0)] = 0.0
+    batch_window_s: Annotated[float, Meta(ge=0.0)] | None = None
+    batch_percent: Annotated[int, Meta(ge=0, le=100)] = 50
+    batch_failed_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    batch_usage: bool = True

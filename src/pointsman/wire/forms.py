@@ -9,7 +9,9 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media
+from pointsman.domain.failures import Rejection
 from pointsman.domain.units import Units
+from pointsman.wire.batch_form import BatchFormReader
 from pointsman.wire.generation import check_names
 from pointsman.wire.multipart import NO_FORM, FormReader, ReadForm, boundary_of
 from pointsman.wire.paths import ParsedHead
@@ -42,6 +44,25 @@ def form_reader(parsed: ParsedHead, length: int | None, most_held: int, *, finds
         reads_on=is_image or length is None or length <= most_held,
         finds_state=finds_state,
     )
+
+
+def file_form_reader(parsed: ParsedHead, *, finds_state: bool) -> BatchFormReader | None:
+    """Return the reader of a form that uploads a file, which may be for a batch. The result is `None` for any other
+    body."""
+    if parsed.head.method != "POST" or parsed.head.path.partition("?")[0].rstrip("/") != "/files":
+        return None
+    try:
+        boundary = boundary_of(parsed.head.content_type)
+    except Rejection:
+        return None
+    return BatchFormReader(boundary, finds_state=finds_state) if boundary is not None else None
+
+
+def file_call(parsed: ParsedHead, size: int, model: str = "") -> Call:
+    """Build the call of a form that uploads a file. `model` is that of the first line of a batch. Raises
+    `Rejection`."""
+    check_names(model, None)
+    return replace(form_call(parsed, size), model=own_name(model, parsed.snapshot))
 
 
 def form_call(parsed: ParsedHead, size: int, form: ReadForm = NO_FORM, *, is_sized: bool = True) -> Call:

@@ -1,4 +1,4 @@
-"""`check` warns about models and batches that budgets reject, and suggests a price."""
+"""`check` warns about models and later work that budgets reject, and suggests a price."""
 
 from typing import Any
 
@@ -57,16 +57,16 @@ def test_budget_of_a_provider_draws_a_warning(tmp_path: Any) -> None:
     assert any("the budget of provider 'local' rejects it" in one.message for one in checked.problems)
 
 
-def test_batches_draw_one_warning_until_they_have_a_price(tmp_path: Any) -> None:
+def test_later_work_draws_one_warning_until_they_have_a_price(tmp_path: Any) -> None:
     two = BUDGET.replace("}}}", "}, you: {value: env.YOU, budgets: [{limit_usd: 5, per: day}]}}}")
     for text in (BUDGET, two):
-        warnings = [one for one in problems_of(tmp_path, text + PRICED) if "batches" in one[1]]
+        warnings = [one for one in problems_of(tmp_path, text + PRICED) if "fine-tuning" in one[1]]
         assert [severity for severity, _ in warnings] == ["warning"], "one warning for any number of keys"
         assert "{model: local/, input_usd_per_million: 0" in warnings[0][1], "the warning suggests a price"
-    assert [one for one in problems_of(tmp_path, BUDGET + BY_REQUEST) if "batches" in one[1]], (
+    assert [one for one in problems_of(tmp_path, BUDGET + BY_REQUEST) if "fine-tuning" in one[1]], (
         "the price is for another model"
     )
     for model in ("local/", "local/*", "*"):
         text = BUDGET + BATCHES.replace("local/", repr(model))
-        assert not [one for one in problems_of(tmp_path, text) if "batches" in one[1]]
-    assert not [one for one in problems_of(tmp_path, SOFT) if "batches" in one[1]]
+        assert not [one for one in problems_of(tmp_path, text) if "fine-tuning" in one[1]]
+    assert not [one for one in problems_of(tmp_path, SOFT) if "fine-tuning" in one[1]]

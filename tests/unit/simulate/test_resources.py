@@ -45,20 +45,19 @@ def test_each_kind_is_created_listed_changed_and_deleted(kind: str) -> None:
 
 def test_lists_come_in_pages() -> None:
     account = Account()
-    names = [account("POST", "batches")["id"] for _ in range(5)]
-    page = account("GET", "batches?limit=2")
+    names = [account("POST", "evals")["id"] for _ in range(5)]
+    page = account("GET", "evals?limit=2")
     assert ([item["id"] for item in page["data"]], page["last_id"], page["has_more"]) == (names[:2], names[1], True)
-    page = account("GET", f"batches?limit=9&after={names[1]}")
+    page = account("GET", f"evals?limit=9&after={names[1]}")
     assert ([item["id"] for item in page["data"]], page["has_more"]) == (names[2:], False)
-    assert account("GET", "batches", key="sk-b")["data"] == []
+    assert account("GET", "evals", key="sk-b")["data"] == []
 
 
-def test_batches_and_uploads_create_files() -> None:
+def test_uploads_create_files() -> None:
     account = Account()
-    output = account("POST", "batches")["output_file_id"]
     upload = account("POST", "uploads")["id"]
     file = account("POST", f"uploads/{upload}/complete")["file"]["id"]
-    assert {output, file} <= {item["id"] for item in json.loads(account.files.list(context_for()).body)["data"]}
+    assert file in {item["id"] for item in json.loads(account.files.list(context_for()).body)["data"]}
     thread = account("POST", "threads/runs")["thread_id"]
     assert account("GET", f"threads/{thread}")["id"] == thread
     video = account("POST", "videos")["id"]
@@ -68,4 +67,4 @@ def test_batches_and_uploads_create_files() -> None:
 def test_other_paths_are_not_found() -> None:
     store = ResourceStore(FileStore())
     assert store.endpoint("GET", "organization/users") is None
-    assert store.endpoint("PUT", "batches") is None
+    assert store.endpoint("PUT", "evals") is None

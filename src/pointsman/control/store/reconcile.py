@@ -14,7 +14,8 @@ from pointsman.control.store.tables import HOUR_S, TAG_KEYS, TAG_SUMS, USAGE_KEY
 
 NO_WORKER = 0  # the epochs of workers begin at 1
 OPEN, LAPSED, RECONCILED, KEPT = "open", "lapsed", "reconciled", "kept"
-_PARTS = {"estimated": "estimated_nano", "reserved": "reserved_nano"}
+_PARTS = {"estimated": "estimated_nano", "reserved": "reserved_nano", "batch": "estimated_nano"}
+_SUMS = tuple(dict.fromkeys(_PARTS.values()))
 
 
 def rejection_reason(row: Row | None, *, is_over: bool) -> str | None:
@@ -64,7 +65,7 @@ def corrected(request: Row, rows: Iterable[tuple[Row, int]]) -> tuple[Row, list[
         sums["nano"] += nano - row["nano"]
         sums[_PARTS[row["source"]]] -= row["nano"]
     record["cost_nano"] = record.get("cost_nano", 0) + sums["nano"]
-    for part in _PARTS.values():
+    for part in _SUMS:
         record[part] = record.get(part, 0) + sums[part]
     hour = int(record["time"] // HOUR_S) * HOUR_S
     names = ("virtual_key", "team", "customer", "provider", "upstream_model", "variant")
@@ -73,5 +74,5 @@ def corrected(request: Row, rows: Iterable[tuple[Row, int]]) -> tuple[Row, list[
         dict(zip(TAG_KEYS, (hour, f"{name}={value}", *owner), strict=True)) | sums
         for name, value in (record.get("tags") or {}).items()
     ]
-    changed = {name: request[name] + sums[name] for name in ("nano", *_PARTS.values())}
+    changed = {name: request[name] + sums[name] for name in ("nano", *_SUMS)}
     return {**changed, "record": msgspec.json.encode(record)}, tags

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pointsman.control.store.batches import BatchTable
 from pointsman.control.store.database import STORE_FAILURES, StoreError, connect
 from pointsman.control.store.reconcile import RECONCILED
 from pointsman.control.store.tables import (
@@ -94,6 +95,10 @@ class Reports:
         """Return those of these attempts whose cost no provider reported."""
         rows = await self._rows(select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(attempts)))
         return {row["attempt_id"]: row for row in rows}
+
+    async def batches(self) -> list[Row]:
+        """Return the batches that are not settled, the oldest first."""
+        return await self._rows(BatchTable.open())
 
     async def splits(self, model: str | None, rows: Rows) -> list[Row]:
         """Return sums of the measures of targets of public names, see `control.variants`."""

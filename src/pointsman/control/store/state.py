@@ -51,7 +51,7 @@ class StateTable:
     def __init__(self, engine: AsyncEngine, insert: Callable[[Any], Any]) -> None:
         made, seen = insert(STATE), insert(STATE)
         newer = made.excluded.at >= STATE.c.at
-        changes = {name: made.excluded[name] for name in ("kind", "provider_key", "owner", "at")}
+        changes = {name: made.excluded[name] for name in ("kind", "provider_key", "owner", "at", "note")}
         keys = list(STATE.primary_key)
         self._made = Statement(engine, made.on_conflict_do_update(index_elements=keys, set_=changes, where=newer))
         used = and_(seen.excluded.owner == STATE.c.owner, seen.excluded.at > STATE.c.at)

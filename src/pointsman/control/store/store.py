@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pointsman.control.store.batches import BatchTable, Settlement
 from pointsman.control.store.database import STORE_FAILURES, RejectedError, StoreError, connect, migrate
 from pointsman.control.store.ownership import Gateway, claim, hold
 from pointsman.control.store.reconcile import LAPSED, NO_WORKER, OPEN, RECONCILED, corrected, rejection_reason, settled
@@ -42,7 +43,7 @@ from pointsman.control.store.tables import (
     Row,
 )
 from pointsman.domain.holds import Hold
-from pointsman.domain.state import Change, Record
+from pointsman.domain.state import MADE, Change, Record
 from pointsman.journal.reader import Position
 
 AT_ONCE = 300  # ids in one query
@@ -75,6 +76,7 @@ class Batch(Struct, kw_only=True):
     state: list[Change] = []
     splits: list[Row] = []
     feedback: list[Row] = []
+    batches: list[Row] = []
 
 
 class Reconciliation(Struct):
@@ -104,6 +106,7 @@ class Store(Reports):
         self._set_journals = Statement(engine, _setting(insert(JOURNALS), JOURNALS))
         self._set_hold = _setting(insert(HOLDS), HOLDS)
         self._state = StateTable(engine, insert)
+        self._batches = BatchTable(engine, insert)
 
     @classmethod
     async def open(cls, url: URL, gateway: Gateway | None = None) -> "Store":
@@ -222,6 +225,28 @@ class Store(Reports):
                 await connection.execute(_RECONCILE, done)
             return Reconciliation(rejected, await _corrections(connection, found.values()))
 
+    async def settle_batch(self, settlement: Settlement, now_unix_s: float) -> Reconciliation:
+        """Settle a batch at the cost of its lines, once and finally. It is rejected while its request goes on."""
+        async with self._transaction() as connection:
+            found = await BatchTable.settle(connection, settlement, now_unix_s)
+            await self._add_counters.run(connection, _summed(("posted",), found.counters))
+            await self._add_usage.run(connection, _summed(USAGE_SUMS, found.usage))
+            await self._add_tags.run(connection, found.tags)
+            rejected = {settlement.attempt_id: found.reason} if found.reason is not None else {}
+            rows = [found.row] if found.row is not None else []
+            return Reconciliation(rejected, await _corrections(connection, rows))
+
+    async def note_batch(self, attempt: str, status: str, at: float) -> None:
+        """Note the provider's status of an open batch."""
+        async with self._transaction() as connection:
+            await connection.execute(BatchTable.checked(attempt, status, at))
+
+    async def find_batch(self, attempt: str, made: Record) -> None:
+        """Note the id of a batch whose answer was lost, and its owner."""
+        async with self._transaction() as connection:
+            await connection.execute(BatchTable.found(attempt, made.id))
+            await self._state.write(connection, [Change(MADE, made)])
+
     async def lapse(self, now_unix_s: float, at_most: int = 500) -> int:
         """Turn some attempts whose windows have all ended into charges. Return their number."""
         async with self._transaction() as connection:
@@ -264,6 +289,7 @@ class Store(Reports):
             result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
             given = select(FEEDBACK.c.request_id).where(FEEDBACK.c.request_id < first_id(older_than)).limit(at_most)
             await connection.execute(delete(FEEDBACK).where(FEEDBACK.c.request_id.in_(given)))
+            await connection.execute(BatchTable.expired(older_than))
             other = await connection.execute(delete(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(settled_ids)))
         return result.rowcount + other.rowcount
 
@@ -311,6 +337,7 @@ class Store(Reports):
             await connection.exec_driver_sql(self._insert_requests.text, batch.requests)
         await self._insert_unsettled.run(connection, batch.unsettled)
         await self._state.write(connection, batch.state)
+        await self._batches.write(connection, batch.batches)
         rows = [
             {
                 "name": name,

@@ -147,6 +147,20 @@ STATE = Table(
     Column("provider", Text, primary_key=True),
     *(Column(name, Text, nullable=False) for name in ("kind", "provider_key", "owner")),
     Column("at", Float, nullable=False, index=True),
+    Column("note", Text, nullable=False, server_default=""),
+)
+
+# Batches: `domain.batches` has the states, and the `work` as JSON. `status` is the provider's, as of `checked_at`. The
+# amounts that limits hold are in `unsettled`, under the same id.
+BATCHES = Table(
+    "batches",
+    METADATA,
+    Column("attempt_id", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("batch_id", "state")),
+    Column("at", Float, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("provider", "virtual_key", "team", "work", "status")),
+    Column("checked_at", Float, nullable=False),
+    Index("batches_by_state", "state", "at"),
 )
 
 # The orders of operators about providers, targets and provider keys: `domain.holds.Hold`.

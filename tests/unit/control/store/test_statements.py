@@ -9,7 +9,7 @@ from pointsman.control.store.store import Store
 from pointsman.control.store.tables import STATE
 from unit.control.store.test_store import STORES, on_store
 
-ROW = {"id": "x", "provider": "a", "kind": "file", "provider_key": "k", "owner": "", "at": 1.0}
+ROW = {"id": "x", "provider": "a", "kind": "file", "provider_key": "k", "owner": "", "at": 1.0, "note": ""}
 
 
 @STORES

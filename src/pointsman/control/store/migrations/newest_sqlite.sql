@@ -92,7 +92,7 @@ CREATE TABLE state (
 	kind TEXT NOT NULL, 
 	provider_key TEXT NOT NULL, 
 	owner TEXT NOT NULL, 
-	at FLOAT NOT NULL, 
+	at FLOAT NOT NULL, note TEXT DEFAULT '' NOT NULL, 
 	PRIMARY KEY (id, provider)
 );
 CREATE INDEX ix_state_at ON state (at);
@@ -121,4 +121,18 @@ CREATE TABLE holds (
 	until FLOAT, 
 	PRIMARY KEY (name)
 );
-INSERT INTO alembic_version (version_num) VALUES ('0009');
+CREATE TABLE batches (
+	attempt_id TEXT NOT NULL, 
+	batch_id TEXT NOT NULL, 
+	state TEXT NOT NULL, 
+	at FLOAT NOT NULL, 
+	provider TEXT NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	work TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	checked_at FLOAT NOT NULL, 
+	PRIMARY KEY (attempt_id)
+);
+CREATE INDEX batches_by_state ON batches (state, at);
+INSERT INTO alembic_version (version_num) VALUES ('0010');

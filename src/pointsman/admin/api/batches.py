@@ -1,0 +1,17 @@
+"""GET /api/v1/batches: batches that are not settled yet."""
+
+from fastapi import APIRouter, Depends, Response
+
+from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.services import Has, as_json
+from pointsman.control.store.batches import open_rows
+
+router = APIRouter(prefix="/api/v1", tags=["budgets"], dependencies=[Depends(Need(Permission.BUDGETS_READ))])
+
+
+@router.get("/batches")
+async def batches(services: Has) -> Response:
+    """Return the open batches, the oldest first. `held_nano` is the amount in nano-dollars that each of the `limits`
+    holds until the batch is settled. The `state` is `sent` until the provider's id is known, and then `made`. `status`
+    is the provider's own, as of `checked_at` in Unix seconds."""
+    return as_json(open_rows(await services.store.batches()))

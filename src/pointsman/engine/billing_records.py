@@ -1,0 +1,71 @@
+"""The records of outcomes for the journal, and those of batches, by which control settles them later."""
+
+from msgspec.structs import replace
+
+from pointsman.domain.batches import MADE, SENT, VOID, BatchWork, encode_work
+from pointsman.domain.calls import Call
+from pointsman.domain.identity import VirtualKey
+from pointsman.domain.plans import Try
+from pointsman.engine.receiver import AnswerReceiver
+from pointsman.journal.records import BatchRecord, ChargeScope, Outcome
+from pointsman.money.batches import priced
+from pointsman.money.charges import Bound, Charge
+from pointsman.wire.batches import can_mark, marked
+from pointsman.wire.state import id_of
+
+
+def priced_for(call: Call, key: VirtualKey | None, step: Try) -> Call:
+    """Return the call for a batch with the prices that hold for an attempt, and its provider key."""
+    assert call.batch is not None
+    if not step.key.is_concrete:  # control could not ask about the batch: only workers have such credentials
+        return replace(call, batch=None)
+    work = priced(call.batch, key, step.choice.candidate.endpoint, call.snapshot)
+    return replace(call, batch=replace(work, key=step.key.name, is_marked=can_mark(call.fields)))
+
+
+def marked_call(call: Call, attempt_id: str) -> Call:
+    """Return the call with the id of its attempt in the metadata, if they have room for it."""
+    if call.batch is None or not call.batch.is_marked:
+        return call
+    return replace(call, fields=marked(call.fields, attempt_id))
+
+
+def charge_batch(bound: Bound) -> Charge:
+    """Return the charge for a batch that its provider has made: all of the reservation is held."""
+    return Charge(0, bound.tokens, "batch", held_nano=bound.nano)
+
+
+def sent_record(scope: ChargeScope, work: BatchWork, request_id: str, ordinal: int, *, at: float) -> BatchRecord:
+    """Return the record to store before a batch is requested."""
+    return BatchRecord(scope.number, request_id, ordinal, at, state=SENT, work=encode_work(work))
+
+
+def result_record(sent: BatchRecord, charge: Charge, receiver: AnswerReceiver) -> BatchRecord | None:
+    """Return the record of the result. It is `None` if the provider may have made the batch, but its id is unknown."""
+    if charge.source == "batch":
+        name = id_of(receiver.body or b"")
+        return replace(sent, state=MADE, batch_id=name) if name is not None else None
+    return replace(sent, state=VOID) if not charge.nano and not charge.held_nano else None
+
+
+def outcome_record(
+    scope: ChargeScope, request_id: str, ordinal: int, charge: Charge, *, outcome: str, at: float
+) -> Outcome:
+    """Return the record of an attempt that has ended."""
+    usage = charge.usage
+    return Outcome(
+        scope.number,
+        request_id,
+        ordinal,
+        at,
+        charge.nano + charge.held_nano,
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+        tokens_cached=usage.tokens_cached,
+        tokens_reasoning=usage.tokens_reasoning,
+        outcome=outcome,
+        source=charge.source,
+        is_priced=charge.is_priced,
+        tokens=charge.tokens,
+        cost=charge.nano,
+    )

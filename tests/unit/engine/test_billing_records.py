@@ -1,0 +1,54 @@
+"""The records of outcomes and of batches."""
+
+import json
+from typing import Any, cast
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from fakes.batches import MOST, WORK
+from fakes.routing import call
+from pointsman.domain.batches import MADE, SENT, VOID
+from pointsman.engine.billing_records import charge_batch, marked_call, outcome_record, result_record, sent_record
+from pointsman.engine.receiver import AnswerReceiver
+from pointsman.journal.records import ChargeScope
+from pointsman.money.charges import FREE, Charge
+
+SCOPE = ChargeScope(
+    number=3, virtual_key="me", team=None, customer=None, provider="a", model="", variant=None, counters=()
+)
+
+
+class Answered:
+    """A receiver that has a whole answer."""
+
+    def __init__(self, body: bytes | None) -> None:
+        self.body = body
+
+
+def receiver(body: bytes | None) -> AnswerReceiver:
+    return cast("AnswerReceiver", Answered(body))
+
+
+def test_batch_holds_its_whole_reservation() -> None:
+    outcome = outcome_record(SCOPE, "r", 1, charge_batch(MOST), outcome="ok", at=1.0)
+    assert (outcome.nano, outcome.cost_nano, outcome.tokens_counted, outcome.source) == (252, 0, 300, "batch")
+
+
+def test_result_is_the_id_or_that_there_is_none() -> None:
+    sent = sent_record(SCOPE, WORK, "r", 2, at=5.0)
+    assert (sent.state, sent.request_id, sent.ordinal, sent.at) == (SENT, "r", 2, 5.0)
+    made = result_record(sent, charge_batch(MOST), receiver(b'{"id": "batch_1", "object": "batch"}'))
+    assert made == replace(sent, state=MADE, batch_id="batch_1")
+    assert result_record(sent, charge_batch(MOST), receiver(b"[")) is None, "the provider made it, but which one?"
+    assert result_record(sent, FREE, receiver(None)) == replace(sent, state=VOID)
+    lost: Any = Charge(252, 300, "reserved")
+    assert result_record(sent, lost, receiver(None)) is None, "the provider may have made it"
+
+
+def test_only_a_marked_batch_carries_its_attempt() -> None:
+    plain = replace(call(), fields={"input_file_id": Raw(b'"f"')})
+    assert marked_call(plain, "r-1") is plain
+    sent = marked_call(replace(plain, batch=WORK), "r-1")
+    assert json.loads(bytes(sent.fields["metadata"])) == {"pointsman_attempt": "r-1"}
+    assert marked_call(replace(plain, batch=replace(WORK, is_marked=False)), "r-1").fields == plain.fields
