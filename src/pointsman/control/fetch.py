@@ -61,7 +61,7 @@ async def fetch_into(
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(loop)
     client = HttpClient(loop, deadlines, endpoint.network)
-    receiver = _Receiver(loop.create_future(), take)
+    receiver = _Passing(loop.create_future(), take)
     try:
         leg = client.send(endpoint.origin, request, receiver, monotonic() + timeout_s)
         try:
@@ -73,7 +73,7 @@ async def fetch_into(
         deadlines.close()
 
 
-class _Receiver:
+class _Passing:
     """Passes on an answer."""
 
     def __init__(self, done: "asyncio.Future[None]", take: Callable[[bytes], None]) -> None:

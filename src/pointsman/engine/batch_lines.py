@@ -90,7 +90,6 @@ class BatchLines:
             path=path,
             dialect=api.dialect,
             content_type="application/json",
-            provider=self._step.choice.candidate.endpoint.name,
         )
         return ParsedHead(api, head, self._parsed.snapshot)
 

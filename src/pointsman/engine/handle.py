@@ -18,7 +18,6 @@ from pointsman.engine.model_list import ModelList, ModelsAsked
 from pointsman.engine.plain import PlainAnswers
 from pointsman.engine.serve import serve
 from pointsman.engine.tasks import Cancelled, EagerTask, Suspension
-from pointsman.engine.uploads import UploadRelay
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
 from pointsman.wire.sse import BYTE_ORDER_MARK
@@ -132,18 +131,17 @@ class PublicApi:
     async def _serve_upload(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
         """Determine the call of an upload, then serve it like any other call."""
         try:
-            upload: UploadRelay | None = relay_for(exchange, entry)
-            assert upload is not None
+            upload = relay_for(exchange, entry)
             call = await upload.find_call()
-            if (whole := upload.whole(call)) is not None:
-                call, upload = whole, None
+            whole = upload.whole(call)
         except Rejection as rejection:
             self._reject(exchange, rejection.failure, request_id)
             return
         except Cancelled:
             self._end_cancelled(exchange, request_id)
             return
-        await serve(self.engine, answer_for(self.engine, exchange, call, entry, request_id), upload)
+        answer = answer_for(self.engine, exchange, whole or call, entry, request_id)
+        await serve(self.engine, answer, upload if whole is None else None)
 
     def _end_cancelled(self, exchange: Exchange, request_id: str) -> None:
         """End a request that was cancelled before it had a plan."""

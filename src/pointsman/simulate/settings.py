@@ -121,8 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     replace `cached_share`. `unit_prices` are those of models that are not charged by tokens. With `fewer_images`, a
     filter leaves out some of the requested ones. `prefill` is the treatment of a text of the assistant at the end of a
     conversation. It is continued only if the last message or the request has the field `prefill_mark`, if that is set.
-    The lines of a batch are carried out over `batch_s`, as far as somebody asks, at `batch_percent` of the price; so many as `batch_failed_share` fail. A batch expires after `batch_window_s`,
-    and reports its usage with `batch_usage`.
+    The lines of a batch are carried out over `batch_s`, as far as somebody asks, at `batch_percent` of the price; so
+    many as `batch_failed_share` fail. A batch expires after `batch_window_s`, and reports its usage with `batch_usage`.
     """
 
     name: str = "simulated"
