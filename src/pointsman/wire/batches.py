@@ -21,7 +21,7 @@ ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
 _PREFIX = "/v1"
 
 
-class Line(Struct, frozen=True):
+class BatchLine(Struct, frozen=True):
     """One request of a file. `path` is its URL below `/v1`, and `fields` are those of the line."""
 
     url: str
@@ -55,7 +55,7 @@ def model_in(line: bytes) -> str:
     return read_or(_ONLY_MODEL, line, _Body()).body.model
 
 
-def read_line(text: bytes) -> Line:
+def read_line(text: bytes) -> BatchLine:
     """Read one line. Raises `Rejection`."""
     fields = read_object(text)
     try:
@@ -65,10 +65,10 @@ def read_line(text: bytes) -> Line:
         raise rejection(message) from None
     if line.method != "POST":
         raise rejection("the field 'method' must be POST", "method")
-    return Line(line.url, line.url.removeprefix(_PREFIX), bytes(line.body), fields)
+    return BatchLine(line.url, line.url.removeprefix(_PREFIX), bytes(line.body), fields)
 
 
-def write_line(line: Line, body: bytes) -> bytes:
+def write_line(line: BatchLine, body: bytes) -> bytes:
     """Return the line with another body, and its line end."""
     return encode_object({**line.fields, "body": Raw(body)}) + b"\n"
 
