@@ -19,7 +19,7 @@ from pointsman.domain.verdicts import Reason
 from pointsman.engine.engine import Engine
 from pointsman.engine.heads import TABLE
 from pointsman.money.batches import with_line
-from pointsman.providers import codec_of
+from pointsman.providers import codec_for
 from pointsman.routing.decide import decide
 from pointsman.wire.batches import read_line, write_line
 from pointsman.wire.json_object import rejection
@@ -73,7 +73,7 @@ class BatchLines:
             raise rejection(f"{candidate.id}: {found.message}", "body.model")
         call, bound = found
         self._count(call, candidate, bound.nano)
-        codec = codec_of(candidate.endpoint.type, call.operation, call.head.dialect)
+        codec = codec_for(candidate, call.operation, call.head.dialect)
         return write_line(line, codec.encode(call, candidate, self._step.key.blank()).body)
 
     def _head_for(self, path: str) -> ParsedHead:

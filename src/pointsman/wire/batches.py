@@ -30,7 +30,7 @@ class BatchLine(Struct, frozen=True):
     fields: dict[str, Raw]
 
 
-class _Line(Struct):
+class _RawLine(Struct):
     custom_id: str
     method: str
     url: str
@@ -45,7 +45,7 @@ class _Body(Struct, frozen=True):
     body: _Model = _Model()
 
 
-_LINE = msgspec.json.Decoder(_Line)
+_LINE = msgspec.json.Decoder(_RawLine)
 _ONLY_MODEL = msgspec.json.Decoder(_Body)
 _METADATA = msgspec.json.Decoder(dict[str, Raw] | None)
 
@@ -155,13 +155,13 @@ class _Response(Struct):
     body: Raw = Raw(b"")
 
 
-class _OutputLine(Struct):
+class _RawOutput(Struct):
     response: _Response | None = None
 
 
 _BATCH = msgspec.json.Decoder(BatchObject)
 _PAGE = msgspec.json.Decoder(BatchPage)
-_OUTPUT = msgspec.json.Decoder(_OutputLine)
+_OUTPUT = msgspec.json.Decoder(_RawOutput)
 _ANSWER = msgspec.json.Decoder(_AnswerBody)
 
 
