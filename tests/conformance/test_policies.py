@@ -314,6 +314,10 @@ class PlainModel(SmallModel):
         ("anthropic", {"thinking": b'{"type":"enabled","budget_tokens":1024}'}, "reasoning"),
         ("anthropic", {"output_config": b'{"format":{"type":"json_schema"}}'}, "json_schema"),
         ("anthropic", {"messages": b'[{"content":[{"type":"image"}]}]'}, "vision"),
+        ("gemini", {"tools": b'[{"functionDeclarations":[]}]'}, "tools"),
+        ("gemini", {"generationConfig": b'{"thinkingConfig":{"thinkingBudget":9}}'}, "reasoning"),
+        ("gemini", {"generationConfig": b'{"responseSchema":{}}'}, "json_schema"),
+        ("gemini", {"contents": b'[{"parts":[{"inlineData":{"mimeType":"image/png"}}]}]'}, "vision"),
     ],
 )
 def test_missing_capability_is_found_in_every_dialect(dialect: str, fields: dict[str, bytes], missing: str) -> None:

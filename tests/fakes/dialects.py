@@ -26,7 +26,7 @@ from pointsman.wire.translation import Halves, translate
 
 PAIRS = [(client, provider) for client in CONVERSATIONS for provider in CONVERSATIONS if client is not provider]
 # Signatures in the form in which the reader of a dialect makes them. Any text will do in the others.
-SIGNATURES = {"openai": "text:some-v1::proof"}
+SIGNATURES = {"openai": "text:some-v1::proof", "gemini": "thought::cHJvb2Y="}
 HIDDEN = {"openai": "encrypted:some-v1::proof"}
 
 Changes = dict[str, tuple[object, object]]
@@ -44,10 +44,18 @@ def origin_of(dialect: Dialect) -> str:
     return halves(dialect).read_request(call_of(dialect, body)).origin
 
 
-def call_of(dialect: Dialect, fields: dict[str, Raw]) -> Call:
-    """Parse the fields of a body as the request of a client of this dialect."""
+def call_of(dialect: Dialect, fields: dict[str, Raw], *, streamed: bool = False) -> Call:
+    """Parse the fields of a body as the request of a client of this dialect. `streamed` counts in dialects whose paths
+    say it."""
     api = next(api for api in PATHS if api.path == dialect.path and "POST" in api.methods)
-    head = RequestHead(method="POST", path=dialect.path, dialect=dialect.name, content_type="application/json")
+    head = RequestHead(
+        method="POST",
+        path=dialect.path,
+        dialect=dialect.name,
+        model="m",
+        streams=streamed,
+        content_type="application/json",
+    )
     assert api.parse is not None
     return api.parse(ParsedHead(api, head, NO_SNAPSHOT), encode_object({"model": Raw(b'"m"'), **fields}))
 
@@ -55,7 +63,7 @@ def call_of(dialect: Dialect, fields: dict[str, Raw]) -> Call:
 def sent(dialect: Dialect, conversation: Conversation, *, streamed: bool = False) -> Call | None:
     """Return the call of a client, or `None` if its dialect cannot express the conversation."""
     written = halves(dialect).write_request(conversation, streamed)
-    return None if written.cannot else call_of(dialect, written.fields)
+    return None if written.cannot else call_of(dialect, written.fields, streamed=streamed)
 
 
 def streamed(dialect: Dialect, call: Call, pieces: Sequence[Piece]) -> list[Piece]:

@@ -18,8 +18,8 @@ from pointsman.domain.conversations import (
     Turn,
 )
 from pointsman.domain.pieces import Piece
+from pointsman.wire.dialects.gemini import HALVES
 from pointsman.wire.sse import EventSplitter, event_data, split_events
-from pointsman.wire.upstreams.gemini import HALVES
 
 USAGE: dict[str, Any] = {
     "promptTokenCount": 20,

@@ -21,6 +21,7 @@ from fakes.origin import Peer, serving
 
 USE = re.compile(r"\buse (\w+) with (\{.*?\})(?=\s|$)", re.DOTALL)
 SAY = re.compile(r"\bsay (.+)", re.DOTALL)
+_GENERATE = re.compile(r"/v1/models/([^:]+):(?:g|(streamG))enerateContent")
 RETURNED = "the tool returned: "
 
 
@@ -73,7 +74,11 @@ class Obedient:
 
     @property
     def messages(self) -> list[Seen]:
-        return [seen for seen in self.requests if seen.body is not None and not seen.path.endswith("count_tokens")]
+        return [
+            seen
+            for seen in self.requests
+            if seen.body is not None and not seen.path.lower().endswith(("count_tokens", ":counttokens"))
+        ]
 
     async def serve(self, peer: Peer) -> None:
         while True:
@@ -88,7 +93,15 @@ class Obedient:
         path = seen.path.partition("?")[0]
         if path == "/v1/messages/count_tokens":
             return 200, "application/json", json.dumps({"input_tokens": 1234}).encode()
-        known = _DIALECTS.get(path)
+        if path.endswith(":countTokens"):
+            return 200, "application/json", json.dumps({"totalTokens": 1234}).encode()
+        if path.endswith(":batchEmbedContents"):
+            vectors = [
+                {"values": [float(len(one["content"]["parts"][0]["text"])), 0.5]} for one in seen.body["requests"]
+            ]
+            return 200, "application/json", json.dumps({"embeddings": vectors}).encode()
+        is_gemini = _GENERATE.fullmatch(path)
+        known = (_gemini, answers.gemini) if is_gemini else _DIALECTS.get(path)
         if known is None or seen.body is None:
             return 404, "application/json", b'{"error":{"type":"not_found_error","message":"no such path"}}'
         read, write = known
@@ -97,9 +110,9 @@ class Obedient:
         except WrongError as error:
             message = {"type": "error", "error": {"type": "invalid_request_error", "message": str(error)}}
             return 400, "application/json", json.dumps(message).encode()
-        model, number = seen.body["model"], len(self.requests)
+        model, number = is_gemini[1] if is_gemini else seen.body["model"], len(self.requests)
         whole, events = write(_reply(asked, number), model, number)
-        if not seen.body.get("stream"):
+        if not (is_gemini[2] if is_gemini else seen.body.get("stream")):
             return 200, "application/json", json.dumps(whole).encode()
         return 200, "text/event-stream", b"".join(events)
 
@@ -198,6 +211,26 @@ def _responses(seen: Seen) -> Asked:
     return asked
 
 
+def _gemini(seen: Seen) -> Asked:
+    body, asked = seen.body, Asked()
+    if "x-goog-api-key" not in seen.headers or set(body) & {"model", "messages", "stream"}:
+        raise WrongError("a key is required, and no field of another API")
+    asked.tools = {one["name"] for tool in body.get("tools") or () for one in tool.get("functionDeclarations") or ()}
+    thinking = body.get("generationConfig", {}).get("thinkingConfig") or {}
+    asked.is_thinking = bool(thinking.get("includeThoughts"))
+    for content in body["contents"]:
+        said = "\n".join(_texts([part for part in content["parts"] if not part.get("thought")]))
+        if content.get("role") != "model" and said:
+            asked.hear(said)
+        for part in content["parts"]:
+            if "functionCall" in part:
+                asked.call(part["functionCall"]["name"])
+            if "functionResponse" in part:
+                (output,) = part["functionResponse"]["response"].values()
+                asked.get(part["functionResponse"]["name"], output)
+    return asked
+
+
 _DIALECTS = {
     "/v1/messages": (_anthropic, answers.anthropic),
     "/v1/chat/completions": (_chat, answers.chat),
@@ -205,7 +238,13 @@ _DIALECTS = {
 }
 
 # A type of provider that speaks only this dialect, or both of OpenAI's.
-TYPES = {"anthropic": "anthropic", "chat": "together", "responses": "perplexity", "openai": "openai"}
+TYPES = {
+    "anthropic": "anthropic",
+    "chat": "together",
+    "responses": "perplexity",
+    "openai": "openai",
+    "gemini": "gemini",
+}
 
 
 @contextlib.asynccontextmanager

@@ -204,3 +204,28 @@ def _items(reply: Reply, number: int) -> list[tuple[dict[str, Any], list[dict[st
         ]
         found.append((item, events))
     return found
+
+
+def gemini(reply: Reply, model: str, number: int) -> Written:
+    """Return an answer of Gemini's. https://ai.google.dev/api/generate-content#GenerateContentResponse"""
+    base = {"modelVersion": model, "responseId": f"gemini-{number}"}
+    usage = {
+        "promptTokenCount": TOKENS_IN,
+        "candidatesTokenCount": TOKENS_OUT,
+        "totalTokenCount": TOKENS_IN + TOKENS_OUT,
+    }
+    parts: list[dict[str, Any]] = []
+    if reply.reasoning:
+        parts += [{"text": part, "thought": True} for part in _halves(reply.reasoning)]
+    parts += [{"text": part} for part in _halves(reply.text) if part]
+    for call_id, name, arguments in reply.calls:
+        made: dict[str, Any] = {"functionCall": {"id": call_id, "name": name, "args": json.loads(arguments)}}
+        parts.append(made if any("functionCall" in part for part in parts) else {**made, "thoughtSignature": SIGNATURE})
+
+    def answer(content: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+        candidate = {"content": {"role": "model", "parts": content}, "index": 0, **fields}
+        return {"candidates": [candidate], "usageMetadata": usage, **base}
+
+    events = [answer([part]) for part in parts] + [answer([{"text": ""}], finishReason="STOP")]
+    whole = answer(parts, finishReason="STOP")
+    return whole, [f"data: {json.dumps(event)}\r\n\r\n".encode() for event in events]

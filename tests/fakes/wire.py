@@ -39,7 +39,9 @@ def parsed_head(
     path: str = "/chat/completions", method: str = "POST", snapshot: Snapshot = NO_SNAPSHOT, **fields: object
 ) -> ParsedHead:
     api = TABLE.find(method, path.partition("?")[0])
-    values = {"content_type": "application/json", **fields}
+    values = {"content_type": "application/json", "dialect": api.dialect, **fields}
+    if api.dialect == "gemini":  # whose paths name the model
+        values = {"model": "m", **values}
     return ParsedHead(api, RequestHead(method=method, path=path, **values), snapshot)  # type: ignore[arg-type]
 
 

@@ -41,15 +41,18 @@ class RequestHead(Struct, frozen=True, kw_only=True, eq=False):
     """The facts in the head of a request. One object is made for each distinct head and shared.
 
     `path` is the path and query below `/v1`, with its leading slash. `dialect` names the client's dialect, one of
-    `wire.dialects`. `content_type` is the client's own. `provider`, `timeout_s`, `max_nano`, `session`, `tags` and
-    `require` are the gateway's own headers. `max_nano` bounds the expected cost of the request in nano-dollars. Headers
-    of coding agents set `session` too, and `agent` and `parent_agent`. `forwarded` are the headers that go upstream.
-    `headers` are those that the configuration reads, by their names in lower case.
+    `wire.dialects`. In dialects whose paths say so, `model` is the requested one, and `streams` asks for a stream.
+    `content_type` is the client's own. `provider`, `timeout_s`, `max_nano`, `session`, `tags` and `require` are the
+    gateway's own headers. `max_nano` bounds the expected cost of the request in nano-dollars. Headers of coding agents
+    set `session` too, and `agent` and `parent_agent`. `forwarded` are the headers that go upstream. `headers` are those
+    that the configuration reads, by their names in lower case.
     """
 
     method: str = "POST"
     path: str = ""
     dialect: str = "openai"
+    model: str = ""
+    streams: bool = False
     content_type: str = ""
     provider: str | None = None
     timeout_s: float | None = None

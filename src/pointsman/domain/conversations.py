@@ -168,9 +168,10 @@ class Thinking(Struct, frozen=True, gc=False):
 
 class Conversation(Struct, frozen=True, kw_only=True, gc=False):
     """A request for the next turn. `origin` is the name of the dialect it was read from. `system` are the instructions
-    before the first turn. `max_tokens` bounds the answer. `user`, `metadata` and `service_tier` only label the request,
-    so a provider without such a field may still serve it. The same holds for the key of a cache, the detail of an
-    image, `sampling.seed` and log probabilities. `rest` are all fields that have no place here."""
+    before the first turn. `max_tokens` bounds the answer. `user`, `metadata` and `service_tier` only label the
+    request, so a provider without such a field may still serve it. The same holds for the key of a cache, the detail
+    of an image, `sampling.seed` and log probabilities. `labels` are the names of more such fields, of the request's
+    own dialect. `rest` are all fields that have no place here."""
 
     origin: str
     system: tuple[Text, ...] = ()
@@ -186,6 +187,7 @@ class Conversation(Struct, frozen=True, kw_only=True, gc=False):
     metadata: Raw | None = None
     service_tier: str = ""
     prompt_cache_key: str = ""
+    labels: tuple[str, ...] = ()
     rest: dict[str, Raw] = {}
 
 

@@ -16,7 +16,7 @@ from pointsman.engine.heads import AdmittedHead
 from pointsman.engine.passage import AnswerPassage
 from pointsman.engine.request_log import RequestLog
 from pointsman.engine.responses import answer_lines, dialect_id_line, provider_lines, timing_lines
-from pointsman.engine.sink import Sink
+from pointsman.engine.sink import Sink, sink_to_client
 from pointsman.transport.http_exchange import Exchange
 from pointsman.wire.callers import client_address, cors_lines
 from pointsman.wire.dialects import DIALECTS
@@ -42,6 +42,7 @@ class ClientAnswer(Struct, eq=False):
     status: int = 0
     wrap: Callable[[Sink], Sink] | None = None  # it may copy the answer
     sink: Sink | None = None  # of a stream that has begun
+    to_client: Sink | None = None  # in place of the exchange, for a client that does not take events
 
     def claim(self, receiver: AnswerPassage, length: int | None) -> Sink:
         """Begin the client's answer when a streamed attempt commits. Return the sink for its body."""
@@ -137,7 +138,8 @@ class ClientAnswer(Struct, eq=False):
             if other is not attempt:
                 other.lose()
         lines = provider_lines(receiver.headers, is_stream=receiver.is_stream) + self._lines(attempt)
-        sink: Sink = self.exchange if self.wrap is None else self.wrap(self.exchange)
+        self.to_client = sink_to_client(self.exchange, self.call)
+        sink: Sink = self.to_client if self.wrap is None else self.wrap(self.to_client)
         if plan is not None:
             sink = client_sink(sink, self.call, plan, receiver)
         return sink, lines
@@ -147,8 +149,9 @@ class ClientAnswer(Struct, eq=False):
         abort the connection if the answer is not a stream."""
         event = attempt.receiver.error_event(failure, self.log.request_id)
         if event is not None:
-            self.exchange.write(event)
-            self.exchange.end()
+            sink: Sink = self.to_client or self.exchange
+            sink.write(event)
+            sink.end()
         else:
             self.exchange.abort()
 

@@ -1,5 +1,5 @@
 """The gateway's own answers to GET /v1/models and /v1/models/{id}: the names that a virtual key may request. Their
-field `pointsman` has capabilities and prices. A client of Anthropic's dialect gets pages of another shape.
+field `pointsman` has capabilities and prices. Clients of Anthropic's and Gemini's dialects get pages of another shape.
 
 The names are public names, models listed in `serves`, and the catalog's models of configured providers. The list is
 computed once for each snapshot. The list of a virtual key omits the names that the key may not request, and those that
@@ -18,17 +18,21 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements, merged
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
-from pointsman.engine.model_pages import PagedModel, entries_of, find, page_of
+from pointsman.engine import gemini_models, model_pages
+from pointsman.engine.model_pages import PagedModel, find
 from pointsman.money.terms import terms_of
 from pointsman.routing.compliance import compliant, first_expiry
 from pointsman.routing.policies import Asker, rights
 from pointsman.routing.router import router_of
 from pointsman.wire.public_names import own_name
 
-ANTHROPIC = "anthropic"  # the dialect whose lists have pages
+# The dialects whose lists have pages.
+_ENTRIES = {"anthropic": model_pages.entries_of, "gemini": gemini_models.entries_of}
+_PAGES = {"anthropic": model_pages.page_of, "gemini": gemini_models.page_of}
 _USD = 1_000_000  # pico-dollars per token in a dollar per million tokens
 _MAX_BODIES = 256  # lists kept, one for each set of names that keys may use
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -68,7 +72,7 @@ class _Row(Struct, frozen=True):
     candidates: tuple[Candidate, ...]
     fallbacks: tuple[Candidate, ...]
     body: Raw
-    entries: tuple[PagedModel, ...]  # in Anthropic's dialect
+    entries: dict[str, list[PagedModel]]  # by the dialect
 
 
 class ModelsAsked(Struct, frozen=True):
@@ -92,7 +96,7 @@ class ModelList:
         self.snapshot = snapshot
         self._rows: list[_Row] | None = None
         self._bodies: dict[_Reader, bytes] = {}
-        self._entries: dict[_Reader, list[PagedModel]] = {}
+        self._entries: dict[tuple[str, _Reader], list[PagedModel]] = {}
         self._until = 0.0  # when a tag expires, in Unix seconds: what is kept does not hold longer
 
     def prepare(self) -> "ModelList":
@@ -104,20 +108,21 @@ class ModelList:
         """Return the body in the client's dialect. Raises `Rejection` with status 404 for a name that its key may not
         request."""
         plain, _, query = asked.path.partition("?")
-        wanted, is_anthropic = plain.removeprefix("/models").strip("/"), asked.dialect == ANTHROPIC
+        wanted = plain.removeprefix("/models").strip("/")
         if wanted:
-            return self._one(asked, wanted, is_anthropic=is_anthropic)
+            return self._one(asked, wanted)
         if asked.unix_s >= self._until:
             self._bodies, self._entries = {}, {}
             self._until = first_expiry(self.snapshot, asked.unix_s)
         key = asked.key
         is_unrestricted = key is None or not (key.allow_models or key.entries or key.require)
         shared = (None if is_unrestricted else key, asked.require)
-        if is_anthropic:
-            entries = self._entries.get(shared)
+        page_of = _PAGES.get(asked.dialect)
+        if page_of is not None:
+            entries = self._entries.get((asked.dialect, shared))
             if entries is None:
-                entries = [one for row in self._usable_by(asked) for one in row.entries]
-                _keep(self._entries, shared, entries)
+                entries = [one for row in self._usable_by(asked) for one in row.entries[asked.dialect]]
+                _keep(self._entries, (asked.dialect, shared), entries)
             return page_of(entries, query)
         body = self._bodies.get(shared)
         if body is None:
@@ -125,13 +130,14 @@ class ModelList:
             _keep(self._bodies, shared, body)
         return body
 
-    def _one(self, asked: ModelsAsked, wanted: str, *, is_anthropic: bool) -> bytes:
+    def _one(self, asked: ModelsAsked, wanted: str) -> bytes:
         name = own_name(wanted, self.snapshot)
         for row in self._all_rows():
             shown = _shown_to(asked, row, self.snapshot) if row.name == name else None
             found = None
             if shown is not None:
-                found = find(shown.entries, wanted) if is_anthropic else bytes(shown.body)
+                is_paged = asked.dialect in _PAGES
+                found = find(shown.entries[asked.dialect], wanted) if is_paged else bytes(shown.body)
             if found is not None:
                 return found
         message = f"the model {wanted!r} does not exist, or this key may not use it; GET /v1/models lists its models"
@@ -148,7 +154,7 @@ class ModelList:
         return self._rows
 
 
-def _keep(known: dict[_Reader, T], key: _Reader, value: T) -> None:
+def _keep(known: dict[K, T], key: K, value: T) -> None:
     if len(known) >= _MAX_BODIES:
         known.clear()
     known[key] = value
@@ -188,7 +194,8 @@ def _row_of(name: str, targets: tuple[Candidate, ...], fallbacks: tuple[Candidat
     context = max((one.context for one in served if one.context is not None), default=None)
     model = _ListedModel(name, "model", 0, owners, _Extension(context, served))
     output = max((one.max_output for one in served if one.max_output is not None), default=None)
-    entries = tuple(entries_of(name, context, output, is_public=name in snapshot.models))
+    is_public = name in snapshot.models
+    entries = {dialect: make(name, context, output, is_public=is_public) for dialect, make in _ENTRIES.items()}
     return _Row(name, targets, fallbacks, Raw(encode(model)), entries)
 
 

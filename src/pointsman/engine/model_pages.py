@@ -59,11 +59,11 @@ def page_of(entries: Sequence[PagedModel], query: str) -> bytes:
     if after is not None and before is not None:
         raise rejection("after_id and before_id cannot be combined; send one of them", "before_id")
     if before is not None:
-        end = _place(before, "before_id", entries)
+        end = place_of(before, "before_id", entries)
         start = max(end - limit, 0)
         has_more = start > 0
     else:
-        start = 0 if after is None else _place(after, "after_id", entries) + 1
+        start = 0 if after is None else place_of(after, "after_id", entries) + 1
         end = start + limit
         has_more = end < len(entries)
     shown = entries[start:end]
@@ -84,7 +84,8 @@ def _limit(value: str | None) -> int:
     return int(value)
 
 
-def _place(name: str, param: str, entries: Sequence[PagedModel]) -> int:
+def place_of(name: str, param: str, entries: Sequence[PagedModel]) -> int:
+    """Return the place of a model in the list. `param` is the parameter that names it. Raises `Rejection`."""
     for place, one in enumerate(entries):
         if one.id == name:
             return place

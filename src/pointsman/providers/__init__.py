@@ -9,6 +9,7 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.targets import Candidate, Family
 from pointsman.providers._continued import ContinuedCodec, marking
 from pointsman.providers._translated import TranslatedCodec
+from pointsman.providers._translated_embeddings import TranslatedEmbeddings
 from pointsman.providers.api import Codec, Provider
 from pointsman.registry import members
 from pointsman.wire.dialects import CONVERSATIONS, DIALECTS
@@ -46,6 +47,7 @@ def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
     found: dict[tuple[Operation, str], Codec] = {}
     for operation, codec in provider.codecs.items():
         found[operation, codec.dialect] = codec
+    _add_embeddings(provider, found)
     native = _native(provider)
     if native is None:
         return found
@@ -68,6 +70,24 @@ def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
                 splitter=provider.splitter,
             )
     return found
+
+
+def _add_embeddings(provider: Provider, found: dict[tuple[Operation, str], Codec]) -> None:
+    """Add the translations of requests for embeddings, if the provider has them. The codec of a dialect that only
+    providers speak takes those of OpenAI's."""
+    codec = provider.codecs.get("embedding")
+    if codec is None:
+        return
+    native = DIALECTS.get(codec.dialect, DIALECTS[OPENAI])
+    theirs = native.embeddings
+    if theirs is None:
+        return
+    head = RequestHead(path=theirs.path, dialect=native.name, content_type="application/json")
+    for client in DIALECTS.values():
+        if client.embeddings is not None and client is not native:
+            found["embedding", client.name] = TranslatedEmbeddings(
+                native=codec, ours=client.embeddings, theirs=theirs, head=head
+            )
 
 
 _RECORDS = {

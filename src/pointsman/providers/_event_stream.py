@@ -30,6 +30,7 @@ class EventStream:
         "is_done", "is_ending", "is_finished", "is_usage_partial", "refused", "usage",
     )  # fmt: skip
     _end = b""
+    heartbeat = HEARTBEAT
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class EventStream:
                 break
             data = event_data(event)
             if data is None or not data.strip():
-                out.append(event if is_comment(event) else HEARTBEAT)
+                out.append(event if self.heartbeat is HEARTBEAT and is_comment(event) else self.heartbeat)
                 continue
             keep = self._read_data(data, event)
             if self.failure is not None:

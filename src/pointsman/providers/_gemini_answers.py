@@ -1,5 +1,7 @@
 """Read answers and errors of the Gemini API. https://ai.google.dev/api/generate-content"""
 
+import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
@@ -10,11 +12,33 @@ from pointsman.domain.pieces import Finish
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_errors import MAX_WAIT_S, classify, classify_inside, retry_after_s
 from pointsman.providers._refusals import BY_REASON
+from pointsman.providers._translated_stream import UpstreamStream
 from pointsman.providers.api import WholeAnswer
+from pointsman.wire.dialects.gemini import HALVES, embeddings, failed
+from pointsman.wire.dialects.gemini.answer_reader import GeminiReader, decode_answer
+from pointsman.wire.dialects.gemini.errors import read_error
+from pointsman.wire.dialects.gemini.usage import read_usage
 from pointsman.wire.json_object import UNREADABLE, is_empty
-from pointsman.wire.upstreams.gemini.answer_reader import GeminiReader, decode_answer
-from pointsman.wire.upstreams.gemini.errors import read_error
-from pointsman.wire.upstreams.gemini.usage import read_usage
+
+
+class _Count(Struct, rename="camel", gc=False):
+    total_tokens: int | None = None
+
+
+_COUNT = msgspec.json.Decoder(_Count)
+
+
+class GeminiStream(UpstreamStream):
+    """A `StreamDecoder` that passes on the provider's own events. An answer is whole after the reason for its end."""
+
+    __slots__ = ()
+    heartbeat = HALVES.heartbeat
+
+    def __init__(self, *, errors: Rules, max_event_bytes: int) -> None:
+        super().__init__(HALVES, errors=errors, max_event_bytes=max_event_bytes)
+
+    def error_event(self, failure: Failure, request_id: str) -> bytes:
+        return failed.error_event(failure, request_id)
 
 
 def judge(body: bytes, errors: Rules) -> WholeAnswer | Failure:
@@ -35,6 +59,31 @@ def judge(body: bytes, errors: Rules) -> WholeAnswer | Failure:
     return WholeAnswer(body, read_usage(found.usage_metadata), ends[0] if ends else None)
 
 
+def judge_count(body: bytes, errors: Rules) -> WholeAnswer | Failure:
+    """Judge the answer to a call that counts tokens. https://ai.google.dev/api/tokens#response-body"""
+    try:
+        found = _COUNT.decode(body)
+    except UNREADABLE as error:
+        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+    if found.total_tokens is None:
+        inside = read_error(body)
+        if inside is not None:
+            return classify_inside(inside.body, errors)
+        return Failure(failures.MALFORMED_ANSWER, "the provider's answer is incomplete: it has no totalTokens")
+    return WholeAnswer(body)
+
+
+def judge_embeddings(body: bytes, errors: Rules) -> WholeAnswer | Failure:
+    """Judge an answer with embeddings. https://ai.google.dev/api/embeddings"""
+    inside = read_error(body)
+    if inside is not None:
+        return classify_inside(inside.body, errors)
+    try:
+        return WholeAnswer(body, embeddings.read_answer(body).usage)
+    except (*UNREADABLE, ValueError) as error:
+        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+
+
 def usage_in(body: bytes) -> Usage | None:
     """Return the usage in an answer that may be of no use."""
     try:
@@ -43,10 +92,20 @@ def usage_in(body: bytes) -> Usage | None:
         return None
 
 
+def usage_of_embeddings(body: bytes) -> Usage | None:
+    """Return the usage in an answer with embeddings that may be of no use."""
+    try:
+        return embeddings.usage_in(body)
+    except UNREADABLE:
+        return None
+
+
 def google_failure(status: int, headers: Headers, body: bytes, now_unix_s: float, errors: Rules) -> Failure:
     """Classify an error. The wait in its details is exact; only a header outranks it."""
     error = read_error(body)
     found = classify(status, headers, body if error is None else error.body, now_unix_s, errors)
+    if found.body is not None:
+        found = replace(found, body=body)  # a client of this dialect gets it as it came
     if error is None or error.wait_s is None or retry_after_s(headers, now_unix_s) is not None:
         return found
     return replace(found, retry_after_s=min(error.wait_s, MAX_WAIT_S))

@@ -108,7 +108,7 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:
         theirs, reader = self.theirs, self.theirs.reader()
-        return TranslatedStream(
+        stream = TranslatedStream(
             SingleCallReader(reader) if cuts_calls(self.ours, theirs, call) else reader,
             self.ours.writer(call, now_unix_s),
             errors=self.errors,
@@ -117,6 +117,8 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
             max_event_bytes=max_event_bytes,
             splitter=self.splitter,
         )
+        stream.heartbeat = self.ours.heartbeat
+        return stream
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:
         return self.native.counts(self._inner(call), is_committed=is_committed)

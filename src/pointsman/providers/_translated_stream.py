@@ -129,9 +129,10 @@ class UpstreamStream(PieceStream):
 
 
 class TranslatedStream(PieceStream):
-    """A `StreamDecoder`: reads the provider's events as pieces and writes each as the client's events."""
+    """A `StreamDecoder`: reads the provider's events as pieces and writes each as the client's events. `heartbeat` are
+    the bytes between events that its clients skip."""
 
-    __slots__ = ("_writer",)
+    __slots__ = ("_writer", "heartbeat")
 
     def __init__(
         self,
@@ -153,6 +154,7 @@ class TranslatedStream(PieceStream):
             splitter=splitter,
         )
         self._writer = writer
+        self.heartbeat = HEARTBEAT
 
     def close(self) -> bytes:
         out = super().close()
@@ -169,7 +171,7 @@ class TranslatedStream(PieceStream):
                 break
             data = event_data(event)
             if data is None or not data.strip():
-                out.append(HEARTBEAT)
+                out.append(self.heartbeat)
                 continue
             try:
                 pieces = self._reader.read(data, event)
@@ -182,7 +184,7 @@ class TranslatedStream(PieceStream):
                 break
             # A client must not wait in silence while its dialect has nothing for an event, such as a ping.
             written = self._writer.write(pieces) if pieces else b""
-            out.append(written or (b"" if self.is_ending else HEARTBEAT))
+            out.append(written or (b"" if self.is_ending else self.heartbeat))
             if self.is_done:
                 break
         return b"".join(out)

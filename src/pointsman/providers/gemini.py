@@ -1,13 +1,13 @@
 """Google's Gemini API, with a key of AI Studio. https://ai.google.dev/api/generate-content
 
-No client speaks its dialect, so every request is translated. The path names the model, and whether the answer is a
-stream. Streams are requested as events (`alt=sse`).
+The path names the model, and whether the answer is a stream. Streams are requested as events (`alt=sse`), whatever form
+the client of this dialect gets.
 """
 
 from functools import lru_cache
 from urllib.parse import quote
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -15,14 +15,23 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.origin import Secret
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._error_table import Rules, rule
-from pointsman.providers._gemini_answers import google_failure, judge, usage_in
+from pointsman.providers._gemini_answers import (
+    GeminiStream,
+    google_failure,
+    judge,
+    judge_count,
+    judge_embeddings,
+    usage_in,
+    usage_of_embeddings,
+)
 from pointsman.providers._model_lists import gemini_models
-from pointsman.providers._translated_stream import UpstreamStream
 from pointsman.providers._usage_scan import JsonScan
-from pointsman.providers.api import NO_STREAM, Form, Provider, StreamDecoder, WholeAnswer, cached_head
+from pointsman.providers.api import NO_STREAM, Form, Provider, StreamDecoder, WholeAnswer, cached_head, model_field
+from pointsman.wire.dialects.gemini.embeddings import requests_of
+from pointsman.wire.dialects.gemini.models import bounded, fitted, signed
+from pointsman.wire.dialects.gemini.own_fields import own_fields
+from pointsman.wire.dialects.gemini.prompts import counted_as, counts_tokens
 from pointsman.wire.json_object import encode_object
-from pointsman.wire.upstreams.gemini import HALVES
-from pointsman.wire.upstreams.gemini.models import fitted
 
 NAME = "gemini"
 
@@ -66,17 +75,19 @@ def api_key(secret: Secret) -> bytes:
 
 
 @lru_cache(maxsize=4096)  # of models
-def _path(model: str, is_streamed: bool) -> bytes:
-    """Return the end of a request's path. Tuned models have a collection of their own."""
-    collection, slash, name = model.partition("/")
-    if not slash or collection not in ("models", "tunedModels"):
-        collection, name = "models", model
-    method = "streamGenerateContent?alt=sse" if is_streamed else "generateContent"
+def _path(model: str, method: str) -> bytes:
+    """Return the end of a request's path."""
+    collection, _, name = _full_name(model).partition("/")
     return f"/{collection}/{quote(name, safe='')}:{method}".encode("ascii")
 
 
+def _full_name(model: str) -> str:
+    """Return a model's name with its collection. Tuned models have one of their own."""
+    return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+
+
 class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
-    """A codec that sends the translated fields to the path of the model."""
+    """A codec that sends the fields as they came to the path of the model."""
 
     dialect: str = NAME
     is_translating: bool = False
@@ -92,11 +103,20 @@ class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        base_path = candidate.endpoint.base_path
-        _, headers = cached_head(base_path, key, call.head, "application/json", auth=api_key)
-        target = base_path.encode("ascii") + _path(candidate.model_at(key), call.stream)
-        fields = fitted(call.fields, candidate.model, call.max_tokens)
+        _, headers = cached_head(candidate.endpoint.base_path, key, call.head, "application/json", auth=api_key)
+        method, fields = self.content(call, candidate.model)
+        target = candidate.endpoint.base_path.encode("ascii") + _path(candidate.model_at(key), method)
         return UpstreamRequest(b"POST", target, headers, encode_object(fields))
+
+    def content(self, call: Call, model: str) -> tuple[str, dict[str, Raw]]:
+        """Return the method of a request with its query, and the fields of its body."""
+        method, fields = "streamGenerateContent?alt=sse" if call.stream else "generateContent", call.fields
+        if counts_tokens(call):
+            method, fields = "countTokens", counted_as(fields, _full_name(model))
+        fields = signed(own_fields(fields), model)
+        if call.max_tokens is not None and call.max_tokens != call.stated_tokens:
+            fields = bounded(fields, call.max_tokens)
+        return method, fields
 
     def is_answer(self, status: int) -> bool:
         return 200 <= status < 300
@@ -106,23 +126,64 @@ class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
 
     def decode(
         self,
-        call: Call,  # noqa: ARG002
+        call: Call,
         body: bytes,
         *,
         as_stream: bool = False,
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> WholeAnswer | failures.Failure:
+        if counts_tokens(call):
+            return judge_count(body, self.errors)
         found = judge(body, self.errors)
         return NO_STREAM if as_stream and isinstance(found, WholeAnswer) else found
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:  # noqa: ARG002
-        return UpstreamStream(HALVES, errors=self.errors, max_event_bytes=max_event_bytes)
+        return GeminiStream(errors=self.errors, max_event_bytes=max_event_bytes)
 
     def counts(self, call: Call, *, is_committed: bool) -> bool:  # noqa: ARG002
         return call.stream
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
         return google_failure(status, headers, body, now_unix_s, self.errors)
+
+
+class EmbeddingCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
+    """A codec for the embedding of one content, or of several. Each of several names the model again."""
+
+    usage_in = staticmethod(usage_of_embeddings)
+
+    def encode(
+        self,
+        call: Call,
+        candidate: Candidate,
+        key: ProviderKey,
+        attempt_id: str = "",  # noqa: ARG002
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> UpstreamRequest:
+        base_path, model = candidate.endpoint.base_path, candidate.model_at(key)
+        _, headers = cached_head(base_path, key, call.head, "application/json", auth=api_key)
+        name = model_field(_full_name(model))
+        if "requests" in call.fields:
+            requests = [{**one, "model": name} for one in requests_of(call.fields)]
+            method, fields = "batchEmbedContents", {**call.fields, "requests": Raw(encode_object(requests))}
+        else:
+            method, fields = "embedContent", {**call.fields, "model": name}
+        target = base_path.encode("ascii") + _path(model, method)
+        return UpstreamRequest(b"POST", target, headers, encode_object(fields))
+
+    def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
+        return "whole"
+
+    def decode(
+        self,
+        call: Call,  # noqa: ARG002
+        body: bytes,
+        *,
+        as_stream: bool = False,
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> WholeAnswer | failures.Failure:
+        found = judge_embeddings(body, self.errors)
+        return NO_STREAM if as_stream and isinstance(found, WholeAnswer) else found
 
 
 class ModelsCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
@@ -146,8 +207,9 @@ PROVIDER = Provider(
     title="Google Gemini",
     base_url="https://generativelanguage.googleapis.com/v1beta",
     key_env="GEMINI_API_KEY",
-    codecs={"chat": GenerateCodec()},
+    codecs={"chat": GenerateCodec(), "embedding": EmbeddingCodec()},
     auth=api_key,
+    adapt=fitted,
     lister=ModelsCodec(),
     model_names=gemini_models,
     docs="https://ai.google.dev/gemini-api/docs",

@@ -28,8 +28,8 @@ from pointsman.providers.api import Provider, bearer, cached_head, model_field
 from pointsman.providers.gemini import ERRORS as GEMINI_ERRORS
 from pointsman.providers.gemini import GenerateCodec, api_key
 from pointsman.wire.dialects.anthropic.prompts import counts_tokens
+from pointsman.wire.dialects.gemini.models import fitted
 from pointsman.wire.json_object import encode_object
-from pointsman.wire.upstreams.gemini.models import fitted
 
 _VERSION = Raw(b'"vertex-2023-10-16"')
 _MULTI_REGIONS = frozenset({"us", "eu"})
@@ -85,13 +85,9 @@ class VertexGenerateCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
     ) -> UpstreamRequest:
         endpoint, model = candidate.endpoint, candidate.model
         _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=_credential)
-        target = _target(
-            endpoint,
-            candidate.model_at(key),
-            "google",
-            "streamGenerateContent?alt=sse" if call.stream else "generateContent",
-        )
-        return UpstreamRequest(b"POST", target, headers, encode_object(fitted(call.fields, model, call.max_tokens)))
+        method, fields = self.content(call, model)
+        target = _target(endpoint, candidate.model_at(key), "google", method)
+        return UpstreamRequest(b"POST", target, headers, encode_object(fields))
 
 
 class RawPredictCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
@@ -161,6 +157,7 @@ PROVIDER = Provider(
     key_env="GOOGLE_API_KEY",
     codecs={"chat": VertexGenerateCodec()},
     auth=_credential,
+    adapt=fitted,
     docs="https://cloud.google.com/vertex-ai/generative-ai/docs",
     errors=ERRORS,
     credentials=("google", "value"),

@@ -9,6 +9,7 @@ from msgspec import Raw
 from pointsman.wire.json_object import encode_object, read_or
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_NAMES = ("model", "modelVersion")  # the second is Gemini's
 _INNER = ("response", "message")  # of an event of the Responses API, and of the first event of a message
 _DATA = b"data:"
 
@@ -16,9 +17,10 @@ _DATA = b"data:"
 def renamed(body: bytes, model: str) -> bytes:
     """Return a JSON answer that names this model. A body that is not an object, or names no model, stays as it is."""
     fields = read_or(_OBJECT, body, {})
-    if "model" in fields:
-        fields["model"] = Raw(encode_object(model))
-        return encode_object(fields)
+    for name in _NAMES:
+        if name in fields:
+            fields[name] = Raw(encode_object(model))
+            return encode_object(fields)
     for name in _INNER:
         if name in fields:
             fields[name] = Raw(renamed(bytes(fields[name]), model))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
+from msgspec import Struct
+
 from pointsman.domain import failures
 from pointsman.domain.calls import RequestHead
 from pointsman.domain.dollars import NANO
@@ -13,6 +15,7 @@ from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.requirements import NO_REQUIREMENTS
 from pointsman.domain.snapshots import Snapshot
 from pointsman.wire.encodings import encoding_of
+from pointsman.wire.gemini_paths import GEMINI_BASE, split_path
 from pointsman.wire.json_object import rejection
 from pointsman.wire.paths import PREFIX, ApiPath, ParsedHead, PathTable
 from pointsman.wire.requirements import HEADER as REQUIRE
@@ -50,16 +53,20 @@ def read_head(
     """Read everything that a head sets. `headers` has names in lower case; `snapshot` is the configuration in force.
     Raises `Rejection`."""
     read = _read_target if len(target) <= _MAX_KEPT else _read_target.__wrapped__
-    api, path = read(method, target, table)
+    found = read(method, target, table)
+    api = found.api
     text = {name: _text(name, headers[raw]) for raw, name in _READ if raw in headers}
     # The gateway answers this path itself, in the shape of the client's dialect.
     is_anthropic = api.body == "none" and (_VERSION in text or target.startswith(_ANTHROPIC_BASE))
+    dialect = _GEMINI if found.is_gemini else _ANTHROPIC if is_anthropic else api.dialect
     return ParsedHead(
         api,
         RequestHead(
             method=method,
-            path=path,
-            dialect=_ANTHROPIC if is_anthropic else api.dialect,
+            path=found.path,
+            dialect=dialect,
+            model=found.model,
+            streams=found.streams,
             content_type=text.get("content-type", ""),
             provider=_checked(text, "x-pointsman-provider"),
             timeout_s=_timeout_s(text.get("x-pointsman-timeout-ms")),
@@ -73,7 +80,7 @@ def read_head(
             require=read_require(text[REQUIRE]) if REQUIRE in text else NO_REQUIREMENTS,
         ),
         snapshot,
-        read_credential(headers, snapshot.key_headers),
+        found.credential or read_credential(headers, snapshot.key_headers),
         encoding_of(text["content-encoding"]) if "content-encoding" in text else "",
     )
 
@@ -105,10 +112,24 @@ def _forwarded(dialect: str, text: Mapping[str, str], headers: Mapping[bytes, by
     return tuple([(raw.decode(), _text(raw.decode(), headers[raw])) for raw in headers if raw.startswith(_OPEN_RAW)])
 
 
+class _Target(Struct, frozen=True, gc=False):
+    """A request's target: the entry of its path, and the path and query below the prefix. The rest is only set in
+    Gemini's dialect, whose paths name the model. `credential` is the hash of the key in the query."""
+
+    api: ApiPath
+    path: str
+    is_gemini: bool = False
+    model: str = ""
+    streams: bool = False
+    credential: bytes | None = None
+
+
 @lru_cache(maxsize=1024)  # of paths, and the one table of them
-def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, str]:
-    """Return the requested path's entry, and the path and query below the prefix."""
+def _read_target(method: str, target: str, table: PathTable) -> _Target:
+    """Return the parts of a target. Raises `Rejection`."""
     path, mark, query = target.partition("?")
+    if path.startswith(GEMINI_BASE):
+        return _read_gemini(method, path, query, table)
     base = _COHERE if path == _RANKING else next((base for base in _BASES if path.startswith(base + "/")), None)
     if base is None:
         raise Rejection(
@@ -126,7 +147,24 @@ def _read_target(method: str, target: str, table: PathTable) -> tuple[ApiPath, s
     for name in _CREDENTIALS:
         if query and f"&{query}".find(f"&{name}=") >= 0:
             raise rejection(f"the query parameter {name!r} is not allowed; send the key in a header", name)
-    return table.find(method, path), path + mark + query
+    api = table.find(method, path)
+    if api.dialect == _GEMINI:
+        raise Rejection(Failure(failures.UNKNOWN_PATH, f"unknown path {base}{path}; it exists below {GEMINI_BASE}"))
+    return _Target(api, path + mark + query)
+
+
+def _read_gemini(method: str, path: str, query: str, table: PathTable) -> _Target:
+    """Return the parts of a target below `/genai`. Nothing of it is sent upstream as it is. A model's name may have
+    slashes, which SDKs send as they are or escaped. Raises `Rejection`."""
+    found = split_path(path, query)
+    if found is None:
+        message = f"unknown path {path[:200]}; docs/guides/dialects.md lists those below {GEMINI_BASE}"
+        raise Rejection(Failure(failures.UNKNOWN_PATH, message))
+    credential = hashlib.sha256(found.key.encode()).digest() if found.key else None
+    api = table.find(method, found.path)
+    path = f"{found.path}/{found.model}" if api.body == "none" and found.model else found.path
+    shown = f"{path}?{found.query}" if found.query else path
+    return _Target(api, shown, is_gemini=True, model=found.model, streams=found.streams, credential=credential)
 
 
 _CREDENTIALS = ("key", "api_key", "api-key", "apikey", "access_token", "token")
@@ -136,6 +174,7 @@ _OWN = (
 )  # fmt: skip
 _READ = tuple((name.encode(), name) for name in (*FORWARDED, *_KNOWN_OF_OPEN, *_OWN, *_SESSIONS, _AGENT, _PARENT_AGENT))
 _OPEN_RAW, _KNOWN_RAW = _OPEN.encode(), frozenset(name.encode() for name in _KNOWN_OF_OPEN)
+_GEMINI = "gemini"
 _ANTHROPIC, _ANTHROPIC_BASE, _VERSION = "anthropic", "/anthropic/", "anthropic-version"
 _ANTHROPIC_PATHS = (_ANTHROPIC_BASE, *[f"{base}/messages/" for base in _BASES])
 
@@ -174,8 +213,10 @@ def _first_id(text: Mapping[str, str], names: Sequence[str]) -> str | None:
 
 def dialect_at(target: str, headers: Mapping[bytes, bytes], table: PathTable) -> str:
     """Return the dialect of a target, for a rejected request whose head was not read."""
+    if target.startswith(GEMINI_BASE):
+        return _GEMINI
     try:
-        return _read_target.__wrapped__("POST", target.partition("?")[0], table)[0].dialect
+        return _read_target.__wrapped__("POST", target.partition("?")[0], table).api.dialect
     except Rejection:  # of a path in no dialect, or in all of them
         is_anthropic = target.startswith(_ANTHROPIC_PATHS) or _VERSION.encode() in headers
         return _ANTHROPIC if is_anthropic else "openai"

@@ -16,6 +16,8 @@ HEAD_BYTES, TAIL_BYTES = 3072, 1536
 MAX_PARTS = 64  # of a message
 MAX_MESSAGES = 64  # the last ones are searched for a text
 _PROMPTS = {"chat": "messages", "responses": "input", "completion": "prompt"}  # the field, by the operation
+_CONTENTS = "contents"  # of Gemini: its parts have no types
+_INSTRUCTIONS = ("system", "instructions", "systemInstruction")
 _TEXTS = frozenset({"text", "input_text"})
 _SYSTEM = frozenset({"system", "developer"})
 _REMINDER = b'"<system-reminder>'
@@ -38,12 +40,18 @@ class _Message(Struct, gc=False):
     content: Raw = _NO_VALUE
 
 
+class _ContentOfParts(Struct, gc=False):
+    role: str = "user"
+    parts: Raw = _NO_VALUE
+
+
 class _Part(Struct, gc=False):
-    type: str = ""
+    type: str = "text"  # if it has none
     text: Raw = _NO_VALUE
 
 
 _MESSAGES = msgspec.json.Decoder(list[_Message])
+_PARTED = msgspec.json.Decoder(list[_ContentOfParts])
 _PARTS = msgspec.json.Decoder(list[_Part])
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _STRING = msgspec.json.Decoder(str)
@@ -55,9 +63,11 @@ def last_question(call: Call) -> LastQuestion | None:
     """Return the last question of a call. Return `None` if its operation gives no answer in words, or if its prompt
     cannot be read or is too large to be walked."""
     fields, name = call.fields, _PROMPTS.get(call.operation, "")
+    if _CONTENTS in fields and call.operation == "chat":
+        name = _CONTENTS
     if name not in fields:
         return None
-    system = sum(memoryview(fields[field]).nbytes for field in ("system", "instructions") if field in fields)
+    system = sum(memoryview(fields[field]).nbytes for field in _INSTRUCTIONS if field in fields)
     try:
         return _in_prompt(name, fields[name], system)
     except UNREADABLE:
@@ -73,11 +83,15 @@ def _in_prompt(name: str, prompt: Raw, system_bytes: int) -> LastQuestion | None
     if name == "prompt":
         items = [item for item in _ITEMS.decode(prompt) if _first(item) == b'"']
         return _of_texts(items[-1:], 1, system_bytes)
-    messages = _MESSAGES.decode(prompt)
+    messages = [_of_content(one) for one in _PARTED.decode(prompt)] if name == _CONTENTS else _MESSAGES.decode(prompt)
     system_bytes += sum(memoryview(one.content).nbytes for one in messages if one.role in _SYSTEM)
     asked = [one.content for one in messages if one.role == "user"]
     texts = next((texts for content in reversed(asked[-MAX_MESSAGES:]) if (texts := _texts(content))), [])
     return _of_texts(texts, len(asked), system_bytes)
+
+
+def _of_content(content: _ContentOfParts) -> _Message:
+    return _Message(content.role, content.parts)
 
 
 def _is_too_large(prompt: Raw) -> bool:

@@ -20,8 +20,8 @@ WHOLE_BYTES, MOST_BYTES = 64 * 1024, 320 * 1024  # of a prompt that are hashed, 
 FAR_HASHED_BYTES = 512  # of each block after `WHOLE_BYTES`
 
 _NEAR_BLOCKS = WHOLE_BYTES // BLOCK_BYTES
-_BEGINNINGS = ("tools", "functions", "system", "instructions")
-_PROMPTS = ("messages", "input", "prompt")
+_BEGINNINGS = ("tools", "functions", "system", "systemInstruction", "instructions")
+_PROMPTS = ("messages", "contents", "input", "prompt")
 _GROUP = "prompt_cache_key"
 _NULL = b"null"
 

@@ -21,13 +21,18 @@ from pointsman.domain.conversations import Effort, Thinking
 from pointsman.wire.json_object import read_or
 
 
+class _Config(Struct, rename="camel", frozen=True, gc=False):
+    thinking_budget: int | None = None
+
+
 class _Budget(Struct, gc=False):
     budget_tokens: int | None = None
     max_tokens: int | None = None
+    thinking_config: _Config = msgspec.field(name="thinkingConfig", default=_Config())
 
 
 _BUDGET = msgspec.json.Decoder(_Budget)
-_FIELDS = ("thinking", "reasoning")  # of Anthropic and of OpenRouter
+_FIELDS = ("thinking", "reasoning", "generationConfig")  # of Anthropic, OpenRouter and Gemini
 _BUDGETS: dict[Effort, int] = {
     "none": 0,
     "minimal": 1_024,
@@ -67,7 +72,7 @@ def budget_in(call: Call) -> int:
     for name in _FIELDS:
         if name in call.fields:
             found = read_or(_BUDGET, call.fields[name], _Budget())
-            budget = found.budget_tokens or found.max_tokens or 0
+            budget = found.budget_tokens or found.max_tokens or found.thinking_config.thinking_budget or 0
             if budget > 0:
                 return budget if call.stated_tokens is None or budget < call.stated_tokens else 0
     return 0

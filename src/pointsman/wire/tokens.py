@@ -290,7 +290,12 @@ def _image_bytes(address: Raw) -> int:
 def _recording(audio: Raw) -> Media:
     """Return a recording in base64. If it is not a WAV or MP3 file, it may be any length: silence takes next to no
     bytes in some formats."""
-    data = bytes(read_or(_RECORDING, audio, _Recording()).data)
+    return in_base64(read_or(_RECORDING, audio, _Recording()).data)
+
+
+def in_base64(recording: Raw) -> Media:
+    """Return a recording whose JSON text is base64."""
+    data = bytes(recording)
     text = data[1:-1].replace(b"\\/", b"/")
     rate = _bytes_per_s(text)
     if not rate:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.domain.conversations import Conversation, Tool, Written
 from pointsman.domain.failures import Failure
 from pointsman.domain.operations import Operation
 from pointsman.domain.pieces import Piece
+from pointsman.wire.sse import HEARTBEAT
 
 
 class PieceReader(Protocol):
@@ -98,7 +100,8 @@ class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):
     whole answer from the same two and the pieces.
     `own_fields` prepares the fields of a client's body for a provider of the same dialect, which gets them
     untranslated. It leaves out reasoning of other authors, which the provider would reject. Without `resuming`, an
-    answer that breaks off is not continued.
+    answer that breaks off is not continued. `heartbeat` are the bytes between events that keep a connection to its
+    clients open.
     """
 
     read_request: Callable[[Call], Conversation]
@@ -106,12 +109,15 @@ class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):
     write_answer: Callable[[Call, float, Sequence[Piece]], bytes]
     own_fields: Callable[[dict[str, Raw]], dict[str, Raw]] = as_they_are
     resuming: Resuming | None = None
+    heartbeat: bytes = HEARTBEAT
 
 
 def translate(client: Halves, provider: ProviderHalves, call: Call) -> Written:
     """Return the body of a call for a provider of another dialect. Raises `Rejection` for a call with a wrong
     shape."""
-    return provider.write_request(client.read_request(call), call.stream)
+    conversation = client.read_request(call)
+    written = provider.write_request(conversation, call.stream)
+    return replace(written, dropped=(*written.dropped, *conversation.labels)) if conversation.labels else written
 
 
 # A request may be served without these fields, if no provider has them. Codex and Cursor set `verbosity` by default.
@@ -120,6 +126,9 @@ DROPPABLE = frozenset(
     | {"verbosity"}  # the wished length of an answer
     | {"detail"}  # of an image
     | {"defer_loading"}  # of a tool, which the model then sees at once
+    | {"safetySettings", "labels", "mediaResolution", "enableEnhancedCivicAnswers"}  # of Gemini's clients
+    | {"response", "responseJsonSchema"}  # schemas of the results of functions
+    | {"taskType", "title"}  # of a text to be embedded
 )
 
 

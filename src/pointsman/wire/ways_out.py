@@ -4,6 +4,7 @@ fetches.
 | in the request | name of the way |
 |---|---|
 | `tools` other than those that the client runs, also in assistants, runs and evals | the tool's type, without a date |
+| `tools` of Gemini that Google runs | the name of the tool, such as `googleSearch` |
 | a tool for an MCP server, `mcp_servers` | `mcp:` and the host of the server, or the connector |
 | `web_search_options`, `enable_search`, `web_search`, `search_parameters`, `plugins` | as in `wire.unbounded` |
 | `models`, `preset`, `provider` of OpenRouter | the field: another host answers |
@@ -44,6 +45,7 @@ _MEDIA = frozenset(
     | {"reference_images", "input_references", "input_reference"}
 )
 _RECORDINGS = frozenset({"audio", "input_audio"})
+_CALLS = frozenset({"functioncall", "functionresponse"})  # of Gemini
 _SKIPPED = DATA | {"annotations", "citations", "server_url"}
 # Parts and items that are texts of the client or results of an earlier answer: nothing fetches what they name.
 _TEXTS = frozenset(
@@ -94,6 +96,10 @@ _SERVER_AT = msgspec.json.Decoder(_AnyServer)
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _TOOL = msgspec.json.Decoder(_AnyTool)
 _TYPED = msgspec.json.Decoder(_Typed)
+_OF_CLIENTS = frozenset({"functionDeclarations", "computerUse"})
+_OF_GEMINI = _OF_CLIENTS | {
+    *("googleSearch", "googleSearchRetrieval", "codeExecution", "urlContext", "googleMaps", "fileSearch")
+}
 _READ = frozenset(_AnyTool.__struct_fields__)
 
 
@@ -160,6 +166,9 @@ def _of_tools(text: bytes, field: str, depth: int = 0) -> Iterator[WayOut]:
 
 def _of_tool(text: bytes, field: str, depth: int) -> Iterator[WayOut]:
     names = read_object(text)  # raises `Rejection` if a name comes twice, since servers differ in the value they take
+    if names and _OF_GEMINI.issuperset(names):  # an object of tools, by their names
+        yield from [WayOut(name, field) for name in names if name not in _OF_CLIENTS]
+        return
     tool = _TOOL.decode(text)
     if any(name not in _READ and name.casefold() in _READ for name in names):
         yield WayOut(UNKNOWN, field)
@@ -224,6 +233,8 @@ def _in_field(field: str, text: bytes) -> Iterator[WayOut]:
         elif isinstance(one, list):
             stack += [(place, inner) for inner in one if isinstance(inner, str | list | dict)]
         elif isinstance(one, dict) and not _is_text(one):
+            if place in _CALLS:  # the arguments of a call are text, and so is its result
+                one = {name: inner for name, inner in one.items() if name == "parts"}
             if "tools" in one:
                 yield from _of_tools(msgspec.json.encode(one["tools"]), f"{field}.tools")
             stack += _searched(one)

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from pointsman.domain.calls import Call
 from pointsman.domain.operations import GENERATING, STATEFUL
+from pointsman.wire import openai_embeddings
 from pointsman.wire.dialect import Dialect
 from pointsman.wire.errors import error_body, error_headers
 from pointsman.wire.json_object import read_or
@@ -117,4 +118,5 @@ DIALECT = Dialect(
     continues_unread=continues_unread,
     halves=HALVES,
     path="/chat/completions",
+    embeddings=openai_embeddings.HALVES,
 )

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 
 from pointsman.domain.outcomes import Usage
-from pointsman.wire.upstreams.gemini.usage import read_usage
+from pointsman.wire.dialects.gemini.usage import read_usage
 
 
 def read(**fields: Any) -> Usage | None:

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from pointsman.wire.upstreams.gemini.models import FOREIGN_SIGNATURE, MAX_BUDGET, MIN_PRO_BUDGET, fitted
+from pointsman.wire.dialects.gemini.models import (
+    FOREIGN_SIGNATURE,
+    MAX_BUDGET,
+    MIN_PRO_BUDGET,
+    bounded,
+    fitted,
+    signed,
+)
 
 OLD, PRO, FLASH, LITE = "gemini-2.0-flash", "gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite"
 NEW_PRO, NEW_FLASH = "gemini-3.1-pro-preview", "gemini-3-flash-preview"
@@ -14,7 +21,9 @@ NEW_PRO, NEW_FLASH = "gemini-3.1-pro-preview", "gemini-3-flash-preview"
 
 def fit(model: str, max_tokens: int | None = None, **fields: Any) -> dict[str, Any]:
     given = {name: Raw(json.dumps(value).encode()) for name, value in fields.items()}
-    return {name: json.loads(bytes(raw)) for name, raw in fitted(given, model, max_tokens).items()}
+    if max_tokens is not None:
+        given = bounded(given, max_tokens)
+    return {name: json.loads(bytes(raw)) for name, raw in fitted(given, model).items()}
 
 
 def thinking(model: str, max_tokens: int | None = None, **asked: Any) -> Any:
@@ -109,6 +118,17 @@ def test_media_of_a_result_follow_it_before_gemini_3() -> None:
 
 def test_numbers_in_arguments_keep_their_bytes() -> None:
     raw = Raw(b'[{"role":"model","parts":[{"functionCall":{"args":{"n":1.0,"big":123456789012345678901234567890}}}]}]')
-    assert b'{"n":1.0,"big":123456789012345678901234567890}' in bytes(
-        fitted({"contents": raw}, NEW_PRO, None)["contents"]
-    )
+    assert b'{"n":1.0,"big":123456789012345678901234567890}' in bytes(fitted({"contents": raw}, NEW_PRO)["contents"])
+
+
+def test_own_calls_without_a_signature_get_one_since_gemini_3() -> None:
+    own = b'{"parts":[{"functionCall":{"name":"f"}},{"functionCall":{"name":"g"}}],"role":"model","new":1}'
+    theirs = b'{"parts":[{"functionCall":{"name":"f"},"thoughtSignature":"c2ln"}]}'
+    fields = {"contents": Raw(b"[%b, %b]" % (own, theirs)), "other": Raw(b"1")}
+    assert signed(fields, FLASH) is fields
+    first, second = json.loads(bytes(signed(fields, NEW_PRO)["contents"]))
+    assert first["new"] == 1
+    assert [part.get("thoughtSignature") for part in first["parts"]] == [FOREIGN_SIGNATURE, None]
+    assert second == json.loads(theirs)
+    known = {"contents": Raw(b"[%b]" % theirs)}
+    assert signed(known, NEW_PRO) is known

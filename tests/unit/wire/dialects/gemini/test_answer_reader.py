@@ -21,8 +21,8 @@ from pointsman.domain.pieces import (
     ToolBegin,
     UsagePiece,
 )
+from pointsman.wire.dialects.gemini.answer_reader import FAULTS, read_answer
 from pointsman.wire.json_object import UNREADABLE
-from pointsman.wire.upstreams.gemini.answer_reader import FAULTS, read_answer
 
 SPENT = Usage(20, 30, tokens_reasoning=12, tier="standard")
 

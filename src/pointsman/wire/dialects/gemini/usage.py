@@ -65,3 +65,28 @@ def read_usage(raw: Raw) -> Usage | None:
 
 def _of(modality: str, counts: _Counts) -> int:
     return sum(one.token_count or 0 for one in counts if one.modality == modality)
+
+
+def written_usage(usage: Usage) -> dict[str, object]:
+    """Return the object that shows a usage to a client. Tokens written to a cache have no field."""
+    out: dict[str, object] = {
+        "promptTokenCount": usage.tokens_in,
+        "candidatesTokenCount": max(usage.tokens_out - usage.tokens_reasoning, 0),
+        "totalTokenCount": usage.tokens_in + usage.tokens_out,
+    }
+    if usage.tokens_cached:
+        out["cachedContentTokenCount"] = usage.tokens_cached
+    if usage.tokens_reasoning:
+        out["thoughtsTokenCount"] = min(usage.tokens_reasoning, usage.tokens_out)
+    if details := _details(usage.audio_in, usage.image_in):
+        out["promptTokensDetails"] = details
+    if details := _details(usage.audio_out, usage.image_out):
+        out["candidatesTokensDetails"] = details
+    if usage.tier:
+        out["serviceTier"] = usage.tier
+    return out
+
+
+def _details(audio: int, image: int) -> list[dict[str, object]]:
+    counts = (("AUDIO", audio), ("IMAGE", image))
+    return [{"modality": modality, "tokenCount": count} for modality, count in counts if count]

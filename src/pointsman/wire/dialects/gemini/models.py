@@ -55,20 +55,48 @@ _PARTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _CONTENTS = msgspec.json.Decoder(list[_Content])
 _THINKING = msgspec.json.Decoder(_ThinkingConfig)
 _EFFORT: msgspec.json.Decoder[Effort | None] = msgspec.json.Decoder(Effort | None)
-_CONFIG, _REASONING = "generationConfig", "thinkingConfig"
+_ANY_CONTENTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_COUNT: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
+_CONFIG, _REASONING, _BOUND = "generationConfig", "thinkingConfig", "maxOutputTokens"
 
 
-def fitted(fields: dict[str, Raw], model: str, max_tokens: int | None) -> dict[str, Raw]:
-    """Return the fields of a request as a model takes them, with its bound on the answer in tokens. Raises `Rejection`
-    for a schema that is nested too deeply."""
-    out = dict(fields)
-    is_new = _NEW.search(model) is not None
+def bounded(fields: dict[str, Raw], max_tokens: int) -> dict[str, Raw]:
+    """Return the fields with this bound on the answer, in tokens. Raises `Rejection` for a schema that is nested too
+    deeply."""
+    return {**fields, _CONFIG: Raw(encode_object({**_config(fields), _BOUND: Raw(b"%d" % max_tokens)}))}
+
+
+def signed(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
+    """Return a client's own fields with a signature at the first call of each earlier answer, if its model needs one
+    and another model made the call. All other contents keep their bytes."""
+    contents = bytes(fields.get("contents", b""))
+    if _NEW.search(model) is None or b'"functionCall"' not in contents:
+        return fields
+    found = read_or(_ANY_CONTENTS, contents, [])
+    is_changed = False
+    for content in found:
+        parts = read_or(_PARTS, content.get("parts", b"[]"), [])
+        first = next((part for part in parts if "functionCall" in part), None)
+        if first is not None and "thoughtSignature" not in first:
+            first["thoughtSignature"] = Raw(encode_object(FOREIGN_SIGNATURE))
+            content["parts"], is_changed = Raw(encode_object(parts)), True
+    return {**fields, "contents": Raw(encode_object(found))} if is_changed else fields
+
+
+def _config(fields: dict[str, Raw]) -> dict[str, Raw]:
     try:
-        config = _OBJECT.decode(fields.get(_CONFIG, b"{}"))
+        return _OBJECT.decode(fields.get(_CONFIG, b"{}"))
     except UNREADABLE:
         raise rejection("the schema of the answer is nested too deeply; use fewer levels") from None
-    if max_tokens is not None:
-        config["maxOutputTokens"] = Raw(b"%d" % max_tokens)
+
+
+def fitted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
+    """Return the fields of a translated request as a model takes them. Raises `Rejection` for a schema that is nested
+    too deeply."""
+    out = dict(fields)
+    is_new = _NEW.search(model) is not None
+    config = _config(fields)
+    max_tokens = read_or(_COUNT, config.get(_BOUND, b"null"), None)
     thinking = config.pop(_REASONING, None)
     if thinking is not None and (is_new or _UNTHINKING.search(model) is None):
         asked = _THINKING.decode(thinking)

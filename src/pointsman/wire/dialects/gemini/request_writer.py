@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Raw
 
 from pointsman.domain.conversations import AnswerFormat, Conversation, Sampling, Thinking, Tool, Written
+from pointsman.wire.dialects.gemini._contents import ContentWriter, Fields
 from pointsman.wire.json_object import encode_object, read_or
 from pointsman.wire.translation import deferred
-from pointsman.wire.upstreams.gemini._contents import ContentWriter, Fields
 
 MAX_STOPS = 5  # https://ai.google.dev/api/generate-content#generationconfig (`stopSequences`)
 MAX_TOP_LOGPROBS = 20

@@ -27,8 +27,8 @@ from pointsman.domain.conversations import (
     Turn,
     Written,
 )
+from pointsman.wire.dialects.gemini.request_writer import MAX_STOPS, write_request
 from pointsman.wire.translation import DROPPABLE
-from pointsman.wire.upstreams.gemini.request_writer import MAX_STOPS, write_request
 
 HELLO = Turn("user", (Text("hello"),))
 TOOL = Tool("f", "d", Raw(b'{"type":"object"}'))

@@ -30,10 +30,10 @@ from pointsman.domain.pieces import (
     ToolBegin,
     UsagePiece,
 )
+from pointsman.wire.dialects.gemini._signatures import CALL, NAME, TEXT, THOUGHT, placed
+from pointsman.wire.dialects.gemini.errors import error_body, read_error
+from pointsman.wire.dialects.gemini.usage import read_usage
 from pointsman.wire.json_object import encode_object, is_empty, read_leniently, read_or
-from pointsman.wire.upstreams.gemini._signatures import CALL, NAME, TEXT, THOUGHT, placed
-from pointsman.wire.upstreams.gemini.errors import error_body, read_error
-from pointsman.wire.upstreams.gemini.usage import read_usage
 
 # https://ai.google.dev/api/generate-content#FinishReason
 REASONS: dict[str, FinishReason] = {

@@ -25,14 +25,14 @@ from pointsman.domain.conversations import (
     ToolResult,
     Turn,
 )
+from pointsman.wire.dialects.gemini._signatures import CALL, NAME, THOUGHT, place_of
 from pointsman.wire.json_object import UNREADABLE
-from pointsman.wire.upstreams.gemini._signatures import CALL, NAME, THOUGHT, place_of
 
 Fields = dict[str, object]
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 # https://ai.google.dev/gemini-api/docs/audio#supported-formats
-_SOUNDS = {
+SOUNDS = {
     "wav": "audio/wav",
     "mp3": "audio/mp3",
     "aiff": "audio/aiff",
@@ -126,7 +126,7 @@ class ContentWriter:
             case Image():
                 return self._image(part)
             case Audio():
-                kind = _SOUNDS.get(part.format.lower(), "")
+                kind = SOUNDS.get(part.format.lower(), "")
                 if not kind:
                     self.cannot[f"a recording in the format {part.format or 'unknown'}"] = None
                 return {"inlineData": {"mimeType": kind, "data": part.data}}
@@ -171,7 +171,7 @@ class ContentWriter:
         if call.is_custom:
             self.cannot[f"a call of the custom tool {call.name!r}"] = None
         self._names[call.id] = call.name
-        return {"functionCall": {"id": call.id, "name": call.name, "args": _arguments(call.arguments)}}
+        return {"functionCall": {"id": call.id, "name": call.name, "args": call_arguments(call.arguments)}}
 
     def _result(self, result: ToolResult) -> Fields:
         name = self._names.get(result.call_id, "")
@@ -195,7 +195,7 @@ def _reasoning(part: Reasoning) -> Fields:
     return {"text": part.text, "thought": True, "thoughtSignature": signature} if kind == THOUGHT else {}
 
 
-def _arguments(arguments: str) -> object:
+def call_arguments(arguments: str) -> object:
     """Return the arguments of a call as an object. Text that is no object is wrapped."""
     if not arguments.strip():
         return {}

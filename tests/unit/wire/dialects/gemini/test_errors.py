@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.wire.upstreams.gemini.errors import error_body, read_error
+from pointsman.wire.dialects.gemini.errors import error_body, read_error
 
 
 def status(**fields: Any) -> bytes:
