@@ -69,7 +69,7 @@ $(FRAMEWORKS)/.done: tests/frameworks/requirements.lock
 	$(FRAMEWORKS)/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
 	@touch $@
 
-test-frameworks: setup ## run LangChain, Pydantic AI and OpenAI's Agents SDK through the gateway (downloads 60 MB of packages)
+test-frameworks: setup ## run LangChain, Pydantic AI, OpenAI's Agents SDK and Google's SDK through the gateway (downloads 60 MB of packages)
 	@if [ ! -e $(FRAMEWORKS)/.done ] && ! $(PIP) index versions openai > /dev/null 2>&1; then \
 	    echo "SKIPPED test-frameworks: the package index cannot be reached" >&2; \
 	else \

@@ -39,13 +39,14 @@ guide](../guides/dialects.md#gemini) has the other differences.
 | dialect | path |
 |---|---|
 """
+_PATHS = {"gemini": "/genai/v1beta/models/{model}:generateContent"}  # which name the model
 _MAX_SHOWN = 50  # characters of a value
 _FIELDS = frozenset({"effort", "tier", "seed", "user", "metadata", "verbosity"})
 
 
 def page() -> str:
     """Return the page."""
-    rows = [f"| `{one.name}` | `/v1{one.path}` |" for one in CONVERSATIONS]
+    rows = [f"| `{one.name}` | `{_PATHS.get(one.name, f'/v1{one.path}')}` |" for one in CONVERSATIONS]
     sections = [section for client, provider in PAIRS for section in _sections(client, provider)]
     sections += [part for client in CONVERSATIONS for name in ONLY_UPSTREAM for part in _upstream(client, name)]
     return INTRODUCTION + "\n".join([*rows, "", *sections])

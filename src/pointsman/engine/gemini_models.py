@@ -16,7 +16,7 @@ DEFAULT_SIZE, MAX_SIZE = 50, 1000
 METHODS = ("generateContent", "countTokens", "embedContent")
 
 
-class _ShownModel(Struct, rename="camel", omit_defaults=True):
+class _GeminiModel(Struct, rename="camel", omit_defaults=True):
     name: str
     base_model_id: str
     display_name: str
@@ -25,7 +25,7 @@ class _ShownModel(Struct, rename="camel", omit_defaults=True):
     supported_generation_methods: Sequence[str] = ()
 
 
-class _ModelPage(Struct, rename="camel", omit_defaults=True):
+class _GeminiPage(Struct, rename="camel", omit_defaults=True):
     models: list[Raw]
     next_page_token: str = ""
 
@@ -38,7 +38,14 @@ def entries_of(
     is_public: bool,  # noqa: ARG001 -- this dialect needs no second names
 ) -> list[PagedModel]:
     """Return the entry of a model. `context` and `output` are in tokens."""
-    shown = _ShownModel(f"models/{name}", name, name, context, output, METHODS)
+    shown = _GeminiModel(
+        name=f"models/{name}",
+        base_model_id=name,
+        display_name=name,
+        input_token_limit=context,
+        output_token_limit=output,
+        supported_generation_methods=METHODS,
+    )
     return [PagedModel(name, Raw(encode(shown)))]
 
 
@@ -53,4 +60,4 @@ def page_of(entries: Sequence[PagedModel], query: str) -> bytes:
     start = place_of(after, "pageToken", entries) + 1 if after else 0
     shown = entries[start : start + count]
     has_more = start + count < len(entries)
-    return encode(_ModelPage([one.body for one in shown], shown[-1].id if has_more else ""))
+    return encode(_GeminiPage([one.body for one in shown], shown[-1].id if has_more else ""))

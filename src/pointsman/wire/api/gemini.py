@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
+from msgspec.structs import replace
 
 from pointsman.domain.calls import NO_MEDIA, Call
 from pointsman.domain.state import Touched
@@ -32,6 +33,7 @@ from pointsman.wire.paths import ApiPath, ParsedHead
 from pointsman.wire.public_names import own_name
 
 MAX_CANDIDATES = 8  # https://ai.google.dev/api/generate-content#generationconfig (`candidateCount`)
+MAX_NAME = 512  # characters
 _NO_VALUE = Raw(b"")
 _CONFIG, _SYSTEM, _INNER = "generationConfig", "systemInstruction", "generateContentRequest"
 
@@ -74,7 +76,7 @@ def parse(parsed: ParsedHead, body: bytes) -> Call:
     if not 0 < choices <= MAX_CANDIDATES:
         name = f"{_CONFIG}.candidateCount"
         raise rejection(f"the field {name!r} must be a whole number from 1 to {MAX_CANDIDATES}", name)
-    return _call(parsed, fields, fallbacks, len(body), most, choices)
+    return replace(_call(parsed, fields, fallbacks, len(body), most), choices=choices, answers=choices)
 
 
 def parse_counting(parsed: ParsedHead, body: bytes) -> Call:
@@ -83,7 +85,7 @@ def parse_counting(parsed: ParsedHead, body: bytes) -> Call:
     fields, fallbacks = _read(parsed, body)
     if "contents" not in fields and _INNER not in fields:
         raise rejection(f"one of the fields 'contents' and {_INNER!r} is required", "contents")
-    return _call(parsed, fields, fallbacks, len(body), None, 1)
+    return _call(parsed, fields, fallbacks, len(body), None)
 
 
 def _read(parsed: ParsedHead, body: bytes) -> tuple[dict[str, Raw], tuple[str, ...]]:
@@ -101,6 +103,8 @@ def _read(parsed: ParsedHead, body: bytes) -> tuple[dict[str, Raw], tuple[str, .
     check_model(parsed, typed.model)
     fields.pop("model", None)
     fields.pop("fallbacks", None)
+    if not 0 < len(parsed.head.model) <= MAX_NAME:
+        raise rejection(f"the path must name a model, in at most {MAX_NAME} characters", "model")
     check_names(parsed.head.model, typed.fallbacks)
     return fields, tuple([own_name(name, parsed.snapshot) for name in typed.fallbacks or ()])
 
@@ -111,9 +115,7 @@ def check_model(parsed: ParsedHead, named: str | None) -> None:
         raise rejection(f"the field 'model' must be that of the path, {parsed.head.model!r}", "model")
 
 
-def _call(
-    parsed: ParsedHead, fields: dict[str, Raw], fallbacks: tuple[str, ...], size: int, most: int | None, choices: int
-) -> Call:
+def _call(parsed: ParsedHead, fields: dict[str, Raw], fallbacks: tuple[str, ...], size: int, most: int | None) -> Call:
     media = in_contents(fields["contents"]) if "contents" in fields else NO_MEDIA
     if not is_empty(fields.get(_SYSTEM, _NO_VALUE)):
         media += in_content(fields[_SYSTEM])
@@ -130,8 +132,6 @@ def _call(
         fallbacks=fallbacks,
         max_tokens=most,
         stated_tokens=most,
-        choices=choices,
-        answers=choices,
         media=media,
         state=state,
     )

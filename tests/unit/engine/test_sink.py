@@ -2,9 +2,8 @@
 
 import json
 
-from pointsman.engine.listed_events import ListedEvents
-
 from pointsman.engine.responses import provider_lines
+from pointsman.engine.sink import ListedEvents
 
 EVENTS = b'data: {"a":1}\n\ndata: {"b":2}\n\n'
 
