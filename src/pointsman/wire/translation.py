@@ -120,15 +120,18 @@ def translate(client: Halves, provider: ProviderHalves, call: Call) -> Written:
     return replace(written, dropped=(*written.dropped, *conversation.labels)) if conversation.labels else written
 
 
+OF_GEMINI = frozenset(
+    {"safetySettings", "labels", "mediaResolution", "enableEnhancedCivicAnswers"}  # of Gemini's clients
+    | {"response", "responseJsonSchema"}  # schemas of the results of functions
+    | {"taskType", "title"}  # of a text to be embedded
+)
 # A request may be served without these fields, if no provider has them. Codex and Cursor set `verbosity` by default.
 DROPPABLE = frozenset(
     {"seed", "logprobs", "top_logprobs", "user", "metadata", "service_tier", "prompt_cache_key"}
     | {"verbosity"}  # the wished length of an answer
     | {"detail"}  # of an image
     | {"defer_loading"}  # of a tool, which the model then sees at once
-    | {"safetySettings", "labels", "mediaResolution", "enableEnhancedCivicAnswers"}  # of Gemini's clients
-    | {"response", "responseJsonSchema"}  # schemas of the results of functions
-    | {"taskType", "title"}  # of a text to be embedded
+    | OF_GEMINI
 )
 
 

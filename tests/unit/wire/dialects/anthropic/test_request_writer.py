@@ -32,7 +32,7 @@ from pointsman.wire.dialects.anthropic.request_writer import (
     with_budget,
     write_request,
 )
-from pointsman.wire.translation import DROPPABLE
+from pointsman.wire.translation import DROPPABLE, OF_GEMINI
 
 HELLO = Turn("user", (Text("hello"),))
 TOOL = Tool("f", "d", Raw(b'{"type":"object"}'))
@@ -236,7 +236,7 @@ def test_fields_that_only_label_are_dropped() -> None:
         verbosity="low",
         sampling=Sampling(seed=1, logprobs=True, top_logprobs=2),
     )
-    assert set(found.dropped) == DROPPABLE - {"defer_loading"}  # that field is this dialect's own
+    assert set(found.dropped) == DROPPABLE - OF_GEMINI - {"defer_loading"}  # that field is this dialect's own
     assert not found.cannot
     assert not {"metadata", "service_tier"} & set(found.fields)
 
