@@ -175,7 +175,7 @@ def test_rejections_of_a_provider_raise_the_error_of_the_sdk(upstream: str) -> N
     async def scenario(client: AsyncAnthropic, found: Scene) -> None:
         result = {"type": "tool_result", "tool_use_id": "toolu_of_nobody", "content": "x"}
         messages = [*asking("x"), {"role": "user", "content": [result]}]
-        with pytest.raises(anthropic.BadRequestError, match="no call (has the id|of the conversation)") as caught:
+        with pytest.raises(anthropic.BadRequestError, match=r"no call (has the id|of the conversation)") as caught:
             await client.messages.create(model=found.model, max_tokens=100, messages=messages)
         assert caught.value.request_id
         with pytest.raises(anthropic.NotFoundError):

@@ -209,10 +209,10 @@ def test_parsed_response(upstream: str) -> None:
 def test_rejections_of_a_provider_raise_the_error_of_the_sdk(upstream: str) -> None:
     async def scenario(client: AsyncOpenAI, found: Scene) -> None:
         orphan: Any = {"type": "function_call_output", "call_id": "call_of_nobody", "output": "x"}
-        with pytest.raises(openai.BadRequestError, match="no call (has the id|of the conversation)"):
+        with pytest.raises(openai.BadRequestError, match=r"no call (has the id|of the conversation)"):
             await client.responses.create(model=found.model, input=[*asking("x"), orphan], store=False)
         messages = [*asking("x"), {"role": "tool", "tool_call_id": "call_of_nobody", "content": "x"}]
-        with pytest.raises(openai.BadRequestError, match="no call (has the id|of the conversation)"):
+        with pytest.raises(openai.BadRequestError, match=r"no call (has the id|of the conversation)"):
             await client.chat.completions.create(model=found.model, messages=messages)
 
     use(upstream, scenario)

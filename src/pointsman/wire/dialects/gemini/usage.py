@@ -48,7 +48,8 @@ def read_usage(raw: Raw) -> Usage | None:
     tokens_in = (found.prompt_token_count or 0) + (found.tool_use_prompt_token_count or 0)
     thoughts = found.thoughts_token_count or 0
     tokens_out = (found.candidates_token_count or 0) + thoughts
-    if not tokens_in and not tokens_out:
+    is_stated = found.prompt_token_count == found.candidates_token_count == 0  # Google leaves out a count of 0
+    if not (tokens_in or tokens_out or is_stated):
         return None
     return Usage(
         tokens_in,
