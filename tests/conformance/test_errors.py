@@ -59,7 +59,8 @@ EVERYWHERE = [
 
 SAMPLES: dict[str, list[Sample]] = {
     "bedrock": amazon_errors.ERRORS,
-    "gemini": [Sample(status, body, kind) for status, body, kind in google_errors.ERRORS],
+    "gemini": [Sample(*row) for row in google_errors.ERRORS],
+    "vertex": [Sample(*row) for row in (*google_errors.ERRORS, *google_errors.OF_VERTEX)],
     **HOSTED,
     # https://platform.claude.com/docs/en/api/errors
     "anthropic": [

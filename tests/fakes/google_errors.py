@@ -86,3 +86,28 @@ ERRORS: list[tuple[int, object, Kind]] = [
     *[(code, google_error(code, status, message, reason), kind) for code, status, message, reason, kind in _ROWS],
     (429, [google_error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.")], failures.UPSTREAM_RATE_LIMITED),
 ]
+
+# https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/api-errors
+OF_VERTEX: tuple[tuple[int, dict[str, object], Kind], ...] = tuple(
+    (code, google_error(code, status, message), kind)
+    for code, status, message, kind in (
+        (
+            403,
+            "PERMISSION_DENIED",
+            "Vertex AI API has not been used in project 1234 before or it is disabled. Enable it first.",
+            failures.CREDENTIAL_REJECTED,
+        ),
+        (
+            403,
+            "PERMISSION_DENIED",
+            "This API method requires billing to be enabled. Please enable billing on project #1234.",
+            failures.BALANCE_EMPTY,
+        ),
+        (
+            404,
+            "NOT_FOUND",
+            "Publisher Model `projects/p/locations/r/publishers/google/models/m` was not found.",
+            failures.UPSTREAM_MODEL_MISSING,
+        ),
+    )
+)

@@ -36,6 +36,24 @@ def cloudflare_error(code: int, message: str) -> dict[str, object]:
 
 
 HOSTED: dict[str, list[Sample]] = {
+    # Observed answers of its embeddings
+    "jina": [
+        Sample(400, {"detail": "Single text cannot exceed 8194 tokens. 8746 tokens given."}, TOO_LONG),
+        Sample(401, {"detail": "Invalid API key"}, REJECTED),
+        Sample(402, {"detail": "Insufficient account balance"}, EMPTY),
+    ],
+    # https://docs.voyageai.com/docs/error-codes, and observed answers
+    "voyage": [
+        Sample(
+            400,
+            {
+                "detail": "Request to model 'voyage-3' failed. The max allowed tokens per submitted batch is 120000. "
+                "Your batch has 130000 tokens after truncation. Please lower the number of tokens in the batch."
+            },
+            TOO_LONG,
+        ),
+        Sample(401, {"detail": "Provided API key is invalid."}, REJECTED),
+    ],
     # https://docs.baseten.co/inference/errors; Model APIs pass the errors of open models' servers on
     "baseten": [
         Sample(

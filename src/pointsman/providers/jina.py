@@ -8,6 +8,7 @@ from pointsman.providers._openai_compatible import openai_compatible
 ERRORS = (
     rule(failures.BALANCE_EMPTY, 402, 403, starts="insufficient (?:account )?balance"),
     rule(failures.CREDENTIAL_REJECTED, 401, 403, starts="invalid api key|api key is required|unauthorized"),
+    rule(failures.CONTEXT_TOO_LONG, 400, starts=r"single text cannot exceed \d+ tokens"),
 )
 
 PROVIDER = openai_compatible(

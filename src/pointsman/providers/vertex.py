@@ -36,8 +36,12 @@ _MULTI_REGIONS = frozenset({"us", "eu"})
 
 # https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/api-errors
 _OWN: Rules = (
-    rule(failures.CREDENTIAL_REJECTED, 403, says="has not been used in project .{1,80} before or it is disabled"),
-    rule(failures.BALANCE_EMPTY, 403, says="this api method requires billing to be enabled"),
+    rule(
+        failures.CREDENTIAL_REJECTED,
+        403,
+        starts="[a-z .]{1,60} has not been used in project .{1,80} before or it is disabled",
+    ),
+    rule(failures.BALANCE_EMPTY, 403, starts="this api method requires billing to be enabled"),
     rule(failures.UPSTREAM_MODEL_MISSING, 400, says="is not servable in region|is not supported in the .{1,40} region"),
     rule(failures.UPSTREAM_MODEL_MISSING, 404, says="publisher model .{1,300} was not found"),
 )
