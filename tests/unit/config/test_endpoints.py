@@ -32,7 +32,10 @@ def test_gemini_has_its_own_dialect_and_the_models_of_the_catalog() -> None:
     found_endpoint = compiled(text, {"GEMINI_API_KEY": "g"}).snapshot.endpoints["gemini"]
     assert found_endpoint.origin == Origin("https", "generativelanguage.googleapis.com", 443)
     assert (found_endpoint.base_path, found_endpoint.catalog) == ("/v1beta", "gemini")
-    assert (found_endpoint.dialects, found_endpoint.operations) == (("gemini",), frozenset({"chat", "responses"}))
+    assert (found_endpoint.dialects, found_endpoint.operations) == (
+        ("gemini",),
+        frozenset({"chat", "responses", "embedding"}),
+    )
 
 
 def test_unknown_name_with_a_type_is_compiled() -> None:
