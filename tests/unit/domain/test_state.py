@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pointsman.domain.state import EVERYBODY, GONE, MADE, SEEN, Change, Record, after, owner_of
 
@@ -23,7 +24,9 @@ def test_seen_object_keeps_its_owner() -> None:
     assert after(None, Change(SEEN, known)) is known
     assert after(known, Change(SEEN, record("team:blue", 2.0))) is known
     later = record(at=2.0)
-    assert after(known, Change(SEEN, later)) is later
+    assert after(known, Change(SEEN, later)) == later
+    noted = replace(known, note="3 lines")
+    assert after(noted, Change(SEEN, later)) == replace(later, note="3 lines"), "a use says nothing of the contents"
     assert after(later, Change(SEEN, known)) is later
 
 
