@@ -121,8 +121,6 @@ class BatchStore(ObjectStore):
         for name, stored in list(self._objects.items()):
             if stored.key == context.key:
                 self._advanced(context, name)
-        newest = sorted(self._objects.items(), reverse=True)
-        self._objects = dict(newest)
         return self.list_owned(context, "batches")
 
     def _cancel(self, context: RequestContext, name: str) -> dict[str, Any]:
