@@ -163,7 +163,7 @@ def _request(rng: Random) -> tuple[Call, bool]:
     """Return a request, and whether sending it twice may act twice or break a bound of its own."""
     operation = rng.choice(OPERATIONS) if rng.random() < 0.3 else "chat"
     request = replace(call(operation=operation), stream=rng.random() < 0.5)
-    acts = operation in ("image", "audio", "file", "batch", "other")
+    acts = operation in ("image", "audio", "ocr", "file", "batch", "other")
     if rng.random() < 0.2 and operation in ("chat", "responses"):
         tools = rng.choice((HARMLESS, *ACTING))
         request, acts = replace(request, fields={"tools": Raw(tools)}), acts or tools is not HARMLESS
