@@ -49,12 +49,7 @@ class Workload(Struct, frozen=True, gc=False):
 
 def workload_of(call: Call) -> Workload:
     """Return the workload of a call, to be computed once for all of its candidates."""
-    return Workload(call, max(about_by_size(call), 1), is_free(call))
-
-
-def is_free(call: Call) -> bool:
-    """Return whether a call costs nothing at any candidate."""
-    return DIALECTS[call.head.dialect].is_free(call)
+    return Workload(call, max(about_by_size(call), 1), DIALECTS[call.head.dialect].is_free(call))
 
 
 def usual_answer(known: Iterable[Answers | None]) -> float:
@@ -65,38 +60,6 @@ def usual_answer(known: Iterable[Answers | None]) -> float:
             total += answers.mean * answers.count
             count += answers.count
     return total / count if count else USUAL_ANSWER
-
-
-class Line(Struct, frozen=True, gc=False):
-    """The expected cost of requests at a candidate whose price depends on nothing but the lengths of prompt and answer.
-    `input` and `output` are pico-dollars for a token, and `request` nano-dollars for the request. `length` is that of
-    an answer to expect, and `most` the model's maximum, if it is known, both in tokens."""
-
-    input: int
-    output: int
-    request: int
-    length: float
-    most: int | None
-
-    def nano(self, tokens_in: int, call: Call) -> int:
-        """Return the expected cost of a request in nano-dollars, rounded up."""
-        pico = tokens_in * self.input
-        if self.output:
-            most, length = call.max_tokens or self.most, self.length
-            pico += round((length if most is None or length < most else most) * call.answers) * self.output
-        return -(-pico // 1000) + self.request
-
-
-def line_of(terms: Terms, call: Call, answers: Answers | None = None, usual: float = USUAL_ANSWER) -> Line | None:
-    """Return the line of a candidate for calls of this operation; `None` if their cost depends on more. `answers` and
-    `usual` are as for `expected_nano`."""
-    price = terms.price
-    if price is None or price.above or price.tiers or price.units or terms.tools or is_billed_later(call, terms):
-        return None
-    if answers is not None and (answers.cached or answers.written):
-        return None
-    output = price.rates.output if call.operation in WITH_OUTPUT else 0
-    return Line(price.rates.input, output, price.request_nano, expected_length(answers, usual), terms.output)
 
 
 def expected_nano(
@@ -114,14 +77,17 @@ def expected_nano(
     be read from the candidate's cache; by default they follow from its earlier prompts."""
     if workload.is_free:
         return 0
-    call, tokens_in = workload.call, workload.tokens_in
-    line = line_of(terms, call, answers, usual) if not cached else None
-    if line is not None:
-        return line.nano(tokens_in, call)
-    price = price_for(terms.price, call)
+    call, price = workload.call, price_for(terms.price, workload.call)
     if price is None or is_billed_later(call, terms):
         return None
+    tokens_in = workload.tokens_in
     tokens_out = expected_output(terms, call, answers, usual) if call.operation in WITH_OUTPUT else 0
+    is_plain = not (price.above or price.tiers or price.units or cached)
+    if is_plain and (answers is None or not (answers.cached or answers.written)):
+        rates = price.rates  # the usual case needs no usage
+        pico = tokens_in * rates.input + tokens_out * rates.output
+        nano = -(-pico // 1000) + price.request_nano
+        return nano + _tools_nano(terms, call) if terms.tools else nano
     share, written = (answers.cached, answers.written) if answers is not None else (0.0, 0.0)
     if cached is not None:
         share = min(cached / tokens_in, 1.0)
@@ -137,18 +103,14 @@ def expected_nano(
     return nano + _tools_nano(terms, call) if terms.tools else nano
 
 
-def expected_length(answers: Answers | None, usual: float) -> float:
-    """Return the expected tokens of one answer without a bound. A few answers say little, so at first they only move
-    the usual length."""
-    if answers is None or answers.mean is None:
-        return usual
-    return (answers.mean * answers.count + usual * PRIOR) / (answers.count + PRIOR)
-
-
 def expected_output(terms: Terms, call: Call, answers: Answers | None, usual: float) -> int:
-    """Return the expected tokens of all answers to a call."""
-    length, most = expected_length(answers, usual), call.max_tokens or terms.output
-    return round((length if most is None else min(length, most)) * call.answers)
+    """Return the expected tokens of all answers to a call. A few answers say little, so at first they only move the
+    usual length."""
+    each = usual
+    if answers is not None and answers.mean is not None:
+        each = (answers.mean * answers.count + usual * PRIOR) / (answers.count + PRIOR)
+    most = call.max_tokens or terms.output
+    return round((each if most is None else min(each, most)) * call.answers)
 
 
 def _tools_nano(terms: Terms, call: Call) -> int:

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Call, Facts
+from pointsman.domain.calls import Facts
 from pointsman.domain.dollars import dollars
 from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason, Verdict
-from pointsman.money.charges import Answers
-from pointsman.money.expected import Line, expected_nano, is_free, line_of, usual_answer, workload_of
-from pointsman.money.terms import Terms, terms_for_each
+from pointsman.money.expected import expected_nano, usual_answer, workload_of
+from pointsman.money.terms import terms_for_each
 from pointsman.routing.view import View
-from pointsman.wire.tokens import about_by_size
 
 POLICY = "max_cost"  # the name of the ceilings in verdicts
 
@@ -38,34 +36,6 @@ def expected_costs(
         expected_nano(terms, workload, answers, usual, cached=hit)
         for terms, answers, hit in zip(each, earlier, hits, strict=True)
     ]
-
-
-class Lines(Struct, frozen=True, gc=False):
-    """The parts of expected costs that requests with the same virtual key and operation share. A candidate without a
-    line has a cost that depends on more than lengths. With `is_whole`, each has one."""
-
-    terms: Sequence[Terms]
-    lines: Sequence[Line | None]
-    answers: Sequence[Answers | None]
-    usual: float
-    is_whole: bool
-
-    def costs(self, call: Call) -> list[int | None]:
-        """Return the expected costs of a request in nano-dollars, as `expected_costs` does."""
-        if self.is_whole and not is_free(call):
-            tokens_in = max(about_by_size(call), 1)
-            return [line.nano(tokens_in, call) for line in self.lines if line is not None]
-        workload, each = workload_of(call), zip(self.terms, self.answers, strict=True)
-        return [expected_nano(terms, workload, answers, self.usual) for terms, answers in each]
-
-
-def lines_of(candidates: tuple[Candidate, ...], facts: Facts, view: View) -> Lines:
-    """Return the parts of the expected costs of a request that similar ones share."""
-    known, call = view.answers, facts.call
-    earlier = [known.get(item.id) for item in candidates]
-    usual, each = usual_answer(earlier), terms_for_each(facts.virtual_key, candidates, view.snapshot)
-    lines = [line_of(terms, call, answers, usual) for terms, answers in zip(each, earlier, strict=True)]
-    return Lines(each, lines, earlier, usual, None not in lines)
 
 
 def price_text(nano: int | None) -> str:

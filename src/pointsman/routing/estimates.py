@@ -1,8 +1,8 @@
 """The expectations of several candidates at one moment, apart from the request.
 
 An estimate costs microseconds for each candidate. If a model has hundreds of requests a second, estimates hardly change
-from one request to the next. So under heavy traffic (`HEAVY_S`) they are used for up to `KEPT_S` seconds. Each request
-still has an order of its own, by its length, its price, its cache, and the attempts in progress.
+from one request to the next. So under heavy traffic (`HEAVY_S`) they are used for up to `KEPT_S` seconds, and with them
+a few of the orders that they led to.
 """
 
 from collections.abc import Hashable, Sequence
@@ -13,7 +13,7 @@ from msgspec import Struct
 from pointsman.routing.pace import FIRST_PROBE_S, K, Memory, Pace
 
 HEAVY_S = 0.01  # the mean time between the requests for a model, below which estimates are kept
-KEPT_S = 0.02
+KEPT_S = 0.1
 RESERVE_S = 0.1  # that the change to the next target takes
 NOISE = 0.25  # of the ratio of a target with little evidence
 
@@ -44,15 +44,15 @@ class Query(Struct, frozen=True, gc=False):
 
 class Estimates(Struct, frozen=True, gc=False):
     """The estimates of several candidates in their order, at the monotonic time `at`. `peers` is the mean usual ratio
-    of all of them. None of them needs a probe before `probe_from`. If later requests use them too, `kept` has further
-    values that those share."""
+    of all of them. None of them needs a probe before `probe_from`. If later requests use them too, `orders` has a few
+    orders by these estimates for each kind of request."""
 
     each: Sequence[Estimate]
     peers: float
     memory: Memory
     at: float
     probe_from: float
-    kept: dict[Hashable, object] | None = None
+    orders: dict[Hashable, list[object]] | None = None
 
 
 def probe_from(each: Sequence[Estimate]) -> float:

@@ -132,7 +132,7 @@ class Paces:
             return Estimates(each, peers, memory, now, probe_from(each))
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
-        made = self._kept[query.key, model] = Estimates(each, peers, memory, now, probe_from(each), kept={})
+        made = self._kept[query.key, model] = Estimates(each, peers, memory, now, probe_from(each), orders={})
         return made
 
     def _open(self, tried: Tried, now: float) -> Pace:

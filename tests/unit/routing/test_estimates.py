@@ -1,4 +1,4 @@
-"""Estimates are kept for a moment under heavy traffic, and only then."""
+"""Estimates, and a few orders by them, are kept for a moment under heavy traffic, and only then."""
 
 from random import Random
 
@@ -8,15 +8,16 @@ from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, call, endpoint, plan_for, snapshot_of
 from pointsman.domain.calls import Call, Facts
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import Plan
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing
 from pointsman.domain.targets import Strategy
-from pointsman.money.charges import Answers
-from pointsman.routing.costs import expected_costs, lines_of
 from pointsman.routing.decide import decide
 from pointsman.routing.estimates import HEAVY_S, KEPT_S
 from pointsman.routing.paces import Paces, usual_s
+from pointsman.routing.strategies.adaptive import FEW_TOKENS, KEPT
+from pointsman.wire.prefixes import LEAST_BYTES
 
 CALL = replace(call(), stream=True, size=400)
 
@@ -42,8 +43,8 @@ def teach(paces: Paces, plan: Plan, name: str, ratio: float, now: float) -> None
         paces.content(tried, now)
 
 
-def plan_at(view: FakeView, now: float, request: Call = CALL, seed: int = 1) -> Plan:
-    plan = decide(Facts(request), view, Random(seed), now)
+def plan_at(view: FakeView, now: float, request: Call = CALL, seed: int = 1, key: VirtualKey | None = None) -> Plan:
+    plan = decide(Facts(request, key), view, Random(seed), now)
     assert isinstance(plan, Plan)
     return plan
 
@@ -58,45 +59,59 @@ def test_a_slow_answer_counts_at_once_or_after_a_moment(gap_s: float, is_kept: b
     assert later.id != first.id
 
 
-def test_each_request_has_its_own_order_by_kept_estimates() -> None:
+def test_similar_requests_share_a_few_orders_under_heavy_traffic() -> None:
     view = view_of(HEAVY_S / 10)
-    firsts = [plan_at(view, NOW, seed=seed).choices[0].candidate.id for seed in range(100)]
-    assert 10 < firsts.count("a/m") < 90, "the noise is drawn for each request"
-    view.in_progress = {"a/m": 50}
-    assert {plan_at(view, NOW, seed=seed).choices[0].candidate.id for seed in range(20)} == {"b/m"}
+    plans = [plan_at(view, NOW, seed=seed) for seed in range(100)]
+    assert ["recent answers" in next(iter(plan.notes)) for plan in plans] == [True] * KEPT + [False] * (100 - KEPT)
+    (note,) = plans[-1].notes
+    assert note.startswith("heavy traffic: in the order of a similar request")
+    orders = {tuple(choice.candidate.id for choice in plan.choices) for plan in plans[:KEPT]}
+    assert {tuple(choice.candidate.id for choice in plan.choices) for plan in plans[KEPT:]} == orders
 
 
-def test_records_tell_the_age_of_kept_estimates() -> None:
+def test_request_apart_from_others_has_an_order_of_its_own() -> None:
+    """It is by the estimates of a moment ago, but by its own cost, length and cache, and the load of this moment."""
+    for request in (
+        replace(CALL, head=replace(CALL.head, session="s-1")),
+        replace(CALL, size=LEAST_BYTES),
+        replace(CALL, fields={"service_tier": Raw(b'"flex"')}),
+        replace(CALL, fields={"tools": Raw(b"[]")}),
+        replace(CALL, fields={"prompt_cache_key": Raw(b'"k"')}),
+    ):
+        view = view_of(HEAVY_S / 10)
+        plans = [plan_at(view, NOW, request, seed) for seed in range(20)]
+        assert all("recent answers" in next(iter(plan.notes)) for plan in plans)
+        view.in_progress = {"a/m": 50}
+        assert plan_at(view, NOW, request).choices[0].candidate.id == "b/m"
+
+
+@pytest.mark.parametrize("other", [replace(CALL, size=4 * CALL.size), replace(CALL, max_tokens=FEW_TOKENS - 1)])
+def test_requests_of_other_lengths_have_other_orders(other: Call) -> None:
     view = view_of(HEAVY_S / 10)
-    whole, brief = (list(plan_at(view, NOW + after_s).notes) for after_s in (0.0, KEPT_S / 2))
-    assert len(whole) == 2
-    assert "recent answers" in whole[0]
-    (line,) = brief
-    assert line == "heavy traffic: ordered by the estimates of 10 ms ago"
+    for seed in range(KEPT):
+        plan_at(view, NOW, seed=seed)
+    assert "recent answers" in next(iter(plan_at(view, NOW, other).notes))
 
 
-def test_changed_configuration_forgets_the_estimates() -> None:
+@pytest.mark.parametrize("owner", [None, "virtual_key:one"])
+def test_keys_share_orders_unless_prices_have_owners(owner: str | None) -> None:
     view = view_of(HEAVY_S / 10)
-    plan_at(view, NOW)
-    view.paces.keep(["a", "b"])
-    assert len(list(plan_at(view, NOW + KEPT_S / 2).notes)) == 2
+    (first, *others) = view.snapshot.pricing.overrides
+    view.snapshot = replace(
+        view.snapshot, pricing=replace(view.snapshot.pricing, overrides=(first, *others, replace(first, owner=owner)))
+    )
+    for seed in range(KEPT):
+        plan_at(view, NOW, seed=seed, key=VirtualKey(name="one", digest=b"1"))
+    note = next(iter(plan_at(view, NOW, key=VirtualKey(name="two", digest=b"2")).notes))
+    assert ("recent answers" in note) == (owner is not None)
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        CALL,
-        replace(CALL, size=9_000, max_tokens=7),
-        replace(CALL, max_tokens=900, answers=3),
-        replace(CALL, fields={**CALL.fields, "service_tier": Raw(b'"flex"')}),
-    ],
-)
-@pytest.mark.parametrize("is_cached", [False, True])
-def test_lines_give_the_costs_of_single_requests(request_: Call, is_cached: bool) -> None:
-    view = view_of(1.0)
-    candidates = tuple([choice.candidate for choice in plan_for(CALL, view).choices])
-    answers = Answers()
-    answers.mean, answers.count, answers.cached = 90.0, 10, 0.5 if is_cached else 0.0
-    view.answers = {candidates[0].id: answers}
-    lines = lines_of(candidates, Facts(CALL), view)
-    assert lines.costs(request_) == expected_costs(candidates, Facts(request_), view)
+@pytest.mark.parametrize("change", ["time", "configuration"])
+def test_kept_estimates_are_forgotten(change: str) -> None:
+    view = view_of(HEAVY_S / 10)
+    for seed in range(KEPT):
+        plan_at(view, NOW, seed=seed)
+    if change == "configuration":
+        view.paces.keep(["a", "b"])
+    plan = plan_at(view, NOW + (1.01 * KEPT_S if change == "time" else 0.0))
+    assert "recent answers" in next(iter(plan.notes))

@@ -21,10 +21,11 @@ from msgspec.structs import replace
 
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.dollars import NANO
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.operations import Operation
 from pointsman.domain.targets import Candidate
 from pointsman.routing.affinity import Affinity, Match
-from pointsman.routing.costs import Lines, expected_costs, lines_of, price_text
+from pointsman.routing.costs import expected_costs, price_text
 from pointsman.routing.estimates import Estimates, Query
 from pointsman.routing.health import subject
 from pointsman.routing.normal import normal
@@ -32,12 +33,17 @@ from pointsman.routing.ordering import Order, Ordered, Probe
 from pointsman.routing.pace import FIRST_PROBE_S, Pace
 from pointsman.routing.paces import PROMPT_TOKEN_S, first_content_s, usual_s
 from pointsman.routing.view import RandomSource, View
+from pointsman.wire.prefixes import FIELDS_APART, LEAST_BYTES
 
 _ENDLESS: Mapping[str, float] = {}
+
+_OF_ANOTHER = ("heavy traffic: in the order of a similar request, less than 0.1 s ago",)  # `KEPT_S`
 
 LEARNS = True  # attempts are observed for it
 BALANCED = 100.0  # seconds for a dollar: one cent is worth a second
 FIRST_LOOK = 0.8  # of the best score: that of a target without any answer
+KEPT = 3  # orders of similar requests that are used under heavy traffic; noise makes them different
+FEW_TOKENS = 128  # of an answer: a lower bound makes it cheaper than usual
 LEAST_TOLD_S = 0.0005  # a smaller term is not told to people
 PATIENCE, LEAST_PATIENCE_S = 2.0, 4.0  # the longest wait: so many times the tail, and not less than this
 PROBE_PATIENCE, LEAST_PROBE_S = 3.0, 0.5  # the longest wait for a probe, by the expected time of the best target
@@ -143,14 +149,12 @@ class Scoring(Struct, frozen=True, gc=False):
 
 class AdaptiveNotes(Struct, frozen=True, gc=False):
     """The scores of the candidates, by their places in the order. The request is a `probe` of the candidate at that
-    place, if it is set. `goal` bounds their 95th percentile, if it is set. If the estimates are those of an earlier
-    request, `age_s` seconds ago, its notes have the terms."""
+    place, if it is set. `goal` bounds their 95th percentile, if it is set."""
 
     scoring: Scoring
     places: Sequence[int]
     goal: "Goal"
     probe: int | None
-    age_s: float
 
     @property
     def scores(self) -> list[Score]:
@@ -158,9 +162,6 @@ class AdaptiveNotes(Struct, frozen=True, gc=False):
         return [self.scoring.score(place) for place in self.places]
 
     def __iter__(self) -> Iterator[str]:
-        if self.age_s:
-            yield f"heavy traffic: ordered by the estimates of {self.age_s * 1000:.0f} ms ago"
-            return
         for place in self.places:
             score = self.scoring.score(place)
             first = "; probed, since it had no answer for a while" if place == self.probe else ""
@@ -205,6 +206,7 @@ class _Adaptive:
     def __init__(self, candidates: tuple[Candidate, ...], settings: AdaptiveSettings) -> None:
         heaviest = max([item.weight for item in candidates], default=1.0)
         slo_s = inf if settings.ttft_p95_ms is None else settings.ttft_p95_ms / 1000
+        self._settings = settings
         self._candidates, self._ids = candidates, [item.id for item in candidates]
         self._places = range(len(candidates))
         self._priors = tuple([sqrt(heaviest / item.weight) if item.weight > 0 else 1.0 for item in candidates])
@@ -213,15 +215,30 @@ class _Adaptive:
         self._seconds_per_nano = BALANCED / NANO if settings.policy == "balanced" else 0.0
         self._goal = Goal(slo_s, settings.policy == "cheapest-within-slo")
         self._affinity = Affinity(candidates)
+        self._has_owners: bool | None = None  # of prices in the snapshot
 
     def order(self, facts: Facts, view: View, rng: RandomSource, now: float) -> Ordered:
-        call, goal, affinity, paces = facts.call, self._goal, self._affinity, view.paces
+        call = facts.call
         query = self._queries.get((call.operation, call.stream))
         if query is None:
             query = self._queries[call.operation, call.stream] = self._query(call.operation, stream=call.stream)
-        estimates = paces.estimates(query, call.model, now)
+        estimates = view.paces.estimates(query, call.model, now)
+        if estimates.orders is None or not _is_alike(call):
+            return self._computed(facts, estimates, view, rng, now)
+        most = call.max_tokens
+        kind = (self._payer(facts, view), call.size.bit_length() // 2, most is not None and most < FEW_TOKENS)
+        kept = estimates.orders.setdefault(kind, [])
+        if len(kept) >= KEPT and isinstance(found := kept[int(rng.random() * KEPT)], Ordered):
+            return found
+        ordered = self._computed(facts, estimates, view, rng, now)
+        if ordered.probe is None:  # a probe is for its request alone
+            kept.append(replace(ordered, notes=_OF_ANOTHER))
+        return ordered
+
+    def _computed(self, facts: Facts, estimates: Estimates, view: View, rng: RandomSource, now: float) -> Ordered:
+        call, goal, affinity = facts.call, self._goal, self._affinity
         match = affinity.match(call, view, now)
-        costs = self._costs(facts, view, match, estimates)
+        costs = self._costs(facts, view, match)
         scoring = self._scoring(call, estimates, costs, match, view.in_progress, rng=rng)
         totals, places = scoring.totals, list(self._places)
         if match is not None and sum([one.pace is None for one in estimates.each]) > 1:
@@ -236,7 +253,7 @@ class _Adaptive:
         items = self._candidates
         return Ordered(
             tuple([items[place] for place in places]),
-            AdaptiveNotes(scoring, places, goal, probe, now - estimates.at),
+            AdaptiveNotes(scoring, places, goal, probe),
             patience=Patience(scoring) if call.stream else _ENDLESS,
             probe=None if probe is None else Probe(self._ids[probe], _longest_probe_s(scoring.score(places[0]))),
             prefix=match.prefix if match is not None else None,
@@ -244,18 +261,19 @@ class _Adaptive:
 
     def _query(self, operation: Operation, *, stream: bool) -> Query:
         names = [(subject(item, operation), stream) for item in self._candidates]
-        return Query(names, self._priors, (self._candidates, operation, stream))
+        return Query(names, self._priors, (self._candidates, self._settings, operation, stream))
 
-    def _costs(self, facts: Facts, view: View, match: Match | None, estimates: Estimates) -> Sequence[int | None]:
+    def _payer(self, facts: Facts, view: View) -> VirtualKey | None:
+        """Return the virtual key if it may have prices of its own."""
+        if self._has_owners is None:
+            self._has_owners = any(one.owner is not None for one in view.snapshot.pricing.overrides)
+        return facts.virtual_key if self._has_owners else None
+
+    def _costs(self, facts: Facts, view: View, match: Match | None) -> Sequence[int | None]:
         """Return the expected costs in nano-dollars, or zeros if they do not count."""
         if not self._reads_costs:
             return self._free
-        if match is not None or estimates.kept is None:
-            return expected_costs(self._candidates, facts, view, match.charged if match is not None else None)
-        lines = estimates.kept.get(facts.virtual_key)
-        if not isinstance(lines, Lines):
-            lines = estimates.kept[facts.virtual_key] = lines_of(self._candidates, facts, view)
-        return lines.costs(facts.call)
+        return expected_costs(self._candidates, facts, view, match.charged if match is not None else None)
 
     def _scoring(
         self,
@@ -311,6 +329,16 @@ class _Adaptive:
             running=running,
             totals=totals,
         )
+
+
+def _is_alike(call: Call) -> bool:
+    """Return whether nothing sets the request apart from others of its length."""
+    return (
+        call.size < LEAST_BYTES  # else a cache may have it
+        and call.head.session is None
+        and not call.media.count
+        and FIELDS_APART.isdisjoint(call.fields)
+    )
 
 
 def _probe(scoring: Scoring, places: Sequence[int], goal: Goal, now: float) -> int | None:
