@@ -84,8 +84,17 @@ def test_token_is_sent_instead_of_a_key() -> None:
     run(main())
 
 
+def test_token_is_fetched_before_the_first_request() -> None:
+    async def main() -> None:
+        async with token_service() as service, gateway(service):
+            await until(lambda: service.asked, "the token is requested")
+
+    run(main())
+
+
 def test_no_request_waits_for_a_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "wait_before_renewal", lambda life_s, random: 0.02)
+    monkeypatch.setattr(credentials, "LEAST_S", 0.0)
 
     async def main() -> None:
         async with token_service() as service, gateway(service) as running:
@@ -160,6 +169,7 @@ def test_client_that_leaves_while_it_waits_for_a_token_ends_its_request() -> Non
 
 def test_temporary_keys_of_a_container_sign_requests_and_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "wait_before_renewal", lambda life_s, random: 0.02)
+    monkeypatch.setattr(credentials, "LEAST_S", 0.0)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")

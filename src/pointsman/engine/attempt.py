@@ -4,6 +4,7 @@ Several attempts may run at once. The first attempt whose answer commits serves 
 at once. Each attempt is settled exactly once, even after an error.
 """
 
+import logging
 from functools import partial
 from time import monotonic, time
 
@@ -24,6 +25,11 @@ from pointsman.engine.request_log import RequestLog
 from pointsman.engine.uploads import UploadRelay
 from pointsman.money.fit import ShortenedCall
 from pointsman.providers import PROVIDERS, codec_for
+
+_logger = logging.getLogger(__name__)
+_NOT_SENT = failures.Failure(
+    failures.INTERNAL, "the request cannot be sent", client_message="the gateway failed; see its log"
+)
 
 
 class Attempt:
@@ -161,6 +167,9 @@ class Attempt:
             self._send(found, upload)
         except failures.Rejection as rejection:
             receiver.abort(rejection.failure)
+        except Exception:  # no caller could end the attempt any more
+            _logger.exception("an attempt cannot be sent")
+            receiver.abort(_NOT_SENT)
 
     def _send(self, key: ProviderKey, upload: UploadRelay | None) -> None:
         engine, step, receiver, reserved, now = self.engine, self.step, self.receiver, self.reserved, self.started_at

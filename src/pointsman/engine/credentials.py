@@ -1,7 +1,8 @@
 """The present values of credentials that are fetched, such as tokens. They are renewed in the background.
 
-A request never waits for a renewal. The old value is used until it ends. Only if there is none yet, a request waits for
-the first one, for at most `FIRST_S`. Each worker has its own values, so it needs no other process for them.
+A request never waits for a renewal while the old value is valid. Only if there is none, and no try to fetch one has
+failed, a request waits for it, for at most `FIRST_S`: at the start, or after the machine was suspended. Each worker has
+its own values, so it needs no other process for them.
 """
 
 import asyncio
@@ -28,11 +29,12 @@ from pointsman.engine.sources.exchange import Machine, Minted, RefusedError, Sen
 from pointsman.engine.upstreams import Upstreams
 from pointsman.transport.fetch import Fetched, fetch
 
-FIRST_S = 10.0  # the longest wait of a request for the first value
+FIRST_S = 10.0  # the longest wait of a request for a value
 RENEWED_AT = 0.8  # of the life of a value
-MARGIN_S = 60.0  # before the end of a value: the latest time to begin its renewal
+MARGIN_S = 60.0  # before the end of a value with more than two minutes: the latest time to begin its renewal
 JITTER = 0.1  # of the wait: gateways started together do not renew together
 SOONEST_S = 5.0  # between two renewals
+LEAST_S = 1.0  # between two renewals of values with shorter lives
 RETRY_S, MAX_RETRY_S = 1.0, 60.0  # after a failure; doubled each time
 REFUSED_S = 10.0  # after the first refusal
 LOOK_S = 60.0  # the longest sleep, since the machine may be suspended
@@ -60,7 +62,8 @@ def wait_after_failures(count: int, first_s: float, random: float) -> float:
 
 
 class _Value:
-    """The value of one source, and the task that renews it. `failure` is the reason if the last try failed."""
+    """The value of one source, and the task that renews it, which ends after one try unless the value is kept.
+    `failure` is the reason if the last try failed."""
 
     def __init__(self, source: Source, machine: Machine, mint: Mint, random: Callable[[], float], name: str) -> None:
         self._source = source
@@ -70,10 +73,18 @@ class _Value:
         self._name = name
         self._waiting: list[Callable[[], None]] = []
         self._hurry = asyncio.Event()
-        self._minted_at = 0.0
+        self._tried_at = 0.0
+        self._is_kept = False
         self.minted: Minted | None = None
         self.failure: Failure | None = None
-        self.task = asyncio.get_running_loop().create_task(self._renew())
+        self._loop = asyncio.get_running_loop()
+        self.task = self._loop.create_task(self._renew())
+
+    def keep(self) -> None:
+        """Renew the value until the task is cancelled."""
+        self._is_kept = True
+        if self.task.done():
+            self.task = self._loop.create_task(self._renew())
 
     def present(self) -> Concrete | None:
         """Return the value if it has not ended."""
@@ -83,17 +94,23 @@ class _Value:
         return minted.credential
 
     @property
-    def is_first(self) -> bool:
-        """Return whether the first try has no result yet."""
-        return self.minted is None and self.failure is None
+    def is_awaited(self) -> bool:
+        """Return whether a request without a value should wait: no try has failed since the last value."""
+        return self.failure is None and self.present() is None
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing will fetch a value in place of one that has ended."""
+        return self.task.done() and self.present() is None
 
     def when_tried(self, then: Callable[[], None]) -> None:
-        """Call `then` after the first try."""
+        """Call `then` after the next try, which begins now unless it has begun."""
         self._waiting.append(then)
+        self._hurry.set()
 
     def doubt(self) -> None:
-        """Renew the value soon, unless it is new: a provider has rejected it."""
-        if self.minted is not None and self._machine.clock() - self._minted_at > DOUBT_S:
+        """Renew the value soon, unless the last try is new: a provider has rejected the value."""
+        if self.minted is not None and self._machine.clock() - self._tried_at > DOUBT_S:
             self._hurry.set()
 
     async def _renew(self) -> None:
@@ -112,31 +129,36 @@ class _Value:
                 wait_s = wait_after_failures(failures_in_row, RETRY_S, self._random())
                 _logger.exception("the credential %s cannot be renewed", self._name)
                 self.failure = Failure(failures.INTERNAL, f"the credential {self._name} cannot be renewed; see the log")
+            self._tried_at = self._machine.clock()
             waiting, self._waiting = self._waiting, []
             for then in waiting:
-                then()
+                self._loop.call_soon(then)  # its error must not end the renewal
+            if not self._is_kept:
+                return
             await self._sleep(wait_s)
 
     async def _try(self) -> float:
         """Fetch a value. Return the seconds to its renewal."""
         minted = await self._mint(self._source, self._machine)
+        now = self._machine.clock()
+        if minted.expires_at is not None and minted.expires_at <= now:
+            raise UnavailableError(None, "the value had ended when it arrived; check the machine's clock")
         if self.failure is not None:
             _logger.warning("the credential %s is renewed again", self._name)
-        self._minted_at = now = self._machine.clock()
         self.minted, self.failure = minted, None
         if minted.expires_at is None:
             return LOOK_S * 60
-        return wait_before_renewal(max(minted.expires_at - now, 0.0), self._random())
+        return max(wait_before_renewal(minted.expires_at - now, self._random()), LEAST_S)
 
     async def _sleep(self, wait_s: float) -> None:
         """Sleep until a time of the clock, which goes on while the machine is suspended."""
+        self._hurry.clear()  # the try has served those who set it meanwhile
         until = self._machine.clock() + wait_s
         while (left_s := until - self._machine.clock()) > 0 and not self._hurry.is_set():
             try:
                 await asyncio.wait_for(self._hurry.wait(), min(left_s, LOOK_S))
             except TimeoutError:
                 continue
-        self._hurry.clear()
 
     def _note(self, error: RefusedError | UnavailableError) -> None:
         is_refused = isinstance(error, RefusedError)
@@ -172,13 +194,14 @@ class Credentials:
         self._ready: dict[ProviderKey, _Ready] = {}
 
     def use(self, endpoint: Endpoint, key: ProviderKey, patience_s: float, then: Then) -> None:
-        """Call `then` with the key and its present value, or with a failure: at once, unless there is no value yet."""
+        """Call `then` with the key and its present value, or with a failure: at once, unless a value is awaited. A
+        key of an earlier snapshot gets a value that is not renewed."""
         ready = self._ready.get(key)
         if ready is not None and ready.value.present() is ready.key.credential:
             then(ready.key)
             return
         value = self._value(endpoint, key)
-        if value is None or not value.is_first:
+        if value is None or not value.is_awaited:
             then(key if value is None else self._found(value, key))
             return
         is_told = False
@@ -195,9 +218,10 @@ class Credentials:
 
     def doubt(self, endpoint: Endpoint, key: ProviderKey) -> None:
         """Renew the value of a key soon, because the provider has rejected it."""
-        value = self._value(endpoint, key)
-        if value is not None:
-            value.doubt()
+        if not isinstance(key.credential, (Secret, AwsKeys)):
+            value = self._values.get((key.credential, endpoint.network))
+            if value is not None:
+                value.doubt()
 
     def swap(self, snapshot: Snapshot) -> None:
         """Begin to fetch the values of a new snapshot, and forget those that it does not use."""
@@ -205,7 +229,9 @@ class Credentials:
         used = set()
         for endpoint in snapshot.endpoints.values():
             for key in endpoint.keys:
-                if key.weight > 0 and self._value(endpoint, key) is not None:
+                value = self._value(endpoint, key) if key.weight > 0 else None
+                if value is not None:
+                    value.keep()
                     used.add((key.credential, endpoint.network))
         for at in [at for at in self._values if at not in used]:
             self._values.pop(at).task.cancel()
@@ -231,7 +257,7 @@ class Credentials:
         if isinstance(source, (Secret, AwsKeys)):
             return None
         found = self._values.get((source, network))
-        if found is None:
+        if found is None or found.is_over:
             machine = Machine(os.environ, Path.home(), self._clock, self._sender(network))
             name = f"{endpoint.name}:{key.name}"
             found = _Value(source, machine, self._mint, self._rng.random, name)

@@ -62,6 +62,7 @@ class DataPlane:
             amounts=self.amounts,
         )
         self.engine.credentials.upstreams = self.upstreams
+        self.engine.credentials.swap(snapshot)
         self.api = PublicApi(self.engine)
         limits = replace(settings.limits, max_connections=min(settings.limits.max_connections, connections))
         self.server = HttpServer(loop, self.api, limits, self.deadlines)

@@ -39,6 +39,7 @@ class Rig:
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.now = NOW
+        self.life_s = LIFE_S
         self.calls = 0
         self.results: asyncio.Queue[str | Exception] = asyncio.Queue()
         self.deadlines = Deadlines(loop)
@@ -46,13 +47,14 @@ class Rig:
         self.credentials.upstreams = Upstreams(loop, self.deadlines)
         self.key = ProviderKey("k", entra())
         self.endpoint = replace(endpoint("alpha"), keys=(self.key,))
+        self.credentials.swap(snapshot([self.endpoint]))
 
     async def mint(self, source: Source, machine: Machine) -> Minted:
         self.calls += 1
         result = await self.results.get()
         if isinstance(result, Exception):
             raise result
-        return Minted(AccessToken(result), machine.clock() + LIFE_S)
+        return Minted(AccessToken(result), machine.clock() + self.life_s)
 
     def ask(self, key: ProviderKey | None = None, patience_s: float = 60.0) -> list[Found]:
         """Use a key. The list is empty as long as the request waits."""
@@ -216,6 +218,127 @@ def test_rejected_token_is_renewed_early_unless_it_is_new(monkeypatch: pytest.Mo
         rig.now += credentials.DOUBT_S + 1
         rig.credentials.doubt(rig.endpoint, rig.key)
         await rig.until(lambda: rig.calls == 2)
+
+    on_rig(main, monkeypatch)
+
+
+def test_rejections_do_not_end_the_pause_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(rig: Rig) -> None:
+        rig.ask()
+        await rig.give("one")
+        rig.now += LIFE_S * 0.81
+        await rig.until(lambda: rig.calls == 2)
+        for _ in range(3):
+            await rig.give(UnavailableError(None, "away"))
+            calls = rig.calls
+            rig.credentials.doubt(rig.endpoint, rig.key)
+            await asyncio.sleep(0.01)
+            assert rig.calls == calls
+            rig.now += 5
+            await rig.until(lambda calls=calls: rig.calls == calls + 1)  # type: ignore[misc]
+
+    on_rig(main, monkeypatch)
+
+
+def test_token_rejected_during_its_renewal_is_renewed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(rig: Rig) -> None:
+        rig.ask()
+        await rig.give("one")
+        rig.now += LIFE_S * 0.81
+        await rig.until(lambda: rig.calls == 2)
+        rig.credentials.doubt(rig.endpoint, rig.key)
+        await rig.give("two")
+        await asyncio.sleep(0.01)
+        assert rig.calls == 2
+
+    on_rig(main, monkeypatch)
+
+
+def test_value_that_had_ended_when_it_arrived_is_fetched_again_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(rig: Rig) -> None:
+        rig.life_s = -5.0
+        for _ in range(5):
+            rig.results.put_nowait("ended")
+        rig.ask()
+        await rig.until(lambda: rig.calls)
+        await asyncio.sleep(0.01)
+        assert rig.calls == 1
+        assert "check the machine's clock" in rig.failure().message
+        rig.now += 2
+        await rig.until(lambda: rig.calls == 2)
+
+    on_rig(main, monkeypatch)
+
+
+def test_value_with_a_short_life_is_not_fetched_more_than_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(rig: Rig) -> None:
+        rig.life_s = 0.001
+        for _ in range(5):
+            rig.results.put_nowait("short")
+        rig.ask()
+        await rig.until(lambda: rig.calls)
+        rig.now += 0.9
+        await asyncio.sleep(0.01)
+        assert rig.calls == 1
+
+    on_rig(main, monkeypatch)
+
+
+def test_request_waits_for_a_token_after_the_machine_was_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(rig: Rig) -> None:
+        rig.ask()
+        await rig.give("one")
+        monkeypatch.setattr(credentials, "LOOK_S", 3600.0)
+        await asyncio.sleep(0.005)  # the task now sleeps for long
+        rig.now += LIFE_S * 2
+        waiting = rig.ask()
+        assert not waiting
+        await rig.until(lambda: rig.calls == 2)
+        await rig.give("two")
+        (found,) = waiting
+        assert isinstance(found, ProviderKey)
+        assert secret_of(found.credential) == Secret("two")
+
+    on_rig(main, monkeypatch)
+
+
+def test_error_of_a_waiting_request_concerns_no_other_and_not_the_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Found) -> None:
+        raise RuntimeError("a request failed")
+
+    async def main(rig: Rig) -> None:
+        errors: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        rig.credentials.use(rig.endpoint, rig.key, 60.0, fail)
+        second = rig.ask()
+        await rig.give("one")
+        assert isinstance(second[0], ProviderKey)
+        assert [str(error["exception"]) for error in errors] == ["a request failed"]
+        rig.now += LIFE_S * 0.81
+        await rig.until(lambda: rig.calls == 2)
+
+    on_rig(main, monkeypatch)
+
+
+def test_key_that_a_reload_removed_is_fetched_for_its_last_requests_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(rig: Rig) -> None:
+        rig.credentials.swap(snapshot([replace(rig.endpoint, keys=(ProviderKey("plain", Secret("sk")),))]))
+        rig.credentials.doubt(rig.endpoint, rig.key)
+        await asyncio.sleep(0.005)
+        assert rig.calls == 0
+        rig.ask()
+        await rig.give("one")
+        assert rig.token() == "one"
+        rig.now += LIFE_S * 0.9
+        await asyncio.sleep(0.01)
+        assert rig.calls == 1, "nothing renews it"
+        rig.now += LIFE_S
+        rig.ask()
+        await rig.until(lambda: rig.calls == 2)
+        await rig.give("two")
+        assert rig.token() == "two"
+        rig.credentials.swap(snapshot([rig.endpoint]))
+        await rig.until(lambda: rig.calls == 3)
 
     on_rig(main, monkeypatch)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fakes.clock import PATIENCE_S
 from fakes.engine import Rig, running_engine
 from fakes.exchange import FakeClient, exchange_of
 from fakes.origin import Peer, Script, run
@@ -15,12 +16,16 @@ from fakes.wire import parse
 from pointsman.domain.calls import Call
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.network import Network
+from pointsman.domain.origin import AccessToken, GoogleSource, Source
 from pointsman.domain.records import record_of
 from pointsman.domain.snapshots import Routing, Timeouts
+from pointsman.domain.targets import ProviderKey
 from pointsman.engine.answer import ClientAnswer
 from pointsman.engine.attempt import Attempt
+from pointsman.engine.credentials import Credentials
 from pointsman.engine.request_log import RequestLog
 from pointsman.engine.serve import serve
+from pointsman.engine.sources.exchange import Machine, Minted
 from pointsman.engine.tasks import Bell, Cancelled, EagerTask
 from pointsman.routing.admit import Admission
 from pointsman.routing.health import LIMITS, Condition
@@ -98,6 +103,33 @@ def test_failover_is_visible_only_in_headers(stream: bool) -> None:
             assert (record.ttft_us is not None, record.dialect) == (stream, "openai")
             assert rig.live.conditions["alpha/m"].health(0.0) == "degraded"
             assert "beta/m" not in rig.live.conditions
+
+    run(main())
+
+
+def test_request_that_cannot_be_sent_after_the_wait_for_a_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("unexpected")
+
+    async def mint(source: Source, machine: Machine) -> Minted:
+        await asyncio.sleep(0)
+        return Minted(AccessToken("token"))
+
+    async def main() -> None:
+        async with running_engine(answering(whole())) as rig:
+            credentials = Credentials(mint)
+            credentials.upstreams = rig.engine.upstreams
+            rig.engine = replace(rig.engine, credentials=credentials)
+            public = rig.live.snapshot.models["chat"]
+            (target,) = public.targets
+            key = ProviderKey("k1", GoogleSource())
+            public = replace(public, targets=(replace(target, keys=(key,)),))
+            monkeypatch.setattr(rig.live, "snapshot", replace(rig.live.snapshot, models={"chat": public}))
+            monkeypatch.setattr(Attempt, "_send", fail)
+            _, client = begin(rig, chat())
+            record = await asyncio.wait_for(rig.log.next(), PATIENCE_S)
+            assert (client.status, record.code) == (500, "internal_error")
+            credentials.close()
 
     run(main())
 
