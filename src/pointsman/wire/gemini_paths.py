@@ -22,6 +22,7 @@ _ACTION = re.compile(
     r"(?P<model>.+):(?P<action>[A-Za-z]+)"
 )
 _LIST = re.compile(rf"{_VERSION}/models(?:/(?P<model>.+))?")
+_LISTING = ("GET", "HEAD")
 _STREAMED, _WHOLE = "streamGenerateContent", "generateContent"
 _OF_GOOGLE = "google"
 
@@ -36,12 +37,13 @@ class GeminiPath(Struct, frozen=True, gc=False):
     key: str = ""
 
 
-def split_path(path: str, query: str) -> GeminiPath | None:
-    """Return the parts of a path and its query. It is `None` for any other path."""
+def split_path(method: str, path: str, query: str) -> GeminiPath | None:
+    """Return the parts of a path and its query. It is `None` for any other path. Models are listed with `GET` and
+    `HEAD`, so a colon is a part of a name there."""
     given = parse_qsl(query, keep_blank_values=True)
     key = next((value for name, value in given if name == KEY), "")
     rest = urlencode([(name, value) for name, value in given if name != KEY])
-    found = _ACTION.fullmatch(path)
+    found = None if method in _LISTING else _ACTION.fullmatch(path)
     if found is None:
         listed = _LIST.fullmatch(path)
         return None if listed is None else GeminiPath("/models", unquote(listed["model"] or ""), query=rest, key=key)

@@ -156,12 +156,16 @@ def _read_target(method: str, target: str, table: PathTable) -> _Target:
 def _read_gemini(method: str, path: str, query: str, table: PathTable) -> _Target:
     """Return the parts of a target below `/genai`. Nothing of it is sent upstream as it is. A model's name may have
     slashes, which SDKs send as they are or escaped. Raises `Rejection`."""
-    found = split_path(path, query)
+    unknown = Failure(
+        failures.UNKNOWN_PATH, f"unknown path {path[:200]}; docs/guides/dialects.md lists those below {GEMINI_BASE}"
+    )
+    found = split_path(method, path, query)
     if found is None:
-        message = f"unknown path {path[:200]}; docs/guides/dialects.md lists those below {GEMINI_BASE}"
-        raise Rejection(Failure(failures.UNKNOWN_PATH, message))
+        raise Rejection(unknown)
     credential = hashlib.sha256(found.key.encode()).digest() if found.key else None
     api = table.find(method, found.path)
+    if api.dialect != _GEMINI and f"{api.path}/" != _MODELS:  # an action such as `:responses`
+        raise Rejection(unknown)
     path = f"{found.path}/{found.model}" if api.body == "none" and found.model else found.path
     shown = f"{path}?{found.query}" if found.query else path
     return _Target(api, shown, is_gemini=True, model=found.model, streams=found.streams, credential=credential)

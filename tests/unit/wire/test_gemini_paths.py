@@ -29,9 +29,14 @@ GENERATE, MODELS = "/generateContent", "/models"
     ],
 )
 def test_path_names_a_model_and_an_action(path: str, expected: GeminiPath | None) -> None:
-    assert split_path(path, "") == expected
+    assert split_path("POST", path, "") == expected
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_colon_in_a_listed_name_begins_no_action(method: str) -> None:
+    assert split_path(method, "/genai/v1beta/models/llama3:latest", "") == GeminiPath(MODELS, "llama3:latest")
 
 
 def test_key_is_taken_out_of_the_query() -> None:
-    found = split_path("/genai/v1/models/a:streamGenerateContent", "alt=sse&key=a%2Bb&x=1")
+    found = split_path("POST", "/genai/v1/models/a:streamGenerateContent", "alt=sse&key=a%2Bb&x=1")
     assert found == GeminiPath(GENERATE, "a", streams=True, query="alt=sse&x=1", key="a+b")

@@ -69,6 +69,30 @@ def test_unknown_path_is_404(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "action"),
+    [
+        ("POST", "responses"),
+        ("POST", "batches"),
+        ("POST", "rerank"),
+        ("POST", "moderations"),
+        ("POST", "messages"),
+        ("POST", "embeddings"),
+        ("POST", "feedback"),
+        ("DELETE", "files"),
+    ],
+)
+def test_action_of_a_model_reaches_no_path_of_another_dialect(method: str, action: str) -> None:
+    failure = rejected(lambda: read(f"/genai/v1beta/models/x:{action}", method))
+    assert failure.kind.code == "unknown_path"
+    assert "/genai/" in failure.message
+
+
+def test_model_of_gemini_with_a_colon_is_looked_up() -> None:
+    parsed = read("/genai/v1beta/models/llama3:latest", "GET")
+    assert (parsed.api.path, parsed.head.path, parsed.head.dialect) == ("/models", "/models/llama3:latest", "gemini")
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/v1/files/../chat/completions",
