@@ -7,7 +7,7 @@ from pointsman.domain.prices import Price, Rates
 from pointsman.engine.billing_records import charge_batch, outcome_record
 from pointsman.journal.records import BatchRecord, ChargeScope
 from pointsman.journal.writer import JournalWriter
-from pointsman.money.charges import Bound
+from pointsman.money.charges import Arrived, Bound
 
 PRICE = Price(Rates(input=1000, output=2000), tiers={"batch": Rates(input=500, output=1000)})
 WORK = BatchWork(
@@ -17,6 +17,8 @@ WORK = BatchWork(
     is_marked=True,
 )
 MOST = Bound(252, 300)  # 50 + 200 nano-dollars, and one more for each line
+
+ACCEPTED = Arrived(events=0, bytes_in=50, status=200, was_sent=True, is_counted=False, is_announced=True)
 
 
 def write_batch(
@@ -34,5 +36,7 @@ def write_batch(
                 scope.number, request_id, 1, at, state=MADE, work=encode_work(WORK), batch_id=f"b-{request_id}"
             ),
         )
-        writer.store(scope, outcome_record(scope, request_id, 1, charge_batch(MOST), outcome="ok", at=at))
+        writer.store(
+            scope, outcome_record(scope, request_id, 1, charge_batch(MOST, ACCEPTED, None), outcome="ok", at=at)
+        )
     return f"{request_id}-1"

@@ -22,6 +22,7 @@ from pointsman.engine.billing_records import (
     marked_call,
     outcome_record,
     priced_for,
+    record_intent,
     result_record,
     sent_record,
 )
@@ -101,15 +102,9 @@ class Billing:
         if isinstance(found, list):
             return found
         if self.journal is not None:
+            scope = billing_terms.scope
             try:
-                if call.batch is not None:
-                    self.journal.store(
-                        billing_terms.scope,
-                        sent_record(billing_terms.scope, call.batch, request_id, ordinal, at=found.at),
-                    )
-                self.journal.intent(
-                    billing_terms.scope, request_id, ordinal, found.at, nano=bound.nano, tokens=bound.tokens
-                )
+                record_intent(self.journal, scope, call, request_id, ordinal, at=found.at, bound=bound)
             except JournalUnavailable as error:
                 if billing_terms.terms.limits:
                     self.ledger.release(attempt_id)
@@ -235,11 +230,10 @@ class Billing:
 
 def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
     """Return the charge for an attempt that has ended."""
+    if call.batch is not None:  # its lines are charged when it has ended
+        return charge_batch(bound, receiver.arrived(), failure)
     if not bound.tokens:  # the call is free; an account may report usage that was charged before
         return FREE
-    if call.batch is not None:  # its lines are charged when it has ended
-        arrived = receiver.arrived()
-        return charge_batch(bound) if failure is None else charge_estimated(call, tariff, bound, arrived, failure)
     if failure is not None and failure.kind in failures.REFUSALS:
         failure = None  # the answer is whole
     usage = with_units(tariff.terms.price, receiver.used(), receiver.units)

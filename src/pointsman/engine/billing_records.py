@@ -4,12 +4,14 @@ from msgspec.structs import replace
 
 from pointsman.domain.batches import MADE, SENT, VOID, BatchWork, encode_work
 from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import Try
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import BatchRecord, ChargeScope, Outcome
+from pointsman.journal.writer import JournalWriter
 from pointsman.money.batches import priced
-from pointsman.money.charges import Bound, Charge
+from pointsman.money.charges import FREE, Arrived, Bound, Charge
 from pointsman.wire.batches import can_mark, marked
 from pointsman.wire.state import id_of
 
@@ -30,9 +32,14 @@ def marked_call(call: Call, attempt_id: str) -> Call:
     return replace(call, fields=marked(call.fields, attempt_id))
 
 
-def charge_batch(bound: Bound) -> Charge:
-    """Return the charge for a batch that its provider has made: all of the reservation is held."""
-    return Charge(0, bound.tokens, "batch", held_nano=bound.nano)
+def charge_batch(bound: Bound, arrived: Arrived, failure: Failure | None) -> Charge:
+    """Return the charge for a requested batch: all of the reservation is held, unless its provider has refused it. A
+    failed request may have made it, whatever the provider bills for broken answers: control finds out."""
+    if failure is None:
+        return Charge(0, bound.tokens, "batch", held_nano=bound.nano)
+    if not arrived.was_sent or (arrived.status is not None and 400 <= arrived.status < 500):
+        return FREE
+    return Charge(0, bound.tokens, "estimated", held_nano=bound.nano)
 
 
 def sent_record(scope: ChargeScope, work: BatchWork, request_id: str, ordinal: int, *, at: float) -> BatchRecord:
@@ -40,12 +47,28 @@ def sent_record(scope: ChargeScope, work: BatchWork, request_id: str, ordinal: i
     return BatchRecord(scope.number, request_id, ordinal, at, state=SENT, work=encode_work(work))
 
 
+def record_intent(
+    journal: JournalWriter, scope: ChargeScope, call: Call, request_id: str, ordinal: int, *, at: float, bound: Bound
+) -> None:
+    """Store the intent of an attempt. Raises `JournalUnavailable` if it was not stored; a batch then counts as never
+    made, since nothing holds a reservation that control could settle."""
+    sent = sent_record(scope, call.batch, request_id, ordinal, at=at) if call.batch is not None else None
+    try:
+        if sent is not None:
+            journal.store(scope, sent)
+        journal.intent(scope, request_id, ordinal, at, nano=bound.nano, tokens=bound.tokens)
+    except Exception:
+        if sent is not None:
+            journal.store(scope, replace(sent, state=VOID))
+        raise
+
+
 def result_record(sent: BatchRecord, charge: Charge, receiver: AnswerReceiver) -> BatchRecord | None:
     """Return the record of the result. It is `None` if the provider may have made the batch, but its id is unknown."""
     if charge.source == "batch":
         name = id_of(receiver.body or b"")
         return replace(sent, state=MADE, batch_id=name) if name is not None else None
-    return replace(sent, state=VOID) if not charge.nano and not charge.held_nano else None
+    return replace(sent, state=VOID) if charge is FREE else None
 
 
 def outcome_record(

@@ -1,18 +1,22 @@
 """An attempt is reserved and its intent stored before it is sent. It is charged when it has ended."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic, sleep, time
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
 
+from fakes.batches import WORK
 from fakes.clock import PATIENCE_S
 from fakes.exchange import claim_of, exchange_of
 from fakes.journal import read_all
 from fakes.money import PLAIN, limit, make_call
 from fakes.routing import endpoint, failure, snapshot
 from pointsman.domain import failures
+from pointsman.domain.batches import SENT, VOID
 from pointsman.domain.calls import Call
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.leases import NO_SHARE, Grant, LeaseRequest, LeaseUnavailable
@@ -30,8 +34,8 @@ from pointsman.engine.live import Live
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.engine.tasks import Bell
 from pointsman.journal import writer as writing
-from pointsman.journal.records import CounterRef, Intent, Outcome
-from pointsman.journal.writer import JournalWriter
+from pointsman.journal.records import BatchRecord, ChargeScope, CounterRef, Intent, Outcome
+from pointsman.journal.writer import JournalUnavailable, JournalWriter
 from pointsman.money.fit import MIN_OUTPUT, DoesNotFit, ShortenedCall, moment
 from pointsman.money.ledger import Ledger, Shortfall
 from pointsman.money.terms import DEFAULT_OUTPUT
@@ -283,6 +287,25 @@ def test_full_journal_rejects_limited_attempts_and_counts_the_others(
     free.reserve()
     assert free.billing.unrecorded == 1
     writer.close()
+
+
+@pytest.mark.parametrize("error", [JournalUnavailable("full"), OSError("broken")])
+def test_batch_whose_intent_cannot_be_stored_was_never_made(error: Exception) -> None:
+    stored: list[BatchRecord] = []
+
+    class Broken:
+        def store(self, scope: ChargeScope, record: BatchRecord) -> None:
+            stored.append(record)
+
+        def intent(self, *arguments: object, **more: object) -> None:
+            raise error
+
+    scene = Scene(configured(BUDGET), cast("JournalWriter", Broken()))
+    call = replace(make_call("batch"), batch=WORK)
+    with contextlib.suppress(OSError):
+        assert isinstance(scene.try_to_reserve(call), Reason)
+    assert [one.state for one in stored] == [SENT, VOID], "control must not look for it"
+    assert scene.billing.ledger.open_attempts == 0
 
 
 # Rejections.

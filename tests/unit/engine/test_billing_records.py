@@ -3,16 +3,20 @@
 import json
 from typing import Any, cast
 
+import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from fakes.batches import MOST, WORK
+from fakes.batches import ACCEPTED, MOST, WORK
+from fakes.money import charge_of
 from fakes.routing import call
+from pointsman.domain import failures
 from pointsman.domain.batches import MADE, SENT, VOID
+from pointsman.domain.failures import Failure
 from pointsman.engine.billing_records import charge_batch, marked_call, outcome_record, result_record, sent_record
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import ChargeScope
-from pointsman.money.charges import FREE, Charge
+from pointsman.money.charges import FREE, Arrived, Bound, Charge
 
 SCOPE = ChargeScope(
     number=3, virtual_key="me", team=None, customer=None, provider="a", model="", variant=None, counters=()
@@ -31,19 +35,54 @@ def receiver(body: bytes | None) -> AnswerReceiver:
 
 
 def test_batch_holds_its_whole_reservation() -> None:
-    outcome = outcome_record(SCOPE, "r", 1, charge_batch(MOST), outcome="ok", at=1.0)
+    outcome = outcome_record(SCOPE, "r", 1, charge_batch(MOST, ACCEPTED, None), outcome="ok", at=1.0)
     assert (outcome.nano, outcome.cost_nano, outcome.tokens_counted, outcome.source) == (252, 0, 300, "batch")
 
 
 def test_result_is_the_id_or_that_there_is_none() -> None:
     sent = sent_record(SCOPE, WORK, "r", 2, at=5.0)
     assert (sent.state, sent.request_id, sent.ordinal, sent.at) == (SENT, "r", 2, 5.0)
-    made = result_record(sent, charge_batch(MOST), receiver(b'{"id": "batch_1", "object": "batch"}'))
+    made = result_record(sent, charge_batch(MOST, ACCEPTED, None), receiver(b'{"id": "batch_1", "object": "batch"}'))
     assert made == replace(sent, state=MADE, batch_id="batch_1")
-    assert result_record(sent, charge_batch(MOST), receiver(b"[")) is None, "the provider made it, but which one?"
+    assert result_record(sent, charge_batch(MOST, ACCEPTED, None), receiver(b"[")) is None, (
+        "the provider made it, but which one?"
+    )
     assert result_record(sent, FREE, receiver(None)) == replace(sent, state=VOID)
     lost: Any = Charge(252, 300, "reserved")
     assert result_record(sent, lost, receiver(None)) is None, "the provider may have made it"
+    unpriced = charge_batch(Bound(0, 300), replace(ACCEPTED, status=None), LOST)
+    assert result_record(sent, unpriced, receiver(None)) is None, "it may be made although no price is known"
+
+
+LOST = Failure(failures.CONNECTION_LOST, "the connection was lost")
+
+
+@pytest.mark.parametrize(
+    ("status", "was_sent", "may_be_made"),
+    [(None, True, True), (200, True, True), (502, True, True), (504, True, True), (400, True, False),
+     (429, True, False), (None, False, False)],
+)  # fmt: skip
+@pytest.mark.parametrize("unfinished", ["none", "prompt", "full", None])
+def test_batch_whose_answer_was_lost_keeps_its_reservation(
+    status: int | None, was_sent: bool, may_be_made: bool, unfinished: str | None
+) -> None:
+    arrived = replace(ACCEPTED, status=status, was_sent=was_sent)
+    requested = replace(call(), batch=WORK)
+    charge = charge_of(requested, None, MOST, unfinished, cast("AnswerReceiver", Lost(arrived)), LOST)
+    expected = Charge(0, MOST.tokens, "estimated", held_nano=MOST.nano) if may_be_made else FREE
+    assert charge == expected
+    result = result_record(sent_record(SCOPE, WORK, "r", 1, at=5.0), charge, receiver(None))
+    assert (result is None) is may_be_made
+
+
+class Lost:
+    """A receiver of an answer that failed."""
+
+    def __init__(self, found: Arrived) -> None:
+        self._found = found
+
+    def arrived(self) -> Arrived:
+        return self._found
 
 
 def test_only_a_marked_batch_carries_its_attempt() -> None:
