@@ -18,7 +18,7 @@ ON = date(2026, 1, 1)
 
 def merged(**tables: Table) -> Merged:
     named = {"models.dev": tables.get("models_dev", {}), "litellm": tables.get("litellm", {})}
-    return merge(named | {"genai-prices": tables.get("genai", {})}, ON)
+    return merge(named | {"genai-prices": tables.get("genai", {})})
 
 
 def priced(input_: int, output: int, **more: int) -> Record:
@@ -70,6 +70,7 @@ def test_nothing_is_free_by_mistake() -> None:
     entries = merged(litellm=table).entries
     assert entries["openrouter", "a/x:free"].price == Price(Rates(input=0, output=0))
     assert entries["openrouter", "a/x"].price is None
+    assert "may be a gap" in entries["openrouter", "a/x"].unpriced
 
 
 def test_table_of_exact_ids_comes_first_for_a_regional_id() -> None:
@@ -89,8 +90,21 @@ def test_a_name_leads_to_all_that_serve_it_still_in_the_publishers_spelling() ->
         ("azure", "gpt-old"): gone,
     }
     result = merged(litellm=table)
-    assert result.names == {"gpt-x-1": ["gpt-x.1", "openai/gpt-x.1", "openrouter/openai/gpt-x-1"]}
+    catalog = ModelCatalog(data_file(result, {}, {}), "2026-01-01")
+    assert catalog.serving("gpt-x-1") == [("openai", "gpt-x.1"), ("openrouter", "openai/gpt-x-1")]
+    assert list(catalog.canonical_names()) == ["gpt-x.1"]
     assert result.entries["azure", "gpt-x-1"].name == "gpt-x.1"
+
+
+def test_tables_that_list_an_id_are_counted() -> None:
+    place, other = ("openai", "gpt-x"), ("openai", "gpt-y")
+    pattern = Record(vouches=False)
+    entries = merged(
+        models_dev={place: Record(), other: Record()}, litellm={place: Record()}, genai={other: pattern}
+    ).entries
+    assert (entries[place].vouched, entries[other].vouched) == (2, 1)
+    assert entries[other].is_doubtful
+    assert not entries[place].is_doubtful
 
 
 def test_the_file_is_one_the_reader_reads_and_the_same_each_time() -> None:

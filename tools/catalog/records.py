@@ -72,7 +72,8 @@ def _steps(base: Partial, steps: dict[int, Partial]) -> tuple[tuple[int, Rates],
 
 
 class Record(Struct):
-    """One model at one provider in one table. An empty value or `None` means that the table has no value."""
+    """One model at one provider in one table. An empty value or `None` means that the table has no value. `vouches`
+    says that the table lists this very id, and not only a pattern that covers it."""
 
     context: int | None = None
     output: int | None = None
@@ -81,11 +82,12 @@ class Record(Struct):
     capabilities: dict[str, bool] = field(default_factory=dict)
     deprecated_on: str | None = None
     price: Draft = field(default_factory=Draft)
+    vouches: bool = True
 
     def plain(self) -> dict[str, object]:
         """Return the values other than prices and capabilities, by field."""
         fields = asdict(self)
-        del fields["price"], fields["capabilities"]
+        del fields["price"], fields["capabilities"], fields["vouches"]
         return {name: value for name, value in fields.items() if value not in (None, ())}
 
 

@@ -1,7 +1,8 @@
 """Reads a catalog file: the models of each provider, with capabilities and prices.
 
 The format is JSON with one entry per line. Loading decodes only the outline; an entry is decoded on first use. `names`
-maps each key of `catalog.names` to the canonical name and to every `provider/model` that is still served.
+maps each key of `catalog.names` to the canonical name and to every `provider/model` of it. `dates` has the day of each
+source table.
 """
 
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ class _File(Struct, frozen=True, kw_only=True):
     provenance: list[dict[str, str]]
     providers: dict[str, _Listed]
     names: dict[str, Raw]
+    dates: dict[str, str] = {}
 
 
 class _Entry(ModelFacts, frozen=True, omit_defaults=True):
@@ -51,11 +53,12 @@ _PLACES = msgspec.json.Decoder(list[str])
 
 
 class ModelCatalog:
-    """A catalog in memory. Implements `domain.prices.Catalog`. `date` is the date of its prices; `digest` identifies
-    its content."""
+    """A catalog in memory. Implements `domain.prices.Catalog`. `date` is the day of its construction; `digest`
+    identifies its content."""
 
-    def __init__(self, content: bytes) -> None:
-        """Raise `CatalogError` if the content is not a catalog."""
+    def __init__(self, content: bytes, today: str | None = None) -> None:
+        """Raise `CatalogError` if the content is not a catalog. A model that is retired `today`, such as `2026-12-31`,
+        serves no name. Default: the day of the catalog."""
         try:
             if _FORMAT.decode(content).format != FORMAT:
                 raise CatalogError(f"format {_FORMAT.decode(content).format} is unknown; this version reads {FORMAT}")
@@ -63,6 +66,7 @@ class ModelCatalog:
         except msgspec.DecodeError as error:
             raise CatalogError(f"the file is not a catalog: {error}") from None
         self.digest = sha256(content).hexdigest()
+        self._today = today or self._file.date
         self._decoded: dict[tuple[str, str], _Entry | None] = {}
 
     @property
@@ -98,22 +102,26 @@ class ModelCatalog:
         return places[0] if places else None
 
     def serving(self, model: str) -> list[tuple[str, str]]:
-        """Return every provider of a model, with the provider's own name for it. Any name of the model will do."""
-        found: list[tuple[str, str]] = []
-        for place in self._places(model)[1:]:
-            provider, _, name = place.partition("/")
-            found.append((provider, name))
-        return found
+        """Return every provider that still serves a model, with the provider's own name for it. Any name of the model
+        will do."""
+        return [place for place in self._named(model) if not self._is_retired(*place)]
 
     def canonical_names(self) -> Iterator[str]:
         """Return the canonical names of all models that are still served."""
-        for raw in self._file.names.values():
-            yield _PLACES.decode(raw)[0]
+        for key, raw in self._file.names.items():
+            if any(not self._is_retired(*place) for place in self._named(key)):
+                yield _PLACES.decode(raw)[0]
 
     def origins(self, provider: str, model: str) -> dict[str, str]:
         """Return the source table of each field of an entry, such as `{"context": "models.dev", "price input": …}`."""
         entry = self._entry(provider, model)
         return self._file.provenance[entry.origin] if entry is not None else {}
+
+    def price_date(self, provider: str, model: str) -> str | None:
+        """Return the day of the table that has an entry's price."""
+        found = self.origins(provider, model)
+        table = next((table for name, table in sorted(found.items()) if name.startswith("price ")), None)
+        return self._file.dates.get(table) if table is not None else None
 
     def validate(self) -> int:
         """Decode everything and return the number of entries. Raise `CatalogError` for the first faulty entry, and for
@@ -129,7 +137,7 @@ class ModelCatalog:
         for key in self._file.names:
             if self.name_of(self.name_of(key) or "") is None:
                 raise CatalogError(f"{key} is not a valid key of a name")
-            for provider, model in self.serving(key):
+            for provider, model in self._named(key):
                 if self._entry(provider, model) is None:
                     raise CatalogError(f"{key} names {provider}/{model}, which has no entry")
         return count
@@ -149,6 +157,17 @@ class ModelCatalog:
             if len(self._decoded) < _MAX_ENTRIES:
                 self._decoded[place] = entry
         return entry
+
+    def _named(self, model: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for place in self._places(model)[1:]:
+            provider, _, name = place.partition("/")
+            found.append((provider, name))
+        return found
+
+    def _is_retired(self, provider: str, model: str) -> bool:
+        entry = self._entry(provider, model)
+        return entry is not None and entry.deprecated_on is not None and entry.deprecated_on <= self._today
 
     def _places(self, model: str) -> list[str]:
         raw = self._file.names.get(key_of("", model))

@@ -1,5 +1,6 @@
 """The model catalogs: the one of the package, a newer one in the data folder, and the providers' own lists."""
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -40,10 +41,18 @@ class CatalogInUse(Struct, frozen=True):
         return sha256(self.catalog.digest.encode() + listed).hexdigest()
 
 
-@lru_cache(maxsize=1)  # of one catalog, which no configuration changes
 def packaged() -> ModelCatalog:
-    """Return the catalog of this release."""
-    return ModelCatalog(files("pointsman.catalog").joinpath("models.json").read_bytes())
+    """Return the catalog of this release, as of today."""
+    return _packaged(_today())
+
+
+@lru_cache(maxsize=1)  # of one catalog, which no configuration changes
+def _packaged(today: str) -> ModelCatalog:
+    return ModelCatalog(files("pointsman.catalog").joinpath("models.json").read_bytes(), today)
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def read_catalog(data_dir: Path | None) -> CatalogInUse:
@@ -54,7 +63,7 @@ def read_catalog(data_dir: Path | None) -> CatalogInUse:
     catalog, problem = packaged(), None
     try:
         stat = (folder / CURRENT).stat()
-        own = _read(folder / CURRENT, stat.st_mtime_ns, stat.st_size)
+        own = _read(folder / CURRENT, _today(), stat.st_mtime_ns, stat.st_size)
         catalog = own if own.date >= catalog.date else catalog
     except FileNotFoundError:
         pass
@@ -69,8 +78,8 @@ def files_of(data_dir: Path) -> frozenset[Path]:
 
 
 @lru_cache(maxsize=2)  # a configuration is compiled far more often than its catalog changes
-def _read(path: Path, _mtime_ns: int, _size: int) -> ModelCatalog:
-    return ModelCatalog(path.read_bytes())
+def _read(path: Path, today: str, _mtime_ns: int, _size: int) -> ModelCatalog:
+    return ModelCatalog(path.read_bytes(), today)
 
 
 def install(data_dir: Path, content: bytes) -> ModelCatalog:

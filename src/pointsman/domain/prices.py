@@ -59,7 +59,9 @@ class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `name` is the canonical name, the same at every provider of this model. `context` and `output` are limits in tokens.
     `capabilities` lists the features it has and `lacks` those it does not have; all others are unknown. `region` is the
     region of service that the name itself gives, such as `eu`. `global` says that requests may leave their region.
-    Residency is not certain with `global`, nor without a region.
+    Residency is not certain with `global`, nor without a region. `vouched` is the number of independent public tables
+    that list this id of the provider; 0 says that it comes from elsewhere, such as a person's own file. `unpriced` is
+    the reason why there is no price.
     """
 
     name: str
@@ -72,6 +74,13 @@ class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deprecated_on: str | None = None
     lacks: frozenset[str] = frozenset()
     region: str | None = None
+    vouched: int = 0
+    unpriced: str = ""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """True if a single table lists the model. Then it replaces no other model unasked."""
+        return self.vouched == 1
 
 
 class Catalog(Protocol):

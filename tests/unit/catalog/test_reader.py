@@ -186,10 +186,7 @@ BROKEN: list[tuple[str, Any]] = [
 def test_broken_catalog_is_explained(said: str, change: Any) -> None:
     content = change
     if not isinstance(change, bytes):
-        entry = {"name": "m", "from": 0} | change
-        file = {"format": 1, "date": "2026-01-01", "sources": {}, "provenance": [{}], "names": {"m": ["m", "a/m"]}}
-        file |= {"providers": {"a": {"hosts": [], "models": {"m": entry}}}}
-        content = json.dumps(file | ({"format": 2} if "format" in change else {})).encode()
+        content = file_with({"name": "m", "from": 0} | change, {"format": 2} if "format" in change else {})
     with pytest.raises(CatalogError, match=said):
         ModelCatalog(content).validate()
 
@@ -198,3 +195,37 @@ def test_name_without_an_entry_is_an_error() -> None:
     file = {"format": 1, "date": "", "sources": {}, "provenance": [{}], "providers": {}, "names": {"m": ["m", "a/m"]}}
     with pytest.raises(CatalogError, match="which has no entry"):
         ModelCatalog(json.dumps(file).encode()).validate()
+
+
+def test_retirement_is_looked_at_when_a_file_is_loaded() -> None:
+    content = file_with({"name": "m", "from": 0, "deprecated_on": "2026-06-01"})
+    assert ModelCatalog(content, "2026-05-31").serving("m") == [("a", "m")]
+    assert list(ModelCatalog(content).canonical_names()) == ["m"], "the day of the catalog is the default"
+    retired = ModelCatalog(content, "2026-06-01")
+    assert retired.serving("m") == []
+    assert list(retired.canonical_names()) == []
+    assert retired.name_of("m") == "m"
+    assert retired.find("a", "m") is not None
+
+
+def test_price_has_the_day_of_its_table() -> None:
+    price = {"rates": {"input": 1, "output": 1}}
+    dated = {
+        "provenance": [{"context": "old", "price input": "new"}],
+        "dates": {"old": "2026-01-01", "new": "2026-02-02"},
+    }
+    assert ModelCatalog(file_with({"name": "m", "price": price}, dated)).price_date("a", "m") == "2026-02-02"
+    assert ModelCatalog(file_with({"name": "m"})).price_date("a", "m") is None
+    assert ModelCatalog(file_with({"name": "m"})).price_date("a", "no") is None
+
+
+def test_prices_are_younger_than_the_catalog_at_most(catalog: ModelCatalog) -> None:
+    found = catalog.price_date("openai", "gpt-4o-mini")
+    assert found is not None
+    assert "2026-08" < found <= catalog.date
+
+
+def file_with(entry: dict[str, Any], change: dict[str, Any] | None = None) -> bytes:
+    file = {"format": 1, "date": "2026-01-01", "sources": {}, "provenance": [{}], "names": {"m": ["m", "a/m"]}}
+    file |= {"providers": {"a": {"hosts": [], "models": {"m": entry}}}}
+    return json.dumps(file | (change or {})).encode()
