@@ -89,7 +89,7 @@ def test_content_of_another_type_is_rejected_before_any_attempt() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "reason"),
-    [("http", "not public"), (True, "does not begin with https"), (False, "does not begin with https")],
+    [("http", "no public address"), (True, "does not begin with https"), (False, "does not begin with https")],
 )
 def test_private_hosts_and_plain_http_are_not_fetched(setting: bool | str, reason: str) -> None:
     async def main() -> None:

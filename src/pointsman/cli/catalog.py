@@ -87,8 +87,8 @@ def _read(source: str, limit: int | None = None) -> bytes:
     from urllib.parse import urlsplit
     from urllib.request import urlopen
 
-    from pointsman.config.addresses import is_loopback
     from pointsman.config.catalog import MAX_BYTES
+    from pointsman.domain.network import is_loopback
 
     max_bytes = limit or MAX_BYTES
     if "://" not in source:

@@ -7,13 +7,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.config.addresses import is_loopback, parse_base_url
+from pointsman.config.addresses import parse_base_url
 from pointsman.config.credentials_schema import AwsField, EntraSettings
 from pointsman.config.problems import Findings, listed
 from pointsman.config.references import BadReference, References
 from pointsman.config.requirements import compile_tags
 from pointsman.config.schema import Deployments, KeySettings, ProviderSettings
 from pointsman.config.source import Location
+from pointsman.domain.network import is_loopback
 from pointsman.domain.origin import AwsKeys, AwsSource, Credential, CredentialKind, EntraSource, GoogleSource, Secret
 from pointsman.domain.targets import ProviderKey
 from pointsman.providers.api import Provider
@@ -75,11 +76,12 @@ class CredentialCompiler(Struct, frozen=True):
         """Return an id, which is no secret: the text itself, or that which it refers to."""
         if text.startswith(("env.", "file:")):
             found = self._found(text, place, self.references.resolve)
-            text = found.reveal() if found is not None else ""
+            if found is None:
+                return None
+            text = found.reveal()
         if _ID.fullmatch(text):
             return text
-        if text:
-            self.findings.error(place, "must have only letters, digits, dots, dashes and underscores")
+        self.findings.error(place, "must have only letters, digits, dots, dashes and underscores, and at least one")
         return None
 
     def _aws(self, settings: AwsField | None, place: Location) -> Credential | None:

@@ -1,12 +1,12 @@
 """Compiles the addresses of providers."""
 
-from pointsman.config.addresses import ListenAddress, is_loopback, parse_base_url
+from pointsman.config.addresses import ListenAddress, parse_base_url
 from pointsman.config.credentials import kind_in
 from pointsman.config.problems import Findings
 from pointsman.config.regions import contradiction
 from pointsman.config.schema import ProviderSettings
 from pointsman.config.source import Location
-from pointsman.domain.network import is_metadata
+from pointsman.domain.network import is_loopback, is_metadata
 from pointsman.domain.origin import Origin
 from pointsman.domain.targets import Endpoint
 from pointsman.providers.api import Provider

@@ -72,6 +72,8 @@ class References:
             return self._from_environment(reference)
         if reference.startswith("file:"):
             return self._from_file(reference)
+        if not reference:
+            raise BadReference("is empty; set it to env.NAME or file:PATH")
         if match := _SHELL_STYLE.fullmatch(reference):
             raise BadReference(f"write env.{match[1] or match[2]} to use that environment variable")
         raise NotAReference("a secret must not be in this file; use env.NAME or file:PATH")

@@ -1,6 +1,7 @@
 """The network settings of an egress path."""
 
-from ipaddress import ip_address, ip_network
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
 
@@ -47,32 +48,71 @@ _METADATA_NETWORKS = tuple(
         "fd20:ce::254/128",
     )
 )
-_TUNNELS = tuple(ip_network(text) for text in ("2002::/16", "2001::/32", "64:ff9b:1::/48"))  # to IPv4 addresses
-_MAPPED = (ip_network("::ffff:0:0/96"), ip_network("64:ff9b::/96"))  # addresses that contain an IPv4 address
+_GLOBAL = ip_network("2000::/3")  # the only part of IPv6 from which public addresses are given out
+_DOCUMENTATION = ip_network("3fff::/20")
+# Networks of IPv6 addresses that contain an IPv4 address, with the number of bits behind it. Packets to the first two
+# reach the IPv4 address from usual networks.
+# https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5, https://www.rfc-editor.org/rfc/rfc6052#section-2,
+# https://www.rfc-editor.org/rfc/rfc8215, https://www.rfc-editor.org/rfc/rfc7915#section-5,
+# https://www.rfc-editor.org/rfc/rfc3056, https://www.rfc-editor.org/rfc/rfc4380
+_SEEN_AS_IPV4 = ((ip_network("::ffff:0:0/96"), 0), (ip_network("64:ff9b::/96"), 0))
+_WITH_IPV4 = (
+    *_SEEN_AS_IPV4,
+    (ip_network("::/96"), 0),  # IPv4-compatible
+    (ip_network("::ffff:0:0:0/96"), 0),  # translated without state
+    (ip_network("64:ff9b:1::/48"), 0),  # NAT64 of a local prefix
+    (ip_network("2002::/16"), 80),  # 6to4
+    (ip_network("2001::/32"), 64),  # Teredo: the address of its server
+)
+_TEREDO = ip_network("2001::/32")  # its last bits are those of the client's address, inverted
+_FOUR_BYTES = 0xFFFFFFFF
 
 
 def is_public(address: str) -> bool:
-    """Return whether an address is one of the public internet: no private, local, shared or reserved one, and none that
-    contains such an IPv4 address."""
+    """Return whether an address is one of the public internet: no private, local, shared, reserved or obsolete one, and
+    none that contains such an IPv4 address."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return False
     if found.version == 6:
-        if any(found in network for network in _MAPPED):
-            found = ip_address(int(found) & 0xFFFFFFFF)
-        elif any(found in network for network in _TUNNELS):
+        seen = _inner(found, _SEEN_AS_IPV4)
+        if seen:
+            found = seen[0]
+        elif found not in _GLOBAL or found in _DOCUMENTATION or _inner(found, _WITH_IPV4):
             return False
     return found.is_global and not found.is_multicast and not is_metadata(str(found))
 
 
 def is_metadata(host: str) -> bool:
     """Return whether a name or address is that of a metadata service, or any address of the local link."""
-    name = host.removeprefix("[").removesuffix("]").rstrip(".").lower()
+    name = _bare(host)
     try:
         address = ip_address(name.partition("%")[0])
     except ValueError:
         return name in _METADATA_NAMES
-    if any(address in network for network in _MAPPED):
-        address = ip_address(int(address) & 0xFFFFFFFF)
-    return any(address in network for network in _METADATA_NETWORKS)
+    every = (address, *_inner(address, _WITH_IPV4)) if address.version == 6 else (address,)
+    return any(one in network for one in every for network in _METADATA_NETWORKS)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach the host. A name counts only if it is `localhost`."""
+    name = _bare(host)
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def _bare(host: str) -> str:
+    return host.removeprefix("[").removesuffix("]").rstrip(".").lower()
+
+
+def _inner(
+    address: IPv4Address | IPv6Address, networks: Sequence[tuple[IPv4Network | IPv6Network, int]]
+) -> list[IPv4Address]:
+    """Return the IPv4 addresses in an IPv6 address of one of these networks."""
+    found = [IPv4Address(int(address) >> bits & _FOUR_BYTES) for network, bits in networks if address in network]
+    if address in _TEREDO:
+        found.append(IPv4Address(~int(address) & _FOUR_BYTES))
+    return found

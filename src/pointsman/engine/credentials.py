@@ -40,8 +40,8 @@ REFUSED_S = 10.0  # after the first refusal
 LOOK_S = 60.0  # the longest sleep, since the machine may be suspended
 DOUBT_S = 60.0  # the least age of a value that is renewed early, because a provider rejected it
 TIMEOUT_S = 10.0  # of one request to a token service
+LOCAL_S = 2.0  # to connect to a service of the machine itself: most machines have none
 MOST_BYTES = 256 * 1024  # of an answer
-_METADATA = Network(connect_timeout_s=2.0, reaches_metadata=True)
 
 Found = ProviderKey | Failure
 Then = Callable[[Found], None]
@@ -265,8 +265,10 @@ class Credentials:
         return found
 
     def _sender(self, network: Network) -> Send:
+        near = replace(network, proxy=None, proxy_authorization=None, reaches_metadata=True, connect_timeout_s=LOCAL_S)
+
         async def send(origin: Origin, request: UpstreamRequest, is_local: bool) -> Fetched:
-            client = self.upstreams.at(_METADATA if is_local else network)
+            client = self.upstreams.at(near if is_local else network)
             return await fetch(client, origin, request, TIMEOUT_S, MOST_BYTES)
 
         return send

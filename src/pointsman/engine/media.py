@@ -7,7 +7,7 @@ leads into the network of the gateway. An egress proxy would resolve names itsel
 
 import asyncio
 from binascii import b2a_base64
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin
 
 from pointsman import __version__
 from pointsman.domain import failures
@@ -17,6 +17,7 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
+from pointsman.domain.urls import split_url
 from pointsman.engine.tasks import Waiter
 from pointsman.engine.upstreams import Upstreams
 from pointsman.transport.fetch import Fetched, FetchError, fetch
@@ -29,7 +30,6 @@ MOST_BYTES = 20 * 1024 * 1024  # of all contents of one request
 MOST_ADDRESSES = 20
 MOST_REDIRECTS = 3
 TIMEOUT_S = 10.0  # of one address with its redirects
-_PORTS = {"https": 443, "http": 80}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = f"user-agent: pointsman/{__version__}\r\naccept: image/*, application/pdf\r\n".encode()
 
@@ -128,22 +128,18 @@ def _body(answer: Fetched) -> bytes:
 
 def _parsed(address: str, *, takes_http: bool) -> tuple[Origin, bytes]:
     """Return the origin and the target of a request. Raises `FetchError`."""
+    schemes = ("https", "http") if takes_http else ("https",)
+    if address.partition(":")[0].lower() not in schemes:
+        raise FetchError(failures.INVALID_REQUEST, f"it does not begin with {' or '.join(schemes)}")
     try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port
+        origin, rest = split_url(address)
     except ValueError:
-        host, port = None, None
-        parts = urlsplit("")
-    if parts.scheme not in (_PORTS if takes_http else ("https",)):
-        schemes = "https or http" if takes_http else "https"
-        raise FetchError(failures.INVALID_REQUEST, f"it does not begin with {schemes}")
-    if not host or parts.username is not None or not host.isascii():
-        raise FetchError(failures.INVALID_REQUEST, "it is no valid address")
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    if parts.query:
-        target += "?" + quote(parts.query, safe="/?%:@!$&'()*+,;=~-._[]")
-    bare = f"[{host}]" if ":" in host else host
-    return Origin(parts.scheme, bare, port or _PORTS[parts.scheme]), target.encode("ascii")
+        raise FetchError(failures.INVALID_REQUEST, "it is no valid address") from None
+    path, _, query = rest.partition("#")[0].partition("?")
+    target = quote(path or "/", safe="/%:@!$&'()*+,;=~-._")
+    if query:
+        target += "?" + quote(query, safe="/?%:@!$&'()*+,;=~-._[]")
+    return origin, target.encode("ascii")
 
 
 def _failure(address: str, reason: str) -> Failure:

@@ -28,8 +28,10 @@ _NO_FILES = (
     "raise the limit of open files (LimitNOFILE, ulimit -n)"
 )
 
-_NOT_PUBLIC = "the host has an address that is not public"
-_METADATA = "the address is that of a metadata service, which no provider may have; change base_url"
+_NOT_PUBLIC = "the host has no public address"
+_METADATA = (
+    "the address is that of a metadata service or of the local link, to which no request may go; set another one"
+)
 
 # A dead peer is detected after about a minute without traffic, or 30 s after it stopped acknowledging output.
 KEEPALIVE_IDLE_S = 30
@@ -87,15 +89,25 @@ class Connector:
                 raise ConnectError(failures.OVERLOADED_GATEWAY, _NO_FILES % origin) from error
             raise
         if self.network.proxy is None:
-            for _, address in addresses:
-                self._check_host(address)
-                if self.network.is_public_only and not is_public(address):
-                    raise ConnectError(failures.CONNECT_FAILED, _NOT_PUBLIC)
+            addresses = self._allowed(addresses)
         enter_phase("while opening the connection")
         try:
             return await self._race(_interleaved(addresses), origin.port)
         except OSError as error:
             raise _failure(origin, error) from None
+
+    def _allowed(self, addresses: list[Address]) -> list[Address]:
+        """Return the addresses that may be connected to, at least one. Raises `ConnectError`."""
+        network = self.network
+        if not network.reaches_metadata:
+            addresses = [one for one in addresses if not is_metadata(one[1])]
+            if not addresses:
+                raise ConnectError(failures.CONNECT_FAILED, _METADATA)
+        if network.is_public_only:
+            addresses = [one for one in addresses if is_public(one[1])]
+            if not addresses:
+                raise ConnectError(failures.CONNECT_FAILED, _NOT_PUBLIC)
+        return addresses
 
     def _check_host(self, host: str) -> None:
         """Reject the metadata services of clouds, whatever name leads to them."""

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from pointsman.domain import failures
 from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure, Rejection
+from pointsman.domain.network import is_loopback
 
 MAX_HOPS = 32  # entries of `X-Forwarded-For` that are checked
 _EXPOSED = (
@@ -112,12 +113,7 @@ def _is_allowed(origin: bytes, access: Access) -> bool:
 
 @lru_cache(maxsize=256)  # of addresses
 def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host.endswith(".localhost") or is_loopback(host)
 
 
 @lru_cache(maxsize=1024)  # of addresses

@@ -118,6 +118,15 @@ def test_file_of_a_google_account_is_one_secret_on_one_line(tmp_path: Path) -> N
             {"aws": {"access_key_id": "env.NONE", "secret_access_key": "env.SECRET"}},
             "keys.a.aws.access_key_id: the environment variable NONE is not set",
         ),
+        (
+            {"aws": {"access_key_id": "", "secret_access_key": "env.SECRET"}},
+            "keys.a.aws.access_key_id: must have only letters, digits, dots, dashes and underscores, and at least one",
+        ),
+        (
+            {"aws": {"access_key_id": "AKIA2", "secret_access_key": ""}},
+            "keys.a.aws.secret_access_key: is empty; set it to env.NAME or file:PATH",
+        ),
+        ({"google": ""}, "keys.a.google: is empty; set it to env.NAME or file:PATH"),
         ({"entra": ENTRA}, "keys.a.entra: set one of client_secret and federated_token_file"),
         (
             {"entra": {**ENTRA, "client_id": "a b", "client_secret": "env.SECRET"}},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pointsman.domain.network import is_metadata, is_public
+from pointsman.domain.network import is_loopback, is_metadata, is_public
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,12 @@ from pointsman.domain.network import is_metadata, is_public
         "fe80::1%eth0",
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::a9fe:a9fe",
+        "::a9fe:a9fe",
+        "::ffff:0:a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "2001:0:a9fe:a9fe::1",
+        "2001:0:808:808:0:0:5601:5601",
         "metadata.google.internal",
         "Metadata.Google.Internal.",
         "metadata",
@@ -62,11 +68,36 @@ def test_public_addresses(address: str) -> None:
         "::ffff:10.0.0.1",
         "::ffff:127.0.0.1",
         "64:ff9b::a00:1",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::808:808",
+        "::8.8.8.8",
+        "::10.0.0.1",
+        "::ffff:0:8.8.8.8",
+        "::ffff:0:10.0.0.1",
         "2002:a00:1::",
+        "2002:808:808::1",
         "2001:0:a00:1::",
+        "2001:0:808:808:0:0:f5ff:fffe",
+        "fec0::1",
+        "feff::1",
+        "100::1",
+        "2001:db8::1",
+        "3fff::1",
+        "4000::1",
+        "5f00::1",
         "example.com",
         "",
     ],
 )
 def test_other_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost.", "::1", "[::1]", "127.0.0.1", "127.9.9.9"])
+def test_host_that_only_this_machine_reaches(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "localhost.evil", "", "169.254.1.1"])
+def test_host_that_others_reach(host: str) -> None:
+    assert not is_loopback(host)

@@ -14,13 +14,15 @@ from fakes.routing import endpoint, snapshot
 from fakes.tokens import NOW
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Scope
-from pointsman.domain.origin import AccessToken, EntraSource, Secret, Source, secret_of
+from pointsman.domain.network import Network
+from pointsman.domain.origin import AccessToken, EntraSource, Origin, Secret, Source, secret_of
 from pointsman.domain.targets import Endpoint, ProviderKey
 from pointsman.engine import credentials
 from pointsman.engine.credentials import Credentials, Found, wait_after_failures, wait_before_renewal
 from pointsman.engine.sources.exchange import Machine, Minted, RefusedError, UnavailableError
 from pointsman.engine.upstreams import Upstreams
 from pointsman.transport.deadlines import Deadlines
+from pointsman.transport.http_client import HttpClient
 
 SECRET = "a-very-secret-secret"
 LIFE_S = 3600.0
@@ -385,3 +387,39 @@ def test_renewal_begins_well_before_the_end(life_s: float, random: float) -> Non
 def test_pauses_after_failures_grow_to_a_bound(count: int, first_s: float, random: float) -> None:
     wait_s = wait_after_failures(count, first_s, random)
     assert first_s * 0.9 <= wait_s <= 60 or count == 1
+
+
+def test_service_of_this_machine_is_reached_without_the_proxy() -> None:
+    """Agents of ECS and EKS, and local stand-ins of metadata services, are at a loopback address."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        deadlines, proxy = Deadlines(loop), Origin("http", "proxy.test", 3128)
+        reached: list[Network] = []
+
+        class Watched(Upstreams):
+            def at(self, network: Network) -> HttpClient:
+                reached.append(network)
+                return super().at(Network(connect_timeout_s=0.01))
+
+        async def ask(source: Source, machine: Machine) -> Minted:
+            for url in ("http://127.0.0.1:1/keys", "http://169.254.169.254/", "http://0.0.0.0:1/"):
+                with pytest.raises(UnavailableError):
+                    await machine.ask(url)
+            return Minted(AccessToken("one"), NOW + LIFE_S)
+
+        made = Credentials(ask, lambda: NOW)
+        made.upstreams = Watched(loop, deadlines)
+        network = Network(proxy=proxy, proxy_authorization=Secret("Basic x"), ca_file="/ca.pem")
+        at = replace(endpoint("alpha"), network=network)
+        made.use(at, ProviderKey("k", entra()), 60.0, lambda found: None)
+        while len(reached) < 3:
+            await asyncio.sleep(0.001)
+        assert [one.proxy for one in reached] == [None, None, proxy]
+        assert [one.proxy_authorization for one in reached[:2]] == [None, None]
+        assert [one.ca_file for one in reached] == ["/ca.pem"] * 3
+        made.close()
+        await made.upstreams.close()
+        deadlines.close()
+
+    run(main())

@@ -489,7 +489,7 @@ def test_connecting_waits_for_a_file_descriptor(monkeypatch: pytest.MonkeyPatch)
     assert made >= 3
 
 
-METADATA = "the address is that of a metadata service, which no provider may have; change base_url"
+METADATA = "the address is that of a metadata service or of the local link, to which no request may go; set another one"
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "metadata.google.internal", "harmless.example"])
@@ -519,5 +519,37 @@ def test_metadata_service_is_reached_only_by_a_network_for_it(host: str) -> None
             assert (str(raised.value) == METADATA) is not is_allowed
             assert bool(opened) is is_allowed
             await resolver.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("network", "forbidden", "message"),
+    [
+        (Network(), ["169.254.7.7", "169.254.1.1"], METADATA),
+        (Network(is_public_only=True), ["10.0.0.1", "192.168.0.1"], "the host has no public address"),
+    ],
+)
+def test_forbidden_address_of_a_host_is_skipped(network: Network, forbidden: list[str], message: str) -> None:
+    """A host may have an address of its local link beside its others. Only a host without any other is unreachable."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        opened: list[str] = []
+
+        class Watched(Connector):
+            async def _connect_socket(self, address: Address, port: int) -> socket.socket:
+                opened.append(address[1])
+                raise OSError(errno.ENETUNREACH, "no network in this test")
+
+        for found in ([forbidden[0], "8.8.8.8", forbidden[1], "1.1.1.1"], forbidden):
+            addresses = [(socket.AF_INET, one) for one in found]
+            resolver = Resolver(loop, lambda _: addresses)  # noqa: B023 -- used within the iteration
+            origin = Origin("https", "two.example", 443)
+            with pytest.raises(ConnectError) as raised:
+                await Watched(loop, network, resolver).connect(origin, asyncio.Protocol(), print)
+            assert (str(raised.value) == message) is (found is forbidden)
+            await resolver.close()
+        assert opened == ["8.8.8.8", "1.1.1.1"]
 
     run(main())

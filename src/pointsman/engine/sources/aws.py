@@ -29,8 +29,9 @@ _CONTAINER = (
 _MACHINE = "http://169.254.169.254"  # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html
 _ROLES = "/latest/meta-data/iam/security-credentials/"
 _NOWHERE = (
-    "no AWS credentials: neither AWS_ACCESS_KEY_ID nor a web identity nor {} nor a container's or machine's role was "
-    "found; set `aws` to {{access_key_id: …, secret_access_key: …}}"
+    "no AWS credentials: neither AWS_ACCESS_KEY_ID nor a web identity nor {} nor a container's role was found, and the "
+    "machine's metadata service gives none ({}); set `aws` to {{access_key_id: …, secret_access_key: …}}, or give the "
+    "machine a role"
 )
 
 
@@ -79,11 +80,11 @@ async def _ambient(source: AwsSource, machine: Machine) -> Minted:
     if relative or whole:
         return await _from_container(_CONTAINER + relative if relative else whole or "", machine)
     if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
-        raise RefusedError(_NOWHERE.format(path))
+        raise RefusedError(_NOWHERE.format(path, "AWS_EC2_METADATA_DISABLED is true"))
     try:
         return await _from_machine(machine)
-    except UnavailableError as error:
-        raise RefusedError(_NOWHERE.format(path)) from error
+    except UnavailableError as error:  # perhaps there is no such service, and perhaps it is late
+        raise UnavailableError(error.kind, _NOWHERE.format(path, error)) from error
 
 
 def _keys(key_id: str, secret: str, token: str) -> AwsKeys:
@@ -125,16 +126,16 @@ async def _from_machine(machine: Machine) -> Minted:
     base = (machine.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _MACHINE).rstrip("/")
     service = "the machine's metadata service"
     life = {"x-aws-ec2-metadata-token-ttl-seconds": "300"}
-    session = await machine.ask(f"{base}/latest/api/token", method="PUT", headers=life)
+    session = await machine.ask(f"{base}/latest/api/token", method="PUT", headers=life, is_local=True)
     token = session.body.decode("ascii", "replace").strip()
     if session.status != 200 or not token.isprintable():
         raise failed(session.status, service, "", "allow IMDSv2 with a hop limit of 2 for containers")
     headers = {"x-aws-ec2-metadata-token": token}
-    roles = await machine.ask(base + _ROLES, headers=headers)
+    roles = await machine.ask(base + _ROLES, headers=headers, is_local=True)
     if roles.status != 200:
         raise failed(roles.status, service, "", "give the machine an instance profile")
     role = roles.body.decode("utf-8", "replace").strip().partition("\n")[0]
-    answer = await machine.ask(base + _ROLES + quote(role, safe=""), headers=headers)
+    answer = await machine.ask(base + _ROLES + quote(role, safe=""), headers=headers, is_local=True)
     return _from_metadata(answer, service)
 
 

@@ -3,24 +3,24 @@
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
 
 from pointsman.domain.failures import Kind
 from pointsman.domain.messages import UpstreamRequest
-from pointsman.domain.network import is_metadata
+from pointsman.domain.network import is_loopback, is_metadata
 from pointsman.domain.origin import Concrete, Origin
+from pointsman.domain.urls import split_url
 from pointsman.transport.fetch import Fetched, FetchError
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 MOST_DETAIL = 200  # characters of a token service's own words in a message
-_PORTS = {"http": 80, "https": 443}
 _REFUSALS = frozenset({400, 401, 403, 404})
 
 T = TypeVar("T")
-# Sends a request. The last argument says that it goes to the machine's own metadata service, without a proxy.
+# Sends a request. The last argument says that it goes to a service of the machine itself, without a proxy.
 Send = Callable[[Origin, UpstreamRequest, bool], Awaitable[Fetched]]
 
 
@@ -52,18 +52,30 @@ class Machine(Struct, frozen=True):
     send: Send
 
     async def ask(
-        self, url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        is_local: bool = False,
     ) -> Fetched:
-        """Return the answer to a request, whatever its status. Raises `UnavailableError`."""
-        parts = urlsplit(url)
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise RefusedError(f"the address {url!r} of the token service is not valid")
-        origin = Origin(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-        request = UpstreamRequest(method.encode(), target.encode("ascii"), lines.encode("ascii"), body)
+        """Return the answer to a request, whatever its status. If it `is_local`, it uses no proxy, like every request
+        to a metadata service or to this machine. Raises `RefusedError` for an invalid address, and
+        `UnavailableError`."""
         try:
-            return await self.send(origin, request, is_metadata(origin.host))
+            origin, rest = split_url(url)
+        except ValueError as error:
+            raise RefusedError(f"the address {url[:200]!r} of the token service is not valid: {error}") from None
+        target = quote(rest.partition("#")[0], safe="/?%:@!$&'()*+,;=~-._")
+        target = target if target.startswith("/") else f"/{target}"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        if not lines.isascii():
+            raise RefusedError(f"a header for the token service at {origin} has characters that are not ASCII")
+        request = UpstreamRequest(method.encode(), target.encode("ascii"), lines.encode("ascii"), body)
+        is_near = is_local or is_metadata(origin.host) or is_loopback(origin.host)
+        try:
+            return await self.send(origin, request, is_near)
         except FetchError as error:
             raise UnavailableError(error.kind, str(error)) from None
 

@@ -30,8 +30,8 @@ _SERVICE = "Google's token service"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFE_S = 3600
 _NOWHERE = (
-    "no application default credentials: GOOGLE_APPLICATION_CREDENTIALS is not set, {} does not exist, and there is no "
-    "metadata service; set `google` to file:PATH, or run `gcloud auth application-default login`"
+    "no application default credentials: GOOGLE_APPLICATION_CREDENTIALS is not set, {} does not exist, and the "
+    "metadata service has no token ({}); set `google` to file:PATH, or run `gcloud auth application-default login`"
 )
 
 
@@ -121,11 +121,9 @@ async def _from_metadata(machine: Machine, usual: Path) -> Minted:
     url = f"http://{host}/computeMetadata/v1/instance/service-accounts/default/token"
     now = machine.clock()
     try:
-        answer = await machine.ask(url, headers={"metadata-flavor": "Google"})
-    except UnavailableError as error:
-        if "GCE_METADATA_HOST" in machine.environ:
-            raise
-        raise RefusedError(_NOWHERE.format(usual)) from error
+        answer = await machine.ask(url, headers={"metadata-flavor": "Google"}, is_local=True)
+    except UnavailableError as error:  # perhaps there is no such service, and perhaps it is late
+        raise UnavailableError(error.kind, _NOWHERE.format(usual, error)) from error
     token = token_in(
         answer, "Google's metadata service", "give the machine a service account with the scope cloud-platform"
     )

@@ -9,7 +9,7 @@ from fakes.tokens import NOW, TokenService
 from integration.gateway import run
 from pointsman.domain.origin import AwsKeys, AwsSource, Secret
 from pointsman.engine.sources.aws import mint
-from pointsman.engine.sources.exchange import Minted, RefusedError
+from pointsman.engine.sources.exchange import Minted, RefusedError, UnavailableError
 
 ROLE = "arn:aws:iam::123456789012:role/gateway"
 STS = "https://sts.eu-west-1.amazonaws.com/"
@@ -96,10 +96,34 @@ def test_machine_is_asked_in_its_second_protocol() -> None:
     assert service.asked[2].headers == {"x-aws-ec2-metadata-token": "session"}
 
 
-@pytest.mark.parametrize("environ", [{}, {"AWS_EC2_METADATA_DISABLED": "true"}])
-def test_missing_keys_name_the_ways_to_set_them(environ: dict[str, str]) -> None:
-    with pytest.raises(RefusedError, match="neither AWS_ACCESS_KEY_ID nor a web identity"):
+@pytest.mark.parametrize(
+    ("environ", "error"), [({}, UnavailableError), ({"AWS_EC2_METADATA_DISABLED": "true"}, RefusedError)]
+)
+def test_missing_keys_name_the_ways_to_set_them(environ: dict[str, str], error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"neither AWS_ACCESS_KEY_ID nor a web identity.*set `aws` to"):
         minted(TokenService({}), AMBIENT, environ)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "message"),
+    [
+        (500, UnavailableError, "answered with status 500"),
+        (503, UnavailableError, "answered with status 503"),
+        (429, UnavailableError, "answered with status 429"),
+        (403, RefusedError, "allow IMDSv2"),
+    ],
+)
+def test_fault_of_the_metadata_service_is_no_refusal(status: int, error: type[Exception], message: str) -> None:
+    service = TokenService({"http://169.254.169.254/latest/api/token": [(status, b"")]})
+    with pytest.raises(error, match=message):
+        minted(service, AMBIENT)
+
+
+def test_metadata_service_at_another_address_needs_no_proxy() -> None:
+    service = TokenService({"http://imds.test:1338/latest/api/token": [(500, b"")]})
+    with pytest.raises(UnavailableError):
+        minted(service, AMBIENT, {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://imds.test:1338/"})
+    assert service.asked[0].is_local
 
 
 def test_role_is_assumed_with_a_signed_request() -> None:

@@ -24,7 +24,9 @@ def test_words_of_a_service_are_bounded_and_printable() -> None:
     assert len(message) < 300
 
 
-@pytest.mark.parametrize("url", ["ftp://x.test/", "https:///token", "token"])
+@pytest.mark.parametrize(
+    "url", ["ftp://x.test/", "https:///token", "token", "https://x.test:port/", "https://u:p@x.test/"]
+)
 def test_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(RefusedError, match="is not valid"):
         run(TokenService({}).machine().ask(url))
@@ -35,8 +37,17 @@ def test_unreachable_service_is_a_fault_that_may_pass() -> None:
         run(TokenService({}).machine().ask("https://tokens.test/"))
 
 
-@pytest.mark.parametrize(("url", "is_local"), [("http://169.254.169.254/x", True), ("https://tokens.test/x", False)])
-def test_only_metadata_services_are_local(url: str, is_local: bool) -> None:
+@pytest.mark.parametrize(
+    ("url", "is_local"),
+    [
+        ("http://169.254.169.254/x", True),
+        ("http://127.0.0.1:40342/x?y=z", True),
+        ("http://[::1]:40342/x", True),
+        ("http://localhost/x", True),
+        ("https://tokens.test/x", False),
+    ],
+)
+def test_metadata_services_and_those_of_this_machine_are_local(url: str, is_local: bool) -> None:
     service = TokenService({url: [(200, {})]})
     run(service.machine().ask(url))
     assert service.asked[0].is_local is is_local

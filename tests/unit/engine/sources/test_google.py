@@ -99,9 +99,21 @@ def test_machine_of_google_has_a_metadata_service() -> None:
 
 def test_missing_default_credentials_name_every_way_to_set_them() -> None:
     with pytest.raises(
-        RefusedError, match=r"GOOGLE_APPLICATION_CREDENTIALS is not set.*gcloud auth application-default"
+        UnavailableError, match=r"GOOGLE_APPLICATION_CREDENTIALS is not set.*gcloud auth application-default"
     ):
         minted(TokenService({}).machine())
+
+
+@pytest.mark.parametrize(("status", "error"), [(500, UnavailableError), (503, UnavailableError), (404, RefusedError)])
+def test_fault_of_the_metadata_service_is_no_refusal(status: int, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"status {status}"):
+        minted(TokenService({METADATA: [(status, b"")]}).machine())
+
+
+def test_metadata_service_at_another_address_needs_no_proxy() -> None:
+    service = TokenService({METADATA.replace("metadata.google.internal", "gce.test:8080"): [(200, TOKEN)]})
+    minted(service.machine({"GCE_METADATA_HOST": "gce.test:8080"}))
+    assert service.asked[0].is_local
 
 
 def test_refusal_names_the_reason_and_the_remedy() -> None:
