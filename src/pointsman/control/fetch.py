@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
 
 from msgspec import Struct
 
 from pointsman.domain.calls import Call, RequestHead
-from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.operations import Operation
 from pointsman.domain.snapshots import NO_SNAPSHOT
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.providers import codec_of
 from pointsman.transport.deadlines import Deadlines
-from pointsman.transport.errors import TransportFailure
+from pointsman.transport.fetch import FetchError, receive
 from pointsman.transport.http_client import HttpClient
 
 TIMEOUT_S = 30.0
@@ -58,48 +57,20 @@ async def fetch_into(
     endpoint: Endpoint, request: UpstreamRequest, take: Callable[[bytes], None], timeout_s: float = TIMEOUT_S
 ) -> None:
     """Pass the body of an answer with status 200 to `take`, piece by piece. Raises `AnswerError`, as `take` may."""
+
+    def take_good(status: int, data: bytes) -> None:
+        if status == 200:
+            take(data)
+
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(loop)
     client = HttpClient(loop, deadlines, endpoint.network)
-    receiver = _Passing(loop.create_future(), take)
     try:
-        leg = client.send(endpoint.origin, request, receiver, monotonic() + timeout_s)
-        try:
-            await receiver.done
-        finally:
-            leg.cancel()
+        status, _ = await receive(client, endpoint.origin, request, timeout_s, take=take_good)
+    except FetchError as error:
+        raise AnswerError(str(error)) from None
     finally:
         await client.close()
         deadlines.close()
-
-
-class _Passing:
-    """Passes on an answer."""
-
-    def __init__(self, done: "asyncio.Future[None]", take: Callable[[bytes], None]) -> None:
-        self.done = done
-        self._take = take
-        self._status = 0
-
-    def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002
-        self._status = status
-
-    def on_data(self, data: bytes) -> None:
-        if self._status == 200 and not self.done.done():
-            try:
-                self._take(data)
-            except AnswerError as error:
-                self.done.set_exception(error)
-
-    def on_end(self) -> None:
-        if self._status != 200:
-            self._fail(AnswerError(f"the response has status {self._status}", self._status))
-        elif not self.done.done():
-            self.done.set_result(None)
-
-    def on_failure(self, failure: TransportFailure) -> None:
-        self._fail(AnswerError(str(failure)))
-
-    def _fail(self, error: AnswerError) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
+    if status != 200:
+        raise AnswerError(f"the response has status {status}", status)

@@ -11,19 +11,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pointsman.config.catalog import MAX_LISTED, Lists, read_catalog, write_lists
+from pointsman.control.fetch import AnswerError, fetch
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.providers import PROVIDERS
-from pointsman.transport.deadlines import Deadlines
-from pointsman.transport.fetch import FetchError, fetch
-from pointsman.transport.http_client import HttpClient
 from pointsman.wire.json_object import UNREADABLE
 
-TIMEOUT_S = 30.0
 JITTER = 0.1  # of the period, either way: gateways started together do not ask together
 FIRST_S = 5.0  # other work goes first at the start
-MAX_BYTES = 16 * 1024 * 1024
 _CALL = Call(
     operation="other",
     head=RequestHead(method="GET", path="/models", content_type="application/json"),
@@ -32,10 +28,6 @@ _CALL = Call(
 )
 
 _logger = logging.getLogger("pointsman")
-
-
-class ListingError(Exception):
-    """The reason why a provider's list is not available."""
 
 
 class Listing:
@@ -76,7 +68,7 @@ class Listing:
                 continue
             try:
                 found[name] = await ask(endpoint)
-            except ListingError as error:
+            except AnswerError as error:
                 _logger.warning("provider %s: cannot list its models: %s", name, error)
         lists = Lists(found)
         if found != before:
@@ -99,26 +91,14 @@ def _is_usable(key: ProviderKey) -> bool:
 
 
 async def ask(endpoint: Endpoint) -> list[str]:
-    """Return a provider's own names for its models, sorted. Raises `ListingError`."""
-    loop = asyncio.get_running_loop()
+    """Return a provider's own names for its models, sorted. Raises `AnswerError`."""
     key = next(key for key in endpoint.keys if _is_usable(key))
     record = PROVIDERS[endpoint.type]
     lister = record.lister
     assert lister is not None, "asked only where `can_list`"
-    request = lister.encode(_CALL, candidate(endpoint, ""), key)
-    deadlines = Deadlines(loop)
-    client = HttpClient(loop, deadlines, endpoint.network)
+    body = await fetch(endpoint, lister.encode(_CALL, candidate(endpoint, ""), key))
     try:
-        answer = await fetch(client, endpoint.origin, request, TIMEOUT_S, MAX_BYTES)
-    except FetchError as error:
-        raise ListingError(str(error)) from None
-    finally:
-        await client.close()
-        deadlines.close()
-    if answer.status != 200:
-        raise ListingError(f"the response has status {answer.status}")
-    try:
-        names = record.model_names(answer.body)
+        names = record.model_names(body)
     except UNREADABLE as error:
-        raise ListingError(f"the response is not a list of models: {error}") from None
+        raise AnswerError(f"the response is not a list of models: {error}") from None
     return sorted({name for name in names if name})[:MAX_LISTED]

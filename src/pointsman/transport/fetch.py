@@ -1,6 +1,7 @@
-"""One request, and its whole answer."""
+"""One request, and its answer: as a whole, or piece by piece."""
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 from msgspec import Struct
@@ -34,7 +35,28 @@ async def fetch(
 ) -> Fetched:
     """Send a request and return the answer, whatever its status. Raises `FetchError`, also for an answer with more than
     `most_bytes`."""
-    receiver = _Receiver(asyncio.get_running_loop().create_future(), most_bytes)
+    body = bytearray()
+
+    def take(status: int, data: bytes) -> None:  # noqa: ARG001
+        body.extend(data)
+        if len(body) > most_bytes:
+            raise FetchError(failures.MALFORMED_ANSWER, f"the response has more than {most_bytes} bytes")
+
+    status, headers = await receive(client, origin, request, timeout_s, take=take)
+    return Fetched(status, headers, bytes(body))
+
+
+async def receive(
+    client: HttpClient,
+    origin: Origin,
+    request: UpstreamRequest,
+    timeout_s: float,
+    *,
+    take: Callable[[int, bytes], None],
+) -> tuple[int, Headers]:
+    """Send a request, and pass the status and each piece of the answer to `take`. Return the status and the headers.
+    Raises `FetchError`, and any error of `take`, which ends the request."""
+    receiver = _Receiver(asyncio.get_running_loop().create_future(), take)
     leg = client.send(origin, request, receiver, monotonic() + timeout_s)
     try:
         return await receiver.done
@@ -43,12 +65,11 @@ async def fetch(
 
 
 class _Receiver:
-    """Assembles an answer."""
+    """Passes on an answer."""
 
-    def __init__(self, done: "asyncio.Future[Fetched]", most_bytes: int) -> None:
+    def __init__(self, done: "asyncio.Future[tuple[int, Headers]]", take: Callable[[int, bytes], None]) -> None:
         self.done = done
-        self._most_bytes = most_bytes
-        self._body = bytearray()
+        self._take = take
         self._status = 0
         self._headers: Headers = {}
 
@@ -56,18 +77,17 @@ class _Receiver:
         self._status, self._headers = status, headers
 
     def on_data(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > self._most_bytes:
-            message = f"the response has more than {self._most_bytes} bytes"
-            self._fail(FetchError(failures.MALFORMED_ANSWER, message))
+        if self.done.done():
+            return
+        try:
+            self._take(self._status, data)
+        except Exception as error:  # noqa: BLE001 -- of any kind: the caller gets it
+            self.done.set_exception(error)
 
     def on_end(self) -> None:
         if not self.done.done():
-            self.done.set_result(Fetched(self._status, self._headers, bytes(self._body)))
+            self.done.set_result((self._status, self._headers))
 
     def on_failure(self, failure: TransportFailure) -> None:
-        self._fail(FetchError(failure.kind, failure.message))
-
-    def _fail(self, error: FetchError) -> None:
         if not self.done.done():
-            self.done.set_exception(error)
+            self.done.set_exception(FetchError(failure.kind, failure.message))

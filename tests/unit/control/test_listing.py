@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from fakes.origin import Peer, run, serving
 from fakes.routing import provider_key
 from pointsman.config.catalog import Lists, read_catalog, write_lists
-from pointsman.control.listing import JITTER, Listing, ListingError, ask, can_list
+from pointsman.control.fetch import AnswerError
+from pointsman.control.listing import JITTER, Listing, ask, can_list
 from pointsman.domain.operations import OPERATIONS
 from pointsman.domain.origin import Origin
 from pointsman.domain.snapshots import Snapshot
@@ -80,7 +81,7 @@ def test_malformed_responses_are_rejected(body: bytes, status: bytes, expected: 
             if expected is None:
                 assert await ask(endpoint("a", fake.origin)) == ["x"]
             else:
-                with pytest.raises(ListingError, match=expected):
+                with pytest.raises(AnswerError, match=expected):
                     await ask(endpoint("a", fake.origin))
 
     run(main())

@@ -7,7 +7,7 @@ import pytest
 from fakes.origin import GET, OK, Peer, connecting, run, serving
 from pointsman.domain import failures
 from pointsman.domain.origin import Origin
-from pointsman.transport.fetch import Fetched, FetchError, fetch
+from pointsman.transport.fetch import Fetched, FetchError, fetch, receive
 
 
 async def fetched(answer: bytes, most_bytes: int = 100) -> Fetched:
@@ -29,6 +29,22 @@ def test_longer_answer_is_an_error() -> None:
     with pytest.raises(FetchError, match="more than 1 bytes") as raised:
         run(fetched(OK, most_bytes=1))
     assert raised.value.kind is failures.MALFORMED_ANSWER
+
+
+def test_error_of_the_reader_ends_the_request() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart")
+            await peer.wait_closed()
+
+        def take(status: int, data: bytes) -> None:
+            raise ValueError(f"{status} {data!r}")
+
+        async with serving(script) as fake, connecting() as client:
+            with pytest.raises(ValueError, match="200 b'part'"):
+                await receive(client, fake.origin, GET, 10.0, take=take)
+
+    run(main())
 
 
 def test_unreachable_origin_and_timeout_are_errors() -> None:
