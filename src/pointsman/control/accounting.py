@@ -311,6 +311,8 @@ class Accounting:
             "work": record.work,
             "status": "",
             "checked_at": 0.0,
+            "due_at": 0.0,
+            "problem": "",
         }
 
     def _tally(self, epoch: int, span: WindowSpan) -> _Tally:

@@ -1,5 +1,7 @@
 """The cost of a batch that has ended, from the usage that its provider reports."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -7,8 +9,13 @@ from pointsman.control.fetch import AnswerError
 from pointsman.control.store.batches import ModelCost
 from pointsman.domain.batches import BatchWork
 from pointsman.domain.outcomes import Usage
-from pointsman.money.batches import line_nano, model_of
-from pointsman.wire.batches import BatchObject, LineCutter, read_output
+from pointsman.money.batches import line_nano, model_of, most_of
+from pointsman.wire.batches import BatchObject, Counts, LineCutter, read_output
+
+
+class OutputError(AnswerError):
+    """The reason why the cost of a batch cannot be known: its provider reports the lines in an unexpected way. That may
+    last, so nothing is charged as if no line had been answered."""
 
 
 class _LineSums(Struct):
@@ -25,36 +32,42 @@ class BatchOutput:
     def __init__(self, work: BatchWork) -> None:
         self._work = work
         self._cutter = LineCutter()
+        self._lines = 0
         self._sums: dict[str, _LineSums] = {}
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece. Raises `AnswerError` for lines that are not answers."""
+        """Take the next piece. Raises `OutputError` for lines that are not answers."""
         try:
             lines = self._cutter.feed(data)
         except ValueError as error:
-            raise AnswerError(f"a line of the output file cannot be read: {error}") from None
+            raise OutputError(f"a line of the output file cannot be read: {error}") from None
         for line in lines:
             self._take(line)
 
-    def end(self) -> None:
-        """Take the rest."""
+    def end(self, counts: Counts | None) -> tuple[ModelCost, ...]:
+        """Take the rest, and return the costs by model. Raises `OutputError` if the file has fewer answers than the
+        provider counted."""
         for line in self._cutter.end():
             self._take(line)
-
-    def costs(self, failed: int) -> tuple[ModelCost, ...]:
-        """Return the costs by model. Failed lines count with the first one."""
+        completed = counts.completed if counts is not None else 1
+        if self._lines < max(completed, 1):
+            raise OutputError(f"the output file has {self._lines} answers, but {completed} lines are completed")
+        good = {name: sums.lines for name, sums in self._sums.items()}
+        failed = failed_by_model(self._work, good, counts.failed if counts is not None else None)
         found: list[ModelCost] = []
-        for name, sums in self._sums.items():
-            fees = next((one.fees_nano for one in self._work.models if one.model == name), 0)
-            cost = sums.nano + fees
-            found.append(ModelCost(name, sums.lines + failed, failed, usage=sums.usage, nano=cost))
-            failed = 0
+        for one in self._work.models:
+            sums = self._sums.get(one.model)
+            if sums is not None or failed[one.model]:
+                fees = one.fees_nano if sums is not None else 0
+                sums, lost = sums or _LineSums(), failed[one.model]
+                found.append(ModelCost(one.model, sums.lines + lost, lost, usage=sums.usage, nano=sums.nano + fees))
         return tuple(found)
 
     def _take(self, line: bytes) -> None:
         answer = read_output(line)
         if answer is None:
-            raise AnswerError("a line of the output file is not an answer to a request")
+            raise OutputError("a line of the output file is not an answer to a request")
+        self._lines += 1
         if not answer.is_good:
             return
         model = model_of(self._work, answer.model)
@@ -78,6 +91,32 @@ def added(one: Usage, other: Usage) -> Usage:
     )
 
 
+def failed_by_model(work: BatchWork, good: Mapping[str, int], failed: int | None) -> dict[str, int]:
+    """Return the failed lines of each model: `failed` in total, or all that are not good if that is not known. Error
+    files name no models, so the first ones that have lines left get them."""
+    left = work.lines - sum(good.values()) if failed is None else failed
+    found: dict[str, int] = {}
+    for one in work.models:
+        found[one.model] = max(0, min(left, one.lines - good.get(one.model, 0)))
+        left -= found[one.model]
+    found[work.models[0].model] += max(0, left)
+    return found
+
+
+def costs_without_output(work: BatchWork, batch: BatchObject) -> tuple[ModelCost, ...]:
+    """Return the costs of a batch that names no output file: by its usage, or nothing if no line is completed. Raises
+    `OutputError` if neither is certain."""
+    used, counts = batch.used(), batch.request_counts
+    if used is not None:
+        return (whole_cost(work, batch, used),)
+    if counts is None and batch.status != "failed":
+        raise OutputError("it names neither an output file nor the number of its completed lines")
+    if counts is not None and counts.completed:
+        raise OutputError(f"it names no output file, but {counts.completed} lines are completed")
+    failed = failed_by_model(work, {}, counts.failed if counts is not None else None)
+    return tuple([ModelCost(name, lines, lines, usage=Usage(), nano=0) for name, lines in failed.items() if lines])
+
+
 def whole_cost(work: BatchWork, batch: BatchObject, used: Usage) -> ModelCost:
     """Return the cost of a batch by the usage that its provider reports for all lines, at the dearest model's price."""
     model = model_of(work, work.models[0].model if len(work.models) == 1 else "")
@@ -89,7 +128,7 @@ def whole_cost(work: BatchWork, batch: BatchObject, used: Usage) -> ModelCost:
     return ModelCost(model.model, lines, failed, usage=used, nano=line_nano(model.price, used) + fees)
 
 
-def reserved_cost(work: BatchWork, held_nano: int) -> ModelCost:
-    """Return the whole reservation as the cost."""
+def reserved_cost(work: BatchWork) -> ModelCost:
+    """Return the whole reservation as the cost. Limits may hold less of it by now, if their windows have ended."""
     model = model_of(work, "")
-    return ModelCost(model.model, work.lines, 0, usage=Usage(), nano=held_nano)
+    return ModelCost(model.model, work.lines, 0, usage=Usage(), nano=most_of(work)[0])

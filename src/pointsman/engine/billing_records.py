@@ -26,10 +26,12 @@ def priced_for(call: Call, key: VirtualKey | None, step: Try) -> Call:
 
 
 def marked_call(call: Call, attempt_id: str) -> Call:
-    """Return the call with the id of its attempt in the metadata, if they have room for it."""
-    if call.batch is None or not call.batch.is_marked:
+    """Return the call for a batch with the id of its attempt in the metadata, if control follows it and they have room.
+    An id of the client's own is removed."""
+    if call.operation != "batch" or call.state is None or call.state.creates is None:
         return call
-    return replace(call, fields=marked(call.fields, attempt_id))
+    is_marked = call.batch is not None and call.batch.is_marked
+    return replace(call, fields=marked(call.fields, attempt_id if is_marked else None))
 
 
 def charge_batch(bound: Bound, arrived: Arrived, failure: Failure | None) -> Charge:

@@ -3,7 +3,7 @@
 A file of purpose `batch` has one request in each line. The output file has one answer in each line, in any order.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,8 +17,10 @@ PURPOSE = "batch"
 MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_METADATA = 16  # fields: https://platform.openai.com/docs/api-reference/batch/create
 MARK = "pointsman_attempt"  # the field of `metadata` with the id of the attempt that requested a batch
+IN_PROGRESS = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
 _PREFIX = "/v1"
+T = TypeVar("T")
 
 
 class BatchLine(Struct, frozen=True):
@@ -90,34 +92,43 @@ _TEXT = msgspec.json.Decoder(str)
 
 def can_mark(fields: dict[str, Raw]) -> bool:
     """Return whether the metadata of a requested batch has room for the id of its attempt."""
-    metadata = read_or(_METADATA, fields.get("metadata", Raw(b"null")), None)
-    if metadata is None:
-        return bytes(fields.get("metadata", Raw(b"null"))) == b"null"
-    return MARK not in metadata and len(metadata) < MAX_METADATA
+    metadata = _metadata(fields)
+    return metadata is not None and len(metadata.keys() - {MARK}) < MAX_METADATA
 
 
-def marked(fields: dict[str, Raw], attempt_id: str) -> dict[str, Raw]:
-    """Return the fields of a requested batch with the id of its attempt in their metadata."""
-    metadata = read_or(_METADATA, fields.get("metadata", Raw(b"null")), None) or {}
-    value = encode_object({**metadata, MARK: attempt_id})
-    return {**fields, "metadata": Raw(value)}
+def marked(fields: dict[str, Raw], attempt_id: str | None) -> dict[str, Raw]:
+    """Return the fields of a requested batch with the id of its attempt in their metadata, in place of any other one:
+    the provider's list would show the batch as that of another attempt. `None` only removes it."""
+    metadata = _metadata(fields)
+    if metadata is None or (attempt_id is None and MARK not in metadata):
+        return fields
+    kept = {name: value for name, value in metadata.items() if name != MARK}
+    added = {MARK: attempt_id} if attempt_id is not None else {}
+    return {**fields, "metadata": Raw(encode_object({**kept, **added}))}
+
+
+def _metadata(fields: dict[str, Raw]) -> dict[str, Raw] | None:
+    """Return the metadata of a requested batch; `None` if they are not an object."""
+    raw = fields.get("metadata", Raw(b"null"))
+    found = read_or(_METADATA, raw, None)
+    return {} if found is None and bytes(raw) == b"null" else found
 
 
 class Counts(Struct, frozen=True):
     """The numbers of a batch's lines."""
 
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
+    total: int
+    completed: int
+    failed: int
 
 
 class BatchObject(Struct, frozen=True):
-    """A batch as its provider reports it. `usage` is the sum over its lines; not all providers report it."""
+    """A batch as its provider reports it. `request_counts` and `usage`, the sum over its lines, are not reported by all
+    providers."""
 
-    id: str = ""
-    status: str = ""
+    id: str
+    status: str
     output_file_id: str | None = None
-    error_file_id: str | None = None
     request_counts: Counts | None = None
     usage: Raw = Raw(b"")
     metadata: Any = None
@@ -141,7 +152,7 @@ class BatchObject(Struct, frozen=True):
 class BatchPage(Struct, frozen=True):
     """A page of a list of batches, the newest first."""
 
-    data: list[BatchObject] = []
+    data: list[BatchObject]
     has_more: bool = False
 
 
@@ -151,12 +162,13 @@ class _AnswerBody(Struct):
 
 
 class _Response(Struct):
-    status_code: int = 0
+    status_code: int
     body: Raw = Raw(b"")
 
 
 class _RawOutput(Struct):
     response: _Response | None = None
+    error: Raw = Raw(b"null")
 
 
 _BATCH = msgspec.json.Decoder(BatchObject)
@@ -165,20 +177,21 @@ _OUTPUT = msgspec.json.Decoder(_RawOutput)
 _ANSWER = msgspec.json.Decoder(_AnswerBody)
 
 
-def read_batch(body: bytes) -> BatchObject | None:
-    """Read a batch; `None` if it is not readable."""
+def _read(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T | None:
     try:
-        return _BATCH.decode(body)
+        return decoder.decode(body)
     except UNREADABLE:
         return None
+
+
+def read_batch(body: bytes) -> BatchObject | None:
+    """Read a batch; `None` if it is not readable."""
+    return _read(_BATCH, body)
 
 
 def read_page(body: bytes) -> BatchPage | None:
     """Read a page of batches; `None` if it is not readable."""
-    try:
-        return _PAGE.decode(body)
-    except UNREADABLE:
-        return None
+    return _read(_PAGE, body)
 
 
 class OutputLine(Struct, frozen=True):
@@ -192,8 +205,11 @@ class OutputLine(Struct, frozen=True):
 def read_output(line: bytes) -> OutputLine | None:
     """Read a line of an output file; `None` if it is not readable."""
     try:
-        response = _OUTPUT.decode(line).response
-        if response is None or not 200 <= response.status_code < 300:
+        found = _OUTPUT.decode(line)
+        response = found.response
+        if response is None:  # such as a line that the provider had no time for
+            return OutputLine("", None, False) if bytes(found.error) != b"null" else None
+        if not 200 <= response.status_code < 300:
             return OutputLine("", None, False)
         answer = _ANSWER.decode(response.body)
         return OutputLine(answer.model, read_usage(answer.usage), True)

@@ -24,6 +24,7 @@ def test_open_batches_are_printed(tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
         assert "b-" in done.output
         assert "openai" in done.output
+        assert "problem" in done.output
         done = CliRunner().invoke(build_app(), ["batches", "--url", url, "--json"], env=ENV)
         assert len(json.loads(done.output)) == 1
 

@@ -12,11 +12,13 @@ from fakes.money import charge_of
 from fakes.routing import call
 from pointsman.domain import failures
 from pointsman.domain.batches import MADE, SENT, VOID
+from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.engine.billing_records import charge_batch, marked_call, outcome_record, result_record, sent_record
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import ChargeScope
 from pointsman.money.charges import FREE, Arrived, Bound, Charge
+from pointsman.wire.state import touched
 
 SCOPE = ChargeScope(
     number=3, virtual_key="me", team=None, customer=None, provider="a", model="", variant=None, counters=()
@@ -86,8 +88,14 @@ class Lost:
 
 
 def test_only_a_marked_batch_carries_its_attempt() -> None:
-    plain = replace(call(), fields={"input_file_id": Raw(b'"f"')})
-    assert marked_call(plain, "r-1") is plain
-    sent = marked_call(replace(plain, batch=WORK), "r-1")
-    assert json.loads(bytes(sent.fields["metadata"])) == {"pointsman_attempt": "r-1"}
-    assert marked_call(replace(plain, batch=replace(WORK, is_marked=False)), "r-1").fields == plain.fields
+    fields = {"input_file_id": Raw(b'"f"'), "metadata": Raw(b'{"pointsman_attempt": "another", "a": "b"}')}
+    plain = replace(call(operation="batch"), fields=fields, state=touched("POST", "/batches", fields))
+
+    def metadata(requested: Call) -> Any:
+        return json.loads(bytes(marked_call(requested, "r-1").fields["metadata"]))
+
+    assert metadata(replace(plain, batch=WORK)) == {"a": "b", "pointsman_attempt": "r-1"}
+    for unmarked in (plain, replace(plain, batch=replace(WORK, is_marked=False))):
+        assert metadata(unmarked) == {"a": "b"}, "it would count as the batch of another attempt"
+    for other in (call(), replace(plain, state=touched("POST", "/batches/b/cancel", fields))):
+        assert marked_call(other, "r-1") is other

@@ -18,6 +18,7 @@ from pointsman.wire.batches import (
     read_batch,
     read_line,
     read_output,
+    read_page,
     write_line,
 )
 
@@ -59,7 +60,7 @@ def test_malformed_line_is_rejected(text: bytes) -> None:
         (None, True),
         ({"a": "b"}, True),
         ({str(number): "" for number in range(16)}, False),
-        ({MARK: "theirs"}, False),
+        ({**{str(number): "" for number in range(15)}, MARK: "theirs"}, True),
         ("text", False),
     ],
 )
@@ -70,6 +71,13 @@ def test_mark_is_added_to_metadata_with_room(metadata: object, can: bool) -> Non
     if can:
         found = json.loads(bytes(marked(fields, "attempt-1")["metadata"]))
         assert found == {**(metadata if isinstance(metadata, dict) else {}), MARK: "attempt-1"}
+
+
+def test_mark_of_a_client_is_removed() -> None:
+    fields = {"metadata": Raw(json.dumps({"a": "b", MARK: "theirs"}).encode())}
+    assert json.loads(bytes(marked(fields, None)["metadata"])) == {"a": "b"}
+    for kept in ({}, {"metadata": Raw(b'"text"')}, {"metadata": Raw(b'{"a":"b"}')}):
+        assert marked(kept, None) == kept
 
 
 def test_batch_object_reports_its_end_and_its_usage() -> None:
@@ -96,4 +104,21 @@ def test_output_lines_report_usage_unless_they_failed() -> None:
     bad = read_output(json.dumps({"response": {"status_code": 429, "body": answer}}).encode())
     assert bad is not None
     assert not bad.is_good
-    assert read_output(b"[1") is None
+    late = read_output(b'{"response": null, "error": {"code": "batch_expired"}}')
+    assert late is not None
+    assert not late.is_good
+    for text in (b"[1", b"{}", b'{"response": {"body": {}}}', b'{"response": null, "error": null}'):
+        assert read_output(text) is None
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"id": "b"}', b'{"id": "b", "status": "x", "request_counts": {}}'])
+def test_object_without_its_fields_is_not_a_batch(body: bytes) -> None:
+    assert read_batch(body) is None
+    assert read_page(b'{"data": [%b]}' % body) is None
+
+
+def test_page_without_data_is_no_empty_list() -> None:
+    assert read_page(b"{}") is None
+    page = read_page(b'{"data": []}')
+    assert page is not None
+    assert page.data == []

@@ -13,5 +13,6 @@ router = APIRouter(prefix="/api/v1", tags=["budgets"], dependencies=[Depends(Nee
 async def batches(services: Has) -> Response:
     """Return the open batches, the oldest first. `held_nano` is the amount in nano-dollars that each of the `limits`
     holds until the batch is settled. The `state` is `sent` until the provider's id is known, and then `made`. `status`
-    is the provider's own, as of `checked_at` in Unix seconds."""
+    is the provider's own, as of `checked_at` in Unix seconds. `problem` is the reason why the
+    batch could not be settled at the last try, else empty."""
     return as_json(open_rows(await services.store.batches()))

@@ -10,16 +10,29 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import bindparam, delete, literal_column, or_, select, update
+from sqlalchemy import bindparam, delete, literal_column, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.reconcile import RECONCILED, corrected, rejection_reason, settled
 from pointsman.control.store.statements import Statement
-from pointsman.control.store.tables import BATCHES, REQUESTS, UNSETTLED, USAGE_KEYS, USAGE_SUMS, Row
+from pointsman.control.store.tables import BATCHES, REQUESTS, STATE, UNSETTLED, USAGE_KEYS, USAGE_SUMS, Row
 from pointsman.domain.batches import MADE, SENT, SETTLED, VOID
 from pointsman.domain.outcomes import Usage
 
-MOST_OPEN = 10_000  # batches that are read at once
+MOST_OPEN = 10_000  # batches that the admin API shows
+MOST_DUE = 1000  # batches that are read at once
+_IS_OPEN = (SENT, MADE)
+_OPEN = (
+    select(
+        BATCHES,
+        (UNSETTLED.c.nano + UNSETTLED.c.held_nano).label("held_nano"),
+        (UNSETTLED.c.state == RECONCILED).label("is_reconciled"),
+        UNSETTLED.c.reconciled_nano,
+        UNSETTLED.c.counters,
+    )
+    .select_from(BATCHES.outerjoin(UNSETTLED, UNSETTLED.c.attempt_id == BATCHES.c.attempt_id))
+    .where(BATCHES.c.state.in_(_IS_OPEN))
+)
 
 
 class ModelCost(Struct, frozen=True):
@@ -68,7 +81,7 @@ class BatchTable:
     def __init__(self, engine: AsyncEngine, insert: Callable[[Any], Any]) -> None:
         made = insert(BATCHES)
         keys = list(BATCHES.primary_key)
-        changes = {name: made.excluded[name] for name in ("state", "batch_id")}
+        changes = {name: made.excluded[name] for name in ("state", "batch_id", "due_at")}
         only_sent = BATCHES.c.state == literal_column(f"'{SENT}'")  # a statement for many rows has no other values
         self._add = Statement(engine, made.on_conflict_do_update(index_elements=keys, set_=changes, where=only_sent))
 
@@ -79,16 +92,31 @@ class BatchTable:
     @staticmethod
     def open() -> Any:
         """Select the batches that are not settled, the oldest first, with the amounts that limits hold for them."""
-        held = (UNSETTLED.c.nano + UNSETTLED.c.held_nano).label("held_nano")
-        by_hand = (UNSETTLED.c.state == RECONCILED).label("is_reconciled")
-        join = BATCHES.outerjoin(UNSETTLED, UNSETTLED.c.attempt_id == BATCHES.c.attempt_id)
-        query = select(BATCHES, held, by_hand, UNSETTLED.c.counters).select_from(join)
-        return query.where(BATCHES.c.state.in_((SENT, MADE))).order_by(BATCHES.c.at).limit(MOST_OPEN)
+        return _OPEN.order_by(BATCHES.c.at).limit(MOST_OPEN)
 
     @staticmethod
-    def checked(attempt: str, status: str, at: float) -> Any:
-        """Note the provider's status of a batch."""
-        return update(BATCHES).where(BATCHES.c.attempt_id == attempt).values(status=status, checked_at=at)
+    def due(now_unix_s: float, without: Sequence[str]) -> Any:
+        """Select those that are due, the most overdue first, except at the providers in `without`."""
+        found = _OPEN.where(BATCHES.c.due_at <= now_unix_s, BATCHES.c.provider.not_in(without))
+        return found.order_by(BATCHES.c.due_at).limit(MOST_DUE)
+
+    @staticmethod
+    def open_attempts() -> Any:
+        """Select the ids of the attempts that requested open batches."""
+        return select(BATCHES.c.attempt_id).where(BATCHES.c.state.in_(_IS_OPEN))
+
+    @staticmethod
+    def renewed(older_than: float, now_unix_s: float) -> Any:
+        """Note the use of objects that are open batches, if they were last used before."""
+        made = select(BATCHES.c.batch_id, BATCHES.c.provider).where(BATCHES.c.state == MADE)
+        is_open = tuple_(STATE.c.id, STATE.c.provider).in_(made)
+        return update(STATE).where(STATE.c.at < older_than, is_open).values(at=now_unix_s)
+
+    @staticmethod
+    def note(attempt: str, **values: Any) -> Any:
+        """Note columns of an open batch."""
+        only_open = (BATCHES.c.attempt_id == attempt, BATCHES.c.state.in_(_IS_OPEN))
+        return update(BATCHES).where(*only_open).values(**values)
 
     @staticmethod
     def found(attempt: str, batch_id: str) -> Any:
@@ -98,9 +126,9 @@ class BatchTable:
 
     @staticmethod
     def expired(older_than: float) -> Any:
-        """Delete the batches from before that are settled, or that no limit holds any more."""
-        held = select(UNSETTLED.c.attempt_id)
-        over = or_(BATCHES.c.state.in_((VOID, SETTLED)), BATCHES.c.attempt_id.not_in(held))
+        """Delete the batches from before that are settled, or for whose attempt nothing was ever reserved."""
+        reserved = select(UNSETTLED.c.attempt_id)
+        over = or_(BATCHES.c.state.in_((VOID, SETTLED)), BATCHES.c.attempt_id.not_in(reserved))
         return delete(BATCHES).where(BATCHES.c.at < older_than, over)
 
     @staticmethod
@@ -116,11 +144,8 @@ class BatchTable:
         name = attempt.rpartition("-")[0]
         query = select(REQUESTS).where(REQUESTS.c.request_id == name).with_for_update()
         request = (await connection.execute(query)).mappings().one_or_none()
-        done = update(BATCHES).where(BATCHES.c.attempt_id == attempt)
-        done = done.values(state=SETTLED, status=settlement.status, checked_at=now_unix_s)
-        if found is not None and found["state"] == RECONCILED:  # by an operator
-            await connection.execute(done)
-            return Settled()
+        ended = {"state": SETTLED, "status": settlement.status, "checked_at": now_unix_s, "problem": ""}
+        done = BatchTable.note(attempt, **ended)
         row = dict(found) if found is not None else None
         is_over = request is not None or (row is not None and row["at"] < now_unix_s - 86_400)
         reason = rejection_reason(row, is_over=is_over)
@@ -178,24 +203,14 @@ def _record(request: Row, row: Row, settlement: Settlement) -> tuple[Row, list[R
     return {**changed, "record": msgspec.json.encode(record)}, [one | tokens for one in tags]
 
 
-def counters_held(row: Row) -> list[str]:
-    """Return the counters that hold an open batch."""
-    return [counter for counter, *_ in json.loads(row["counters"] or "[]")]
-
-
-def is_made(row: Row) -> bool:
-    """Return whether the id of a batch is known."""
-    return bool(row["state"] == MADE)
-
-
 def open_rows(rows: Sequence[Row]) -> list[Row]:
     """Return open batches as the admin API shows them."""
     return [
         {
             **{name: row[name] for name in ("attempt_id", "batch_id", "state", "at", "provider")},
-            **{name: row[name] for name in ("virtual_key", "team", "status", "checked_at")},
+            **{name: row[name] for name in ("virtual_key", "team", "status", "checked_at", "problem")},
             "held_nano": row["held_nano"] or 0,
-            "limits": counters_held(row),
+            "limits": [counter for counter, *_ in json.loads(row["counters"] or "[]")],
         }
         for row in rows
     ]

@@ -100,6 +100,10 @@ class Reports:
         """Return the batches that are not settled, the oldest first."""
         return await self._rows(BatchTable.open())
 
+    async def due_batches(self, now_unix_s: float, without: Sequence[str] = ()) -> list[Row]:
+        """Return those of them that are due, the most overdue first, except at the providers in `without`."""
+        return await self._rows(BatchTable.due(now_unix_s, without))
+
     async def splits(self, model: str | None, rows: Rows) -> list[Row]:
         """Return sums of the measures of targets of public names, see `control.variants`."""
         table = SPLITS

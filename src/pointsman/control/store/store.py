@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
+from time import time
 from typing import Any
 
 from msgspec import Struct
@@ -236,10 +237,10 @@ class Store(Reports):
             rows = [found.row] if found.row is not None else []
             return Reconciliation(rejected, await _corrections(connection, rows))
 
-    async def note_batch(self, attempt: str, status: str, at: float) -> None:
-        """Note the provider's status of an open batch."""
+    async def note_batch(self, attempt: str, **values: Any) -> None:
+        """Note columns of an open batch."""
         async with self._transaction() as connection:
-            await connection.execute(BatchTable.checked(attempt, status, at))
+            await connection.execute(BatchTable.note(attempt, **values))
 
     async def find_batch(self, attempt: str, made: Record) -> None:
         """Note the id of a batch whose answer was lost, and its owner."""
@@ -283,7 +284,11 @@ class Store(Reports):
         """Delete some of the single requests from before `older_than`, and of the attempts that limits no longer hold.
         Return the number deleted."""
         ids = select(REQUESTS.c.request_id).where(REQUESTS.c.request_id < first_id(older_than)).limit(at_most)
-        over = (UNSETTLED.c.state.in_((LAPSED, RECONCILED)), UNSETTLED.c.at < older_than)
+        over = (
+            UNSETTLED.c.state.in_((LAPSED, RECONCILED)),
+            UNSETTLED.c.at < older_than,
+            UNSETTLED.c.attempt_id.not_in(BatchTable.open_attempts()),  # else nothing could settle them
+        )
         settled_ids = select(UNSETTLED.c.attempt_id).where(*over).limit(at_most)
         async with self._transaction() as connection:
             result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
@@ -294,8 +299,9 @@ class Store(Reports):
         return result.rowcount + other.rowcount
 
     async def prune_state(self, older_than: float, at_most: int = 5000) -> int:
-        """Forget some of the objects that were not used since. Return their number."""
+        """Forget some of the objects that were not used since. Return their number. An open batch is in use."""
         async with self._transaction() as connection:
+            await connection.execute(BatchTable.renewed(older_than, time()))
             result = await connection.execute(self._state.expired(older_than, at_most))
         return int(result.rowcount)
 

@@ -150,8 +150,9 @@ STATE = Table(
     Column("note", Text, nullable=False, server_default=""),
 )
 
-# Batches: `domain.batches` has the states, and the `work` as JSON. `status` is the provider's, as of `checked_at`. The
-# amounts that limits hold are in `unsettled`, under the same id.
+# Batches: `domain.batches` has the states, and the `work` as JSON. `status` is the provider's, as of `checked_at`. An
+# open batch is looked at again when it is `due_at`, and `problem` is the reason that it could not be settled before.
+# The amounts that limits hold are in `unsettled`, under the same id.
 BATCHES = Table(
     "batches",
     METADATA,
@@ -160,7 +161,10 @@ BATCHES = Table(
     Column("at", Float, nullable=False),
     *(Column(name, Text, nullable=False) for name in ("provider", "virtual_key", "team", "work", "status")),
     Column("checked_at", Float, nullable=False),
+    Column("due_at", Float, nullable=False, server_default="0"),
+    Column("problem", Text, nullable=False, server_default=""),
     Index("batches_by_state", "state", "at"),
+    Index("batches_by_due", "state", "due_at"),
 )
 
 # The orders of operators about providers, targets and provider keys: `domain.holds.Hold`.

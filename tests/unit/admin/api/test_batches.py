@@ -17,6 +17,7 @@ def test_open_batches_are_listed_with_their_reservation(tmp_path: Path) -> None:
             [found] = await plane.data("/api/v1/batches")
             assert (found["attempt_id"], found["state"], found["held_nano"]) == (attempt, "made", MOST.nano)
             assert DAY_COUNTER in found["limits"]
+            assert found["problem"] == ""
             assert "work" not in found
 
     run(main())

@@ -131,8 +131,9 @@ CREATE TABLE batches (
 	team TEXT NOT NULL, 
 	work TEXT NOT NULL, 
 	status TEXT NOT NULL, 
-	checked_at FLOAT NOT NULL, 
+	checked_at FLOAT NOT NULL, due_at FLOAT DEFAULT '0' NOT NULL, problem TEXT DEFAULT '' NOT NULL, 
 	PRIMARY KEY (attempt_id)
 );
 CREATE INDEX batches_by_state ON batches (state, at);
-INSERT INTO alembic_version (version_num) VALUES ('0010');
+CREATE INDEX batches_by_due ON batches (state, due_at);
+INSERT INTO alembic_version (version_num) VALUES ('0011');
