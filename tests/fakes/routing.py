@@ -63,7 +63,7 @@ def endpoint(
     operations: frozenset[Operation] = ALL_OPERATIONS,
     serves: tuple[str, ...] = (),
 ) -> Endpoint:
-    """Build a provider. By default it has one key, `k1`."""
+    """Build a provider. By default it has one key, `k1`. With `serves`, it serves no other names."""
     built = tuple(provider_key(key) if isinstance(key, str) else key for key in keys or ("k1",))
     return Endpoint(
         name=name,
@@ -73,6 +73,7 @@ def endpoint(
         keys=built,
         operations=operations,
         serves=serves,
+        serves_only=bool(serves),
     )
 
 

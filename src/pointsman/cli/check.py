@@ -69,7 +69,8 @@ def _summary(compiled: Compiled) -> list[str]:
         lines.append("accepts      any client on this machine, without a key")
     lines.append("providers")
     for endpoint in snapshot.endpoints.values():
-        serves = f", serves {', '.join(endpoint.serves)}" if endpoint.serves else ""
+        kind = "only" if endpoint.serves_only else "also"
+        serves = f", serves {kind} {', '.join(endpoint.serves)}" if endpoint.serves else ""
         usable = sum(key.weight > 0 for key in endpoint.keys)
         keys = _count(usable, "key")
         lines.append(f"  {endpoint.name}  ({endpoint.type})  {endpoint.origin}{endpoint.base_path}  {keys}{serves}")
@@ -126,6 +127,7 @@ def _as_data(checked: Checked, *, failed: bool) -> dict[str, object]:
                 "base_url": f"{endpoint.origin}{endpoint.base_path}",
                 "keys": [key.name for key in endpoint.keys],
                 "serves": list(endpoint.serves),
+                "serves_only": endpoint.serves_only,
             }
             for endpoint in snapshot.endpoints.values()
         }

@@ -91,6 +91,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         check_cloud(record, settings, location, self.findings)
         self._check_deployments(settings, catalog, location)
         self._check_version(record, settings, base_path, location)
+        serves = self._serves(record, settings, catalog, location)
         own_list = self.models.lists.providers.get(name)
         return Endpoint(
             name=name,
@@ -104,7 +105,8 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             regions=record.regions,
             needs_bound=record.needs_bound,
             keeps_responses=record.keeps_responses,
-            serves=tuple(settings.serves or (_deployed(settings) if record.has_deployments else ())),
+            serves=serves,
+            serves_only=bool(settings.serves.only) or (record.has_deployments and bool(serves)),
             tags=compile_tags(settings.tags, (*location, "tags"), self.findings, self.now_unix_s),
             network=network,
             limits=limits,
@@ -121,6 +123,21 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             region=settings.region or "",
             project=settings.project or "",
         )
+
+    def _serves(
+        self, record: Provider, settings: ProviderSettings, catalog: str, location: Location
+    ) -> tuple[str, ...]:
+        """Return the patterns of bare names. If users name all models of a provider, these have no others."""
+        also, only = settings.serves.also, settings.serves.only
+        if also and only:
+            self.findings.error((*location, "serves"), "set either `also` or `only`")
+        known = sum(1 for _ in self.models.catalog.models(catalog))
+        if also and not only and known and "*" not in also and not record.has_deployments:
+            message = f"adds to the {known} models that the catalog has for {catalog}; `{{only: [...]}}` replaces them"
+            self.findings.note((*location, "serves"), message)
+        if only:
+            return tuple(only)
+        return tuple(dict.fromkeys((*also, *(_deployed(settings) if record.has_deployments else ()))))
 
     def _check_version(self, record: Provider, settings: ProviderSettings, base_path: str, location: Location) -> None:
         """Report an address that does not fit the version of the API, or a version at a type without one."""

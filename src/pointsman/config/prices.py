@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from pointsman.config.limits import nano_dollars
 from pointsman.config.problems import Findings, nearest
@@ -11,22 +11,29 @@ from pointsman.config.schema import Document, PriceSettings
 from pointsman.config.source import Location
 from pointsman.domain.batches import BATCH
 from pointsman.domain.identity import VirtualKey, key_named
-from pointsman.domain.prices import Catalog, Price, Rates, ToolPrice
-from pointsman.domain.snapshots import PriceOverride, Pricing
+from pointsman.domain.prices import Price, Rates, ToolPrice
+from pointsman.domain.snapshots import Names, PriceOverride, Pricing
 from pointsman.domain.units import Unit, UnitPrice
+from pointsman.routing.names import find
 
 
-def compile_pricing(
-    document: Document, catalog: Catalog, findings: Findings, keys: Mapping[bytes, VirtualKey]
-) -> Pricing:
-    """Compile the prices, over a catalog. `keys` has the virtual keys, including those outside the document."""
+def compile_pricing(document: Document, names: Names, findings: Findings, keys: Mapping[bytes, VirtualKey]) -> Pricing:
+    """Compile the prices, over the catalog of `names`. `keys` has the virtual keys, including those outside the
+    document."""
     overrides: list[PriceOverride] = []
     for index, settings in enumerate(document.pricing.overrides):
         place: Location = ("pricing", "overrides", index)
         override = _override(settings, document, place, findings, keys)
         if override is not None:
-            overrides.append(override)
-    return Pricing(document.pricing.unknown, tuple(overrides), catalog)
+            overrides.append(replace(override, model=_own_name(override.model, names)))
+    return Pricing(document.pricing.unknown, tuple(overrides), names.catalog)
+
+
+def _own_name(model: str, names: Names) -> str:
+    """Return `provider/model` with the provider's own name of the model, if it is another spelling of it."""
+    found = find(replace(names, siblings=False), model) if not _has_wildcard(model) else None
+    ids = [item.id for item in found.targets] if found is not None else []
+    return ids[0] if len(ids) == 1 and ids[0].startswith(f"{model.partition('/')[0]}/") else model
 
 
 def _override(

@@ -304,7 +304,7 @@ class ModelCompiler:
         """Report a model that the catalog does not have at a provider it knows well: it is most likely misspelt."""
         endpoint, catalog = item.endpoint, self.names.catalog
         settings = self._document.providers.get(endpoint.name)
-        if settings is None or settings.base_url is not None or settings.serves or not endpoint.catalog:
+        if settings is None or settings.base_url is not None or endpoint.serves or not endpoint.catalog:
             return
         facts = catalog.find(endpoint.catalog, item.model)
         if facts is not None:

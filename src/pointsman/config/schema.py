@@ -165,6 +165,19 @@ def _expand_key(value: object) -> object:
     return {"value": value} if isinstance(value, str) else value
 
 
+class ServesSettings(Section):
+    """The bare model names of a provider, beside those that the model catalog has for it."""
+
+    also: list[Pattern] = []
+    """Shell-style patterns of names that the provider serves in addition to its models in the catalog."""
+    only: list[Pattern] = []
+    """Shell-style patterns of the only names that the provider serves. The catalog then adds none."""
+
+
+def _expand_serves(value: object) -> object:
+    return {"also": value} if isinstance(value, list) else value
+
+
 class ProviderSettings(Section):
     """A provider. A known name implies its dialect, address and authentication."""
 
@@ -179,8 +192,11 @@ class ProviderSettings(Section):
         Name, Annotated[KeySettings, BeforeValidator(_expand_key, json_schema_input_type=str | KeySettings)]
     ] = {}
     """API keys by name. `name: env.NAME` is short for `name: {value: env.NAME}`."""
-    serves: list[Pattern] = []
-    """Shell-style patterns of bare model names that this provider serves. Default: its models in the catalog."""
+    serves: Annotated[
+        ServesSettings, BeforeValidator(_expand_serves, json_schema_input_type=list[Pattern] | ServesSettings)
+    ] = ServesSettings()
+    """The bare model names that this provider serves. A list of shell-style patterns adds to its models in the catalog,
+    `{only: [...]}` replaces them. Default: its models in the catalog."""
     catalog: Annotated[str, Field(max_length=64)] | None = None
     """The provider in the model catalog that models and prices are taken from. `""` means none. Default: the one with
     the same address, else the one of the same type."""

@@ -41,7 +41,7 @@ def compile_snapshot(
     rules = compile_rules(document, governed, compiler, models, findings)
     of_models, of_keys = [one.strategy for one in models.values()], [key.strategy for key in governed.own.values()]
     strategies = (routing.strategy, *of_models, *of_keys, *(rule.strategy for rule in rules.rules))
-    pricing = compile_pricing(document, in_use.catalog, findings, governed.keys)
+    pricing = compile_pricing(document, names, findings, governed.keys)
     directory = governed.directory
     parts = [document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest]
     snapshot = Snapshot(

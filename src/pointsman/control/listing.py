@@ -83,7 +83,7 @@ def can_list(endpoint: Endpoint) -> bool:
     """Return whether it lists its models, has a key to ask with, and has no configured list of models."""
     record = PROVIDERS.get(endpoint.type)
     lists = record is not None and record.lists_models
-    return lists and not endpoint.serves and any(_is_usable(key) for key in endpoint.keys)
+    return lists and not endpoint.serves_only and any(_is_usable(key) for key in endpoint.keys)
 
 
 def _is_usable(key: ProviderKey) -> bool:

@@ -73,22 +73,22 @@ class Family(Struct, frozen=True):
 class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     """A configured provider: `type` is its provider module, `name` the configuration's own name.
 
-    `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of model
-    names that bare names may resolve to; if it is empty, the catalog decides. `network` is its egress path. `limits`
-    hold for everything that is sent to it. `catalog` is the catalog's provider with its models and prices, or empty.
-    `listed` are its names for the models that it listed itself, by canonical name. `bills_unfinished` is its charge for
-    an answer lost as a whole (`full`, `prompt` or `none`), if known. `quirks` are for its provider module alone, which
-    made them from the configuration. `dialects` are those of conversations that its server speaks; a call in another
-    one is translated. `needs_bound` says that its server rejects a conversation without a bound on the answer.
-    `keeps_responses` says that later requests can name its responses. `default_output` is the longest answer, in
-    tokens, to a request without a bound. It covers operations with a default below the model's maximum. `tools` are the
-    prices of the tools that it runs itself. `tool_models` are patterns of models that use a tool by themselves, with
-    the tool and its number of uses. `max_concurrency` is the most attempts in progress at each of its models: a number,
-    `auto` if it is learned, or `None` without a bound. `deployments` are the server's names for models that it has
-    under names of its own. `api_version` is the version of its API in the query, or empty. `region` and `project` are
-    those of a cloud, or empty. `families` are its models with an API of their own, for which `dialects` and
-    `needs_bound` do not hold. `regions` are the regions in which models run whose names match a shell-style pattern,
-    wherever the address is.
+    `base_path` is the path part of the address, such as `/v1`, without a trailing slash. `serves` are patterns of bare
+    names that it serves beside its models in the catalog; with `serves_only`, it serves no others. `network` is its
+    egress path. `limits` hold for everything that is sent to it. `catalog` is the catalog's provider with its models
+    and prices, or empty. `listed` are its names for the models that it listed itself, by canonical name.
+    `bills_unfinished` is its charge for an answer lost as a whole (`full`, `prompt` or `none`), if known. `quirks` are
+    for its provider module alone, which made them from the configuration. `dialects` are those of conversations that
+    its server speaks; a call in another one is translated. `needs_bound` says that its server rejects a conversation
+    without a bound on the answer. `keeps_responses` says that later requests can name its responses. `default_output`
+    is the longest answer, in tokens, to a request without a bound. It covers operations with a default below the
+    model's maximum. `tools` are the prices of the tools that it runs itself. `tool_models` are patterns of models that
+    use a tool by themselves, with the tool and its number of uses. `max_concurrency` is the most attempts in progress
+    at each of its models: a number, `auto` if it is learned, or `None` without a bound. `deployments` are the server's
+    names for models that it has under names of its own. `api_version` is the version of its API in the query, or empty.
+    `region` and `project` are those of a cloud, or empty. `families` are its models with an API of their own, for which
+    `dialects` and `needs_bound` do not hold. `regions` are the regions in which models run whose names match a
+    shell-style pattern, wherever the address is.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     needs_bound: bool = False
     keeps_responses: bool = True
     serves: tuple[str, ...] = ()
+    serves_only: bool = False
     tags: Tags = NO_TAGS
     network: Network = Network()
     limits: tuple[Limit, ...] = ()

@@ -1,7 +1,7 @@
 """The candidates for a call before any policy sees them: by the requested name, with the settings of the virtual
 key."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -12,17 +12,23 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, Strategy, candidate
+from pointsman.routing.unknown_names import model_not_found
+from pointsman.routing.wording import listed
 
 Named = tuple[Sequence[Candidate], Strategy | None, str]  # candidates, strategy if their source names one, source
 Resolve = Callable[[str], PublicModel | None]
 
 
 def find_candidates(
-    call: Call, snapshot: Snapshot, resolve: Resolve, directive: Directive | None = None
+    call: Call,
+    snapshot: Snapshot,
+    resolve: Resolve,
+    directive: Directive | None = None,
+    key: VirtualKey | None = None,
 ) -> Named | Failure:
     """Return every candidate for the call. These are the targets of a rule, else those of the public name, else the
     provider it names, else all that serve a bare name. The fallbacks of the rule, of the request or of the public name
-    come with them. Rules do not route calls without a model, nor those for stored objects."""
+    come with them. Rules do not route calls without a model, nor those for stored objects. `key` is the virtual key."""
     public = snapshot.models.get(call.model)
     configured = public
     if directive is not None and directive.targets and call.model and call.pin is None:
@@ -36,14 +42,14 @@ def find_candidates(
         found: Named = (public.targets, public.strategy, public.source or f"model {public.name}")
         declared: Sequence[Candidate] = public.fallbacks
     else:
-        named = _named(call, snapshot, resolve)
+        named = _named(call, snapshot, resolve, key)
         if isinstance(named, Failure):
             return named
         found, declared = named, ()
     if directive is not None and directive.fallbacks is not None:
         declared = directive.fallbacks
     elif call.fallbacks:
-        resolved = _resolve_fallbacks(call.fallbacks, snapshot, resolve)
+        resolved = _resolve_fallbacks(call.fallbacks, snapshot, resolve, key)
         if isinstance(resolved, Failure):
             return resolved
         declared = [*[item for item in declared if item.after], *resolved]
@@ -63,7 +69,7 @@ def find_candidates(
     return candidates, strategy, source
 
 
-def _named(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named | Failure:
+def _named(call: Call, snapshot: Snapshot, resolve: Resolve, key: VirtualKey | None) -> Named | Failure:
     endpoints, provider = snapshot.endpoints, call.head.provider
     prefix, slash, rest = call.model.partition("/")
     if provider is not None:
@@ -90,7 +96,7 @@ def _named(call: Call, snapshot: Snapshot, resolve: Resolve) -> Named | Failure:
             f"server.default_provider in the configuration; the providers are {listed(endpoints)}"
         )
         return Failure(failures.INVALID_REQUEST, message)
-    return model_not_found(call.model, snapshot, "model")
+    return model_not_found(call.model, snapshot, "model", resolve, key)
 
 
 def keeps_objects(endpoint: Endpoint, call: Call) -> bool:
@@ -100,31 +106,16 @@ def keeps_objects(endpoint: Endpoint, call: Call) -> bool:
     return call.operation != "responses" or (call.head.dialect in endpoint.dialects and endpoint.keeps_responses)
 
 
-def _resolve_fallbacks(names: Sequence[str], snapshot: Snapshot, resolve: Resolve) -> list[Candidate] | Failure:
+def _resolve_fallbacks(
+    names: Sequence[str], snapshot: Snapshot, resolve: Resolve, key: VirtualKey | None
+) -> list[Candidate] | Failure:
     resolved: list[Candidate] = []
     for index, name in enumerate(names):
         public = snapshot.models.get(name) or resolve(name)
         if public is None:
-            return model_not_found(name, snapshot, f"fallbacks[{index}]")
+            return model_not_found(name, snapshot, f"fallbacks[{index}]", resolve, key)
         resolved += [replace(item, provenance="fallback", after=frozenset()) for item in public.targets]
     return resolved
-
-
-def model_not_found(model: str, snapshot: Snapshot, param: str) -> Failure:
-    """Return the 404 for an unknown name, with names that would have worked."""
-    names = listed(snapshot.models) or "none"
-    message = (
-        f"the model {model!r} does not exist here. Public names: {names}. "
-        f"Or use provider/model; the providers are {listed(snapshot.endpoints)}."
-    )
-    return Failure(failures.MODEL_NOT_FOUND, message, param=param)
-
-
-def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Return the first of the names, and the number of the others."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
-    return ", ".join(ordered[:limit]) + more
 
 
 def limited_by(key: VirtualKey, named: Named, directive: Directive | None = None) -> Named:

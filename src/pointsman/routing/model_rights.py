@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.identity import VirtualKey
-from pointsman.routing.candidates import listed
+from pointsman.routing.wording import listed
 
 
 def forbidden_name(key: VirtualKey, call: Call) -> failures.Failure | None:

@@ -1,33 +1,44 @@
-"""From a name that the configuration does not list to its candidates. It is `provider/model` or a bare name, which
-providers serve by their configuration, their own list or the catalog."""
+"""From a name that the configuration does not list to its candidates.
 
+A name may begin with a provider, as in `openai/gpt-4o` and `vertex_ai/gemini-2.5-pro`. All other names are bare:
+providers serve them by their configuration, their own list or the catalog. Both kinds go through the same rules of
+spelling. A name that no rule knows is sent as it is, to the provider that it names.
+"""
+
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+from msgspec.structs import replace
+
 from pointsman.domain.prices import Catalog
+from pointsman.domain.provider_prefixes import VENDORS, folded, provider_of, split
 from pointsman.domain.snapshots import Names, PublicModel
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
+
+_DATED = re.compile(r"@(?=\d{4})")  # Google Cloud's mark before a version, as in claude-sonnet-4@20250514
+_TUNED = "ft:"  # OpenAI's and Mistral's names of fine-tuned models: ft:BASE:…
 
 
 def find(names: Names, model: str) -> PublicModel | None:
     """Return the candidates of a name that is not a public name; `None` if there are none."""
-    prefix, slash, rest = model.partition("/")
-    if slash and rest and prefix in names.endpoints:
-        return PublicModel(name=model, targets=(candidate(names.endpoints[prefix], rest),), source="provider/model")
+    prefix, _, rest = model.partition("/")
+    own = (names.endpoints.get(prefix) or _named_like(prefix, names)) if rest else None
+    if own is not None:
+        return _at_provider(own, rest, model, names)
     if not model:
         return None
-    targets = [
-        candidate(endpoint, model)
-        for endpoint in names.endpoints.values()
-        if _is_listed_for(endpoint, model) or _is_own(endpoint, model, names.catalog)
-    ]
-    present = {target.endpoint.name for target in targets}
-    targets += [item for item in _by_catalog(model, names) if item.endpoint.name not in present]
-    targets = targets or _by_own_name(model, names)
-    if not targets:
-        return None
-    fallbacks = siblings(targets, (), names) if names.siblings else ()
-    return PublicModel(name=model, targets=tuple(targets), fallbacks=fallbacks, source="providers that serve the name")
+    found = _bare(model, names) or _prefixed(model, names)
+    if found is None and _DATED.search(model):
+        found = find(names, _DATED.sub("-", model))
+        found = replace(found, name=model) if found is not None else None
+    return found
+
+
+def absent_provider(names: Names, model: str) -> str:
+    """Return the provider that the beginning of a name chooses, if the configuration has no such provider."""
+    provider = provider_of(split(model)[0])
+    return provider if provider is not None and not _endpoints_named(provider, names) else ""
 
 
 def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: Names) -> tuple[Candidate, ...]:
@@ -43,21 +54,98 @@ def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: N
     return tuple(found)
 
 
+def _bare(model: str, names: Names) -> PublicModel | None:
+    """Return the candidates of a name without a provider."""
+    known = {item.endpoint.name: item for item in _by_catalog(model, names)}
+    targets: list[Candidate] = []
+    for endpoint in names.endpoints.values():
+        if _is_named_by(endpoint, model) or _is_own(endpoint, model, names.catalog):
+            known.pop(endpoint.name, None)
+            targets.append(candidate(endpoint, model))
+        elif _is_listed_for(endpoint, model):  # by a pattern, so the catalog may know the provider's spelling
+            targets.append(known.pop(endpoint.name, candidate(endpoint, model)))
+    targets += known.values()
+    targets = targets or _by_own_name(model, names) or _tuned(model, names)
+    if not targets:
+        return None
+    fallbacks = siblings(targets, (), names) if names.siblings else ()
+    return PublicModel(name=model, targets=tuple(targets), fallbacks=fallbacks, source="providers that serve the name")
+
+
+def _at_provider(endpoint: Endpoint, rest: str, whole: str, names: Names) -> PublicModel:
+    """Return the model of one provider. `whole` is the name with its prefix."""
+    known = _known_name(endpoint, rest, names) or _known_name(endpoint, whole, names)
+    if known is None and endpoint.catalog and "/" in whole:
+        # The prefix may be the publisher of a model that others serve, as in openai/gpt-oss-120b.
+        elsewhere = _bare(whole, names)
+        if elsewhere is not None:
+            return elsewhere
+    return PublicModel(name=whole, targets=(candidate(endpoint, known or rest),), source="provider/model")
+
+
+def _prefixed(model: str, names: Names) -> PublicModel | None:
+    """Return the candidates of a name that begins with another tool's name of a provider, or after a colon."""
+    prefix, rest = split(model)
+    if not rest:
+        return None
+    own, provider = _named_like(prefix, names), provider_of(prefix)
+    endpoints = [own] if own is not None else _endpoints_named(provider, names) if provider is not None else []
+    known = [(endpoint, _known_name(endpoint, rest, names)) for endpoint in endpoints]
+    targets = tuple([candidate(endpoint, name) for endpoint, name in known if name is not None])
+    if targets:
+        return PublicModel(name=model, targets=targets, source="provider/model")
+    if model[len(prefix)] == "/" and len(endpoints) == 1:
+        return _at_provider(endpoints[0], rest, model, names)
+    return _bare(rest, names) if provider in VENDORS and not endpoints else None
+
+
+def _named_like(prefix: str, names: Names) -> Endpoint | None:
+    wanted = folded(prefix)
+    return next((one for one in names.endpoints.values() if folded(one.name) == wanted), None)
+
+
+def _endpoints_named(provider: str, names: Names) -> list[Endpoint]:
+    return [one for one in names.endpoints.values() if provider in (one.catalog, one.type, folded(one.name))]
+
+
+def _known_name(endpoint: Endpoint, model: str, names: Names) -> str | None:
+    """Return the provider's own name of a model that is given by any of its names; `None` if it is not known there."""
+    catalog = names.catalog
+    if endpoint.has_deployment(model) or model in endpoint.serves or catalog.find(endpoint.catalog, model) is not None:
+        return model
+    if any(model in listed for listed in endpoint.listed.values()):
+        return model
+    every = _own_names(endpoint, model, catalog)
+    usable = [name for name in every if any(key.serves_model(name) for key in endpoint.keys)]
+    if every:
+        return _best(usable or every, model, endpoint, catalog)
+    retired = [one for one in catalog.models(endpoint.catalog) if _means(one, model, endpoint, catalog)]
+    return _best(retired, model, endpoint, catalog) if retired else None
+
+
+def _means(name: str, model: str, endpoint: Endpoint, catalog: Catalog) -> bool:
+    """Return whether a provider's name means a model, though the provider should have retired it by now."""
+    facts = catalog.find(endpoint.catalog, name)
+    return folded(name) == folded(model) or (facts is not None and facts.name == catalog.name_of(model))
+
+
 def _by_catalog(model: str, names: Names, provenance: Provenance = "target") -> list[Candidate]:
     """Return one candidate for each endpoint that has the model by the catalog or by its own list."""
-    by_provider: dict[str, list[str]] = {}
-    for provider, name in names.catalog.serving(model):
-        by_provider.setdefault(provider, []).append(name)
     found: list[Candidate] = []
-    canonical = names.catalog.name_of(model) or model
     for endpoint in names.endpoints.values():
-        listed = endpoint.listed.get(canonical, ())
-        every = dict.fromkeys((*by_provider.get(endpoint.catalog, ()), *listed))
+        every = _own_names(endpoint, model, names.catalog)
         served = [name for name in every if _may_serve(endpoint, model, name)]
         if served:
-            best = min(served, key=lambda name: _preference(name, model, endpoint, names.catalog))
+            best = _best(served, model, endpoint, names.catalog)
             found.append(candidate(endpoint, best, provenance=provenance))
     return found
+
+
+def _own_names(endpoint: Endpoint, model: str, catalog: Catalog) -> list[str]:
+    """Return a provider's names for a model, by the catalog and by its own list."""
+    by_catalog = [name for provider, name in catalog.serving(model) if provider == endpoint.catalog]
+    listed = endpoint.listed.get(catalog.name_of(model) or model, ())
+    return list(dict.fromkeys((*by_catalog, *listed)))
 
 
 def _by_own_name(model: str, names: Names) -> list[Candidate]:
@@ -74,24 +162,47 @@ def _by_own_name(model: str, names: Names) -> list[Candidate]:
     return found if len(known) == 1 else []
 
 
+def _tuned(model: str, names: Names) -> list[Candidate]:
+    """Return the endpoint of a fine-tuned model, if only one has its base. It is in one account alone."""
+    if not model.startswith(_TUNED):
+        return []
+    base = model.removeprefix(_TUNED).partition(":")[0]
+    found = [
+        candidate(endpoint, model)
+        for endpoint in names.endpoints.values()
+        if names.catalog.find(endpoint.catalog, base) is not None and _may_serve(endpoint, model, model)
+    ]
+    return found if len(found) == 1 else []
+
+
+def _is_named_by(endpoint: Endpoint, model: str) -> bool:
+    """Return whether the configuration has exactly this name for this provider."""
+    return model in endpoint.serves or (not endpoint.serves_only and any(model in key.serves for key in endpoint.keys))
+
+
 def _is_listed_for(endpoint: Endpoint, model: str) -> bool:
-    """Return whether the configuration lists a bare name for this provider."""
-    if endpoint.serves:
-        return any(fnmatchcase(model, pattern) for pattern in endpoint.serves)
-    return any(key.serves and key.serves_model(model) for key in endpoint.keys)
+    """Return whether a pattern of the configuration lists a bare name for this provider."""
+    if any(fnmatchcase(model, pattern) for pattern in endpoint.serves):
+        return True
+    return not endpoint.serves_only and any(key.serves and key.serves_model(model) for key in endpoint.keys)
 
 
 def _is_own(endpoint: Endpoint, model: str, catalog: Catalog) -> bool:
     """Return whether a name is only the configuration's: it has a deployment, and the catalog does not know it."""
-    return not endpoint.serves and endpoint.has_deployment(model) and catalog.find(endpoint.catalog, model) is None
+    is_unknown = catalog.find(endpoint.catalog, model) is None
+    return not endpoint.serves_only and endpoint.has_deployment(model) and is_unknown
 
 
 def _may_serve(endpoint: Endpoint, requested: str, name: str) -> bool:
     """Return whether the configuration lets the catalog decide on the models of this provider."""
-    if endpoint.serves:
+    if endpoint.serves_only:
         known = (name,) if endpoint.has_deployments else (requested, name)  # only its own names have deployments
         return any(fnmatchcase(one, pattern) for pattern in endpoint.serves for one in known)
     return any(key.serves_model(name) for key in endpoint.keys)
+
+
+def _best(every: Iterable[str], requested: str, endpoint: Endpoint, catalog: Catalog) -> str:
+    return min(every, key=lambda name: _preference(name, requested, endpoint, catalog))
 
 
 def _preference(name: str, requested: str, endpoint: Endpoint, catalog: Catalog) -> tuple[bool, bool, int, int, str]:

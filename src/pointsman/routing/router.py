@@ -52,7 +52,7 @@ class Router:
         known = self._sets.get(name)
         if known is not None and facts.unix_s < known.until:
             return known
-        named = find_candidates(call, snapshot, self.resolve, directive)
+        named = find_candidates(call, snapshot, self.resolve, directive, key)
         if isinstance(named, Failure):
             return named
         if key is not None and (key.entries or key.strategy is not None):

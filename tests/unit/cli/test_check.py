@@ -44,7 +44,7 @@ def test_valid_file_prints_a_summary(file: Path) -> None:
         "accepts      1 virtual key",
         "providers",
         "  openai  (openai)  https://api.openai.com:443/v1  1 key",
-        "  local  (vllm)  http://127.0.0.1:9000/v1  1 key, serves smol",
+        "  local  (vllm)  http://127.0.0.1:9000/v1  1 key, serves also smol",
         "models",
         "  chat  weighted",
         "    openai/gpt-4o  variant x, 75.0%",

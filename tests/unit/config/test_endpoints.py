@@ -194,7 +194,11 @@ providers:
     azure, dated = outcome.compiled.snapshot.endpoints.values()
     assert (azure.catalog, azure.serves, azure.api_version) == ("azure", ("gpt-4o", "my-own"), "")
     assert azure.deployments == {"gpt-4o": "main", "my-own": "tuned"}
-    assert (dated.serves, dated.deployments, dated.api_version) == (("gpt-4o*",), {"gpt-4o": "main"}, "2024-10-21")
+    assert (dated.serves, dated.deployments, dated.api_version) == (
+        ("gpt-4o*", "gpt-4o"),
+        {"gpt-4o": "main"},
+        "2024-10-21",
+    )
     assert found(outcome, "warning") == []
     (note,) = found(outcome, "note")
     assert note.startswith("providers.azure.deployments.my-own: the catalog has no such model of azure")
@@ -243,3 +247,23 @@ def test_address_of_azure_without_a_version_is_a_warning() -> None:
 def test_concurrency_is_learned_for_engines_that_users_run_themselves(text: str, expected: int | str | None) -> None:
     name = text.partition(":")[0]
     assert endpoint(f"providers: {{{text}}}", name).max_concurrency == expected
+
+
+def test_serves_adds_to_the_catalog_or_replaces_it() -> None:
+    text = """
+providers:
+  openai: {keys: {k: env.OPENAI_API_KEY}, serves: [house]}
+  groq: {keys: {k: env.OPENAI_API_KEY}, serves: {only: [house]}}
+  both: {type: groq, keys: {k: env.OPENAI_API_KEY}, serves: {only: [house], also: [x]}}
+"""
+    outcome = checked(OPEN + text)
+    problems = {problem.path: (problem.severity, problem.message) for problem in outcome.problems}
+    severity, message = problems["providers.openai.serves"]
+    assert severity == "note"
+    assert message.startswith("adds to the ")
+    assert message.endswith(" models that the catalog has for openai; `{only: [...]}` replaces them")
+    assert problems["providers.both.serves"] == ("error", "set either `also` or `only`")
+    fine = checked(OPEN + text.partition("  both")[0])
+    assert fine.compiled is not None
+    openai, groq = fine.compiled.snapshot.endpoints.values()
+    assert (openai.serves, openai.serves_only, groq.serves, groq.serves_only) == (("house",), False, ("house",), True)

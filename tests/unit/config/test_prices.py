@@ -151,3 +151,8 @@ def test_override_without_effect_is_a_warning() -> None:
     outcome = checked(f"{BASE}{OPEN}pricing: {{overrides: [{{model: openai/x}}]}}")
     (warning,) = found(outcome, "warning")
     assert warning.startswith("pricing.overrides[0]: has no effect; set a price, max_output_tokens, context_tokens or")
+
+
+def test_price_of_another_spelling_is_that_of_the_providers_own_name() -> None:
+    text = f"{{overrides: [{{model: openai/GPT-4o, {RATES}}}, {{model: openai/gpt-40*, {RATES}}}]}}"
+    assert [one.model for one in pricing(text).overrides] == ["openai/gpt-4o", "openai/gpt-40*"]

@@ -100,7 +100,7 @@ def test_list_survives_a_failure_and_goes_with_its_provider(tmp_path: Path) -> N
         async with serving(script) as fake:
             nobody = Origin("http", "127.0.0.1", 1)
             endpoints = {"here": endpoint("here", fake.origin), "gone": endpoint("gone", nobody)}
-            endpoints["told"] = replace(endpoint("told", nobody), serves=("x",))
+            endpoints["told"] = replace(endpoint("told", nobody), serves=("x",), serves_only=True)
             write_lists(tmp_path, Lists({"gone": ["old"], "former": ["older"]}))
             listing = Listing(
                 60,
@@ -121,7 +121,8 @@ def test_only_eligible_providers_are_listed() -> None:
     origin = Origin("http", "127.0.0.1", 1)
     assert can_list(endpoint("a", origin))
     assert not can_list(endpoint("a", origin, "of-no-known-type"))
-    assert not can_list(replace(endpoint("a", origin), serves=("x",)))
+    assert can_list(replace(endpoint("a", origin), serves=("x",)))
+    assert not can_list(replace(endpoint("a", origin), serves=("x",), serves_only=True))
     assert not can_list(replace(endpoint("a", origin), keys=(provider_key("k", 0),)))
 
 

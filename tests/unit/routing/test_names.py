@@ -101,6 +101,54 @@ def test_provider_prefix_selects_that_provider_alone() -> None:
     assert not model.fallbacks
 
 
+def test_model_after_a_provider_goes_through_the_same_rules() -> None:
+    def ids(name: str, *endpoints: Endpoint) -> list[str]:
+        return [item.id for item in resolved(snapshot(*endpoints), name).targets]
+
+    assert ids("b/big", A, B) == ["b/vendor/big"], "the catalog has the provider's own name"
+    assert ids("B/BIG", A, B) == ["b/vendor/big"]
+    assert ids("b:big", A, B) == ["b/vendor/big"]
+    assert ids("a/PAST", A, B) == ["a/past"], "the provider decides about a model that should be retired"
+    assert ids("a/unknown", A, B) == ["a/unknown"], "it may be newer than the catalog"
+    assert resolve(snapshot(A, B), "a:unknown") is None, "a colon may be a part of a name"
+    keyed = replace(endpoint("b", provider_key("k", serves=("vendor/big-eu",))), catalog="beta")
+    assert ids("b/big", keyed) == ["b/vendor/big-eu"]
+
+
+def test_name_of_a_publisher_is_no_provider_that_lacks_the_model() -> None:
+    vendor = replace(endpoint("vendor"), catalog="alpha")
+    assert [item.id for item in resolved(snapshot(vendor, B), "vendor/big-eu").targets] == ["b/vendor/big-eu"]
+    assert [item.id for item in resolved(snapshot(vendor, B), "vendor/other").targets] == ["vendor/other"]
+
+
+def test_prefix_of_another_tool_selects_the_provider() -> None:
+    google, cloud = replace(A, name="mine", catalog="gemini"), replace(B, name="gcp", catalog="vertex", type="vertex")
+    listed = {"big": ("big",)}
+    both = snapshot(replace(google, listed=listed), replace(cloud, listed=listed))
+    assert [item.id for item in resolved(both, "vertex_ai/big").targets] == ["gcp/big"]
+    assert [item.id for item in resolved(both, "google-gla:big").targets] == ["mine/big"]
+    assert resolve(snapshot(A), "groq/big") is None, "another machine was chosen"
+    assert [item.id for item in resolved(snapshot(A), "gemini/big").targets] == ["a/big"], "the vendor is absent"
+
+
+def test_tuned_model_goes_to_the_only_provider_of_its_base() -> None:
+    assert [item.id for item in resolved(snapshot(A, B), "ft:only:me::x").targets] == ["b/ft:only:me::x"]
+    assert resolve(snapshot(A, B), "ft:past:me::x") is None
+
+
+def test_version_after_an_at_sign_is_that_of_a_name_with_a_dash() -> None:
+    dated = replace(C, listed={"big-20250514": ("big-20250514",)})
+    model = resolved(snapshot(A, dated), "big@20250514")
+    assert (model.name, [item.id for item in model.targets]) == ("big@20250514", ["c/big-20250514"])
+
+
+def test_serves_adds_to_the_catalog() -> None:
+    also = replace(at("c", "alpha", serves=("house-*", "b*")), serves_only=False)
+    assert [item.id for item in resolved(snapshot(also), "house-blend").targets] == ["c/house-blend"]
+    assert [item.id for item in resolved(snapshot(also), "past").targets] == ["c/past"]
+    assert [item.id for item in resolved(snapshot(also), "BIG").targets] == ["c/big"], "the catalog has the spelling"
+
+
 def test_siblings_are_fallbacks_of_a_bare_name_configured_at_one_provider() -> None:
     said = replace(C, catalog="alpha", serves=("big",))
     model = resolved(snapshot(said, B), "big")
