@@ -6,6 +6,7 @@ test-all` searches for new examples.
 The group marker of pytest-xdist would do this, but its version 3.8 does not see the marks with pytest 9.2.
 """
 
+import os
 from pathlib import PurePath
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["slicing"]
+
+# Tests start gateways, which have several processes. Compiling the sources for each would cost seconds per start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # No time limits, because machines are slow and busy.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])

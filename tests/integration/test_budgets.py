@@ -29,7 +29,7 @@ FREE_INPUT: dict[str, Any] = {
     "cached_input_usd_per_million": "0",
     "output_usd_per_million": "1",
 }
-WORKERS = [1, 3]
+WORKERS = [pytest.param(1, marks=pytest.mark.slow), 3]
 LEASE_WAITS_S = ["0.05", "0.1", "0.25", "0.5", "+Inf"]  # bounds of the histogram
 USUAL_LAG_S = 0.02  # delays of processes beside a busy one
 
@@ -116,7 +116,8 @@ LIMITS = {
     ),
 }
 MANY = pytest.param(dict.fromkeys(LIMITS, 200), marks=[pytest.mark.slow, pytest.mark.long])
-ROUNDS = [{"usd": 15, "requests": 5, "tokens": 5}, MANY]
+SEVERAL = pytest.param({"usd": 15, "requests": 5, "tokens": 5}, marks=pytest.mark.slow)
+ROUNDS = [{"usd": 4, "requests": 2, "tokens": 2}, SEVERAL, MANY]
 
 
 @pytest.mark.parametrize("workers", WORKERS)

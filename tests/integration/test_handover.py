@@ -165,7 +165,7 @@ def test_killed_worker_loses_no_queued_connection() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_upgrade_changes_the_number_of_workers(number: int) -> None:
     """From two workers to one or three: all of them serve, and no connection waits for a removed one."""
 

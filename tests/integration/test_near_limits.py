@@ -18,7 +18,7 @@ from pointsman.simulate.settings import Price
 PER_TOKEN = 1000  # nano-dollars for a token of an answer; a prompt costs nothing
 OUTPUT_ONLY = Price(input_pico=0, output_pico=PER_TOKEN * 1000, cached_pico=0)
 FREE_INPUT = {"input_usd_per_million": "0", "cached_input_usd_per_million": "0", "output_usd_per_million": "1"}
-WORKERS = [1, 3]
+WORKERS = [pytest.param(1, marks=pytest.mark.slow), 3]
 REJECTIONS = 3  # consecutive rejections before the limit counts as used up, because releases by others may be late
 COMPLETION = {"model": "chat", "prompt": "Say something"}
 

@@ -132,7 +132,7 @@ def test_many_reloads_under_load_lose_no_request() -> None:
     run(_reload_under_load(200))
 
 
-@pytest.mark.parametrize("by_signal", [False, True])
+@pytest.mark.parametrize("by_signal", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_new_weights_and_targets_are_in_force(by_signal: bool) -> None:
     async def main() -> None:
         async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
@@ -245,7 +245,7 @@ def test_streams_of_a_provider_that_is_removed_finish() -> None:
 
 def test_signal_right_after_the_start_is_handled() -> None:
     async def main() -> None:
-        for _ in range(3):
+        for _ in range(2):
             async with serving(providers=PROVIDERS, models=_weighted(1, 0), as_process=True) as gateway:
                 assert gateway.process is not None
                 gateway.process.send_signal(signal.SIGHUP)

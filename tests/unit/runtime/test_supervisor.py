@@ -183,7 +183,7 @@ def test_handover_starts_a_process_whose_restart_was_pending(slot: str, tmp_path
         assert len(gateway.started(slot)) == 6
 
 
-@pytest.mark.parametrize("after_s", [0.2, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("after_s", [0.2, *(pytest.param(one, marks=pytest.mark.slow) for one in (0.5, 0.7, 0.9))])
 def test_sigterm_during_a_handover_ends_the_gateway(tmp_path: Path, after_s: float) -> None:
     with supervised(tmp_path, workers=2) as gateway:
         gateway.until(gateway.listening)
