@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.config.addresses import parse_base_url
-from pointsman.config.credentials_schema import AwsField, EntraSettings
+from pointsman.config.credentials_schema import AwsField, EntraField, EntraSettings
 from pointsman.config.problems import Findings, listed
 from pointsman.config.references import BadReference, References
 from pointsman.config.requirements import compile_tags
@@ -20,12 +20,16 @@ from pointsman.domain.targets import ProviderKey
 from pointsman.providers.api import Provider
 
 _KINDS: tuple[CredentialKind, ...] = ("value", "aws", "google", "entra")
+_OF_APPLICATIONS = ("tenant", "client_secret", "federated_token_file")  # fields of `entra`
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # The types of Google's files of credentials, and the fields that the gateway needs of each.
 GOOGLE_FILES: Mapping[str, tuple[str, ...]] = {
     "service_account": ("client_email", "private_key"),
     "authorized_user": ("client_id", "client_secret", "refresh_token"),
+    "external_account": ("audience", "subject_token_type", "token_url", "credential_source"),
+    "impersonated_service_account": ("service_account_impersonation_url", "source_credentials"),
 }
+_OF_SUBJECTS = ("file", "url")  # the places of a subject token that the gateway reads
 
 
 def kind_in(settings: KeySettings) -> CredentialKind | None:
@@ -118,19 +122,37 @@ class CredentialCompiler(Struct, frozen=True):
         if found is None:
             return None
         if self.references.reads_secrets:
-            fields = msgspec.json.decode(found.reveal(), type=dict[str, object])
-            needed = GOOGLE_FILES.get(str(fields.get("type")))
-            if needed is None:
-                message = "is no file of credentials that the gateway reads; its `type` must be one of"
-                self.findings.error(place, f"{message}: {listed(GOOGLE_FILES)}")
-                return None
-            lacking = [name for name in needed if not isinstance(fields.get(name), str) or not fields[name]]
-            if lacking:
-                self.findings.error(place, f"lacks {listed(lacking)}; download the file again")
+            problem = _problem_of(msgspec.json.decode(found.reveal(), type=dict[str, object]))
+            if problem:
+                self.findings.error(place, problem)
                 return None
         return GoogleSource(found)
 
-    def _entra(self, settings: EntraSettings, place: Location) -> EntraSource | None:
+    def _entra(self, field: EntraField, place: Location) -> EntraSource | None:
+        settings = EntraSettings(identity=field) if isinstance(field, str) else field
+        if settings.identity == "application":
+            return self._application(settings, place)
+        unused = [name for name in _OF_APPLICATIONS if getattr(settings, name) is not None]
+        if unused:
+            message = f"the identity {settings.identity} has no such field; remove it, or set `identity: application`"
+            self.findings.error((*place, unused[0]), message)
+            return None
+        authority = self._authority(settings.authority, (*place, "authority"))
+        client_id = ""
+        if settings.client_id is not None:
+            found = self._id(settings.client_id, (*place, "client_id"))
+            if found is None:
+                return None
+            client_id = found
+        if authority is None:
+            return None
+        return EntraSource(identity=settings.identity, client_id=client_id, authority=authority, scope=settings.scope)
+
+    def _application(self, settings: EntraSettings, place: Location) -> EntraSource | None:
+        if settings.tenant is None or settings.client_id is None:
+            message = "set tenant and client_id, or `identity` to managed_identity or ambient"
+            self.findings.error(place, message)
+            return None
         tenant = self._id(settings.tenant, (*place, "tenant"))
         client_id = self._id(settings.client_id, (*place, "client_id"))
         file, secret = settings.federated_token_file, None
@@ -161,6 +183,27 @@ class CredentialCompiler(Struct, frozen=True):
             self.findings.error(place, "http:// would send the secret unencrypted; use https://")
             return None
         return f"{origin}{path}"
+
+
+def _problem_of(fields: Mapping[str, object]) -> str:
+    """Return the reason that a file of Google's credentials is not usable; empty if it is."""
+    kind = str(fields.get("type"))
+    needed = GOOGLE_FILES.get(kind)
+    if needed is None:
+        message = "is no file of credentials that the gateway reads; its `type` must be one of"
+        return f"{message}: {listed(GOOGLE_FILES)}"
+    lacking = [name for name in needed if not isinstance(fields.get(name), str | dict) or not fields[name]]
+    if lacking:
+        return f"lacks {listed(lacking)}; download the file again"
+    subject, inner = fields.get("credential_source"), fields.get("source_credentials")
+    if kind == "external_account" and not (isinstance(subject, dict) and any(map(subject.get, _OF_SUBJECTS))):
+        return "has a credential_source of AWS or of a program; the gateway reads only `file` and `url`"
+    if kind != "impersonated_service_account":
+        return ""
+    if not isinstance(inner, dict) or inner.get("type") == kind:
+        return "has no usable source_credentials; create the file again"
+    problem = _problem_of(inner)
+    return f"its source_credentials: {problem}" if problem else ""
 
 
 class ProviderKeyCompiler(Struct, frozen=True):

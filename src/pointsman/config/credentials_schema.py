@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pointsman.config.sections import Section, Text
+from pointsman.domain.origin import EntraIdentity
 
 Reference = Annotated[str, Field(max_length=4096)]
 
@@ -23,12 +24,17 @@ class AwsSettings(Section):
 
 
 class EntraSettings(Section):
-    """An application of Microsoft Entra ID. The gateway fetches and renews its tokens."""
+    """An identity of Microsoft Entra ID. The gateway fetches and renews its tokens."""
 
-    tenant: Text
+    identity: EntraIdentity = "application"
+    """The kind of identity. An `application` has the fields below. A `managed_identity` is that of the machine, and
+    `ambient` is the application in the environment (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, and `AZURE_CLIENT_SECRET` or
+    `AZURE_FEDERATED_TOKEN_FILE`), else the machine's."""
+    tenant: Text | None = None
     """The id of the tenant, or a reference to it, `env.NAME` or `file:PATH`."""
-    client_id: Text
-    """The id of the application, or a reference to it, `env.NAME` or `file:PATH`."""
+    client_id: Text | None = None
+    """The id of the application, or of a managed identity that is assigned by users, or a reference to it, `env.NAME`
+    or `file:PATH`."""
     client_secret: Reference | None = None
     """A reference to a secret of the application, `env.NAME` or `file:PATH`."""
     federated_token_file: Text | None = None
@@ -41,3 +47,4 @@ class EntraSettings(Section):
 
 
 AwsField = Literal["ambient"] | AwsSettings
+EntraField = Literal["managed_identity", "ambient"] | EntraSettings

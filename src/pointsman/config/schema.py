@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from pointsman.config.compliance_schema import RequireField, TagsField
-from pointsman.config.credentials_schema import AwsField, EntraSettings, Reference
+from pointsman.config.credentials_schema import AwsField, EntraField, Reference
 from pointsman.config.limits_schema import BudgetSettings, Exact, RateLimitSettings
 from pointsman.config.mirrors import MirrorSettings
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
@@ -141,8 +141,8 @@ class KeySettings(Section):
     google: Reference | None = None
     """An account of Google Cloud: a reference to its JSON file, `file:PATH` or `env.NAME`, or `adc` for the application
     default credentials. The gateway fetches and renews its tokens."""
-    entra: EntraSettings | None = None
-    """An application of Microsoft Entra ID."""
+    entra: EntraField | None = None
+    """An identity of Microsoft Entra ID: `managed_identity`, `ambient`, or the fields of an application."""
     weight: Weight = 1.0
     """The share of requests that use this key, relative to the weights of the other keys. 0 disables the key."""
     serves: list[Pattern] = []

@@ -64,12 +64,18 @@ class GoogleSource(Struct, frozen=True):
     file: Secret | None = None
 
 
-class EntraSource(Struct, frozen=True, kw_only=True):
-    """Tokens of Microsoft Entra ID for an application: by its `client_secret`, or by a token in `token_file`, which
-    another service writes anew. `authority` is the address of the token service, and `scope` that of the tokens."""
+EntraIdentity = Literal["application", "managed_identity", "ambient"]
 
-    tenant: str
-    client_id: str
+
+class EntraSource(Struct, frozen=True, kw_only=True):
+    """Tokens of Microsoft Entra ID. Those of an `application` are fetched by its `client_secret`, or by a token in
+    `token_file`, which another service writes anew. Those of a `managed_identity` come from the machine, and
+    `client_id` selects one of several. An `ambient` source is the application that the environment names, else the
+    managed identity. `authority` is the address of the token service, and `scope` that of the tokens."""
+
+    identity: EntraIdentity = "application"
+    tenant: str = ""
+    client_id: str = ""
     client_secret: Secret | None = None
     token_file: str = ""
     authority: str

@@ -33,7 +33,11 @@ def _values(credential: Credential) -> list[str]:
         fields = loads(credential.file.reveal())
     except ValueError:
         return [credential.file.reveal()]
-    return [fields[name] for name in _SECRET_FIELDS if isinstance(fields.get(name), str)]
+    found: list[str] = []
+    while isinstance(fields, dict):
+        found += [fields[name] for name in _SECRET_FIELDS if isinstance(fields.get(name), str)]
+        fields = fields.get("source_credentials")
+    return found
 
 
 def _without(failure: Failure, value: str, address: re.Pattern[str] | None) -> Failure:

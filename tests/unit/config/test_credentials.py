@@ -11,13 +11,27 @@ from pointsman.config.problems import Findings
 from pointsman.config.references import References
 from pointsman.config.schema import KeySettings
 from pointsman.config.source import parse
-from pointsman.domain.origin import AwsKeys, AwsSource, Credential, EntraSource, GoogleSource, Secret
+from pointsman.domain.origin import AwsKeys, AwsSource, Credential, EntraIdentity, EntraSource, GoogleSource, Secret
 from pointsman.providers import PROVIDERS
 from pointsman.providers.api import Provider
 
 ENVIRON = {"ID": "AKIA1", "SECRET": "s3cret", "TOKEN": "t0ken", "TENANT": "tenant-1", "MANY": "a\nb"}
 ROLE = "arn:aws:iam::123456789012:role/gateway"
 ACCOUNT = {"type": "service_account", "client_email": "a@p.iam.gserviceaccount.com", "private_key": "-----\nKEY\n"}
+
+
+EXTERNAL = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/x",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    "token_url": "https://sts.googleapis.com/v1/token",
+    "credential_source": {"file": "/token"},
+}
+IMPERSONATED = {
+    "type": "impersonated_service_account",
+    "service_account_impersonation_url": "https://iamcredentials.googleapis.com/x:generateAccessToken",
+    "source_credentials": {"type": "impersonated_service_account"},
+}
 
 
 def taking_all() -> Provider:
@@ -38,6 +52,11 @@ def compile_key(
     compiler = CredentialCompiler(record or taking_all(), "eu-west-1", References(ENVIRON, folder), findings)
     credential = compiler.compile(KeySettings.model_validate(fields), ("keys", "a"))
     return credential, [f"{one.path}: {one.message}" for one in findings.in_order()]
+
+
+def of_machine(identity: EntraIdentity, client_id: str = "") -> EntraSource:
+    authority, scope = "https://login.microsoftonline.com:443", "https://cognitiveservices.azure.com/.default"
+    return EntraSource(identity=identity, client_id=client_id, authority=authority, scope=scope)
 
 
 ENTRA = {"tenant": "env.TENANT", "client_id": "app-1"}
@@ -64,6 +83,12 @@ ENTRA = {"tenant": "env.TENANT", "client_id": "app-1"}
             AwsSource(AwsKeys("AKIA2", Secret("s3cret")), ROLE, "eu-west-1"),
         ),
         ({"google": "adc"}, GoogleSource()),
+        ({"entra": "managed_identity"}, of_machine("managed_identity")),
+        ({"entra": "ambient"}, of_machine("ambient")),
+        (
+            {"entra": {"identity": "managed_identity", "client_id": "id-2"}},
+            of_machine("managed_identity", "id-2"),
+        ),
         (
             {"entra": {**ENTRA, "client_secret": "env.SECRET"}},
             EntraSource(
@@ -88,6 +113,13 @@ ENTRA = {"tenant": "env.TENANT", "client_id": "app-1"}
 )
 def test_each_kind_is_compiled(fields: Mapping[str, object], expected: Credential) -> None:
     assert compile_key(fields) == (expected, [])
+
+
+@pytest.mark.parametrize("account", [EXTERNAL, {**IMPERSONATED, "source_credentials": EXTERNAL}])
+def test_file_of_another_google_account_is_taken(tmp_path: Path, account: object) -> None:
+    (tmp_path / "account.json").write_text(json.dumps(account))
+    credential, problems = compile_key({"google": "file:account.json"}, tmp_path)
+    assert (isinstance(credential, GoogleSource), problems) == (True, [])
 
 
 def test_file_of_a_google_account_is_one_secret_on_one_line(tmp_path: Path) -> None:
@@ -127,6 +159,12 @@ def test_file_of_a_google_account_is_one_secret_on_one_line(tmp_path: Path) -> N
             "keys.a.aws.secret_access_key: is empty; set it to env.NAME or file:PATH",
         ),
         ({"google": ""}, "keys.a.google: is empty; set it to env.NAME or file:PATH"),
+        ({"entra": {}}, "keys.a.entra: set tenant and client_id, or `identity` to managed_identity or ambient"),
+        (
+            {"entra": {"identity": "managed_identity", "tenant": "t"}},
+            "keys.a.entra.tenant: the identity managed_identity has no such field; remove it",
+        ),
+        ({"entra": {"identity": "ambient", "client_id": "a b"}}, "keys.a.entra.client_id: must have only letters"),
         ({"entra": ENTRA}, "keys.a.entra: set one of client_secret and federated_token_file"),
         (
             {"entra": {**ENTRA, "client_id": "a b", "client_secret": "env.SECRET"}},
@@ -147,7 +185,20 @@ def test_mistake_has_a_message(fields: Mapping[str, object], problem: str) -> No
 @pytest.mark.parametrize(
     ("account", "problem"),
     [
-        ({"type": "impersonated"}, "its `type` must be one of: authorized_user, service_account"),
+        (
+            {"type": "impersonated"},
+            "its `type` must be one of: authorized_user, external_account, impersonated_service",
+        ),
+        ({**EXTERNAL, "audience": ""}, "keys.a.google: lacks audience; download the file again"),
+        (
+            {**EXTERNAL, "credential_source": {"environment_id": "aws1"}},
+            "has a credential_source of AWS or of a program",
+        ),
+        (IMPERSONATED, "has no usable source_credentials; create the file again"),
+        (
+            {**IMPERSONATED, "source_credentials": {"type": "authorized_user"}},
+            "its source_credentials: lacks client_id, client_secret, refresh_token",
+        ),
         ({**ACCOUNT, "private_key": ""}, "keys.a.google: lacks private_key; download the file again"),
     ],
 )

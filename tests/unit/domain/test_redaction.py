@@ -41,6 +41,8 @@ def test_secrets_of_an_account_are_masked_and_its_name_is_not() -> None:
     user = {"type": "authorized_user", "client_secret": "GOCSPX-secret", "refresh_token": "1//refresh-token"}
     said = Failure(failures.CREDENTIAL_REJECTED, "GOCSPX-secret and 1//refresh-token")
     assert redact(said, GoogleSource(Secret(json.dumps(user)))).message == f"{MASK} and {MASK}"
+    outer = {"type": "impersonated_service_account", "source_credentials": user}
+    assert redact(said, GoogleSource(Secret(json.dumps(outer)))).message == f"{MASK} and {MASK}"
 
 
 def test_key_cut_at_end_of_message_is_masked() -> None:

@@ -1,6 +1,8 @@
 """The parts that all sources of credentials share: requests to token services, and the results."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlencode
@@ -8,10 +10,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
-from pointsman.domain.failures import Kind
+from pointsman.domain import failures
+from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import is_loopback, is_metadata
-from pointsman.domain.origin import Concrete, Origin
+from pointsman.domain.origin import Concrete, Credential, Origin
+from pointsman.domain.redaction import redact
 from pointsman.domain.urls import split_url
 from pointsman.transport.fetch import Fetched, FetchError
 
@@ -43,6 +47,21 @@ class UnavailableError(Exception):
         self.kind = kind
 
 
+@contextmanager
+def hiding(credential: Credential) -> Iterator[None]:
+    """Remove the secrets of a credential that was found on the machine from the errors of its use."""
+    try:
+        yield
+    except RefusedError as error:
+        raise RefusedError(_without(str(error), credential)) from None
+    except UnavailableError as error:
+        raise UnavailableError(error.kind, _without(str(error), credential)) from None
+
+
+def _without(message: str, credential: Credential) -> str:
+    return redact(Failure(failures.CREDENTIAL_REJECTED, message), credential).message
+
+
 class Machine(Struct, frozen=True):
     """The surroundings of the process: its environment and home, the time in Unix seconds, and its network."""
 
@@ -63,10 +82,7 @@ class Machine(Struct, frozen=True):
         """Return the answer to a request, whatever its status. If it `is_local`, it uses no proxy, like every request
         to a metadata service or to this machine. Raises `RefusedError` for an invalid address, and
         `UnavailableError`."""
-        try:
-            origin, rest = split_url(url)
-        except ValueError as error:
-            raise RefusedError(f"the address {url[:200]!r} of the token service is not valid: {error}") from None
+        origin, rest = _split(url)
         target = quote(rest.partition("#")[0], safe="/?%:@!$&'()*+,;=~-._")
         target = target if target.startswith("/") else f"/{target}"
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
@@ -79,9 +95,16 @@ class Machine(Struct, frozen=True):
         except FetchError as error:
             raise UnavailableError(error.kind, str(error)) from None
 
-    async def post_form(self, url: str, fields: Mapping[str, str]) -> Fetched:
-        """Return the answer to a form. Raises `UnavailableError`."""
-        return await self.ask(url, method="POST", headers=FORM, body=urlencode(fields).encode())
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Fetched:
+        """Return the answer to a request with secrets, which needs `https` unless it stays on this machine. Raises
+        `RefusedError` and `UnavailableError`."""
+        if url[:5].lower() == "http:" and not is_loopback(_split(url)[0].host):
+            raise RefusedError(f"the address {url[:200]} would get the secret unencrypted; it must begin with https://")
+        return await self.ask(url, method="POST", headers=headers, body=body)
+
+    async def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Fetched:
+        """Return the answer to a form with secrets. Raises like `post`."""
+        return await self.post(url, urlencode(fields).encode(), {**FORM, **(headers or {})})
 
     def read(self, path: str, purpose: str) -> str:
         """Return the text of a file, without white space around it. Raises `UnavailableError`: another service may be
@@ -91,6 +114,13 @@ class Machine(Struct, frozen=True):
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise UnavailableError(None, f"{purpose} {path} cannot be read: {reason}") from None
+
+
+def _split(url: str) -> tuple[Origin, str]:
+    try:
+        return split_url(url)
+    except ValueError as error:
+        raise RefusedError(f"the address {url[:200]!r} of the token service is not valid: {error}") from None
 
 
 class _OauthError(Struct):
@@ -103,6 +133,7 @@ class OauthToken(Struct):
 
     access_token: str
     expires_in: int | str = 3600
+    expires_on: int | str = ""  # in Unix seconds; only App Service returns it alone
 
 
 def token_in(answer: Fetched, service: str, advice: str) -> OauthToken:
@@ -142,3 +173,20 @@ def end_of(expires_in: int | str, now: float) -> float:
         return now + max(float(expires_in), 0.0)
     except ValueError:
         return now + 3600.0
+
+
+def moment_of(text: str) -> float | None:
+    """Return a time of ISO 8601 in Unix seconds; `None` if it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+
+
+def moment_in(seconds: int | str) -> float | None:
+    """Return a time in Unix seconds, which may be a text; `None` if it is none."""
+    try:
+        return float(seconds)
+    except ValueError:
+        return None

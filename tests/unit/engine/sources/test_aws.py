@@ -126,24 +126,15 @@ def test_metadata_service_at_another_address_needs_no_proxy() -> None:
     assert service.asked[0].is_local
 
 
-def test_role_is_assumed_with_a_signed_request() -> None:
+def test_role_is_assumed_with_the_keys_of_the_machine() -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "AKIA2", "AWS_SECRET_ACCESS_KEY": "s"}
     service = TokenService({STS: [(200, sts("AssumeRole"))]})
-    assert minted(service, AwsSource(OWN, ROLE, "eu-west-1")) == TEMPORARY
-    (asked,) = service.asked
-    assert (asked.form["Action"], asked.form["RoleArn"]) == ("AssumeRole", ROLE)
-    scope = "Credential=AKIA1/20270115/eu-west-1/sts/aws4_request"
-    assert asked.headers["authorization"].startswith(f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=content-type;host;")
-    assert "own-secret" not in str(asked.headers) + asked.body.decode()
+    assert minted(service, AwsSource(None, ROLE, "eu-west-1"), environ) == TEMPORARY
+    assert "Credential=AKIA2/" in service.asked[0].headers["authorization"]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"Error": {"Code": "AccessDenied", "Message": "…"}},
-        b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>",
-    ],
-)
-def test_refused_role_names_the_reason_and_the_remedy(body: object) -> None:
-    expected = rf"status 403 \(AccessDenied\); check the keys, and whether they may assume {ROLE}"
-    with pytest.raises(RefusedError, match=expected):
-        minted(TokenService({STS: [(403, body)]}), AwsSource(OWN, ROLE, "eu-west-1"))
+def test_named_profile_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(
+        RefusedError, match="the profile 'none' of AWS's shared files does not exist; correct AWS_PROFILE"
+    ):
+        minted(TokenService({}), AMBIENT, {"AWS_PROFILE": "none"})

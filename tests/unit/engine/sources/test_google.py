@@ -142,3 +142,153 @@ def test_unusable_file_is_refused_without_its_content(text: str) -> None:
     with pytest.raises(RefusedError) as raised:
         minted(TokenService({}).machine(), text)
     assert "PRIVATE" not in str(raised.value)
+
+
+STS = "https://sts.googleapis.com/v1/token"
+IMPERSONATE = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/g@p.iam.gserviceaccount.com:generateAccessToken"
+AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q"
+IMPERSONATED = {"accessToken": "ya29.impersonated", "expireTime": "2027-01-15T09:00:00Z"}  # an hour after NOW
+
+
+def external(source: object, **fields: object) -> str:
+    known = {
+        "type": "external_account",
+        "audience": AUDIENCE,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": STS,
+        "credential_source": source,
+    }
+    return json.dumps({**known, **fields})
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_token_in_a_file_is_exchanged(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "token"
+    file.write_text("eyJ.subject\n" if form == "text" else json.dumps({"id_token": "eyJ.subject"}))
+    format_ = {"type": form, "subject_token_field_name": "id_token"}
+    service = TokenService({STS: [(200, {"access_token": "federated", "expires_in": 3600})]})
+    found = minted(service.machine(), external({"file": str(file), "format": format_}))
+    assert found == Minted(AccessToken("federated"), NOW + 3600)
+    (asked,) = service.asked
+    assert asked.form == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "audience": AUDIENCE,
+        "scope": SCOPE,
+        "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "subject_token": "eyJ.subject",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    }
+
+
+def test_token_of_another_cloud_is_exchanged_and_impersonates_an_account() -> None:
+    url = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=api://x"
+    format_ = {"type": "json", "subject_token_field_name": "access_token"}
+    source = {"url": url, "headers": {"Metadata": "True"}, "format": format_}
+    more = {"service_account_impersonation": {"token_lifetime_seconds": 1200}}
+    service = TokenService(
+        {
+            url: [(200, {"access_token": "eyJ.azure"})],
+            STS: [(200, {"access_token": "federated", "expires_in": 3600})],
+            IMPERSONATE: [(200, IMPERSONATED)],
+        }
+    )
+    text = external(source, service_account_impersonation_url=IMPERSONATE, **more)
+    assert minted(service.machine(), text) == Minted(AccessToken("ya29.impersonated"), NOW + 3600)
+    first, second, third = service.asked
+    assert (first.headers, first.is_local) == ({"Metadata": "True"}, True)
+    assert second.form["subject_token"] == "eyJ.azure"
+    assert third.headers["authorization"] == "Bearer federated"
+    assert json.loads(third.body) == {"scope": [SCOPE], "lifetime": "1200s", "delegates": []}
+
+
+@pytest.mark.parametrize(
+    ("more", "header", "options"),
+    [
+        ({"client_id": "id", "client_secret": "s"}, "Basic aWQ6cw==", None),
+        ({"workforce_pool_user_project": "p1"}, None, '{"userProject": "p1"}'),
+    ],
+)
+def test_exchange_may_name_its_client(
+    tmp_path: Path, more: dict[str, object], header: str | None, options: str | None
+) -> None:
+    (tmp_path / "token").write_text("eyJ.subject")
+    service = TokenService({STS: [(200, TOKEN)]})
+    minted(service.machine(), external({"file": str(tmp_path / "token")}, **more))
+    (asked,) = service.asked
+    assert (asked.headers.get("authorization"), asked.form.get("options")) == (header, options)
+
+
+def test_user_impersonates_a_service_account() -> None:
+    service = TokenService({TOKEN_URI: [(200, TOKEN)], IMPERSONATE: [(200, IMPERSONATED)]})
+    account_ = {
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": IMPERSONATE,
+        "source_credentials": USER,
+        "delegates": ["projects/-/serviceAccounts/between@p.iam.gserviceaccount.com"],
+    }
+    assert minted(service.machine(), json.dumps(account_)) == Minted(AccessToken("ya29.impersonated"), NOW + 3600)
+    assert service.asked[1].headers["authorization"] == "Bearer ya29.token"
+    assert json.loads(service.asked[1].body)["delegates"] == account_["delegates"]
+
+
+def test_refused_impersonation_names_the_role_that_it_needs() -> None:
+    words = {"error": {"code": 403, "message": "Permission 'iam.serviceAccounts.getAccessToken' denied"}}
+    service = TokenService({TOKEN_URI: [(200, TOKEN)], IMPERSONATE: [(403, words)]})
+    account_ = {
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": IMPERSONATE,
+        "source_credentials": USER,
+    }
+    expected = r"status 403 \(Permission .* denied\); give the account the role .*TokenCreator for g@p.iam"
+    with pytest.raises(RefusedError, match=expected):
+        minted(service.machine(), json.dumps(account_))
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ({"environment_id": "aws1"}, RefusedError, "of AWS or of a program; only `file` and `url` are supported"),
+        ({"executable": {"command": "x"}}, RefusedError, "of AWS or of a program"),
+        ({"file": "/nowhere"}, UnavailableError, "the file of the subject token /nowhere cannot be read"),
+        ({"url": "https://x.test/"}, UnavailableError, "could not open a connection"),
+        ({"url": "https://refused.test/"}, RefusedError, "check `credential_source`"),
+        ({"url": "https://late.test/"}, UnavailableError, "answered with status 503"),
+        (
+            {"url": "https://text.test/", "format": {"type": "json", "subject_token_field_name": "t"}},
+            UnavailableError,
+            "has no text 't'",
+        ),
+    ],
+)
+def test_missing_subject_token_has_a_reason(source: object, error: type[Exception], message: str) -> None:
+    answers: dict[str, list[tuple[int, object]]] = {
+        "https://refused.test/": [(401, b"")],
+        "https://late.test/": [(503, b"")],
+        "https://text.test/": [(200, b"no JSON")],
+    }
+    with pytest.raises(error, match=message):
+        minted(TokenService(answers).machine(), external(source))
+
+
+def test_secret_is_never_sent_unencrypted(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("eyJ.subject")
+    service = TokenService({})
+    with pytest.raises(RefusedError, match="would get the secret unencrypted; it must begin with https"):
+        minted(service.machine(), external({"file": str(tmp_path / "token")}, token_url="http://sts.test/token"))
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("inner", [{}, {"type": "impersonated_service_account"}, "text"])
+def test_impersonation_without_a_source_is_refused(inner: object) -> None:
+    account_ = {"type": "impersonated_service_account", "service_account_impersonation_url": "x"}
+    with pytest.raises(RefusedError):
+        minted(TokenService({}).machine(), json.dumps({**account_, "source_credentials": inner}))
+
+
+def test_secret_of_a_default_file_is_hidden(tmp_path: Path) -> None:
+    (tmp_path / "user.json").write_text(json.dumps({**USER, "refresh_token": "1//a-refresh-token"}))
+    words = {"error": "invalid_grant", "error_description": "Bad token 1//a-refresh-token"}
+    service = TokenService({TOKEN_URI: [(400, words)]})
+    environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "user.json")}
+    with pytest.raises(RefusedError, match=r"Bad token \[redacted\]"):
+        minted(service.machine(environ))
