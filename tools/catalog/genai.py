@@ -5,16 +5,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from genai_prices.data import providers
-from genai_prices.types import (
-    ClauseEquals,
-    ClauseOr,
-    ConditionalPrice,
-    MatchLogic,
-    ModelPrice,
-    Provider,
-    StartDateConstraint,
-    TieredPrices,
-)
+from genai_prices.types import ConditionalPrice, ModelPrice, Provider, StartDateConstraint, TieredPrices
 from genai_prices.types import ModelInfo as Model
 
 from tools.catalog.providers import ROWS
@@ -48,16 +39,12 @@ def read(known: set[tuple[str, str]], on: date) -> Table:
             if info is not None:
                 is_own = any(info is one for one in tables[provider].models)
                 record = Record(info.context_window, price=_draft(info, on, with_tiers=is_own))
-                record.vouches = is_own and model.lower() in {info.id, *_exact(info.match)}
+                record.is_shared = not is_own
+                if is_own:
+                    record.title, record.note = info.name or "", info.price_comments or info.description or ""
+                record.vouches = is_own
                 found[provider, model] = record
     return found
-
-
-def _exact(match: MatchLogic) -> set[str]:
-    """Return the names that a pattern spells out."""
-    if isinstance(match, ClauseEquals):
-        return {match.equals.lower()}
-    return set().union(*map(_exact, match.or_)) if isinstance(match, ClauseOr) else set()
 
 
 def _find(provider: Provider, model: str) -> Model | None:

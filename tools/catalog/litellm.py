@@ -68,7 +68,7 @@ def read(wheel: Path) -> Table:
     found: Table = {}
     for full_name, entry in table.items():
         named = str(entry.get("litellm_provider"))
-        if named not in providers or entry.get("mode") in _SKIPPED:
+        if named not in providers or entry.get("mode") in _SKIPPED or "alias_of" in entry:
             continue
         provider, model = providers[named], _model(full_name, named)
         if _NO_MODEL.search(model) or (provider == "fireworks" and not model.startswith("accounts/")):
@@ -128,6 +128,8 @@ def _record(entry: dict[str, Any], provider: str) -> Record:
             record.capabilities[capability] = is_so
     date = str(entry.get("deprecation_date") or "")
     record.deprecated_on = date if re.fullmatch(r"\d{4}-\d\d-\d\d", date) else None
+    record.is_announced = bool(entry.get("deprecation_source"))
+    record.page = str(entry.get("source") or "")
     record.price = draft = _draft(entry)
     draft.is_free = (provider, mode) in _FREE and not any(draft.rates.values())
     if not draft.has_tokens:

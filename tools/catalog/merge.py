@@ -4,21 +4,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pointsman.catalog.names import key_of
 from pointsman.domain.prices import ModelFacts
+from tools.catalog.forms import is_id
+from tools.catalog.groups import CLOSED, HOMES, ByTable, Flag, Place, group
+from tools.catalog.pi_ai import OWN_LISTS
+from tools.catalog.prices import Offer, Outlier, chosen, without_outliers
 from tools.catalog.providers import ROWS
-from tools.catalog.records import Draft, Record, Table
+from tools.catalog.records import Record, Table
 from tools.catalog.regions import region_of
+from tools.catalog.retirements import LISTS, retired_on
 
 # Prices change most, so the table that dates and cites them comes first. models.dev knows capabilities best.
-PRICES = ("genai-prices", "litellm", "models.dev")
-FIELDS = ("models.dev", "litellm", "genai-prices")
-# Providers where publishers name their own models: these spellings become the canonical names.
-_HOMES = (
-    "openai", "anthropic", "gemini", "mistral", "cohere", "deepseek", "xai", "moonshot", "zai", "alibaba", "minimax",
-    "perplexity", "voyage", "ai21", "upstage", "stepfun", "xiaomi", "inception", "arcee",
-)  # fmt: skip
+PRICES = ("genai-prices", "litellm", "pi-ai", "model-prices", "models.dev")
+FIELDS = ("models.dev", "litellm", "pi-ai", "genai-prices")
 _KNOWABLE = (
     "tools",
     "json_schema",
@@ -46,31 +47,52 @@ class Merged(Struct):
     provenance: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)  # key: canonical name, then every `provider/model`
     disagreements: list[Disagreement] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+    rejected: list[Place] = field(default_factory=list)  # ids of a form that the provider's ids do not have
+    outliers: list[Outlier] = field(default_factory=list)
 
 
 def merge(tables: Mapping[str, Table]) -> Merged:
     """Merge the tables into the catalog."""
     merged = Merged()
-    by_lower: dict[tuple[str, str], tuple[str, str]] = {}
-    for table in ("models.dev", "litellm"):
-        for provider, model in tables[table]:
+    by_lower: dict[Place, Place] = {}
+    for table in LISTS:
+        for provider, model in tables.get(table, {}):
             by_lower.setdefault((provider, model.lower()), (provider, model))
     records = {
         name: {(provider, model.lower()): one for (provider, model), one in table.items()}
         for name, table in tables.items()
     }
+    found: dict[Place, dict[str, Record]] = {}
     for folded, place in sorted(by_lower.items()):
         by_table = {name: table[folded] for name, table in records.items() if folded in table}
-        _enter(merged, place, by_table)
-    _name(merged)
+        if not is_id(*place):
+            merged.rejected.append(place)
+        else:
+            found[place] = by_table
+    groups = group(found)
+    merged.flags = groups.flags
+    offers = {place: _offer(merged, place, groups.keys[place], by_table) for place, by_table in found.items()}
+    merged.outliers = without_outliers(offers, groups.keys)
+    for place, by_table in found.items():
+        _enter(merged, place, by_table, offers[place], groups.keys[place])
+    _name(merged, groups.raw)
     return merged
 
 
-def _enter(merged: Merged, place: tuple[str, str], by_table: dict[str, Record]) -> None:
+def _offer(merged: Merged, place: Place, key: str, by_table: ByTable) -> Offer:
+    """Choose the price of a model, and note what the tables disagree on."""
+    offer = chosen(place, by_table, is_closed=CLOSED.search(key) is not None)
+    for name, values in offer.disagreements:
+        merged.disagreements.append(Disagreement(*place, name, values))
+    return offer
+
+
+def _enter(merged: Merged, place: Place, by_table: ByTable, offer: Offer, key: str) -> None:
     provider, model = place
     origins: dict[str, str] = {}
     values: dict[str, object] = {}
-    for name in ("context", "output", "modalities_in", "modalities_out", "deprecated_on"):
+    for name in ("context", "output", "modalities_in", "modalities_out"):
         opinions = [
             (table, by_table[table].plain()[name])
             for table in FIELDS
@@ -79,34 +101,45 @@ def _enter(merged: Merged, place: tuple[str, str], by_table: dict[str, Record]) 
         if opinions:
             origins[name], values[name] = opinions[0]
             _compare(merged, place, name, opinions)
+    retirement = retired_on(provider, by_table)
+    if retirement is not None:
+        origins["deprecated_on"], values["deprecated_on"] = retirement
     can, lacks = _capabilities(merged, place, by_table, origins)
     writes_text = "text" in str(values.get("modalities_out", "text"))
     if writes_text and any(row.name == provider and row.reports_usage for row in ROWS):
         can.add("streaming_usage")
         origins["streaming_usage"] = "pointsman"
-    price = _price(merged, place, by_table, origins)
-    facts = ModelFacts(
-        name=key_of(provider, model),
-        price=price.price() if price is not None else None,
+    merged.entries[place] = ModelFacts(
+        name=key,
+        price=offer.price,
         capabilities=frozenset(can),
         lacks=frozenset(lacks),
         region=region_of(provider, model),
-        unpriced="" if price is not None else _why_unpriced(by_table),
-        vouched=sum(record.vouches for record in by_table.values()),
+        unpriced=offer.unpriced,
+        vouched=_vouched(merged, place, by_table),
         **values,  # type: ignore[arg-type]
     )
-    merged.entries[place] = facts
-    merged.provenance[place] = origins
+    merged.provenance[place] = origins | offer.origins
 
 
-def _why_unpriced(by_table: Mapping[str, Record]) -> str:
-    if any(record.price.rates for record in by_table.values()):
-        return "the tables have 0, which may be a gap"
-    return "no table has a price"
+def _vouched(merged: Merged, place: Place, by_table: ByTable) -> int:
+    """Count the independent tables that list an id. Copies of models.dev count once, and a region of Azure has the
+    tables of the model."""
+    provider, model = place
+    families = set()
+    for table, record in by_table.items():
+        if record.vouches:
+            is_copy = (table == "pi-ai" and provider not in OWN_LISTS) or (table == "model-prices" and not record.page)
+            families.add("models.dev" if is_copy else table)
+    count = len(families)
+    if provider == "azure" and "/" in model:
+        base = merged.entries.get((provider, model.partition("/")[2]))
+        count = max(count, base.vouched if base is not None else 0)
+    return count
 
 
 def _capabilities(
-    merged: Merged, place: tuple[str, str], by_table: dict[str, Record], origins: dict[str, str]
+    merged: Merged, place: Place, by_table: ByTable, origins: dict[str, str]
 ) -> tuple[set[str], set[str]]:
     """Set a capability if any table reports it. Clear it if one table denies it and none reports it, because
     excluding a capable model is worse than a rejection by the provider."""
@@ -130,83 +163,35 @@ def _capabilities(
     return can, lacks
 
 
-def _price(
-    merged: Merged, place: tuple[str, str], by_table: dict[str, Record], origins: dict[str, str]
-) -> Draft | None:
-    """Take the first table's rates. Other tables fill gaps if they agree with it on plain input and output, because
-    rates of different dates do not form a price."""
-    order = _order(*place)
-    prices = [
-        (table, by_table[table].price)
-        for table in order
-        if table in by_table and _counts(by_table[table].price, place[1])
-    ]
-    if not prices:
-        return None
-    table, price = prices[0]
-    origins |= {f"price {name}": table for name in price.flat()}
-    for other, draft in prices[1:]:
-        theirs, ours = draft.flat(), price.flat()
-        for name in sorted(theirs.keys() & ours.keys()):
-            _compare(merged, place, f"price {name}", [(origins[f"price {name}"], ours[name]), (other, theirs[name])])
-        if all(draft.rates.get(name, 0) == price.rates.get(name, 0) for name in ("input", "output")):
-            _fill(price, draft)
-            origins |= {f"price {name}": other for name in price.flat().keys() - ours.keys()}
-    if price.request_nano:
-        origins["price request"] = table
-    return price
-
-
-def _order(provider: str, model: str) -> tuple[str, ...]:
-    """Return the order of tables. The patterns of genai-prices do not separate all regions, and litellm has converted
-    the units of Databricks."""
-    if region_of(provider, model) not in (None, "global"):
-        return ("litellm", "genai-prices", "models.dev")
-    return ("genai-prices", "models.dev", "litellm") if provider == "databricks" else PRICES
-
-
-def _counts(price: Draft, model: str) -> bool:
-    return price.is_stated or ("input" in price.rates and model.endswith(":free"))
-
-
-def _fill(price: Draft, other: Draft) -> None:
-    price.rates = other.rates | price.rates
-    for tier, changes in other.tiers.items():
-        if tier not in price.tiers:
-            price.tiers[tier] = dict(changes)
-            if tier in other.tiers_above:
-                price.tiers_above[tier] = {start: dict(step) for start, step in other.tiers_above[tier].items()}
-    if not price.above:
-        price.above = {start: dict(step) for start, step in other.above.items()}
-    elif price.above.keys() == other.above.keys():
-        price.above = {start: other.above[start] | step for start, step in price.above.items()}
-
-
-def _compare(merged: Merged, place: tuple[str, str], name: str, opinions: Sequence[tuple[str, object]]) -> None:
+def _compare(merged: Merged, place: Place, name: str, opinions: Sequence[tuple[str, object]]) -> None:
     if any(value != opinions[0][1] for _, value in opinions):
         merged.disagreements.append(Disagreement(*place, name, tuple(opinions)))
 
 
-def _name(merged: Merged) -> None:
-    """Give every model its canonical name, and list its places."""
-    groups: dict[str, list[tuple[str, str]]] = {}
+def _name(merged: Merged, raw: Mapping[Place, str]) -> None:
+    """Give every model its canonical name, and list the places of each key."""
+    groups: dict[str, list[Place]] = {}
     for place, facts in merged.entries.items():
         groups.setdefault(facts.name, []).append(place)
-    for key, places in sorted(groups.items()):
+    for key, places in groups.items():
         name = _canonical(key, places)
         for place in places:
-            merged.entries[place] = _renamed(merged.entries[place], name)
+            merged.entries[place] = replace(merged.entries[place], name=name)
         merged.names[key] = [name, *(f"{provider}/{model}" for provider, model in sorted(places))]
+    # A name that is no key any more, or a host's own meaning of a name, leads to the group of all that have it.
+    meant: dict[str, set[str]] = {}
+    for place, key in raw.items():
+        if key not in groups:
+            meant.setdefault(key, set()).add(key_of("", merged.entries[place].name))
+    for key, group_keys in meant.items():
+        if len(group_keys) == 1:
+            merged.names[key] = merged.names[group_keys.pop()]
+    merged.names = dict(sorted(merged.names.items()))
 
 
-def _renamed(facts: ModelFacts, name: str) -> ModelFacts:
-    facts = ModelFacts(**{field: getattr(facts, field) for field in ModelFacts.__struct_fields__} | {"name": name})
-    return facts
-
-
-def _canonical(key: str, places: list[tuple[str, str]]) -> str:
+def _canonical(key: str, places: list[Place]) -> str:
     """Return the publisher's spelling, else the most frequent one, that maps back to the key."""
-    homes = sorted((model.lower() for home in _HOMES for provider, model in places if provider == home), key=len)
+    homes = sorted((model.lower() for home in HOMES for provider, model in places if provider == home), key=len)
     wrapped = ("bedrock", "fireworks", "databricks", "cloudflare")  # their spellings are unique
     short = Counter(model.lower().rpartition("/")[2] for provider, model in places if provider not in wrapped)
     spellings = [home.rpartition("/")[2] for home in homes] + [spelling for spelling, _ in short.most_common()]

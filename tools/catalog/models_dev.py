@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zipfile import ZipFile
 
+from tools.catalog.packages import PACKAGES
 from tools.catalog.providers import ROWS
 from tools.catalog.records import Draft, Record, Table
 
@@ -65,7 +66,9 @@ def _models(database: sqlite3.Connection) -> Table:
         if "cache_read" in price.rates:
             capabilities["prompt_cache"] = True
         record = Record(row["limit_context"] or None, row["limit_output"] or None, inputs, outputs, capabilities)
-        record.price = price
+        record.price, record.title = price, row["name"]
+        if row["status"] == "deprecated":
+            record.is_gone, record.gone_by = True, PACKAGES["models.dev"].date
         found[names[row["provider_id"]], row["id"]] = record
     return found
 

@@ -12,7 +12,7 @@ _AZURE_REGIONS = {
     "global": "global",
     "global-standard": "global",
 }
-_PROFILES = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|sa|global)\.")
+_PROFILES = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|in|sa|global)\.")
 
 
 def region_of(provider: str, model: str) -> str | None:

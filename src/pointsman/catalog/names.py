@@ -11,11 +11,13 @@ from functools import lru_cache
 
 # Patterns by which providers wrap a model's name: (provider, or "" for all; pattern; replacement). All apply, in order.
 _WRAPPINGS = (
+    ("openrouter", r"^~", ""),  # in front of names that mean the newest of a family
     ("", r"^(publishers/[^/]+/)?models/", ""),
     # Bedrock: [inference profile.]publisher.model[-v1][:0], https://docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html
-    ("bedrock", r"^(us-gov|us|eu|apac|jp|au|ca|sa|global)\.", ""),
+    ("bedrock", r"^(us-gov|us|eu|apac|jp|au|ca|in|sa|global)\.", ""),
     ("bedrock", r"^deepseek\.v3-v1:0$", "deepseek-v3.1"),  # according to its model card
     ("bedrock", r"^(us-gov\.)?nvidia\.nemotron-nano-12b-v2$", "nemotron-nano-12b-v2-vl"),  # it has vision
+    ("bedrock", r"^deepseek\.r1-v1:0$", "deepseek-r1-0120"),  # the id is older than R1-0528
     ("bedrock", r"^deepseek\.(?=[rv]\d)", "deepseek-"),
     ("bedrock", r"^anthropic\.claude-v2:1", "claude-2.1"),
     ("bedrock", r"^anthropic\.claude-v2", "claude-2.0"),
@@ -89,6 +91,24 @@ _SPELLINGS = (
     (r"^kimi-k2-(instruct-)?0905(-preview)?$", "kimi-k2-instruct-0905"),
     (r"^mistral-small-3-2-24b-instruct-2506$", "mistral-small-2506"),
     (r"^(nova-(?:2-)?(?:micro|lite|pro|premier))-v1$", r"\1"),
+    # Only tuned versions exist: https://huggingface.co/Qwen
+    (r"^qwen3-coder(-480b-a35b)?$", "qwen3-coder-480b-a35b-instruct"),
+    (r"^qwen3-coder-30b-a3b$", "qwen3-coder-30b-a3b-instruct"),
+    (r"^qwen3-(235b-a22b|30b-a3b)-2507$", r"qwen3-\1-instruct-2507"),
+    (r"^qwen3-next-80b-a3b$", "qwen3-next-80b-a3b-instruct"),
+    # Mistral's own names of open weights: https://docs.mistral.ai/getting-started/models/models_overview/
+    (r"^ministral-(?:3-)?(3b|8b|14b)(?:-instruct)?-2512$", r"ministral-3-\1-instruct-2512"),
+    (r"^ministral-3-(3b|8b|14b)-instruct$", r"ministral-3-\1-instruct-2512"),
+    (r"^(mistral-large-2512|mistral-large-3(-675b-instruct(-2512)?)?)$", "mistral-large-3-675b-instruct-2512"),
+    (r"^mistral-small-3-1-24b-instruct(-2503)?$", "mistral-small-2503"),
+    (r"^mistral-small-3-2-24b-instruct$", "mistral-small-2506"),
+    (r"^(devstral-2-123b(-instruct)?(-2512)?|devstral-2512)$", "devstral-2-123b-instruct-2512"),
+    (r"^(mistral-medium-3-5(-128b)?|mistral-medium-2604)$", "mistral-medium-3-5"),
+    (r"^voxtral-small-24b-2507$", "voxtral-small-2507"),
+    (r"^(open-mistral-nemo|mistral-nemo(-instruct)?(-2407)?)$", "mistral-nemo-instruct-2407"),
+    (r"^(open-mixtral-8x7b|mixtral-8x7b-instruct(-v0-1)?)$", "mixtral-8x7b-instruct-v0-1"),
+    (r"^(open-mixtral-8x22b|mixtral-8x22b-instruct(-v0-1)?)$", "mixtral-8x22b-instruct-v0-1"),
+    (r"^pixtral-12b(-2409)?$", "pixtral-12b-2409"),
 )
 
 # Names that may differ between providers. Most mean one model today and another tomorrow. They belong to their vendor.
@@ -96,6 +116,10 @@ _SPELLINGS = (
 # `name@provider`: (pattern, the vendor's own providers).
 _APART = (
     (r"^deepseek-(chat|reasoner|coder)$", ("deepseek",)),
+    # Later releases have the same name with a date. A host's undated name may mean any of them.
+    (r"^deepseek-(r1|v3|v4-flash|v4-pro|v4-1-flash)$", ("deepseek",)),
+    (r"^kimi-k2$", ("moonshot",)),
+    (r"^qwen3-(8-max|vl-plus)$", ("alibaba",)),
     (
         r"^(open-)?(mistral-(tiny|small|medium|large|moderation|ocr|embed)|codestral|devstral(-small|-medium)?)$",
         ("mistral",),

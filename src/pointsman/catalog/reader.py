@@ -119,9 +119,12 @@ class ModelCatalog:
 
     def price_date(self, provider: str, model: str) -> str | None:
         """Return the day of the table that has an entry's price."""
-        found = self.origins(provider, model)
-        table = next((table for name, table in sorted(found.items()) if name.startswith("price ")), None)
-        return self._file.dates.get(table) if table is not None else None
+        tables = {name: table for name, table in self.origins(provider, model).items() if name.startswith("price ")}
+        dates = (
+            self._file.dates.get(tables[name])
+            for name in sorted(tables, key=lambda name: (name != "price input", name))
+        )
+        return next((day for day in dates if day is not None), None)
 
     def validate(self) -> int:
         """Decode everything and return the number of entries. Raise `CatalogError` for the first faulty entry, and for

@@ -128,6 +128,7 @@ def by_name(catalog: ModelCatalog, provider: str, models: list[str]) -> dict[str
     """Return a provider's own list by canonical names: the catalog's if it has one, else the provider's."""
     found: dict[str, tuple[str, ...]] = {}
     for model in models[:MAX_LISTED]:
-        name = catalog.name_of(key_of(provider, model)) or model
+        facts = catalog.find(provider, model)
+        name = facts.name if facts is not None else catalog.name_of(key_of(provider, model)) or model
         found[name] = (*found.get(name, ()), model)
     return found

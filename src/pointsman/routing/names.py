@@ -8,6 +8,7 @@ spelling. A name that no rule knows is sent as it is, to the provider that it na
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -134,7 +135,8 @@ def _by_catalog(model: str, names: Names, provenance: Provenance = "target") -> 
     found: list[Candidate] = []
     for endpoint in names.endpoints.values():
         every = _own_names(endpoint, model, names.catalog)
-        served = [name for name in every if _may_serve(endpoint, model, name)]
+        certain = [name for name in every if _is_certain(endpoint, model, name, names.catalog)]
+        served = [name for name in certain if _may_serve(endpoint, model, name)]
         if served:
             best = _best(served, model, endpoint, names.catalog)
             found.append(candidate(endpoint, best, provenance=provenance))
@@ -150,16 +152,36 @@ def _own_names(endpoint: Endpoint, model: str, catalog: Catalog) -> list[str]:
 
 def _by_own_name(model: str, names: Names) -> list[Candidate]:
     """Return the endpoints that have a model under this very name, if it is the same model at all of them. According to
-    the catalog it is retired by now, or its name means another model elsewhere. The provider knows its present
-    meaning."""
+    the catalog it is retired by now, or its name means another model elsewhere (`name@provider`). The provider knows
+    its present meaning. If a single public table lists the model at each endpoint, the first has to serve it alone."""
     found: list[Candidate] = []
     known: set[str] = set()
     for endpoint in names.endpoints.values():
-        facts = names.catalog.find(endpoint.catalog, model)
-        if facts is not None and _may_serve(endpoint, model, model):
-            found.append(candidate(endpoint, model))
-            known.add(facts.name)
-    return found if len(known) == 1 else []
+        for name in (model, *_own_names(endpoint, f"{model}@{endpoint.catalog}", names.catalog)):
+            facts = names.catalog.find(endpoint.catalog, name)
+            if facts is not None and _may_serve(endpoint, model, name):
+                found.append(candidate(endpoint, name))
+                known.add(facts.name)
+                break
+    if found:
+        return found if len(known) == 1 else []
+    doubtful = (
+        candidate(endpoint, name)
+        for endpoint in names.endpoints.values()
+        for name in _own_names(endpoint, model, names.catalog)
+        if _may_serve(endpoint, model, name)
+    )
+    return list(islice(doubtful, 1))
+
+
+def _is_certain(endpoint: Endpoint, requested: str, name: str, catalog: Catalog) -> bool:
+    """Return whether the catalog is certain enough of a model to let it serve a name. A model in a single public table
+    serves no other name than its own, unless the configuration or the provider's own list names it."""
+    facts = catalog.find(endpoint.catalog, name)
+    if facts is None or not facts.is_doubtful or name == requested or endpoint.has_deployment(name):
+        return True
+    listed = any(name in models for models in endpoint.listed.values())
+    return listed or any(fnmatchcase(name, pattern) for pattern in endpoint.serves)
 
 
 def _tuned(model: str, names: Names) -> list[Candidate]:

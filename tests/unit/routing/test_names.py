@@ -26,6 +26,10 @@ MODELS = {
     ("alpha", "now-latest"): ModelFacts(name="now-latest@alpha"),
     ("alpha", "small"): ModelFacts(name="small@alpha"),
     ("beta", "small"): ModelFacts(name="small@beta"),
+    ("alpha", "vague"): ModelFacts(name="vague", vouched=2),
+    ("beta", "vendor/vague"): ModelFacts(name="vague", vouched=1),
+    ("gamma", "vendor/vague"): ModelFacts(name="vague", vouched=1),
+    ("beta", "vendor/host-meaning"): ModelFacts(name="host-meaning@beta"),
 }
 RETIRED = {"past"}
 
@@ -227,3 +231,21 @@ def test_name_is_resolved_once() -> None:
     assert resolve(configuration, "big") is resolve(configuration, "big")
     fastest = min(repeat(lambda: resolve(configuration, "big"), number=10_000, repeat=5)) / 10_000
     assert fastest < 2e-6
+
+
+def test_model_of_a_single_table_replaces_no_other_unasked() -> None:
+    gamma = at("g", "gamma")
+    found = resolved(snapshot(A, B, gamma), "vague")
+    assert [item.id for item in (*found.targets, *found.fallbacks)] == ["a/vague"]
+    named = at("b", "beta", serves=("vendor/*",))
+    assert [item.id for item in resolved(snapshot(A, named), "vague").targets] == ["a/vague", "b/vendor/vague"]
+    listing = replace(B, listed={"vague": ("vendor/vague",)})
+    assert [item.id for item in resolved(snapshot(A, listing), "vague").targets] == ["a/vague", "b/vendor/vague"]
+    assert [item.id for item in resolved(snapshot(A, B), "b/vendor/vague").targets] == ["b/vendor/vague"]
+    alone = resolved(snapshot(B, gamma), "vague")
+    assert [item.id for item in (*alone.targets, *alone.fallbacks)] == ["b/vendor/vague"]
+
+
+def test_host_has_its_own_meaning_of_a_name() -> None:
+    assert [item.id for item in resolved(snapshot(A, B), "host-meaning").targets] == ["b/vendor/host-meaning"]
+    assert resolve(snapshot(A), "host-meaning") is None

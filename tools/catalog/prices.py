@@ -1,0 +1,164 @@
+"""Chooses the price of a model among those of the tables."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from statistics import median
+
+from msgspec import Struct, field
+
+from pointsman.domain.prices import Price
+from tools.catalog.groups import ByTable, Place
+from tools.catalog.records import Draft
+from tools.catalog.regions import region_of
+
+# The table that dates and cites each price comes first. models.dev comes last, because `pi-ai` has newer copies of it.
+ORDER = ("genai-prices", "litellm", "pi-ai", "model-prices", "models.dev")
+OUTLIER = 10  # times the median of the group
+_LEAST_GROUP = 3
+_MAX_EMBEDDING = 10_000_000  # pico-dollars per token: no embedding costs $10 per million tokens
+_MAX_TOKEN = 1_000_000_000
+
+Opinions = tuple[tuple[str, object], ...]
+
+
+class Offer(Struct):
+    """The price of a model, the table of each of its parts, and the reason if there is none."""
+
+    draft: Draft | None = None
+    origins: dict[str, str] = field(default_factory=dict)
+    unpriced: str = ""
+    disagreements: list[tuple[str, Opinions]] = field(default_factory=list)
+
+    @property
+    def price(self) -> Price | None:
+        return self.draft.price() if self.draft is not None else None
+
+
+class Outlier(Struct, frozen=True, order=True):
+    """A price that was left out. `times` is its multiple of the group's median."""
+
+    place: Place
+    table: str
+    usd: float
+    times: float
+
+
+def chosen(place: Place, by_table: ByTable, *, is_closed: bool) -> Offer:
+    """Take the rates that most tables agree on, else those of the first table. Other tables fill gaps if they agree on
+    plain input and output, because rates of different days do not form a price."""
+    drafts: dict[str, Draft] = {}
+    for table in _order(place):
+        record = by_table.get(table)
+        if record is None or (record.is_shared and not is_closed):
+            continue  # hosts of open weights do not charge what the publisher does
+        if _counts(record.price, place[1], by_table) and _is_possible(record.price, record.modalities_out):
+            drafts[table] = record.price
+    offer = Offer()
+    if not drafts:
+        offer.unpriced = _why(by_table)
+        return offer
+    table = _agreed(drafts, by_table)
+    offer.draft = price = drafts.pop(table).copy()
+    offer.origins = {f"price {name}": table for name in price.flat()}
+    for other, draft in drafts.items():
+        theirs, ours = draft.flat(), price.flat()
+        for name in sorted(theirs.keys() & ours.keys()):
+            if theirs[name] != ours[name]:
+                values = ((offer.origins[f"price {name}"], ours[name]), (other, theirs[name]))
+                offer.disagreements.append((f"price {name}", values))
+        if _plain(draft) == _plain(price):
+            _fill(price, draft)
+            offer.origins |= {f"price {name}": other for name in price.flat().keys() - ours.keys()}
+    before = price.flat()
+    price.move()
+    offer.origins |= {f"price {name}": "pointsman" for name in price.flat().keys() - before.keys()}
+    if price.request_nano:
+        offer.origins["price request"] = table
+    return offer
+
+
+def _order(place: Place) -> tuple[str, ...]:
+    """Return the order of tables. The patterns of genai-prices do not separate all regions."""
+    if region_of(*place) not in (None, "global"):
+        return (*ORDER[1:], ORDER[0])
+    return ORDER
+
+
+def _agreed(drafts: Mapping[str, Draft], by_table: ByTable) -> str:
+    """Return the first table of those whose plain rates most independent tables share."""
+    votes: Counter[tuple[int, int]] = Counter()
+    for table, draft in drafts.items():
+        is_old_copy = table in ("models.dev", "model-prices") and "pi-ai" in drafts and not by_table[table].page
+        if draft.has_tokens and not is_old_copy and not by_table[table].is_shared:
+            votes[_plain(draft)] += 1
+    most = max(votes.values(), default=0)
+    return next(
+        (table for table, draft in drafts.items() if draft.has_tokens and votes[_plain(draft)] == most),
+        next(iter(drafts)),
+    )
+
+
+def _plain(draft: Draft) -> tuple[int, int]:
+    return draft.rates.get("input", 0), draft.rates.get("output", 0)
+
+
+def _counts(price: Draft, model: str, by_table: ByTable) -> bool:
+    """Return whether a price is stated. A price of zero is more often a gap or a plan than a free model, so it counts
+    only if the id says so, or two tables by themselves, and none has another price."""
+    if price.is_stated or ("input" in price.rates and model.endswith(":free")):
+        return True
+    others = {
+        "models.dev" if table in ("pi-ai", "model-prices") else table: record
+        for table, record in by_table.items()
+        if record.vouches and "input" in record.price.rates
+    }
+    is_other = any(any(record.price.rates.values()) for record in by_table.values())
+    return "input" in price.rates and len(others) > 1 and not is_other
+
+
+def _is_possible(price: Draft, modalities_out: tuple[str, ...]) -> bool:
+    limit = _MAX_EMBEDDING if "embedding" in modalities_out else _MAX_TOKEN
+    return all(rate < limit for rate in price.rates.values())
+
+
+def _why(by_table: ByTable) -> str:
+    if any("video" in record.modalities_out for record in by_table.values()):
+        return "it is charged by the length of a video, for which there is no unit"
+    if any(any(record.price.rates.values()) for record in by_table.values()):
+        return "its tables have only a price of the publisher, or one of a wrong unit"
+    if any("input" in record.price.rates for record in by_table.values()):
+        return "its tables have 0, which may be a gap or a subscription"
+    return "no table has a price"
+
+
+def _fill(price: Draft, other: Draft) -> None:
+    price.rates = other.rates | price.rates
+    for tier, changes in other.tiers.items():
+        if tier not in price.tiers:
+            price.tiers[tier] = dict(changes)
+            if tier in other.tiers_above:
+                price.tiers_above[tier] = {start: dict(step) for start, step in other.tiers_above[tier].items()}
+    if not price.above:
+        price.above = {start: dict(step) for start, step in other.above.items()}
+    elif price.above.keys() == other.above.keys():
+        price.above = {start: other.above[start] | step for start, step in price.above.items()}
+
+
+def without_outliers(offers: Mapping[Place, Offer], keys: Mapping[Place, str]) -> list[Outlier]:
+    """Remove prices that are ten times the median of their group, or a tenth of it."""
+    groups: defaultdict[str, dict[Place, Draft]] = defaultdict(dict)
+    for place, offer in offers.items():
+        if offer.draft is not None and offer.draft.rates.get("input"):
+            groups[keys[place]][place] = offer.draft
+    found: list[Outlier] = []
+    for drafts in groups.values():
+        middle = median(draft.rates["input"] for draft in drafts.values())
+        for place, draft in drafts.items() if len(drafts) >= _LEAST_GROUP else ():
+            times = draft.rates["input"] / middle
+            if not 1 / OUTLIER < times < OUTLIER:
+                table = offers[place].origins["price input"]
+                found.append(Outlier(place, table, draft.rates["input"] / 1e6, round(times, 3)))
+                offers[place].draft = None
+                offers[place].origins = {}
+                offers[place].unpriced = f"the price in {table} is {times:.2g} times the median of the same models"
+    return sorted(found)
