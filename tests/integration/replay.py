@@ -365,6 +365,10 @@ def recorded_facts(one: Exchange) -> answer_facts.Facts:
     return answer_facts.facts(one.dialect, read(one.dialect, one.recorded.body, is_checked=False))
 
 
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
 def _request_differences(one: Exchange, seen: Sequence[Seen]) -> list[str]:
     if len(seen) != 1:
         return [f"the provider got {len(seen)} requests"]
@@ -386,6 +390,10 @@ def _request_differences(one: Exchange, seen: Sequence[Seen]) -> list[str]:
     theirs, ours = json.loads(recorded.request), json.loads(got.body)
     if one.dialect == "openai" and theirs.get("stream"):  # the gateway needs the usage
         theirs["stream_options"] = {**(theirs.get("stream_options") or {}), "include_usage": True}
+    if one.model and _letters(ours["model"]) == _letters(
+        one.model
+    ):  # the gateway corrects the spelling of a known model
+        theirs["model"] = ours["model"]
     names = {name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name)}
     return [*found, *(f"{name!r} is {ours.get(name)!r:.300}, not {theirs.get(name)!r:.300}" for name in sorted(names))]
 
