@@ -187,7 +187,7 @@ def test_missing_whole_answer_is_estimated_by_the_usual_answer(fault: str) -> No
     """After some complete answers, the estimate is their mean, not the longest possible answer."""
 
     async def main() -> None:
-        async with governed(None, commit_s=0.3 if fault == "hang" else 600.0, token_gap_ms=0.0) as gateway:
+        async with governed(None, commit_s=3.0 if fault == "hang" else 600.0, token_gap_ms=0.0) as gateway:
             await gateway.ask_many(10, 5, chat(max_tokens=10_000), headers=bearer("me"))
             gateway.providers["alpha"].set_fault(fault)
             assert (await gateway.ask(chat(max_tokens=10_000), headers=bearer("me"))).status in (502, 504)
