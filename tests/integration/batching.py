@@ -67,6 +67,7 @@ def gateway(provider: Settings, limit_usd: str = "1", url: str | None = None, **
     keys: dict[str, Any] = {
         "me": {"budgets": usd(limit_usd), "team": "red"},
         "mini": {"allow_models": ["small"], "team": "red"},
+        "narrow": {"providers": {"alpha": {"allow_models": ["gpt-4o-mini"]}}, "team": "red"},
     }
     return serving(
         providers={"alpha": provider},

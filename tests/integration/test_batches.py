@@ -225,3 +225,49 @@ def test_batch_that_was_never_made_frees_its_reservation() -> None:
             assert all(one.window.free == NANO for one in ledger.counters.values())
 
     run(main())
+
+
+def test_rights_of_the_key_that_requests_a_batch_hold_for_its_lines() -> None:
+    async def main() -> None:
+        async with gateway(settings(batch_s=30.0), as_process=False) as running:
+            small = await upload(running, jsonl([line(1)]))
+            large = await upload(running, jsonl([line(1), line(2, "large")]))
+            assert (small.status, large.status) == (200, 200)
+            for key, problem in (
+                ("mini", "virtual key mini may not use the model 'large', which a line of the file names"),
+                ("narrow", "virtual key narrow may not use model gpt-4o of provider alpha"),
+            ):
+                refused = await create(running, large.json["id"], key)
+                assert (refused.status, refused.json["error"]["code"]) == (403, "model_not_allowed"), refused
+                assert problem in refused.json["error"]["message"]
+                made = await create(running, small.json["id"], key)
+                assert made.status == 200, made
+                for path in (f"/v1/batches/{made.json['id']}", f"/v1/files/{small.json['id']}/content", "/v1/batches"):
+                    assert (await batching.ask_for(running, path, key)).status == 200, path
+                ended = await batching.ask_for(running, f"/v1/batches/{made.json['id']}/cancel", key, "POST")
+                assert (ended.status, ended.json["status"]) == (200, "cancelled")
+            unread = await running.ask(
+                batching.form(jsonl([line(1)]), b"user_data"),
+                path="/v1/files",
+                headers={**bearer("mini"), **batching.FORM},
+            )
+            assert unread.status == 200, unread
+            refused = await create(running, unread.json["id"], "mini")
+            assert "the lines of the file are not known here" in refused.json["error"]["message"]
+
+    run(main())
+
+
+def test_cost_of_a_batch_is_known_to_a_ceiling() -> None:
+    async def main() -> None:
+        async with gateway(settings(batch_s=30.0), as_process=False) as running:
+            stored = await upload(running, jsonl([line(number) for number in range(100)]))
+            body = {"input_file_id": stored.json["id"], "endpoint": CHAT, "completion_window": "24h"}
+            for usd, status in (("0.0001", 402), ("1", 200)):
+                headers = {**bearer("me"), "x-pointsman-max-usd": usd}
+                found = await running.ask(body, path="/v1/batches", headers=headers)
+                assert found.status == status, found
+                if status == 402:
+                    assert "this request is expected to cost $0.00" in found.json["error"]["message"]
+
+    run(main())

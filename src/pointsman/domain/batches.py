@@ -27,14 +27,20 @@ class ModelWork(Struct, frozen=True, array_like=True, gc=False):
 
 class BatchWork(Struct, frozen=True, kw_only=True, gc=False):
     """The requests in the file of a batch. `endpoint` is their path, as the file has it. Unless the work `is_bounded`,
-    some line sets no maximum for its answer. `key` is the name of the provider key that a requested batch uses. A batch
-    that `is_marked` carries the id of its attempt at the provider."""
+    some line sets no maximum for its answer. `names` are the models that clients requested in it, and `rights` those of
+    the virtual key that its lines were checked under (`routing.model_rights`).
+
+    `key` is the name of the provider key that a requested batch uses. Unless the batch `is_followed`, control cannot
+    use that key. A batch that `is_marked` carries the id of its attempt at the provider."""
 
     endpoint: str
     models: tuple[ModelWork, ...]
     is_bounded: bool = True
     key: str = ""
     is_marked: bool = False
+    is_followed: bool = True
+    names: tuple[str, ...] = ()
+    rights: str = ""
 
     @property
     def lines(self) -> int:

@@ -41,11 +41,13 @@ class Touched(Struct, frozen=True, gc=False):
 
 
 class Pin(Struct, frozen=True, gc=False):
-    """The required place of a call: the provider and the key that store the object described by `what`."""
+    """The required place of a call: the provider and the key that store the object described by `what`. A call that
+    `follows_rules` goes to their targets, if these are at that place."""
 
     provider: str
     key: str
     what: str
+    follows_rules: bool = False
 
 
 class Record(Struct, frozen=True, kw_only=True, array_like=True, gc=False):

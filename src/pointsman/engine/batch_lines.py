@@ -14,18 +14,22 @@ from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import Try
+from pointsman.domain.state import Pin
 from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason
 from pointsman.engine.engine import Engine
 from pointsman.engine.heads import TABLE
+from pointsman.engine.live import Live
 from pointsman.money.batches import with_line
 from pointsman.providers import codec_for
 from pointsman.routing.decide import decide
+from pointsman.routing.model_rights import line_rights
 from pointsman.wire.batches import read_line, write_line
 from pointsman.wire.json_object import rejection
 from pointsman.wire.paths import ParsedHead
 
 MAX_MODELS = 20  # of one file
+MAX_NAMES = 100  # for them
 _OPERATIONS: frozenset[str] = frozenset({"chat", "completion", "embedding", "responses"})
 
 
@@ -37,17 +41,27 @@ class BatchLines:
         self._parsed = parsed
         self._key = key
         self._step = step
+        self._view = Live(parsed.snapshot)
+        self._view.faults.holds = engine.live.faults.holds  # the orders of operators hold
         self._endpoint = ""
         self._head: ParsedHead | None = None  # of every line
         self._models: dict[str, ModelWork] = {}
         self._is_bounded = True
+        self._names: dict[str, None] = {}  # that clients requested
 
     def work(self) -> str:
         """Return the sums over the lines taken so far, as text; empty if there are none."""
         if not self._models:
             return ""
         models = tuple(self._models.values())
-        return encode_work(BatchWork(endpoint=self._endpoint, models=models, is_bounded=self._is_bounded))
+        work = BatchWork(
+            endpoint=self._endpoint,
+            models=models,
+            is_bounded=self._is_bounded,
+            names=tuple(self._names),
+            rights=line_rights(self._key, self._parsed.snapshot),
+        )
+        return encode_work(work)
 
     def take(self, number: int, text: bytes) -> bytes:
         """Take a line, and return it as it is passed on. Raises `Rejection`."""
@@ -66,6 +80,9 @@ class BatchLines:
             raise rejection("a batch has no streams; remove 'stream'", "body.stream")
         if call.fallbacks:
             raise rejection("a batch has no fallbacks, since its file is at one provider", "body.fallbacks")
+        self._names[call.model] = None
+        if len(self._names) > MAX_NAMES:
+            raise rejection(f"the file names models in more than {MAX_NAMES} ways; split it", "body.model")
         call, candidate = self._decided(call)
         bounded = self._engine.billing.terms_cache.find_for(call, self._key, candidate)
         found = bounded.bounded(call)
@@ -103,22 +120,16 @@ class BatchLines:
                     f"the {unknown.kind} {unknown.id[:100]!r} is not known here as yours; use it in a request first"
                 )
                 raise rejection(message, f"body.{unknown.param or ''}")
-        live, snapshot = engine.live, call.snapshot
-        view = live if live.snapshot is snapshot else live.with_snapshot(snapshot)
-        plan = decide(Facts(call, self._key, time()), view, engine.rng, monotonic())
+        # The file is at one place, and its lines are carried out later: their target must not depend on present faults.
+        call = replace(call, pin=Pin(endpoint.name, step.key.name, "the file", follows_rules=True))
+        plan = decide(Facts(call, self._key, time()), self._view, engine.rng, monotonic())
         if isinstance(plan, Failure):
             raise Rejection(plan)
         call = plan.call or call
         for choice in plan.choices:
-            candidate = choice.candidate
-            if candidate.endpoint.name != endpoint.name or step.key not in choice.keys:
-                continue
             if call.head.dialect in endpoint.dialects or call.operation not in ("chat", "responses"):
-                return call, candidate
-        message = (
-            f"provider {endpoint.name!r} with its key {step.key.name!r}, which has the file, cannot serve the line"
-        )
-        raise rejection(message, "body.model")
+                return call, choice.candidate
+        raise rejection(f"provider {endpoint.name!r}, which has the file, does not serve {self._endpoint}", "url")
 
     def _count(self, call: Call, candidate: Candidate, most_nano: int) -> None:
         """Add a line to the sums."""

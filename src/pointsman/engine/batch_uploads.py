@@ -44,7 +44,7 @@ class FileRelay(UploadRelay):
         if not form.is_batch:
             self._prefix += form.pass_on()
             return file_call(parsed, size)
-        model = form.first_model(has_ended=self._has_ended)
+        model = form.first_model(has_ended=self._has_ended, most_held=self._most_held)
         return file_call(parsed, size, model)
 
     def whole(self, call: Call) -> Call | None:  # noqa: ARG002

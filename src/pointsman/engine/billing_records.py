@@ -17,12 +17,12 @@ from pointsman.wire.state import id_of
 
 
 def priced_for(call: Call, key: VirtualKey | None, step: Try) -> Call:
-    """Return the call for a batch with the prices that hold for an attempt, and its provider key."""
+    """Return the call for a batch with the prices that hold for an attempt, and its provider key. Control follows it
+    unless only workers have the credentials."""
     assert call.batch is not None
-    if not step.key.is_concrete:  # control could not ask about the batch: only workers have such credentials
-        return replace(call, batch=None)
     work = priced(call.batch, key, step.choice.candidate.endpoint, call.snapshot)
-    return replace(call, batch=replace(work, key=step.key.name, is_marked=can_mark(call.fields)))
+    work = replace(work, key=step.key.name, is_marked=can_mark(call.fields), is_followed=step.key.is_concrete)
+    return replace(call, batch=work)
 
 
 def marked_call(call: Call, attempt_id: str) -> Call:

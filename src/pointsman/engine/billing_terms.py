@@ -68,7 +68,10 @@ class BillingTerms(Struct, frozen=True, kw_only=True, eq=False):
         return bound if isinstance(bound, Reason) else (call, bound)
 
     def _of_batch(self, call: Call) -> tuple[Call, Bound] | Reason:
-        """Return the same for a batch."""
+        """Return the same for a batch. One that control does not follow is sent without a reservation, and only if no
+        budget needs one."""
+        if call.batch is not None and not call.batch.is_followed:
+            return _NOT_FOLLOWED if self.terms.has_budget else self.bounded(replace(call, batch=None))
         bound = bound_of_batch(
             call,
             self.scope.provider,
@@ -159,6 +162,11 @@ def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason
 
 
 _CONVERSED = frozenset({"chat", "responses"})
+_NOT_FOLLOWED = Reason(
+    "price_unknown",
+    "the provider key gets its credentials from a service, and the control process, which would read the cost of the "
+    "batch, has none; use a virtual key without a budget or with a soft one, or a provider key with a fixed value",
+)
 _BILLED_LATER = Reason(
     "price_unknown",
     "its cost is unknown until the provider has completed it, so no budget can reserve it; use a virtual key without a "

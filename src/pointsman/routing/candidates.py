@@ -30,8 +30,8 @@ def find_candidates(
     provider it names, else all that serve a bare name. The fallbacks of the rule, of the request or of the public name
     come with them. Rules do not route calls without a model, nor those for stored objects. `key` is the virtual key."""
     public = snapshot.models.get(call.model)
-    configured = public
-    if directive is not None and directive.targets and call.model and call.pin is None:
+    configured, follows_rules = public, call.pin is None or call.pin.follows_rules
+    if directive is not None and directive.targets and call.model and follows_rules:
         configured = public = PublicModel(
             name=call.model, targets=directive.targets, source=f"rule {directive.routed_by}"
         )

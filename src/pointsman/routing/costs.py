@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from pointsman.domain.batches import BatchWork
 from pointsman.domain.calls import Facts
 from pointsman.domain.dollars import dollars
+from pointsman.domain.identity import VirtualKey
 from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason, Verdict
+from pointsman.money.batches import most_of, priced, unpriced
 from pointsman.money.expected import expected_nano, usual_answer, workload_of
 from pointsman.money.terms import terms_for_each
 from pointsman.routing.view import View
@@ -25,8 +28,11 @@ class Ceiling(Struct, frozen=True, gc=False):
 def expected_costs(
     candidates: Sequence[Candidate], facts: Facts, view: View, cached: Sequence[float | None] | None = None
 ) -> list[int | None]:
-    """Return the expected cost of a request at each candidate, in nano-dollars; `None` if its price is unknown.
-    `cached` has the tokens of this prompt that each one is expected to read from its cache, if that is known."""
+    """Return the expected cost of a request at each candidate, in nano-dollars; `None` if its price is unknown. That of
+    a batch is the most that its lines can cost. `cached` has the tokens of this prompt that each candidate is expected
+    to read from its cache, if that is known."""
+    if facts.call.batch is not None:
+        return [_most_of(facts.call.batch, facts.virtual_key, item, view) for item in candidates]
     known = view.answers
     earlier = [known.get(item.id) for item in candidates] if known else [None] * len(candidates)
     each = terms_for_each(facts.virtual_key, tuple(candidates), view.snapshot)
@@ -36,6 +42,11 @@ def expected_costs(
         expected_nano(terms, workload, answers, usual, cached=hit)
         for terms, answers, hit in zip(each, earlier, hits, strict=True)
     ]
+
+
+def _most_of(work: BatchWork, key: VirtualKey | None, item: Candidate, view: View) -> int | None:
+    found = priced(work, key, item.endpoint, view.snapshot)
+    return most_of(found)[0] if unpriced(found) is None else None
 
 
 def price_text(nano: int | None) -> str:

@@ -29,7 +29,9 @@ def decide(facts: Facts, view: View, rng: RandomSource, now: float) -> Plan | fa
     `now` is in monotonic seconds. The plan keeps a verdict for every candidate a policy objected to.
     """
     call, key, snapshot = facts.call, facts.virtual_key, view.snapshot
-    if key is not None and key.allow_models and (call.fallbacks or not is_allowed(key, call.model)):
+    if key is not None and (
+        not call.model or (key.allow_models and (call.fallbacks or not is_allowed(key, call.model)))
+    ):
         forbidden = forbidden_name(key, call)
         if forbidden is not None:
             return forbidden

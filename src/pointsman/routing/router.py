@@ -47,7 +47,7 @@ class Router:
         call, key, pin, provider = facts.call, facts.virtual_key, facts.call.pin, facts.call.head.provider
         name: tuple[object, ...] = (call.model, call.operation, key)
         if provider is not None or call.fallbacks or pin is not None or call.head.require or directive is not None:
-            location = (pin.provider, pin.key) if pin is not None else None
+            location = (pin.provider, pin.key, pin.follows_rules) if pin is not None else None
             name = (*name, provider, call.fallbacks, location, call.head.require, directive)
         known = self._sets.get(name)
         if known is not None and facts.unix_s < known.until:

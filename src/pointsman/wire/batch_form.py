@@ -32,26 +32,41 @@ class BatchFormReader(FormReader):
         self._cutter = LineCutter()
         self._waiting: deque[tuple[bytes, bool]] = deque()  # to be passed on: lines of the file, and the rest
         self._number = 0  # of the last line
+        self._line_at = self._searched = 0  # in what is held: a line begins, and has no end before
 
     def is_settled(self) -> bool:
         """Return whether the form can be decided on: it passes unread, or its first line is known."""
         return self._is_passed or self.first_line() is not None
 
     def first_line(self) -> bytes | None:
-        """Return the first line of the file, once it is whole."""
+        """Return the first line of the file, once it is whole; empty for a file without any."""
         if not self._is_at_lines():
             return None
-        held = self._held
-        found = held.find(self._delimiter)
-        whole = bytes(held[: found - len(b"\r\n")]) if found >= 0 else bytes(held[: held.rfind(b"\n") + 1])
-        return next((line for line in whole.split(b"\n") if line.strip()), None if found < 0 else b"")
+        held, delimiter = self._held, self._delimiter
+        while True:
+            end = held.find(b"\n", self._searched)
+            if end < 0:
+                self._searched = len(held)  # no byte is searched twice, since a line may be long
+                return None
+            line, after = bytes(held[self._line_at : end]), end + 1
+            if line.strip():
+                return line
+            if held.startswith(delimiter, after):
+                return b""
+            if delimiter.startswith(bytes(held[after : after + len(delimiter)])):
+                return None  # the rest of the delimiter may follow
+            self._line_at = self._searched = after
 
-    def first_model(self, *, has_ended: bool) -> str:
-        """Return the model of the first line; empty for an empty file. Raises `Rejection`."""
+    def first_model(self, *, has_ended: bool, most_held: int) -> str:
+        """Return the model of the first line; empty for an empty file. `most_held` bytes of the form may be held.
+        Raises `Rejection`."""
         first = self.first_line()
         if first is None:
-            problem = "the form ends within it" if has_ended else "it is too long to be held"
-            raise at_line(1, rejection(f"{problem}; send whole lines of JSON"))
+            problem = "the form ends within it; send whole lines of JSON"
+            if not has_ended:
+                held = f"the first {most_held} bytes of the form, which routing.commit_buffer holds"
+                problem = f"it does not end within {held}; put a shorter line first, or raise the setting"
+            raise at_line(1, rejection(problem))
         model = model_in(first)
         if first and not model:
             raise at_line(1, rejection("it names no model; a line has custom_id, method, url and body"))

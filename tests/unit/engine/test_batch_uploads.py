@@ -61,7 +61,7 @@ def test_any_other_file_names_no_model_and_keeps_its_length() -> None:
 @pytest.mark.parametrize(
     ("pieces", "message"),
     [
-        ((FILE, b"x" * 2000), "line 1: it is too long"),
+        ((FILE, b"x" * 2000), "line 1: it does not end within the first 1000 bytes of the form, which routing.commit_"),
         ((FILE, b"{}\n"), "line 1: it names no model"),
     ],
 )

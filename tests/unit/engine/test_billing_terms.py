@@ -1,9 +1,12 @@
 """Billing terms are computed once for each snapshot, key and candidate."""
 
 import pytest
+from msgspec.structs import replace
 
-from fakes.money import PLAIN
+from fakes.batches import WORK
+from fakes.money import PLAIN, make_call
 from pointsman.domain.targets import candidate
+from pointsman.domain.verdicts import Reason
 from pointsman.engine import billing_terms as module
 from unit.engine.test_billing import ALPHA, BUDGET, Scene, configured
 
@@ -42,3 +45,13 @@ def test_number_of_billing_terms_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     }
     assert len(numbers) == 20
     assert len(scene.billing.terms_cache._known.of(scene.live.snapshot)) <= 4
+
+
+def test_batch_that_control_cannot_follow_names_the_credentials() -> None:
+    batch = replace(make_call("batch"), batch=replace(WORK, is_followed=False))
+    found = Scene(configured(BUDGET)).billing_terms.bounded(batch)
+    assert isinstance(found, Reason)
+    assert "gets its credentials from a service" in found.message
+    found = Scene(configured()).billing_terms.bounded(batch)
+    assert not isinstance(found, Reason)
+    assert found[0].batch is None, "without a budget it is passed on like any call of unknown cost"

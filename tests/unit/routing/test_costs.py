@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, endpoint, plan_for, snapshot
 from fakes.routing import call as call_of
+from pointsman.domain.batches import BatchWork, ModelWork
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import MAX_COST_EXCEEDED, Failure
 from pointsman.domain.identity import VirtualKey
@@ -18,6 +19,7 @@ from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing
 from pointsman.domain.targets import Strategy, candidate
 from pointsman.money.charges import Answers
+from pointsman.routing.costs import expected_costs
 from pointsman.routing.decide import decide
 from pointsman.routing.explain import as_data, as_lines
 from pointsman.routing.readings import Reading
@@ -174,3 +176,13 @@ def test_blended_weights_are_noted() -> None:
         "mid/m: expected cost $0.000004, weight 1.5 of 3",
         "low/m: expected cost $0.000002, weight 1 of 1",
     ]
+
+
+def test_batch_is_expected_to_cost_the_most_of_its_lines() -> None:
+    model = ModelWork("m", lines=2, tokens_in=100, tokens_out=200)
+    work = BatchWork(endpoint="/v1/chat/completions", models=(model,))
+    batch = replace(call_of("", "batch"), batch=work)
+    view = view_of("cheapest", None, "dear", "low", "odd")
+    items = [candidate(ENDPOINTS[name], "") for name in ("dear", "low", "odd")]
+    dear, low, odd = expected_costs(items, Facts(batch), view)
+    assert (dear, low, odd) == (400 + 8_000 + 2, 100 + 2_000 + 2, None)

@@ -1,6 +1,7 @@
 """The form of a file: lines of a batch are taken one by one, however the form is cut; other files pass unread."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ def read(pieces: list[bytes], taken: list[tuple[int, bytes]]) -> tuple[BatchForm
         out += reader.feed(rest.pop(0))
     if not reader.is_batch:
         return reader, out + reader.pass_on() + b"".join(reader.feed(one) for one in rest)
-    assert reader.first_model(has_ended=False) == "small"
+    assert reader.first_model(has_ended=False, most_held=1000) == "small"
     reader.decide()
     reader.take_line = take
     for piece in [b"", *rest]:
@@ -106,6 +107,48 @@ def test_long_file_is_read_in_slices() -> None:
         sizes.append(len(reader.feed(b"")))
     assert max(sizes) <= SLICE_BYTES + len(FIRST)
     assert sum(sizes) >= len(FIRST) * len(lines)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", b""),
+        (b"\n", b""),
+        (b"\r\n\r\n", b""),
+        (FIRST, FIRST),
+        (b"\n \n" + FIRST + b"\nx", FIRST),
+        (b"\n--A\n", b"--A"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_first_line_is_known_as_soon_as_it_is_whole(data: bytes, expected: bytes, size: int) -> None:
+    reader, whole = BatchFormReader(b"B", finds_state=False), form(data)
+    for start in range(0, len(whole), size):
+        if reader.first_line() is not None:
+            break
+        reader.feed(whole[start : start + size])
+    found = reader.first_line()
+    assert found is not None
+    assert found.strip() == expected
+
+
+def test_long_first_line_is_searched_once() -> None:
+    class Held(bytearray):
+        searched = 0
+
+        def find(self, sub: Any, start: Any = 0, end: Any = None) -> int:
+            Held.searched += len(self) - int(start)
+            return super().find(sub, start)
+
+    reader = BatchFormReader(b"B", finds_state=False)
+    reader.feed(PART % (b"purpose", b"", b"batch") + (PART % (b"file", FILE, b"")).removesuffix(b"\r\n"))
+    reader._held = Held(reader._held)
+    for _ in range(200):
+        reader.feed(b"x" * 1000)
+        assert not reader.is_settled()
+    assert Held.searched <= 2 * 200_000
+    reader.feed(b"\n")
+    assert reader.first_line() == b"x" * 200_000
 
 
 def test_two_files_are_rejected() -> None:

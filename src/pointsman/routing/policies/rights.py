@@ -6,6 +6,8 @@ from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason
 from pointsman.routing.policies import Asker
 
+_WITHOUT_MODEL = frozenset({"file", "batch"})  # `model_rights` checks the models that the lines of a batch name
+
 
 def static(item: Candidate, asker: Asker) -> Reason | None:
     key = asker.key
@@ -14,7 +16,8 @@ def static(item: Candidate, asker: Asker) -> Reason | None:
     entry = key.entries.get(item.endpoint.name)
     if entry is None:
         return Reason("provider_not_allowed", f"virtual key {key.name} may not use provider {item.endpoint.name}")
-    if not entry.allow_models or any(fnmatchcase(item.model, pattern) for pattern in entry.allow_models):
+    names_none = not item.model and asker.operation in _WITHOUT_MODEL
+    if not entry.allow_models or names_none or any(fnmatchcase(item.model, pattern) for pattern in entry.allow_models):
         if entry.keys is not None and not any(one.name in entry.keys for one in item.keys):
             names = ", ".join(sorted(entry.keys))
             message = f"virtual key {key.name} may use only the keys {names} of provider {entry.provider}, and none of "
