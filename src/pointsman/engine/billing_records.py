@@ -52,8 +52,8 @@ def sent_record(scope: ChargeScope, work: BatchWork, request_id: str, ordinal: i
 def record_intent(
     journal: JournalWriter, scope: ChargeScope, call: Call, request_id: str, ordinal: int, *, at: float, bound: Bound
 ) -> None:
-    """Store the intent of an attempt. Raises `JournalUnavailable` if it was not stored; a batch then counts as never
-    made, since nothing holds a reservation that control could settle."""
+    """Store the intent of an attempt. Raises `JournalUnavailable` if it was not stored. A batch then counts as never
+    made, even if it has no limits and is sent all the same: nothing holds a reservation that control could settle."""
     sent = sent_record(scope, call.batch, request_id, ordinal, at=at) if call.batch is not None else None
     try:
         if sent is not None:

@@ -47,10 +47,10 @@ def passed_call(
     *,
     media: Media = NO_MEDIA,
     units: Units | None = None,
-    answers: int = 1,
+    stores: bool = True,
 ) -> Call:
     """Return the call of a JSON body, or of none. It does not belong to one account, so it can be repeated elsewhere.
-    Raises `Rejection`."""
+    `stores` says whether the provider is asked to store the result. Raises `Rejection`."""
     return Call(
         operation=parsed.api.operation,
         head=parsed.head,
@@ -60,10 +60,8 @@ def passed_call(
         size=len(body),
         stream=typed.stream or False,
         fallbacks=tuple([own_name(name, parsed.snapshot) for name in typed.fallbacks or ()]),
-        choices=answers,
-        answers=answers,
         raw_body=None if fields else body,
         media=media,
-        state=touched(parsed.head.method, parsed.head.path, fields),
+        state=touched(parsed.head.method, parsed.head.path, fields, stores=stores),
         units=units,
     )

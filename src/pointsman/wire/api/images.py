@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.domain.units import Units
@@ -41,7 +42,8 @@ def parse(parsed: ParsedHead, body: bytes) -> Call:
     fields, typed = read_passed(_DECODER, body, _ACTED_ON)
     count = count_images({name: getattr(typed, name) for name in COUNTS})
     units = _units(count, {"quality": typed.quality, "size": typed.size})
-    return passed_call(parsed, body, fields, typed, media=in_pictures(fields), units=units, answers=count)
+    call = passed_call(parsed, body, fields, typed, media=in_pictures(fields), units=units)
+    return replace(call, choices=count, answers=count)
 
 
 def _units(count: int, values: Mapping[str, Raw]) -> Units:

@@ -10,16 +10,15 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw
+from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.domain.operations import STATEFUL, Operation
-from pointsman.wire.api._passed import METHODS, Passed, read_passed
+from pointsman.wire.api._passed import METHODS, Passed, passed_call, read_passed
 from pointsman.wire.dialects.openai import UNLIMITED, is_response_creation
 from pointsman.wire.generation import MAX_TOKENS, most_tokens
 from pointsman.wire.json_object import rejection
 from pointsman.wire.paths import ApiPath, ParsedHead
-from pointsman.wire.public_names import own_name
-from pointsman.wire.state import touched
 from pointsman.wire.tokens import in_input, in_ranking
 
 
@@ -41,23 +40,11 @@ def parse(parsed: ParsedHead, body: bytes) -> Call:
         fields, typed = read_passed(_DECODER, body)
         if typed.max_output_tokens == 0:
             raise rejection("the field 'max_output_tokens' must be 1 or more", "max_output_tokens")
-    max_tokens = most_tokens(typed.max_output_tokens) if parsed.api.operation == "responses" else None
-    return Call(
-        operation=parsed.api.operation,
-        head=parsed.head,
-        snapshot=parsed.snapshot,
-        model=own_name(typed.model or "", parsed.snapshot),
-        fields=fields,
-        size=len(body),
-        stream=typed.stream or False,
-        fallbacks=tuple([own_name(name, parsed.snapshot) for name in typed.fallbacks or ()]),
-        max_tokens=max_tokens,
-        stated_tokens=max_tokens,
-        raw_body=None if fields else body,
-        stateful=_is_stateful(parsed, typed),
-        media=in_input(fields.get("input")) if parsed.api.operation == "responses" else in_ranking(fields),
-        state=touched(parsed.head.method, parsed.head.path, fields, stores=typed.store is not False),
-    )
+    is_response = parsed.api.operation == "responses"
+    media = in_input(fields.get("input")) if is_response else in_ranking(fields)
+    call = passed_call(parsed, body, fields, typed, media=media, stores=typed.store is not False)
+    max_tokens = most_tokens(typed.max_output_tokens) if is_response else None
+    return replace(call, max_tokens=max_tokens, stated_tokens=max_tokens, stateful=_is_stateful(parsed, typed))
 
 
 def _is_stateful(parsed: ParsedHead, typed: _Any) -> bool:
