@@ -9,27 +9,22 @@ from time import monotonic, time
 
 from msgspec.structs import replace
 
-from pointsman.domain.batches import BatchWork, ModelWork, encode_work
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import Try
 from pointsman.domain.state import Pin
 from pointsman.domain.targets import Candidate
-from pointsman.domain.verdicts import Reason
+from pointsman.engine.batch_sums import BatchSums
 from pointsman.engine.engine import Engine
 from pointsman.engine.heads import TABLE
 from pointsman.engine.live import Live
-from pointsman.money.batches import with_line
 from pointsman.providers import codec_for
 from pointsman.routing.decide import decide
-from pointsman.routing.model_rights import line_rights
 from pointsman.wire.batches import read_line, write_line
 from pointsman.wire.json_object import rejection
 from pointsman.wire.paths import ParsedHead
 
-MAX_MODELS = 20  # of one file
-MAX_NAMES = 100  # for them
 _OPERATIONS: frozenset[str] = frozenset({"chat", "completion", "embedding", "responses"})
 
 
@@ -45,23 +40,11 @@ class BatchLines:
         self._view.faults.holds = engine.live.faults.holds  # the orders of operators hold
         self._endpoint = ""
         self._head: ParsedHead | None = None  # of every line
-        self._models: dict[str, ModelWork] = {}
-        self._is_bounded = True
-        self._names: dict[str, None] = {}  # that clients requested
+        self._sums = BatchSums(engine, key, parsed.snapshot)
 
     def work(self) -> str:
         """Return the sums over the lines taken so far, as text; empty if there are none."""
-        if not self._models:
-            return ""
-        models = tuple(self._models.values())
-        work = BatchWork(
-            endpoint=self._endpoint,
-            models=models,
-            is_bounded=self._is_bounded,
-            names=tuple(self._names),
-            rights=line_rights(self._key, self._parsed.snapshot),
-        )
-        return encode_work(work)
+        return self._sums.work(self._endpoint)
 
     def take(self, number: int, text: bytes) -> bytes:
         """Take a line, and return it as it is passed on. Raises `Rejection`."""
@@ -80,16 +63,9 @@ class BatchLines:
             raise rejection("a batch has no streams; remove 'stream'", "body.stream")
         if call.fallbacks:
             raise rejection("a batch has no fallbacks, since its file is at one provider", "body.fallbacks")
-        self._names[call.model] = None
-        if len(self._names) > MAX_NAMES:
-            raise rejection(f"the file names models in more than {MAX_NAMES} ways; split it", "body.model")
+        self._sums.name(call.model)
         call, candidate = self._decided(call)
-        bounded = self._engine.billing.terms_cache.find_for(call, self._key, candidate)
-        found = bounded.bounded(call)
-        if isinstance(found, Reason):
-            raise rejection(f"{candidate.id}: {found.message}", "body.model")
-        call, bound = found
-        self._count(call, candidate, bound.nano)
+        call = self._sums.add(call, candidate)
         codec = codec_for(candidate, call.operation, call.head.dialect)
         return write_line(line, codec.encode(call, candidate, self._step.key.blank()).body)
 
@@ -130,13 +106,3 @@ class BatchLines:
             if call.head.dialect in endpoint.dialects or call.operation not in ("chat", "responses"):
                 return call, choice.candidate
         raise rejection(f"provider {endpoint.name!r}, which has the file, does not serve {self._endpoint}", "url")
-
-    def _count(self, call: Call, candidate: Candidate, most_nano: int) -> None:
-        """Add a line to the sums."""
-        terms = self._engine.billing.terms_cache.find_for(call, self._key, candidate).terms
-        known = self._models.get(candidate.model)
-        if known is None and len(self._models) >= MAX_MODELS:
-            raise rejection(f"the file names more than {MAX_MODELS} models; split it", "body.model")
-        known = known or ModelWork(candidate.model, lines=0, tokens_in=0, tokens_out=0)
-        self._models[candidate.model], has_maximum = with_line(known, terms, call, most_nano)
-        self._is_bounded &= has_maximum

@@ -10,15 +10,14 @@ import pytest
 from fakes.engine import Rig, running_engine
 from fakes.origin import Peer, run
 from fakes.wire import parsed_head
-from pointsman.domain.batches import ModelWork, decode_work
+from pointsman.domain.batches import decode_work
 from pointsman.domain.failures import Rejection
 from pointsman.domain.holds import Held, Hold
-from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import Choice, Try
-from pointsman.domain.requirements import Requirement
 from pointsman.domain.snapshots import PublicModel
 from pointsman.domain.targets import candidate
-from pointsman.engine.batch_lines import MAX_MODELS, MAX_NAMES, BatchLines
+from pointsman.engine.batch_lines import BatchLines
+from pointsman.engine.batch_sums import MAX_MODELS
 from pointsman.routing.health import Condition
 from pointsman.wire.paths import ParsedHead
 
@@ -61,35 +60,6 @@ def test_lines_are_translated_and_summed_by_model() -> None:
             work = decode_work(lines.work())
             assert work is not None
             assert not work.is_bounded, "without a limit, a line may lack a maximum"
-
-    run(main())
-
-
-def test_work_has_the_requested_names_and_the_rights_of_the_key() -> None:
-    async def main() -> None:
-        async with running_engine(silent) as rig:
-            requirement = Requirement("region", ("eu",))
-            tools = frozenset({"batches"})
-            for key, rights in (
-                (None, ""),
-                (VirtualKey(name="me", digest=b"", provider_tools=tools), "[] ['batches']"),
-                (VirtualKey(name="me", digest=b"", require=(requirement,)), "['region=eu'] None"),
-            ):
-                lines = lines_of(rig)
-                lines._key = key
-                if not rights.startswith("['r"):
-                    for number, model in enumerate(("chat", "alpha/other", "chat"), 1):
-                        lines.take(number, line(model))
-                else:
-                    lines._models["m"] = ModelWork("m", 1, 1, 1)
-                work = decode_work(lines.work())
-                assert work is not None
-                assert work.rights == rights
-                assert work.names in (("chat", "alpha/other"), ())
-            lines = lines_of(rig)
-            lines._names = {f"name {number}": None for number in range(MAX_NAMES)}
-            with pytest.raises(Rejection, match=f"in more than {MAX_NAMES} ways"):
-                lines.take(1, line())
 
     run(main())
 
