@@ -18,7 +18,7 @@ from pointsman.config.schema import Deployments, Document, ProviderSettings
 from pointsman.config.source import Location
 from pointsman.domain.network import Network
 from pointsman.domain.targets import Endpoint
-from pointsman.providers import PROVIDERS, dialects_of, families_of, operations_of
+from pointsman.providers import PROVIDERS, dialects_of, embedder_of, families_of, operations_of
 from pointsman.providers.api import Provider
 
 
@@ -101,6 +101,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             keys=keys,
             operations=operations_of(record),
             dialects=dialects_of(record),
+            embedder=embedder_of(record),
             families=families_of(record),
             regions=record.regions,
             needs_bound=record.needs_bound,

@@ -62,12 +62,13 @@ class ProviderKey(Struct, frozen=True, eq=False):
 
 class Family(Struct, frozen=True):
     """Models of a provider that have an API of their own, such as Claude's at a cloud. `pattern` is a shell-style
-    pattern of their names. `name` is the record of their codecs. `dialects` and `needs_bound` are as in `Endpoint`."""
+    pattern of their names. `name` is the record of their codecs. The other fields are as in `Endpoint`."""
 
     pattern: str
     name: str
     dialects: tuple[str, ...]
     needs_bound: bool = False
+    embedder: str = ""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
@@ -86,9 +87,10 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     use a tool by themselves, with the tool and its number of uses. `max_concurrency` is the most attempts in progress
     at each of its models: a number, `auto` if it is learned, or `None` without a bound. `deployments` are the server's
     names for models that it has under names of its own. `api_version` is the version of its API in the query, or empty.
-    `region` and `project` are those of a cloud, or empty. `families` are its models with an API of their own, for which
-    `dialects` and `needs_bound` do not hold. `regions` are the regions in which models run whose names match a
-    shell-style pattern, wherever the address is.
+    `region` and `project` are those of a cloud, or empty. `embedder` is the dialect in which its server takes requests
+    for embeddings, or empty. `families` are its models with an API of their own, for which `dialects`, `needs_bound`
+    and `embedder` do not hold. `regions` are the regions in which models run whose names match a shell-style pattern,
+    wherever the address is.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     operations: frozenset[Operation]
     dialects: tuple[str, ...] = ("openai", "openai-responses")
     needs_bound: bool = False
+    embedder: str = "openai"
     keeps_responses: bool = True
     serves: tuple[str, ...] = ()
     serves_only: bool = False
@@ -200,6 +203,12 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
         deployments = self.endpoint.deployments
         return deployments.get(self.model, self.model) if deployments else self.model
 
+    def names_at(self, key: ProviderKey | None = None) -> str:
+        """Return the names of the model, for requests with this key, else for keys without deployments of their own.
+        Either name may say which model it is."""
+        sent = self.sent_model if key is None else self.model_at(key)
+        return self.model if sent == self.model else f"{self.model}/{sent}"
+
     def region_at(self, key: ProviderKey) -> str:
         """Return the region that the name of the model implies, for requests with this key; empty for most models."""
         name = self.model_at(key)
@@ -218,6 +227,12 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
         """The dialects of conversations in which the model is served."""
         family = self.family if self.endpoint.families else None
         return self.endpoint.dialects if family is None else family.dialects
+
+    @property
+    def embedder(self) -> str:
+        """The dialect in which the model takes requests for embeddings, or empty."""
+        family = self.family if self.endpoint.families else None
+        return self.endpoint.embedder if family is None else family.embedder
 
     @property
     def needs_bound(self) -> bool:

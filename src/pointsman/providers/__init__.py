@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from pointsman.domain.calls import RequestHead
 from pointsman.domain.operations import Operation
 from pointsman.domain.targets import Candidate, Family
-from pointsman.providers._continued import ContinuedCodec, marking
+from pointsman.providers._continued import ContinuedCodec, marking, own_head
 from pointsman.providers._translated import TranslatedCodec
 from pointsman.providers._translated_embeddings import TranslatedEmbeddings
 from pointsman.providers.api import Codec, Provider
 from pointsman.registry import members
 from pointsman.wire.dialects import CONVERSATIONS, DIALECTS
+from pointsman.wire.embedders import EMBEDDERS
 from pointsman.wire.translation import Halves, PieceWriter
 from pointsman.wire.upstreams import SPOKEN, Upstream
 
@@ -40,6 +40,12 @@ def _native(provider: Provider) -> Upstream | None:
     return next((one for one in SPOKEN.values() if _speaks(provider, one)), None)
 
 
+def embedder_of(provider: Provider) -> str:
+    """Return the dialect in which a provider takes requests for embeddings; empty if it takes none."""
+    codec = provider.codecs.get("embedding")
+    return "" if codec is None else codec.dialect
+
+
 def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
     """Return the codecs of a provider by operation and by the client's dialect. For each dialect of a conversation that
     the provider does not speak, there is a translation to the first that it does. Other operations are requested in
@@ -51,12 +57,7 @@ def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
     native = _native(provider)
     if native is None:
         return found
-    found |= {
-        (operation, OPENAI): provider.codecs[operation]
-        for operation in native.halves.others
-        if operation in provider.codecs
-    }
-    head = RequestHead(path=native.path, dialect=native.name, content_type="application/json")
+    head = own_head(native.path, native.name)
     for client in CONVERSATIONS:
         if client.halves is not None and (client.operation, client.name) not in found:
             found[client.operation, client.name] = TranslatedCodec(
@@ -73,20 +74,16 @@ def _codecs(provider: Provider) -> dict[tuple[Operation, str], Codec]:
 
 
 def _add_embeddings(provider: Provider, found: dict[tuple[Operation, str], Codec]) -> None:
-    """Add the translations of requests for embeddings, if the provider has them. The codec of a dialect that only
-    providers speak takes those of OpenAI's."""
-    codec = provider.codecs.get("embedding")
-    if codec is None:
-        return
-    native = DIALECTS.get(codec.dialect, DIALECTS[OPENAI])
-    theirs = native.embeddings
+    """Add the translations of requests for embeddings, if the provider has them."""
+    name = embedder_of(provider)
+    theirs = EMBEDDERS.get(name)
     if theirs is None:
         return
-    head = RequestHead(path=theirs.path, dialect=native.name, content_type="application/json")
+    head = own_head(theirs.path, name)
     for client in DIALECTS.values():
-        if client.embeddings is not None and client is not native:
+        if client.embeddings is not None and client.name != name:
             found["embedding", client.name] = TranslatedEmbeddings(
-                native=codec, ours=client.embeddings, theirs=theirs, head=head
+                native=provider.codecs["embedding"], ours=client.embeddings, theirs=theirs, head=head
             )
 
 
@@ -118,7 +115,7 @@ def _record_of(item: Candidate) -> Provider:
 def families_of(provider: Provider) -> tuple[Family, ...]:
     """Return the models of a provider that have an API of their own."""
     return tuple(
-        Family(pattern, record.name, dialects_of(record), record.needs_bound)
+        Family(pattern, record.name, dialects_of(record), record.needs_bound, embedder_of(record))
         for pattern, record in provider.families.items()
     )
 
@@ -138,7 +135,7 @@ def continues_in(item: Candidate) -> Upstream | None:
     continue a text."""
     provider = _record_of(item)
     spoken = _native(provider)
-    if provider.prefill is None or spoken is None or not provider.prefill.takes(item.model):
+    if provider.prefill is None or spoken is None or not provider.prefill.takes(item.names_at()):
         return None
     is_served = spoken.operation in item.endpoint.operations and spoken.name in item.dialects
     return spoken if is_served else None
@@ -157,7 +154,7 @@ def continued_codec(item: Candidate, dialect: str, writer: Callable[[bool], Piec
         ours=replace(ours, writer=lambda call, now_unix_s: writer(prefill.echoes)),  # noqa: ARG005
         theirs=spoken.halves,
         operation=spoken.operation,
-        head=RequestHead(path=prefill.path or spoken.path, dialect=spoken.name, content_type="application/json"),
+        head=own_head(prefill.path or spoken.path, spoken.name),
         errors=provider.errors,
         adapt=marking(provider.adapt, prefill),
         prefill=prefill,

@@ -11,8 +11,9 @@ from msgspec import Raw, Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
+from pointsman.providers._broken import incomplete, malformed, unsplit
 from pointsman.providers._error_table import Rules
-from pointsman.providers._event_stream import EventStream, unsplit
+from pointsman.providers._event_stream import EventStream
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._refusals import by_end
 from pointsman.providers.api import WholeAnswer
@@ -180,11 +181,11 @@ def judge_message(body: bytes, errors: Rules) -> WholeAnswer | Failure:
     try:
         found = read_leniently(_ANSWER, body)
     except UNREADABLE as error:
-        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+        return malformed(error)
     if found.type == "error" or not is_empty(found.error):
         return classify_inside(body, errors)
     if bytes(found.content)[:1] != b"[":
-        return Failure(failures.MALFORMED_ANSWER, "the provider's answer is incomplete: it has no content")
+        return incomplete("content")
     if is_empty(found.content) and is_empty(found.stop_reason):
         return Failure(failures.TRUNCATED, "the provider's answer has neither content nor a stop reason")
     return WholeAnswer(body, usage_of(found.usage), by_end(found.stop_reason))
@@ -195,11 +196,11 @@ def judge_count(body: bytes, errors: Rules) -> WholeAnswer | Failure:
     try:
         found = _COUNT.decode(body)
     except UNREADABLE as error:
-        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+        return malformed(error)
     if not is_empty(found.error):
         return classify_inside(body, errors)
     if found.input_tokens is None:
-        return Failure(failures.MALFORMED_ANSWER, "the provider's answer is incomplete: it has no input_tokens")
+        return incomplete("input_tokens")
     return WholeAnswer(body)
 
 

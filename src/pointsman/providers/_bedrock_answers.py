@@ -7,10 +7,11 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
-from pointsman.domain.pieces import CONTENT, Failed, Finish
+from pointsman.domain.pieces import Failed
+from pointsman.providers._broken import incomplete, malformed
 from pointsman.providers._error_table import Rules, rule
+from pointsman.providers._judged import judge_pieces
 from pointsman.providers._openai_errors import classify, classify_inside
-from pointsman.providers._refusals import BY_REASON
 from pointsman.providers.api import WholeAnswer
 from pointsman.wire.json_object import UNREADABLE
 from pointsman.wire.upstreams.bedrock.answer_reader import decode_answer, pieces_of
@@ -78,20 +79,11 @@ def judge(body: bytes, errors: Rules) -> WholeAnswer | Failure:
         found = decode_answer(body)
         pieces = pieces_of(found)
     except UNREADABLE as error:
-        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
-    failed = [piece for piece in pieces if isinstance(piece, Failed)]
-    if failed:
-        return classify_inside(failed[0].body, errors)
-    if found.blocks is None:
+        return malformed(error)
+    if found.blocks is None and not any(isinstance(piece, Failed) for piece in pieces):
         inside = read_error({}, body)
-        if inside is not None:
-            return classify_inside(inside, errors)
-        return Failure(failures.MALFORMED_ANSWER, "the provider's answer is incomplete: it has no message")
-    ends = [piece for piece in pieces if isinstance(piece, Finish)]
-    if not ends and not any(isinstance(piece, CONTENT) for piece in pieces):
-        return Failure(failures.TRUNCATED, "the provider's answer has neither content nor a reason for its end")
-    refused = BY_REASON.get(ends[0].reason) if ends else None
-    return WholeAnswer(body, read_usage(found.usage, found.tier), refused)
+        return incomplete("message") if inside is None else classify_inside(inside, errors)
+    return judge_pieces(body, pieces, read_usage(found.usage, found.tier), errors)
 
 
 def usage_in(body: bytes) -> Usage | None:

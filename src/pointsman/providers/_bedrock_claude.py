@@ -4,20 +4,20 @@ of the model.
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
 """
 
-import re
 from binascii import b2a_base64
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from pointsman.domain import failures
 from pointsman.domain.calls import Call
+from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._anthropic_answers import AnthropicStream
 from pointsman.providers._bedrock_answers import ERRORS, amazon_failure
 from pointsman.providers._bedrock_requests import path_of, sent
+from pointsman.providers._broken import malformed
 from pointsman.providers._error_table import Rules
 from pointsman.providers.anthropic import MessagesCodec, adapted, message_fields
 from pointsman.providers.api import Provider, StreamDecoder, WholeAnswer
@@ -43,7 +43,6 @@ BETAS = (
     "tool-search-tool-",
 )
 _LABELS = ("service_tier",)  # of Anthropic's own service
-_REVISION = re.compile(r"-v\d+(?::\w+)*$")  # of Bedrock's names, such as `-v1:0`
 
 
 class _Counted(Struct, rename="camel", gc=False):
@@ -88,20 +87,18 @@ class InvokeCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
         request = sent(candidate, key, path, body, now_unix_s)
         return replace(request, dropped=tuple(dropped)) if dropped else request
 
-    def decode(
-        self, call: Call, body: bytes, *, as_stream: bool = False, now_unix_s: float = 0.0
-    ) -> WholeAnswer | failures.Failure:
+    def judge(self, call: Call, body: bytes) -> WholeAnswer | Failure:
         if counts_tokens(call):
             try:
                 body = encode_object({"input_tokens": _COUNTED.decode(body).input_tokens})
             except UNREADABLE as error:
-                return failures.Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
-        return MessagesCodec.decode(self, call, body, as_stream=as_stream, now_unix_s=now_unix_s)
+                return malformed(error)
+        return super().judge(call, body)
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:  # noqa: ARG002
         return AnthropicStream(errors=self.errors, max_event_bytes=max_event_bytes, splitter=chunk_splitter)
 
-    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
         return amazon_failure(status, headers, body, now_unix_s, self.errors)
 
 
@@ -120,10 +117,6 @@ def _asked_for(call: Call, fields: dict[str, Raw]) -> dict[str, None]:
     return found
 
 
-def _adapted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
-    return adapted(fields, _REVISION.sub("", model))
-
-
 CLAUDE = Provider(
     name="bedrock-claude",
     title="Claude at Amazon Bedrock",
@@ -131,7 +124,7 @@ CLAUDE = Provider(
     key_env=None,
     codecs={"chat": InvokeCodec()},
     needs_bound=True,
-    adapt=_adapted,
+    adapt=adapted,
     errors=ERRORS,
     splitter=chunk_splitter,
 )

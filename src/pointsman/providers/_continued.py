@@ -1,9 +1,11 @@
 """The codec of an attempt that continues an answer of another attempt, which broke off after its first content."""
 
+from functools import cache, lru_cache
+
 from msgspec import Raw
 from msgspec.structs import replace
 
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.targets import Candidate, ProviderKey
@@ -24,7 +26,7 @@ class ContinuedCodec(TranslatedCodec, frozen=True, kw_only=True, eq=False):
     ) -> UpstreamRequest:
         if not self.passes:
             return super().encode(call, candidate, key, attempt_id, now_unix_s)
-        head = replace(call.head, path=self.prefill.path) if self.prefill.path else call.head
+        head = at_path(call.head, self.prefill.path) if self.prefill.path else call.head
         marked = replace(call, head=head, fields=self.prefill.mark(call.fields))
         return self.native.encode(marked, candidate, key, attempt_id, now_unix_s)
 
@@ -39,10 +41,22 @@ class ContinuedCodec(TranslatedCodec, frozen=True, kw_only=True, eq=False):
         return NO_STREAM
 
 
+@lru_cache(maxsize=1024)  # of a client's heads
+def at_path(head: RequestHead, path: str) -> RequestHead:
+    """Return a client's head with another path. It is one object for each head: codecs keep header lines by it."""
+    return replace(head, path=path)
+
+
+@cache  # of the dialects and their paths
+def own_head(path: str, dialect: str) -> RequestHead:
+    """Return the head of requests that the gateway itself writes in a dialect."""
+    return RequestHead(path=path, dialect=dialect, content_type="application/json")
+
+
 def marking(adapt: Adapt | None, prefill: Prefill) -> Adapt:
     """Return the changes to the fields of a translated request whose last message is continued."""
 
-    def adapted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
-        return prefill.mark(fields if adapt is None else adapt(fields, model))
+    def adapted(fields: dict[str, Raw], model: str, max_tokens: int | None) -> dict[str, Raw]:
+        return prefill.mark(fields if adapt is None else adapt(fields, model, max_tokens))
 
     return adapted

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.outcomes import Usage
+from pointsman.providers._broken import MAX_EVENT_PARTS, dense, truncated, unreadable
 from pointsman.providers._error_table import Rules
 from pointsman.wire.sse import (
     HEARTBEAT,
-    DamagedStream,
     EventSplitter,
-    EventTooLong,
     Splitter,
     event_data,
     is_comment,
@@ -19,7 +18,6 @@ from pointsman.wire.sse import (
 
 MAX_LEFT_OUT = 1  # events of a stream that cannot be read
 LARGE_EVENT_BYTES = 64 * 1024
-MAX_EVENT_PARTS = 20_000  # lines, or objects, of one event
 
 
 class EventStream:
@@ -107,35 +105,6 @@ class EventStream:
         if self.events_left_out > MAX_LEFT_OUT:
             self._fail(unreadable(error))
         return False
-
-
-def dense() -> Failure:
-    """Return the failure of an event or answer with too many parts."""
-    return Failure(
-        failures.MALFORMED_ANSWER, f"the provider's answer has too many objects or lines (more than {MAX_EVENT_PARTS})"
-    )
-
-
-def too_long() -> Failure:
-    """Return the failure of an event that is longer than the limit."""
-    return Failure(failures.MALFORMED_ANSWER, "the provider sent an event longer than the limit routing.event_bytes")
-
-
-def unsplit(error: EventTooLong | DamagedStream) -> Failure:
-    """Return the failure of a stream that cannot be split into events."""
-    if isinstance(error, EventTooLong):
-        return too_long()
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream is damaged: {error}")
-
-
-def unreadable(error: Exception) -> Failure:
-    """Return the failure of a second event that is not JSON."""
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's stream has more than one invalid event: {error}")
-
-
-def truncated() -> Failure:
-    """Return the failure of a stream that ends too early."""
-    return Failure(failures.TRUNCATED, "the provider's stream ended before its answer was complete")
 
 
 def is_dense(event: bytes) -> bool:

@@ -4,14 +4,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import Headers
 from pointsman.domain.outcomes import Usage
-from pointsman.domain.pieces import Finish
+from pointsman.providers._broken import incomplete, malformed
 from pointsman.providers._error_table import Rules
+from pointsman.providers._judged import judge_pieces
 from pointsman.providers._openai_errors import MAX_WAIT_S, classify, classify_inside, retry_after_s
-from pointsman.providers._refusals import BY_REASON
 from pointsman.providers._translated_stream import UpstreamStream
 from pointsman.providers.api import WholeAnswer
 from pointsman.wire.dialects.gemini import HALVES, embeddings, failed
@@ -47,16 +46,13 @@ def judge(body: bytes, errors: Rules) -> WholeAnswer | Failure:
         found = decode_answer(body)
         pieces = GeminiReader().pieces(found)
     except UNREADABLE as error:
-        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+        return malformed(error)
     if not is_empty(found.error):
         inside = read_error(body)
         return classify_inside(body if inside is None else inside.body, errors)
     if found.first is None and not found.block_reason:
-        return Failure(failures.MALFORMED_ANSWER, "the provider's answer is incomplete: it has no candidates")
-    if len(pieces) == 1:  # its beginning
-        return Failure(failures.TRUNCATED, "the provider's answer has neither content nor a finish reason")
-    ends = [BY_REASON.get(piece.reason) for piece in pieces if isinstance(piece, Finish)]
-    return WholeAnswer(body, read_usage(found.usage_metadata), ends[0] if ends else None)
+        return incomplete("candidates")
+    return judge_pieces(body, pieces, read_usage(found.usage_metadata), errors)
 
 
 def judge_count(body: bytes, errors: Rules) -> WholeAnswer | Failure:
@@ -64,12 +60,12 @@ def judge_count(body: bytes, errors: Rules) -> WholeAnswer | Failure:
     try:
         found = _COUNT.decode(body)
     except UNREADABLE as error:
-        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+        return malformed(error)
     if found.total_tokens is None:
         inside = read_error(body)
         if inside is not None:
             return classify_inside(inside.body, errors)
-        return Failure(failures.MALFORMED_ANSWER, "the provider's answer is incomplete: it has no totalTokens")
+        return incomplete("totalTokens")
     return WholeAnswer(body)
 
 
@@ -81,7 +77,7 @@ def judge_embeddings(body: bytes, errors: Rules) -> WholeAnswer | Failure:
     try:
         return WholeAnswer(body, embeddings.read_answer(body).usage)
     except (*UNREADABLE, ValueError) as error:
-        return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+        return malformed(error)
 
 
 def usage_in(body: bytes) -> Usage | None:

@@ -15,8 +15,8 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.operations import Operation
+from pointsman.providers._broken import dense, incomplete, malformed
 from pointsman.providers._error_table import Rules
-from pointsman.providers._event_stream import dense
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._openai_stream import ended_in_error, has_content
 from pointsman.providers._refusals import in_choice, in_response
@@ -139,20 +139,20 @@ def _judge_unusual(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Fail
     try:
         found = read_leniently(_GENERATED, body)
     except UNREADABLE as error:
-        return _unreadable(error)
+        return malformed(error)
     if not is_empty(found.error):
         return classify_inside(body, errors)
     if not found.choices:
-        return _incomplete("choices")
+        return incomplete("choices")
     kinds = [in_choice(choice.message, choice.finish_reason) for choice in found.choices]
     for choice in found.choices:
         if choice.finish_reason == _ERROR:
             return ended_in_error()
         if call.operation == "chat":
             if choice.message is None:
-                return _incomplete("message")
+                return incomplete("message")
         elif is_empty(choice.text) and bytes(choice.text) != b'""':
-            return _incomplete("text")
+            return incomplete("text")
         if is_empty(choice.finish_reason) and is_empty(choice.text) and not has_content(choice.message):
             return Failure(failures.TRUNCATED, "the provider's answer has neither content nor a finish reason")
     refused = kinds[0] if all(kind is not None for kind in kinds) else None
@@ -163,11 +163,11 @@ def _judge_vectors(body: bytes, errors: Rules) -> WholeAnswer | Failure:
     try:
         found = _EMBEDDED.decode(body)
     except UNREADABLE as error:
-        return _unreadable(error)
+        return malformed(error)
     if not is_empty(found.error):
         return classify_inside(body, errors)
     if not found.data or any(is_empty(vector.embedding) for vector in found.data):
-        return _incomplete("data")
+        return incomplete("data")
     return WholeAnswer(body, read_usage(found.usage))
 
 
@@ -179,17 +179,17 @@ def judge_passed(call: Call, body: bytes, errors: Rules) -> WholeAnswer | Failur
         return WholeAnswer(body)
     try:
         if not beginning.startswith(b"{"):
-            return _incomplete("JSON object") if is_empty(_ANY.decode(body)) else WholeAnswer(body)
+            return incomplete("JSON object") if is_empty(_ANY.decode(body)) else WholeAnswer(body)
         found = read_leniently(_PASSED, body)
     except UNREADABLE as error:
-        return _unreadable(error)
+        return malformed(error)
     if not is_empty(found.error) and _is_failed(call, found):
         return classify_inside(body, errors)
     missing = _missing(call, found) if call.head.method == "POST" else None
     if missing is not None:
-        return classify_inside(body, errors) if bytes(found.status) == _FAILED else _incomplete(missing)
+        return classify_inside(body, errors) if bytes(found.status) == _FAILED else incomplete(missing)
     if len(body) < _SHORT and b"".join(body.split()) == b"{}":
-        return _incomplete("fields")
+        return incomplete("fields")
     is_response = call.operation == "responses" and is_response_creation(call.head.method, call.head.path)
     refused = in_response(body, found.output, found.incomplete_details) if is_response else None
     usage = usage_in(body) if len(body) <= SCANNED_BYTES else None  # else it is scanned on arrival
@@ -223,11 +223,3 @@ def _tier(raw: Raw) -> str | None:
         return _TIER.decode(raw) if not is_empty(raw) else None
     except UNREADABLE:
         return None
-
-
-def _unreadable(error: Exception) -> Failure:
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
-
-
-def _incomplete(part: str) -> Failure:
-    return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is incomplete: it has no {part}")

@@ -14,8 +14,9 @@ from msgspec import Raw, Struct
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
+from pointsman.providers._broken import too_long, truncated
 from pointsman.providers._error_table import Rules
-from pointsman.providers._event_stream import EventStream, too_long, truncated
+from pointsman.providers._event_stream import EventStream
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._refusals import in_choice
 from pointsman.wire.errors import error_event

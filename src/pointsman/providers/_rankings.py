@@ -15,17 +15,17 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.providers._broken import incomplete
 from pointsman.providers._openai_codecs import PassthroughCodec
 from pointsman.providers.api import WholeAnswer
 from pointsman.wire.json_object import UNREADABLE, encode_object, is_empty, read_or
 
 _TRUE = Raw(b"true")
-_NO_RANKING = Failure(failures.MALFORMED_ANSWER, "the provider's answer is incomplete: it has no list of results")
+_NO_RANKING = incomplete("list of results")
 
 
 class _RankedDocument(Struct, gc=False, omit_defaults=True):

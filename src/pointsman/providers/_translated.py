@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.conversations import Written
-from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.pieces import Failed
 from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.providers._broken import malformed
 from pointsman.providers._error_table import Rules
 from pointsman.providers._single_calls import SingleCallReader, cuts_calls, first_call
 from pointsman.providers._translated_stream import TranslatedStream, failure_of
@@ -58,12 +58,12 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
     ) -> UpstreamRequest:
         written = translate(self.ours, self.theirs, call)
         if written.cannot:
-            raise Rejection(cannot_express(written))
+            raise failures.Rejection(cannot_express(written))
         fields = written.fields
         for name in self.theirs.bounds:
             fields.pop(name, None)
         if self.adapt is not None:
-            fields = self.adapt(fields, candidate.model)
+            fields = self.adapt(fields, candidate.names_at(key), call.max_tokens)
         request = self.native.encode(self._inner(call, fields), candidate, key, attempt_id, now_unix_s)
         return replace(request, dropped=(*written.dropped, *request.dropped)) if written.dropped else request
 
@@ -89,14 +89,14 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
 
     def decode(
         self, call: Call, body: bytes, *, as_stream: bool = False, now_unix_s: float = 0.0
-    ) -> WholeAnswer | Failure:
+    ) -> WholeAnswer | failures.Failure:
         found = self.native.decode(self._inner(call), body)
-        if isinstance(found, Failure):
+        if isinstance(found, failures.Failure):
             return replace(found, body=None)
         try:
             pieces = self.theirs.read_answer(found.body)
         except UNREADABLE as error:
-            return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+            return malformed(error)
         if cuts_calls(self.ours, self.theirs, call):
             pieces = first_call(pieces)
         for piece in pieces:
@@ -129,10 +129,10 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
     def usage_in(self, body: bytes) -> Usage | None:
         return self.native.usage_in(body)
 
-    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
         return replace(self.native.failure(status, headers, body, now_unix_s), body=None)
 
 
-def cannot_express(written: Written) -> Failure:
+def cannot_express(written: Written) -> failures.Failure:
     """Return the failure of a call that its provider's dialect cannot express."""
-    return Failure(failures.NOT_SUPPORTED, f"the provider's API cannot express {written.reasons}")
+    return failures.Failure(failures.NOT_SUPPORTED, f"the provider's API cannot express {written.reasons}")

@@ -3,15 +3,15 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.domain import failures
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.providers._broken import malformed
 from pointsman.providers._translated import cannot_express
 from pointsman.providers.api import AnswerScan, Codec, Form, StreamDecoder, WholeAnswer
-from pointsman.wire.embeddings import EmbeddingHalves, translate_embedding
+from pointsman.wire.embeddings import EmbeddingHalves, EmbeddingProviderHalves, translate_embedding
 from pointsman.wire.json_object import UNREADABLE
 
 
@@ -21,7 +21,7 @@ class TranslatedEmbeddings(Struct, frozen=True, kw_only=True, eq=False):
 
     native: Codec
     ours: EmbeddingHalves
-    theirs: EmbeddingHalves
+    theirs: EmbeddingProviderHalves
     head: RequestHead
     is_translating: bool = True
 
@@ -55,7 +55,7 @@ class TranslatedEmbeddings(Struct, frozen=True, kw_only=True, eq=False):
         try:
             answer = self.theirs.read_answer(found.body)
         except (*UNREADABLE, ValueError) as error:
-            return Failure(failures.MALFORMED_ANSWER, f"the provider's answer is malformed: {error}")
+            return malformed(error)
         return WholeAnswer(self.ours.write_answer(call, answer), found.usage)
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:

@@ -19,8 +19,9 @@ from pointsman.domain.pieces import (
     ToolArguments,
     UsagePiece,
 )
+from pointsman.providers._broken import dense, unreadable, unsplit
 from pointsman.providers._error_table import Rules
-from pointsman.providers._event_stream import LARGE_EVENT_BYTES, EventStream, dense, is_dense, unreadable, unsplit
+from pointsman.providers._event_stream import LARGE_EVENT_BYTES, EventStream, is_dense
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers._refusals import BY_REASON
 from pointsman.wire.json_object import UNREADABLE, encode_object

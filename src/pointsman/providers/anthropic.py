@@ -6,21 +6,19 @@ Only this API needs a bound on every answer. If a request has none, its reservat
 
 import re
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.messages import Headers, UpstreamRequest
+from pointsman.domain.failures import Failure
+from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.origin import Secret
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._anthropic_answers import AnthropicStream, judge_count, judge_message, usage_in
 from pointsman.providers._error_table import Rules, rule
-from pointsman.providers._openai_errors import classify
+from pointsman.providers._judged import JudgedCodec
 from pointsman.providers._quota_headers import anthropic_quota
-from pointsman.providers._usage_scan import JsonScan
 from pointsman.providers.api import (
-    NO_STREAM,
-    Form,
     Prefill,
     Provider,
     StreamDecoder,
@@ -59,13 +57,16 @@ def _api_key(secret: Secret) -> bytes:
 
 
 # Models before Opus 4.6 and Sonnet 4.6 take a budget for reasoning, and no effort.
-# https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking
-_BUDGETED = re.compile(r"claude-(?:[a-z]+-)?[123]\b|claude-[a-z]+-4(?:-[0-5])?(?![-.]?\d\b)(?:-\d{8})?(?:$|[^\d.-])")
+# https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking. Behind a name, Vertex has a version
+# (`@20251101`, `@default`), and Bedrock a revision (`-v1:0`).
+_BUDGETED = re.compile(
+    r"claude-(?:[a-z]+-)?[123]\b|claude-[a-z]+-4(?:-[0-5])?(?![-.]?\d\b)(?:-\d{8})?(?:$|-v\d|[^\d.-])"
+)
 # https://platform.claude.com/docs/en/about-claude/models/migration-guide: later models reject such a text.
 PREFILL = Prefill(models=_BUDGETED)
 
 
-def adapted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
+def adapted(fields: dict[str, Raw], model: str, max_tokens: int | None = None) -> dict[str, Raw]:  # noqa: ARG001
     """Return the fields of a translated request as a Claude takes them, by Anthropic's name of it."""
     return without_lost_thinking(with_budget(fields) if _BUDGETED.search(model) else fields)
 
@@ -79,13 +80,11 @@ def message_fields(call: Call) -> dict[str, Raw]:
     return fields
 
 
-class MessagesCodec(Struct, frozen=True, kw_only=True, eq=False):
+class MessagesCodec(JudgedCodec, frozen=True, kw_only=True, eq=False):
     """A codec that sends the client's fields as they came, under the provider's own name of the model."""
 
     dialect: str = "anthropic"
-    is_translating: bool = False
     errors: Rules = ERRORS
-    scan = JsonScan
     usage_in = staticmethod(usage_in)
 
     def encode(
@@ -101,33 +100,11 @@ class MessagesCodec(Struct, frozen=True, kw_only=True, eq=False):
         target, headers = cached_head(base_path, key, call.head, "application/json", auth=_api_key, defaults=DEFAULTS)
         return UpstreamRequest(b"POST", target, headers, encode_object(fields))
 
-    def is_answer(self, status: int) -> bool:
-        return 200 <= status < 300
-
-    def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
-        return "events" if call.stream else "whole"
-
-    def decode(
-        self,
-        call: Call,
-        body: bytes,
-        *,
-        as_stream: bool = False,
-        now_unix_s: float = 0.0,  # noqa: ARG002
-    ) -> WholeAnswer | failures.Failure:
-        if counts_tokens(call):
-            return judge_count(body, self.errors)
-        found = judge_message(body, self.errors)
-        return NO_STREAM if as_stream and isinstance(found, WholeAnswer) else found
+    def judge(self, call: Call, body: bytes) -> WholeAnswer | Failure:
+        return judge_count(body, self.errors) if counts_tokens(call) else judge_message(body, self.errors)
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:  # noqa: ARG002
         return AnthropicStream(errors=self.errors, max_event_bytes=max_event_bytes)
-
-    def counts(self, call: Call, *, is_committed: bool) -> bool:  # noqa: ARG002
-        return call.stream
-
-    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
-        return classify(status, headers, body, now_unix_s, self.errors)
 
 
 PROVIDER = Provider(

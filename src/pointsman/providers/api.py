@@ -160,7 +160,7 @@ class Codec(Protocol):
 
 NO_STREAM = Failure(failures.MALFORMED_ANSWER, "the provider did not return the requested stream")
 Auth = Callable[[Secret], bytes]
-Adapt = Callable[[dict[str, Raw], str], dict[str, Raw]]
+Adapt = Callable[[dict[str, Raw], str, int | None], dict[str, Raw]]  # by model and bound on the answer in tokens
 ReadQuota = Callable[[Headers, float], Quota | None]
 MakeSplitter = Callable[[int], Splitter]  # from the most bytes of an event
 SERVER_SENT: MakeSplitter = EventSplitter

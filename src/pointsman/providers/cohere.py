@@ -7,7 +7,7 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Scope
 from pointsman.domain.targets import Candidate, ProviderKey
-from pointsman.providers._cohere_codecs import CohereChatCodec, CohereEmbedCodec, CohereModelsCodec
+from pointsman.providers._cohere_codecs import CohereChatCodec, CohereEmbedCodec, CohereModelsCodec, fitted
 from pointsman.providers._error_table import Rules, rule
 from pointsman.providers._model_lists import cohere_models
 from pointsman.providers._quota_headers import cohere_quota
@@ -49,6 +49,7 @@ PROVIDER = Provider(
         ),
     },
     lister=CohereModelsCodec(errors=ERRORS),
+    adapt=fitted,
     model_names=cohere_models,
     docs="https://docs.cohere.com/reference/about",
     errors=ERRORS,

@@ -7,7 +7,7 @@ the client of this dialect gets.
 from functools import lru_cache
 from urllib.parse import quote
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
@@ -24,9 +24,9 @@ from pointsman.providers._gemini_answers import (
     usage_in,
     usage_of_embeddings,
 )
+from pointsman.providers._judged import JudgedCodec
 from pointsman.providers._model_lists import gemini_models
-from pointsman.providers._usage_scan import JsonScan
-from pointsman.providers.api import NO_STREAM, Form, Provider, StreamDecoder, WholeAnswer, cached_head, model_field
+from pointsman.providers.api import Auth, Provider, StreamDecoder, WholeAnswer, cached_head, model_field
 from pointsman.wire.dialects.gemini.embeddings import requests_of
 from pointsman.wire.dialects.gemini.models import bounded, fitted, signed
 from pointsman.wire.dialects.gemini.own_fields import own_fields
@@ -86,13 +86,12 @@ def _full_name(model: str) -> str:
     return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
 
 
-class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
-    """A codec that sends the fields as they came to the path of the model."""
+class GenerateCodec(JudgedCodec, frozen=True, kw_only=True, eq=False):
+    """A codec that sends the fields as they came to the path of the model. `auth` makes the header line of its key."""
 
     dialect: str = NAME
-    is_translating: bool = False
     errors: Rules = ERRORS
-    scan = JsonScan
+    auth: Auth = api_key
     usage_in = staticmethod(usage_in)
 
     def encode(
@@ -103,45 +102,29 @@ class GenerateCodec(Struct, frozen=True, kw_only=True, eq=False):
         attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
-        _, headers = cached_head(candidate.endpoint.base_path, key, call.head, "application/json", auth=api_key)
-        method, fields = self.content(call, candidate.model)
-        target = candidate.endpoint.base_path.encode("ascii") + _path(candidate.model_at(key), method)
-        return UpstreamRequest(b"POST", target, headers, encode_object(fields))
+        _, headers = cached_head(candidate.endpoint.base_path, key, call.head, "application/json", auth=self.auth)
+        method, fields = self.content(call, candidate, key)
+        return UpstreamRequest(b"POST", self.target(candidate, key, method), headers, encode_object(fields))
 
-    def content(self, call: Call, model: str) -> tuple[str, dict[str, Raw]]:
+    def content(self, call: Call, candidate: Candidate, key: ProviderKey) -> tuple[str, dict[str, Raw]]:
         """Return the method of a request with its query, and the fields of its body."""
         method, fields = "streamGenerateContent?alt=sse" if call.stream else "generateContent", call.fields
         if counts_tokens(call):
-            method, fields = "countTokens", counted_as(fields, _full_name(model))
-        fields = signed(own_fields(fields), model)
+            method, fields = "countTokens", counted_as(fields, _full_name(candidate.model))
+        fields = signed(own_fields(fields), candidate.names_at(key))
         if call.max_tokens is not None and call.max_tokens != call.stated_tokens:
             fields = bounded(fields, call.max_tokens)
         return method, fields
 
-    def is_answer(self, status: int) -> bool:
-        return 200 <= status < 300
+    def target(self, candidate: Candidate, key: ProviderKey, method: str) -> bytes:
+        """Return the target of a request: the path of its model, and the method."""
+        return candidate.endpoint.base_path.encode("ascii") + _path(candidate.model_at(key), method)
 
-    def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
-        return "events" if call.stream else "whole"
-
-    def decode(
-        self,
-        call: Call,
-        body: bytes,
-        *,
-        as_stream: bool = False,
-        now_unix_s: float = 0.0,  # noqa: ARG002
-    ) -> WholeAnswer | failures.Failure:
-        if counts_tokens(call):
-            return judge_count(body, self.errors)
-        found = judge(body, self.errors)
-        return NO_STREAM if as_stream and isinstance(found, WholeAnswer) else found
+    def judge(self, call: Call, body: bytes) -> WholeAnswer | failures.Failure:
+        return judge_count(body, self.errors) if counts_tokens(call) else judge(body, self.errors)
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:  # noqa: ARG002
         return GeminiStream(errors=self.errors, max_event_bytes=max_event_bytes)
-
-    def counts(self, call: Call, *, is_committed: bool) -> bool:  # noqa: ARG002
-        return call.stream
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
         return google_failure(status, headers, body, now_unix_s, self.errors)
@@ -152,38 +135,15 @@ class EmbeddingCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
 
     usage_in = staticmethod(usage_of_embeddings)
 
-    def encode(
-        self,
-        call: Call,
-        candidate: Candidate,
-        key: ProviderKey,
-        attempt_id: str = "",  # noqa: ARG002
-        now_unix_s: float = 0.0,  # noqa: ARG002
-    ) -> UpstreamRequest:
-        base_path, model = candidate.endpoint.base_path, candidate.model_at(key)
-        _, headers = cached_head(base_path, key, call.head, "application/json", auth=api_key)
-        name = model_field(_full_name(model))
-        if "requests" in call.fields:
-            requests = [{**one, "model": name} for one in requests_of(call.fields)]
-            method, fields = "batchEmbedContents", {**call.fields, "requests": Raw(encode_object(requests))}
-        else:
-            method, fields = "embedContent", {**call.fields, "model": name}
-        target = base_path.encode("ascii") + _path(model, method)
-        return UpstreamRequest(b"POST", target, headers, encode_object(fields))
+    def content(self, call: Call, candidate: Candidate, key: ProviderKey) -> tuple[str, dict[str, Raw]]:
+        name = model_field(_full_name(candidate.model_at(key)))
+        if "requests" not in call.fields:
+            return "embedContent", {**call.fields, "model": name}
+        requests = [{**one, "model": name} for one in requests_of(call.fields)]
+        return "batchEmbedContents", {**call.fields, "requests": Raw(encode_object(requests))}
 
-    def form(self, call: Call, status: int, content_type: bytes) -> Form:  # noqa: ARG002
-        return "whole"
-
-    def decode(
-        self,
-        call: Call,  # noqa: ARG002
-        body: bytes,
-        *,
-        as_stream: bool = False,
-        now_unix_s: float = 0.0,  # noqa: ARG002
-    ) -> WholeAnswer | failures.Failure:
-        found = judge_embeddings(body, self.errors)
-        return NO_STREAM if as_stream and isinstance(found, WholeAnswer) else found
+    def judge(self, call: Call, body: bytes) -> WholeAnswer | failures.Failure:  # noqa: ARG002
+        return judge_embeddings(body, self.errors)
 
 
 class ModelsCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
@@ -198,7 +158,7 @@ class ModelsCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
         base_path = candidate.endpoint.base_path
-        _, headers = cached_head(base_path, key, call.head, "", auth=api_key)
+        _, headers = cached_head(base_path, key, call.head, "", auth=self.auth)
         return UpstreamRequest(b"GET", f"{base_path}/models?pageSize=1000".encode("ascii"), headers, b"")
 
 

@@ -24,7 +24,7 @@ from pointsman.providers._gemini_answers import google_failure
 from pointsman.providers._openai_compatible import openai_compatible
 from pointsman.providers.anthropic import ERRORS as ANTHROPIC_ERRORS
 from pointsman.providers.anthropic import PREFILL, MessagesCodec, adapted, message_fields
-from pointsman.providers.api import Provider, bearer, cached_head, model_field
+from pointsman.providers.api import Auth, Provider, bearer, cached_head, model_field
 from pointsman.providers.gemini import ERRORS as GEMINI_ERRORS
 from pointsman.providers.gemini import GenerateCodec, api_key
 from pointsman.wire.dialects.anthropic.prompts import counts_tokens
@@ -75,23 +75,13 @@ def _target(endpoint: Endpoint, model: str, publisher: str, method: str) -> byte
 
 
 class VertexGenerateCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
-    """A codec for Gemini."""
+    """A codec for Gemini. Only its targets and credentials differ from those of AI Studio."""
 
     errors: Rules = ERRORS
+    auth: Auth = _credential
 
-    def encode(
-        self,
-        call: Call,
-        candidate: Candidate,
-        key: ProviderKey,
-        attempt_id: str = "",  # noqa: ARG002 -- the API takes no id of its client
-        now_unix_s: float = 0.0,  # noqa: ARG002
-    ) -> UpstreamRequest:
-        endpoint, model = candidate.endpoint, candidate.model
-        _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=_credential)
-        method, fields = self.content(call, model)
-        target = _target(endpoint, candidate.model_at(key), "google", method)
-        return UpstreamRequest(b"POST", target, headers, encode_object(fields))
+    def target(self, candidate: Candidate, key: ProviderKey, method: str) -> bytes:
+        return _target(candidate.endpoint, candidate.model_at(key), "google", method)
 
 
 class RawPredictCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
@@ -125,11 +115,6 @@ def _locate(call: Call, candidate: Candidate, key: ProviderKey) -> tuple[str, by
     return f"{endpoint.base_path}/projects/{endpoint.project}/locations/{endpoint.region}/endpoints/openapi", b""
 
 
-def _claude_name(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
-    """Return the fields as a Claude takes them. Its names have a version after `@`."""
-    return adapted(fields, model.replace("@", "-"))
-
-
 _CLAUDE = Provider(
     name="vertex-claude",
     title="Claude at Vertex AI",
@@ -138,7 +123,7 @@ _CLAUDE = Provider(
     codecs={"chat": RawPredictCodec()},
     auth=_credential,
     needs_bound=True,
-    adapt=_claude_name,
+    adapt=adapted,
     prefill=PREFILL,
     errors=ERRORS,
 )

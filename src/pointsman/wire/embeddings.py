@@ -1,4 +1,4 @@
-"""Requests for embeddings between dialects: each dialect has four halves, as for conversations (`wire.translation`).
+"""Requests for embeddings between dialects: each dialect has halves, as for conversations (`wire.translation`).
 
 The common form is a list of texts. Tokens in place of texts, and media, have no common form.
 """
@@ -6,6 +6,7 @@ The common form is a list of texts. Tokens in place of texts, and media, have no
 from collections.abc import Callable, Sequence
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.domain.conversations import Written
@@ -29,21 +30,27 @@ class Embeddings(Struct, frozen=True, kw_only=True, gc=False):
     usage: Usage | None = None
 
 
-class EmbeddingHalves(Struct, frozen=True, kw_only=True, eq=False):
-    """The four halves. `read_request` raises `Rejection`; `read_answer` raises one of `json_object.UNREADABLE`, or
+class EmbeddingProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
+    """The two halves of a dialect that a provider needs. `write_request` writes the body of a request without the
+    model. It names all of `rest` that it has no place for. `read_answer` raises one of `json_object.UNREADABLE`, or
     `ValueError` for an answer without embeddings. `path` is that of a request in the dialect."""
 
-    read_request: Callable[[Call], EmbeddingRequest]
     write_request: Callable[[EmbeddingRequest], Written]
     read_answer: Callable[[bytes], Embeddings]
+    path: str = ""
+
+
+class EmbeddingHalves(EmbeddingProviderHalves, frozen=True, kw_only=True, eq=False):
+    """The four halves of a dialect that clients speak too. `read_request` raises `Rejection`."""
+
+    read_request: Callable[[Call], EmbeddingRequest]
     write_answer: Callable[[Call, Embeddings], bytes]
-    path: str
 
 
-def translate_embedding(client: EmbeddingHalves, provider: EmbeddingHalves, call: Call) -> Written:
+def translate_embedding(client: EmbeddingHalves, provider: EmbeddingProviderHalves, call: Call) -> Written:
     """Return the body of a call for a provider of another dialect. Raises `Rejection` for a call with a wrong
     shape."""
     asked = client.read_request(call)
     written = provider.write_request(asked)
-    cannot = (*written.cannot, *asked.rest)
-    return Written(fields=written.fields, cannot=cannot, dropped=(*written.dropped, *asked.labels))
+    cannot = written.cannot if asked.texts else (*written.cannot, "an input without a text")
+    return replace(written, cannot=cannot, dropped=(*written.dropped, *asked.labels))

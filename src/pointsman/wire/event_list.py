@@ -4,16 +4,19 @@ https://cloud.google.com/apis/docs/system-parameters (`$alt`): without `alt=sse`
 elements of a list, which arrive one by one.
 """
 
+import sys
+
 from pointsman.wire.sse import EventSplitter, event_data, split_events
 
 _SPACE = b"\n"  # in place of a comment, which keeps a connection open
 
 
 class EventList:
-    """Turns events into the elements of a list. It is fed in pieces of any size."""
+    """Turns events into the elements of a list. It is fed in pieces of any size. It has no bound of its own: each event
+    comes from the reader of a provider's stream, which `routing.event_bytes` bounds."""
 
     def __init__(self) -> None:
-        self._splitter = EventSplitter()
+        self._splitter = EventSplitter(sys.maxsize)
         self._has_begun = False
 
     def feed(self, data: bytes) -> bytes:

@@ -15,6 +15,7 @@ from pointsman.wire.usage import read_usage
 
 _READ = frozenset({"model", "input", "dimensions", "encoding_format", "user"})
 _NULL = Raw(b"null")
+_FORMATS = (b"null", b'"float"', b'"base64"')
 _INPUT = msgspec.json.Decoder(str | list[str])
 _COUNT: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
 
@@ -36,6 +37,8 @@ def read_request(call: Call) -> EmbeddingRequest:
     """Return the texts of a call of `/v1/embeddings`. Raises `Rejection`."""
     fields = call.fields
     rest = {name: raw for name, raw in fields.items() if name not in _READ and not is_empty(raw)}
+    if bytes(fields.get("encoding_format", _NULL)) not in _FORMATS:
+        rest["an encoding_format other than float and base64"] = _NULL
     texts: tuple[str, ...] = ()
     try:
         found = _INPUT.decode(fields.get("input", _NULL))
@@ -52,13 +55,15 @@ def write_request(asked: EmbeddingRequest) -> Written:
     fields: dict[str, object] = {"input": asked.texts, "encoding_format": "float"}
     if asked.dimensions is not None:
         fields["dimensions"] = asked.dimensions
-    return Written(fields={name: Raw(encode_object(value)) for name, value in fields.items()})
+    return Written(fields={name: Raw(encode_object(value)) for name, value in fields.items()}, cannot=tuple(asked.rest))
 
 
 def read_answer(body: bytes) -> Embeddings:
     """Return the embeddings in an answer."""
     found = _ANSWER.decode(body)
     vectors = [one.embedding for one in sorted(found.data, key=lambda one: one.index)]
+    if not vectors:
+        raise ValueError("it has no embeddings")
     return Embeddings(vectors=vectors, usage=read_usage(found.usage))
 
 

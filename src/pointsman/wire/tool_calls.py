@@ -4,9 +4,9 @@ import hashlib
 import re
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.json_object import UNREADABLE, is_empty
 
 LONGEST = 1024  # characters of an id, unless the provider takes fewer
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -28,6 +28,32 @@ def tool_input(arguments: str) -> object:
     except UNREADABLE:
         return {"INVALID_JSON": arguments}
     return Raw(encoded.strip())
+
+
+def compact(given: Raw) -> str:
+    """Return the arguments of a call without white space; an empty object if there are none. Raises one of
+    `json_object.UNREADABLE` if they are no object."""
+    if is_empty(given):
+        return "{}"
+    _OBJECT.decode(given)
+    return msgspec.json.format(bytes(given), indent=-1).decode()
+
+
+class OpenCall(Struct):
+    """A call of a tool, with its arguments so far."""
+
+    id: str
+    name: str
+    arguments: list[str]
+    checked: int = 0  # parts of the arguments, at the last check
+    was_complete: bool = False
+
+    def is_complete(self) -> bool:
+        """Return whether the arguments are a whole object, which no more can follow."""
+        if self.checked != len(self.arguments):
+            self.checked = len(self.arguments)
+            self.was_complete = isinstance(tool_input("".join(self.arguments)), Raw)
+        return self.was_complete
 
 
 class CallIds:

@@ -4,7 +4,7 @@ A request is read by the client's dialect and written by the provider's. An answ
 written by the client's. The common form between them is that of `domain.conversations` and `domain.pieces`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from msgspec import Raw, Struct
@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Call
 from pointsman.domain.conversations import Conversation, Tool, Written
 from pointsman.domain.failures import Failure
-from pointsman.domain.operations import Operation
 from pointsman.domain.pieces import Piece
 from pointsman.wire.sse import HEARTBEAT
 
@@ -79,7 +78,6 @@ class ProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
     `holds_many` says that an event of a provider's stream may hold several tokens.
     `calls_freely` says that no request can limit an answer to one call of a tool. The gateway then leaves out the other
     calls, if the client asks for the limit.
-    `others` write the requests of operations that are no conversation, which clients request in OpenAI's dialect.
     """
 
     write_request: Callable[[Conversation, bool], Written]
@@ -89,7 +87,6 @@ class ProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
     bounds: tuple[str, ...] = ()
     holds_many: bool = False
     calls_freely: bool = False
-    others: Mapping[Operation, Callable[[Call], Written]] = {}
 
 
 class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):
@@ -133,6 +130,23 @@ DROPPABLE = frozenset(
     | {"defer_loading"}  # of a tool, which the model then sees at once
     | OF_GEMINI
 )
+
+
+_TIERS = frozenset({"", "auto", "default", "standard", "standard_only"})  # of the usual service
+
+
+def labels_of(conversation: Conversation, tiers: Container[str] = ()) -> list[str]:
+    """Return the set fields that only label a request, for a dialect that has none of them. `tiers` are the service
+    tiers that it has."""
+    tier = conversation.service_tier
+    labels = {
+        "verbosity": conversation.verbosity not in ("", "medium"),
+        "user": bool(conversation.user),
+        "metadata": conversation.metadata is not None,
+        "service_tier": tier not in _TIERS and tier not in tiers,
+        "prompt_cache_key": bool(conversation.prompt_cache_key),
+    }
+    return [name for name, is_set in labels.items() if is_set] + deferred(conversation.tools)
 
 
 def deferred(tools: Sequence[Tool]) -> list[str]:

@@ -86,7 +86,7 @@ def test_answers_in_the_dialects_of_clients() -> None:
     ("value", "kind"),
     [
         ({"message": "no"}, failures.UPSTREAM_ERROR),
-        ({"id": "1"}, failures.MALFORMED_ANSWER),
+        ({"id": "1"}, failures.TRUNCATED),
         (answer(finish="ERROR"), failures.UPSTREAM_ERROR),
         ([], failures.MALFORMED_ANSWER),
     ],
@@ -113,7 +113,7 @@ def test_embeddings_are_translated() -> None:
         embedded(input=["a", "b"], encoding_format="base64", input_type="search_query", truncate="END").body
     )
     assert given["texts"] == ["a", "b"]
-    assert (given["embedding_types"], given["input_type"], given["truncate"]) == (["base64"], "search_query", "END")
+    assert (given["embedding_types"], given["input_type"], given["truncate"]) == (["float"], "search_query", "END")
 
 
 def test_embeddings_that_cohere_lacks_are_rejected() -> None:
@@ -134,9 +134,10 @@ def test_answer_with_embeddings() -> None:
         ],
         "usage": {"prompt_tokens": 4, "total_tokens": 4},
     }
-    base64 = EMBED.decode(call, json.dumps({**VECTORS, "embeddings": {"base64": ["AAAA", "BBBB"]}}).encode())
+    packed = parse({"model": "m", "input": ["a", "b"], "encoding_format": "base64"}, "/embeddings")
+    base64 = EMBED.decode(packed, json.dumps(VECTORS).encode())
     assert isinstance(base64, WholeAnswer)
-    assert [one["embedding"] for one in json.loads(base64.body)["data"]] == ["AAAA", "BBBB"]
+    assert [one["embedding"] for one in json.loads(base64.body)["data"]] == ["AACAPgAAwL8=", "AACAPwAAAEA="]
     for bad in (b"", b"{", b"{}", b'{"message":"no"}', b'{"embeddings":{"float":[]}}'):
         assert isinstance(EMBED.decode(call, bad), Failure)
 

@@ -98,6 +98,9 @@ def test_blocked_answer_counts_as_filtered(value: Any) -> None:
         (b"{}", failures.MALFORMED_ANSWER),
         ({"candidates": []}, failures.MALFORMED_ANSWER),
         ({"candidates": [{}]}, failures.TRUNCATED),
+        ({"candidates": [{}], "usageMetadata": USAGE}, failures.TRUNCATED),
+        (answer(text(""), usageMetadata=USAGE), failures.TRUNCATED),
+        (answer({"text": "", "thoughtSignature": "YQ=="}, usageMetadata=USAGE), failures.TRUNCATED),
         (answer(text("a"), finish="MALFORMED_FUNCTION_CALL"), failures.UPSTREAM_ERROR),
         (answer(call("f", args=[1]), finish="STOP"), failures.MALFORMED_ANSWER),
         ({"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED"}}, failures.UPSTREAM_RATE_LIMITED),
@@ -109,6 +112,12 @@ def test_answer_that_is_none(value: Any, kind: failures.Kind) -> None:
     found = decoded(value)
     assert isinstance(found, Failure)
     assert (found.kind, found.body) == (kind, None)
+
+
+def test_clients_of_its_dialect_get_no_answer_without_a_valid_end() -> None:
+    found = NATIVE.decode(parse(CHAT), json.dumps(answer(text("a"), finish="MALFORMED_FUNCTION_CALL")).encode())
+    assert isinstance(found, Failure)
+    assert found.kind is failures.UPSTREAM_ERROR
 
 
 def test_error_in_a_stream_has_the_fault_of_its_status() -> None:

@@ -99,6 +99,18 @@ def test_claude_needs_a_bound_and_older_ones_a_budget_for_reasoning() -> None:
     assert json.loads(newer.body)["thinking"]["type"] != "enabled"
 
 
+@pytest.mark.parametrize("model", ["claude-opus-4-5@default", "claude-opus-4-5@20251101", "claude-sonnet-4@20250514"])
+def test_version_of_a_claude_does_not_hide_its_generation(model: str) -> None:
+    _, request = encoded(parse({**CHAT, "reasoning_effort": "low"}), model)
+    assert json.loads(request.body)["thinking"]["type"] == "enabled"
+
+
+def test_deployment_does_not_hide_the_model() -> None:
+    named = REGIONAL.replace("region:", "deployments: {mine: claude-sonnet-4-5@20250929}, region:")
+    _, request = encoded(parse({**CHAT, "reasoning_effort": "low"}), "mine", named)
+    assert json.loads(request.body)["thinking"]["type"] == "enabled"
+
+
 def test_tokens_of_claude_are_counted_at_a_path_of_their_own() -> None:
     _, request = encoded(message_call(counts=True), CLAUDE)
     assert request.target.decode() == f"{PLACE}/publishers/anthropic/models/count-tokens:rawPredict"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from pointsman.wire.tool_calls import CallIds, tool_input
+from pointsman.wire.tool_calls import CallIds, OpenCall, compact, tool_input
 
 
 @given(st.lists(st.text(max_size=90), min_size=1, max_size=6))
@@ -39,3 +39,16 @@ def test_valid_id_stays_and_a_result_belongs_to_its_call() -> None:
 )
 def test_input_is_an_object(arguments: str, expected: object) -> None:
     assert tool_input(arguments) == expected
+
+
+def test_arguments_lose_their_white_space() -> None:
+    assert (compact(Raw(b'{ "a" : 1 }')), compact(Raw(b"null")), compact(Raw(b""))) == ('{"a":1}', "{}", "{}")
+    with pytest.raises(ValueError, match="Expected"):
+        compact(Raw(b"[1]"))
+
+
+def test_call_is_complete_once_its_arguments_are_an_object() -> None:
+    call = OpenCall("1", "f", [])
+    for part, is_complete in (('{"a"', False), (":1", False), ("}", True)):
+        call.arguments.append(part)
+        assert call.is_complete() is is_complete

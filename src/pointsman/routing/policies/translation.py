@@ -13,7 +13,8 @@ from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason
 from pointsman.routing.policies import Asker, Watch
 from pointsman.routing.view import View
-from pointsman.wire.dialects import COMMON, DIALECTS
+from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.embedders import EMBEDDERS
 from pointsman.wire.embeddings import EmbeddingHalves, translate_embedding
 from pointsman.wire.translation import translate
 from pointsman.wire.upstreams import SPOKEN
@@ -22,35 +23,27 @@ from pointsman.wire.upstreams import SPOKEN
 def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
     call, spoken = facts.call, item.dialects
     if call.operation == "embedding" and call.operation in item.endpoint.operations:
-        ours, theirs = DIALECTS[call.head.dialect].embeddings, _embeddings_of(item)
-        if ours is not None and ours is not theirs:
-            return _of_embedding(ours, theirs, item.endpoint.name, call)
+        ours = DIALECTS[call.head.dialect].embeddings
+        if ours is not None and item.embedder != call.head.dialect:
+            return _of_embedding(ours, item, call)
     client = DIALECTS[call.head.dialect].halves
     if call.head.dialect in spoken or client is None or not spoken or call.operation not in item.endpoint.operations:
         return None
-    provider = SPOKEN[spoken[0]].halves
     name, path = item.endpoint.name, call.head.path.partition("?")[0]
-    write = provider.others.get(call.operation)
-    if write is None and (path != DIALECTS[call.head.dialect].path or call.head.method != "POST"):
+    if path != DIALECTS[call.head.dialect].path or call.head.method != "POST":
         return Reason("not_expressible", f"the API of {name} has nothing like {call.head.method} {path}")
     try:
-        written = translate(client, provider, call) if write is None else write(call)
+        return _of_written(name, translate(client, SPOKEN[spoken[0]].halves, call))
     except Rejection as rejection:
         return Reason("not_expressible", rejection.failure.message)
-    return _of_written(name, written)
 
 
-def _embeddings_of(item: Candidate) -> EmbeddingHalves:
-    """Return the halves in which a provider takes embeddings. One that has none of its own takes OpenAI's."""
-    found = [DIALECTS[one].embeddings for one in item.dialects if one in DIALECTS]
-    theirs = next((one for one in found if one is not None), COMMON.embeddings)
-    assert theirs is not None
-    return theirs
-
-
-def _of_embedding(ours: EmbeddingHalves, theirs: EmbeddingHalves, name: str, call: Call) -> Reason | None:
+def _of_embedding(ours: EmbeddingHalves, item: Candidate, call: Call) -> Reason | None:
+    theirs = EMBEDDERS.get(item.embedder)
+    if theirs is None:
+        return Reason("not_expressible", f"{item.id} makes no embeddings")
     try:
-        return _of_written(name, translate_embedding(ours, theirs, call))
+        return _of_written(item.endpoint.name, translate_embedding(ours, theirs, call))
     except Rejection as rejection:
         return Reason("not_expressible", rejection.failure.message)
 

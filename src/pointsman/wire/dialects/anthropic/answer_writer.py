@@ -10,7 +10,7 @@ place.
 from collections import deque
 from collections.abc import Sequence
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
@@ -34,7 +34,7 @@ from pointsman.wire.dialects.anthropic._blocks import ID_MARK, NAME
 from pointsman.wire.dialects.anthropic.errors import error_event
 from pointsman.wire.dialects.anthropic.usage import written_usage
 from pointsman.wire.json_object import encode_object
-from pointsman.wire.tool_calls import tool_input
+from pointsman.wire.tool_calls import OpenCall, tool_input
 from pointsman.wire.translation import mark_signature
 
 _REASONS: dict[FinishReason, str] = {
@@ -46,23 +46,6 @@ _REASONS: dict[FinishReason, str] = {
     "refusal": "refusal",
     "pause": "pause_turn",
 }
-
-
-class _ToolBlock(Struct):
-    """A call of a tool, with its arguments so far."""
-
-    id: str
-    name: str
-    arguments: list[str] = []
-    checked: int = 0  # parts of the arguments, at the last check
-    was_complete: bool = False
-
-    def is_complete(self) -> bool:
-        """Return whether the arguments are a whole object, which no more can follow."""
-        if self.checked != len(self.arguments):
-            self.checked = len(self.arguments)
-            self.was_complete = isinstance(tool_input("".join(self.arguments)), Raw)
-        return self.was_complete
 
 
 class _AnswerEnd(Struct):
@@ -136,7 +119,7 @@ class MessagesWriter:
         self._index = -1  # of the block that is open, or was last
         self._open: str | int | None = None  # the type of the open block; for a call of a tool, its index
         self._has_text = False  # in the open block
-        self._tools: dict[int, _ToolBlock] = {}
+        self._tools: dict[int, OpenCall] = {}
         self._waiting: deque[Piece] = deque()  # content that arrived while a call was incomplete
         self._out: list[bytes] = []
 
@@ -176,7 +159,7 @@ class MessagesWriter:
                 self._end()
             case _:
                 if isinstance(piece, ToolBegin):
-                    self._tools[piece.index] = _ToolBlock(piece.id, piece.name, [])
+                    self._tools[piece.index] = OpenCall(piece.id, piece.name, [])
                 self._waiting.append(piece)
                 self._release()
 

@@ -9,9 +9,6 @@ the function that it answers, so results belong to the calls before them.
 from binascii import b2a_base64
 from collections.abc import Iterable
 
-import msgspec
-from msgspec import Raw
-
 from pointsman.domain.conversations import (
     Audio,
     Conversation,
@@ -26,11 +23,10 @@ from pointsman.domain.conversations import (
     Turn,
 )
 from pointsman.wire.dialects.gemini._signatures import CALL, NAME, THOUGHT, place_of
-from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.tool_calls import tool_input
 
 Fields = dict[str, object]
 
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 # https://ai.google.dev/gemini-api/docs/audio#supported-formats
 SOUNDS = {
     "wav": "audio/wav",
@@ -171,7 +167,7 @@ class ContentWriter:
         if call.is_custom:
             self.cannot[f"a call of the custom tool {call.name!r}"] = None
         self._names[call.id] = call.name
-        return {"functionCall": {"id": call.id, "name": call.name, "args": call_arguments(call.arguments)}}
+        return {"functionCall": {"id": call.id, "name": call.name, "args": tool_input(call.arguments)}}
 
     def _result(self, result: ToolResult) -> Fields:
         name = self._names.get(result.call_id, "")
@@ -193,18 +189,6 @@ def _reasoning(part: Reasoning) -> Fields:
         return {}
     kind, _, signature = place_of(part.signature)
     return {"text": part.text, "thought": True, "thoughtSignature": signature} if kind == THOUGHT else {}
-
-
-def call_arguments(arguments: str) -> object:
-    """Return the arguments of a call as an object. Text that is no object is wrapped."""
-    if not arguments.strip():
-        return {}
-    encoded = arguments.encode("utf-8", "replace")
-    try:
-        _OBJECT.decode(encoded)
-    except UNREADABLE:
-        return {"INVALID_JSON": arguments}
-    return Raw(encoded.strip())
 
 
 def _output(texts: Iterable[str]) -> object:

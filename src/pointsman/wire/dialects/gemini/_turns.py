@@ -64,6 +64,12 @@ class _Part(Struct, rename="camel", gc=False):
     function_call: _Called | None = None
     function_response: _Response | None = None
 
+    @property
+    def is_thought(self) -> bool:
+        """True for the text of a thought. A call may be marked as a thought too."""
+        others = (self.function_call, self.function_response, self.inline_data, self.file_data)
+        return bool(self.thought) and not any(others)
+
 
 class _Content(Struct, gc=False):
     parts: list[Raw] | None = None
@@ -120,7 +126,7 @@ class TurnReader:
             at = f"{place}[{number}]"
             part = read_value(_PART, raw, at)
             self._list_unknown(raw, at)
-            if part.thought:
+            if part.is_thought:
                 thoughts.append(part.text or "")
                 if not part.thought_signature:
                     continue

@@ -34,6 +34,7 @@ from pointsman.wire.dialects.gemini._signatures import CALL, NAME, TEXT, THOUGHT
 from pointsman.wire.dialects.gemini.errors import error_body, read_error
 from pointsman.wire.dialects.gemini.usage import read_usage
 from pointsman.wire.json_object import encode_object, is_empty, read_leniently, read_or
+from pointsman.wire.tool_calls import compact
 
 # https://ai.google.dev/api/generate-content#FinishReason
 REASONS: dict[str, FinishReason] = {
@@ -122,7 +123,6 @@ class _LogprobsResult(Struct, rename="camel", gc=False):
 
 _ANSWER = msgspec.json.Decoder(GeminiAnswer)
 _LOGPROBS = msgspec.json.Decoder(_LogprobsResult)
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
 def decode_answer(body: bytes) -> GeminiAnswer:
@@ -191,7 +191,7 @@ class GeminiReader:
         if signature:
             yield SignaturePiece(placed(CALL, signature, call_id), NAME)
         yield ToolBegin(index, call_id, call.name)
-        yield ToolArguments(index, _compact(given))
+        yield ToolArguments(index, compact(call.args))
 
     def _new_id(self, name: str, given: bytes, index: int) -> str:
         """Return an id for a call without one. The id of the answer makes it unique in its conversation."""
@@ -202,15 +202,6 @@ class GeminiReader:
 def read_answer(body: bytes) -> Sequence[Piece]:
     """Return the pieces of a whole answer. Raises one of `json_object.UNREADABLE`."""
     return [*GeminiReader().read(body, b""), Done()]
-
-
-def _compact(given: bytes) -> str:
-    """Return the arguments of a call without white space; an empty object if there are none. Raises one of
-    `json_object.UNREADABLE` if they are no object."""
-    if given in (b"", b"null"):
-        return "{}"
-    _OBJECT.decode(given)
-    return msgspec.json.format(given, indent=-1).decode()
 
 
 def _logprobs(raw: Raw) -> Raw | None:

@@ -29,11 +29,12 @@ from pointsman.domain.pieces import (
     ToolBegin,
     UsagePiece,
 )
-from pointsman.wire.dialects.gemini._contents import Fields, call_arguments
+from pointsman.wire.dialects.gemini._contents import Fields
 from pointsman.wire.dialects.gemini._signatures import CALL, NAME, TEXT, THOUGHT, Proof, place_of, shown
 from pointsman.wire.dialects.gemini.failed import error_event
 from pointsman.wire.dialects.gemini.usage import written_usage
-from pointsman.wire.json_object import UNREADABLE, encode_object, read_or
+from pointsman.wire.json_object import encode_object, read_or
+from pointsman.wire.tool_calls import OpenCall, tool_input
 
 _REASONS: dict[FinishReason, str] = {
     "stop": "STOP",
@@ -44,7 +45,6 @@ _REASONS: dict[FinishReason, str] = {
     "refusal": "SAFETY",
     "pause": "STOP",
 }
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
 class _Logprob(Struct, gc=False):
@@ -56,26 +56,11 @@ class _Logprob(Struct, gc=False):
 _LOGPROBS = msgspec.json.Decoder(list[_Logprob])
 
 
-class _OpenCall(Struct):
-    """A call of a function, with its arguments so far."""
+class _Made(Struct, gc=False):
+    """A part of an answer, with the log probabilities of its tokens."""
 
-    id: str
-    name: str
-    arguments: list[str] = []
-    checked: int = 0  # parts of the arguments, at the last check
-    was_complete: bool = False
-
-    def is_complete(self) -> bool:
-        """Return whether the arguments are a whole object, which no more can follow."""
-        if self.checked != len(self.arguments):
-            self.checked = len(self.arguments)
-            text = "".join(self.arguments).encode("utf-8", "replace")
-            try:
-                _OBJECT.decode(text)
-                self.was_complete = True
-            except UNREADABLE:
-                self.was_complete = False
-        return self.was_complete
+    part: Fields
+    logprobs: Raw | None = None
 
 
 class _Parts:
@@ -86,11 +71,11 @@ class _Parts:
         self.usage = Usage()
         self.start = Start()
         self.citations: list[Fields] = []
-        self._calls: dict[int, _OpenCall] = {}
+        self._calls: dict[int, OpenCall] = {}
         self._signatures: dict[str, str] = {}  # of calls that follow, by their ids
         self._waiting: deque[Piece] = deque()
 
-    def add(self, piece: Piece) -> list[Fields]:
+    def add(self, piece: Piece) -> list[_Made]:
         """Return the parts that a piece completes."""
         match piece:
             case Start():
@@ -107,24 +92,26 @@ class _Parts:
                     self._calls[piece.index].arguments.append(piece.text)
             case _:
                 if isinstance(piece, ToolBegin):
-                    self._calls[piece.index] = _OpenCall(piece.id, piece.name, [])
+                    self._calls[piece.index] = OpenCall(piece.id, piece.name, [])
                 self._waiting.append(piece)
                 return self._release()
         return []
 
-    def end(self) -> list[Fields]:
+    def end(self) -> list[_Made]:
         """Return the parts that have waited. Every call counts as complete."""
-        parts = self._release(ends=True)
+        made = self._release(ends=True)
         left = [shown(Proof(placed, NAME)) for placed in self._signatures.values()]
-        return parts + [_thought("", signature) for signature in left]
+        return made + [_Made(_thought("", signature)) for signature in left]
 
-    def _release(self, *, ends: bool = False) -> list[Fields]:
-        found: list[Fields] = []
+    def _release(self, *, ends: bool = False) -> list[_Made]:
+        found: list[_Made] = []
         while self._waiting:
             first = self._waiting[0]
             if isinstance(first, ToolBegin) and not (ends or self._calls[first.index].is_complete()):
                 break
-            found += self._part(self._waiting.popleft())
+            piece = self._waiting.popleft()
+            logprobs = piece.logprobs if isinstance(piece, TextPiece) else None
+            found += [_Made(part, logprobs) for part in self._part(piece)]
         return found
 
     def _part(self, piece: Piece) -> list[Fields]:
@@ -137,7 +124,7 @@ class _Parts:
                 return self._signature(piece)
             case ToolBegin():
                 call = self._calls[piece.index]
-                made = {"id": call.id, "name": call.name, "args": call_arguments("".join(call.arguments))}
+                made = {"id": call.id, "name": call.name, "args": tool_input("".join(call.arguments))}
                 _, _, signature = place_of(self._signatures.pop(call.id, ""))
                 return [{"functionCall": made, "thoughtSignature": signature} if signature else {"functionCall": made}]
         return []
@@ -175,10 +162,7 @@ class GenerateWriter:
                 self._is_done = True
                 out.append(self._end())
                 continue
-            logprobs = piece.logprobs if isinstance(piece, TextPiece) else None
-            for part in self._parts.add(piece):
-                out.append(self._event([part], **_log_probabilities([logprobs])))
-                logprobs = None
+            out += [self._event([made.part], **_log_probabilities([made])) for made in self._parts.add(piece)]
         return b"".join(out)
 
     def error(self, failure: Failure, request_id: str) -> bytes:
@@ -188,8 +172,9 @@ class GenerateWriter:
 
     def _end(self) -> bytes:
         found = self._parts
-        fields = ended(found.ending, found.citations)
-        return self._event(found.end() or [{"text": ""}], usageMetadata=written_usage(found.usage), **fields)
+        last = found.end() or [_Made({"text": ""})]
+        fields = ended(found.ending, found.citations) | _log_probabilities(last)
+        return self._event([made.part for made in last], usageMetadata=written_usage(found.usage), **fields)
 
     def _event(self, parts: list[Fields], **fields: object) -> bytes:
         answer = written_answer(self._call, self._now, self._parts.start, parts, fields)
@@ -215,15 +200,11 @@ def written_answer(call: Call, now: float, start: Start, parts: list[Fields], fi
 
 def write_answer(call: Call, now: float, pieces: Sequence[Piece]) -> bytes:
     """Return a whole answer. Neighbouring texts are one part, and so are neighbouring thoughts."""
-    found, parts, logprobs = _Parts(), list[Fields](), list[Raw | None]()
-    for piece in pieces:
-        if isinstance(piece, TextPiece):
-            logprobs.append(piece.logprobs)
-        for part in found.add(piece):
-            _join(parts, part)
-    for part in found.end():
-        _join(parts, part)
-    fields = ended(found.ending, found.citations) | _log_probabilities(logprobs)
+    found, parts = _Parts(), list[Fields]()
+    made = [one for piece in pieces for one in found.add(piece)] + found.end()
+    for one in made:
+        _join(parts, one.part)
+    fields = ended(found.ending, found.citations) | _log_probabilities(made)
     fields["usageMetadata"] = written_usage(found.usage)
     return encode_object(written_answer(call, now, found.start, parts, fields))
 
@@ -238,9 +219,9 @@ def _join(parts: list[Fields], part: Fields) -> None:
     parts[-1] = {**last, **part, "text": f"{last['text']}{part['text']}"}
 
 
-def _log_probabilities(given: Sequence[Raw | None]) -> Fields:
+def _log_probabilities(given: Sequence[_Made]) -> Fields:
     """Return the log probabilities of tokens, which are in OpenAI's shape."""
-    tokens = [one for raw in given if raw is not None for one in read_or(_LOGPROBS, raw, [])]
+    tokens = [one for made in given if made.logprobs is not None for one in read_or(_LOGPROBS, made.logprobs, [])]
     if not tokens:
         return {}
     chosen = [_token(one) for one in tokens]

@@ -76,7 +76,7 @@ def write_request(asked: EmbeddingRequest) -> Written:
     """Return the body of a request for several embeddings, without the model."""
     size = {} if asked.dimensions is None else {"outputDimensionality": asked.dimensions}
     requests = [{"content": {"parts": [{"text": text}]}, **size} for text in asked.texts]
-    return Written(fields={"requests": Raw(encode_object(requests))})
+    return Written(fields={"requests": Raw(encode_object(requests))}, cannot=tuple(asked.rest))
 
 
 def read_answer(body: bytes) -> Embeddings:

@@ -45,18 +45,11 @@ class _ThinkingConfig(Struct, rename="camel", omit_defaults=True, gc=False):
     thinking_budget: int | None = None
 
 
-class _Content(Struct, gc=False):
-    role: str
-    parts: list[dict[str, Raw]]
-
-
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _PARTS = msgspec.json.Decoder(list[dict[str, Raw]])
-_CONTENTS = msgspec.json.Decoder(list[_Content])
+_CONTENTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _THINKING = msgspec.json.Decoder(_ThinkingConfig)
 _EFFORT: msgspec.json.Decoder[Effort | None] = msgspec.json.Decoder(Effort | None)
-_ANY_CONTENTS = msgspec.json.Decoder(list[dict[str, Raw]])
-_COUNT: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
 _CONFIG, _REASONING, _BOUND = "generationConfig", "thinkingConfig", "maxOutputTokens"
 
 
@@ -67,13 +60,12 @@ def bounded(fields: dict[str, Raw], max_tokens: int) -> dict[str, Raw]:
 
 
 def signed(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
-    """Return a client's own fields with a signature at the first call of each earlier answer, if its model needs one
+    """Return the fields of a request with a signature at the first call of each earlier answer, if its model needs one
     and another model made the call. All other contents keep their bytes."""
     contents = bytes(fields.get("contents", b""))
     if _NEW.search(model) is None or b'"functionCall"' not in contents:
         return fields
-    found = read_or(_ANY_CONTENTS, contents, [])
-    is_changed = False
+    found, is_changed = read_or(_CONTENTS, contents, []), False
     for content in found:
         parts = read_or(_PARTS, content.get("parts", b"[]"), [])
         first = next((part for part in parts if "functionCall" in part), None)
@@ -90,13 +82,12 @@ def _config(fields: dict[str, Raw]) -> dict[str, Raw]:
         raise rejection("the schema of the answer is nested too deeply; use fewer levels") from None
 
 
-def fitted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
-    """Return the fields of a translated request as a model takes them. Raises `Rejection` for a schema that is nested
-    too deeply."""
+def fitted(fields: dict[str, Raw], model: str, max_tokens: int | None) -> dict[str, Raw]:
+    """Return the fields of a translated request as a model takes them. `max_tokens` bounds its answer. Raises
+    `Rejection` for a schema that is nested too deeply."""
     out = dict(fields)
     is_new = _NEW.search(model) is not None
     config = _config(fields)
-    max_tokens = read_or(_COUNT, config.get(_BOUND, b"null"), None)
     thinking = config.pop(_REASONING, None)
     if thinking is not None and (is_new or _UNTHINKING.search(model) is None):
         asked = _THINKING.decode(thinking)
@@ -107,9 +98,7 @@ def fitted(fields: dict[str, Raw], model: str) -> dict[str, Raw]:
     else:
         out.pop(_CONFIG, None)
     contents = bytes(fields.get("contents", b""))
-    if is_new and b'"functionCall"' in contents:
-        out["contents"] = _signed(contents)
-    elif not is_new and b'"functionResponse"' in contents:
+    if not is_new and b'"functionResponse"' in contents:
         out["contents"] = _flat(contents)
     return out
 
@@ -145,30 +134,16 @@ def _with_budget(asked: _ThinkingConfig, model: str, max_tokens: int | None) -> 
     return _ThinkingConfig(asked.include_thoughts and budget > 0, thinking_budget=budget)
 
 
-def _read(contents: bytes) -> list[_Content]:
-    """Return the contents; none if arguments are nested too deeply, on which the provider decides."""
-    return read_or(_CONTENTS, contents, [])
-
-
-def _signed(contents: bytes) -> Raw:
-    """Return the contents with a signature at the first call of each earlier answer."""
-    found = _read(contents)
-    for content in found:
-        calls = [part for part in content.parts if "functionCall" in part]
-        if calls:
-            calls[0].setdefault("thoughtSignature", Raw(encode_object(FOREIGN_SIGNATURE)))
-    return Raw(encode_object(found) if found else contents)
-
-
 def _flat(contents: bytes) -> Raw:
-    """Return the contents with the media of results behind them."""
-    found = _read(contents)
+    """Return the contents with the media of results behind them. If arguments are nested too deeply, the provider
+    decides."""
+    found = read_or(_CONTENTS, contents, [])
     for content in found:
-        media: list[dict[str, Raw]] = []
-        for part in content.parts:
+        parts, media = _PARTS.decode(content["parts"]), list[dict[str, Raw]]()
+        for part in parts:
             response = _OBJECT.decode(part.get("functionResponse", b"{}"))
             if "parts" in response:
                 media += _PARTS.decode(response.pop("parts"))
                 part["functionResponse"] = Raw(encode_object(response))
-        content.parts += media
+        content["parts"] = Raw(encode_object([*parts, *media]))
     return Raw(encode_object(found) if found else contents)

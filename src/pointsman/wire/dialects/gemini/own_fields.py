@@ -12,6 +12,7 @@ from pointsman.wire.json_object import UNREADABLE, encode_object, read_or
 _MARK = f'"{MARKED}'.encode("ascii")
 _CONTENTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _PARTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_OF_THOUGHT = frozenset({"text", "thought", "thoughtSignature"})  # with any other field, a part is more than a thought
 
 
 class _Signed(Struct, rename="camel", gc=False):
@@ -46,7 +47,7 @@ def _without_foreign(content: dict[str, Raw]) -> dict[str, Raw]:
         if read_shown(signed.thought_signature) is None:
             kept.append(part)
             continue
-        if not signed.thought:
+        if not signed.thought or not part.keys() <= _OF_THOUGHT:
             kept.append({name: raw for name, raw in part.items() if name != "thoughtSignature"})
             continue
         while kept and bytes(kept[-1].get("thought", b"")) == b"true" and "thoughtSignature" not in kept[-1]:

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call, Media
+from pointsman.domain.failures import Rejection
+from pointsman.wire.dialects.gemini.request_reader import thinking_in
 from pointsman.wire.json_object import UNREADABLE, encode_object, is_empty, read_or
 from pointsman.wire.tokens import (
     FILE_BYTES_PER_TOKEN,
@@ -38,7 +40,7 @@ _IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "ima
 _TEXTS = frozenset({"text", "thought", "thoughtSignature", "functionCall", "executableCode", "codeExecutionResult"})
 _MEDIA_FIELDS = frozenset({"inlineData", "fileData", "functionResponse"})
 _SETTINGS = frozenset({"videoMetadata", "mediaResolution", "partMetadata"})  # of media
-_CONFIG, _INNER = "generationConfig", "generateContentRequest"
+_CONFIG, _THINKING, _INNER = "generationConfig", "thinkingConfig", "generateContentRequest"
 _WALKED = ("contents", "systemInstruction", "tools", _CONFIG)
 _SCHEMAS = (b'"responseSchema"', b'"responseJsonSchema"')
 _DECLARED = "functionDeclarations"
@@ -129,7 +131,7 @@ def needs(call: Call, capabilities: Iterable[str]) -> set[str]:
     found, config = set[str](), bytes(call.fields.get(_CONFIG, b""))
     if _DECLARED in tools_of(call):
         found.add("tools")
-    if b'"thinkingConfig"' in config and not is_empty(_FIELDS.decode(config).get("thinkingConfig", _NO_VALUE)):
+    if b'"thinkingConfig"' in config and _thinks(_FIELDS.decode(config).get(_THINKING, _NO_VALUE)):
         found.add("reasoning")
     if any(mark in config for mark in _SCHEMAS):
         found.add("json_schema")
@@ -137,6 +139,15 @@ def needs(call: Call, capabilities: Iterable[str]) -> set[str]:
         contents = bytes(call.fields.get("contents", b""))
         found |= {need for mark, need in ((b'"image/', "vision"), (b'"audio/', "audio_in")) if mark in contents}
     return found.intersection(capabilities)
+
+
+def _thinks(config: Raw) -> bool:
+    """Return whether a request asks for reasoning: by a budget above 0, by a level, or for the thoughts."""
+    try:
+        found = thinking_in({_THINKING: config})
+    except Rejection:
+        return True  # the provider says what is wrong with it
+    return bool(found.is_on) or found.summary == "auto"
 
 
 def service_tier(call: Call) -> str | None:

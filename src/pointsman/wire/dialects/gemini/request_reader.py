@@ -108,7 +108,7 @@ def read_request(call: Call) -> Conversation:
         sampling=_sampling(config),
         max_tokens=call.max_tokens,
         format=_format(config, rest),
-        thinking=_thinking(config),
+        thinking=thinking_in(config),
         service_tier=_TIERS.get(tier, tier),
         rest=rest | turns.rest,
         labels=tuple(dict.fromkeys([*labels, *turns.labels])),
@@ -229,8 +229,9 @@ def _format(config: dict[str, Raw], rest: dict[str, Raw]) -> AnswerFormat | None
     return AnswerFormat() if kind == _JSON else None
 
 
-def _thinking(config: dict[str, Raw]) -> Thinking:
-    """Return the request for reasoning. A budget of 0 stands for none. Thoughts are shown only on request."""
+def thinking_in(config: dict[str, Raw]) -> Thinking:
+    """Return the request for reasoning in `generationConfig`. A budget of 0 stands for none. Thoughts are shown only on
+    request. Raises `Rejection`."""
     found = _of(_THINKING, config, "thinkingConfig")
     if found is None:
         return Thinking()

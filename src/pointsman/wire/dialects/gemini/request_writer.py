@@ -17,12 +17,11 @@ from msgspec import Raw
 from pointsman.domain.conversations import AnswerFormat, Conversation, Sampling, Thinking, Tool, Written
 from pointsman.wire.dialects.gemini._contents import ContentWriter, Fields
 from pointsman.wire.json_object import encode_object, read_or
-from pointsman.wire.translation import deferred
+from pointsman.wire.translation import labels_of
 
 MAX_STOPS = 5  # https://ai.google.dev/api/generate-content#generationconfig (`stopSequences`)
 MAX_TOP_LOGPROBS = 20
 _SEEDS = range(-(2**31), 2**31)
-_STANDARD_TIERS = frozenset({"auto", "default", "standard", "standard_only"})
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
@@ -49,7 +48,7 @@ def write_request(conversation: Conversation, is_streamed: bool) -> Written:  # 
         config["thinkingConfig"] = thinking
     if config:
         fields["generationConfig"] = config
-    dropped |= dict.fromkeys([*_labels(conversation), *deferred(conversation.tools)])
+    dropped |= dict.fromkeys(labels_of(conversation))
     cannot |= dict.fromkeys(conversation.rest)
     written = {name: Raw(encode_object(value)) for name, value in fields.items()}
     return Written(fields=written, cannot=tuple(cannot), dropped=tuple(dropped))
@@ -126,15 +125,3 @@ def _format(form: AnswerFormat) -> Fields:
         if found and "description" not in found:
             schema = Raw(encode_object({**found, "description": Raw(encode_object(form.description))}))
     return written | {"responseJsonSchema": schema}
-
-
-def _labels(conversation: Conversation) -> list[str]:
-    """Return the fields that only label a request. Gemini has none of them."""
-    labels = {
-        "verbosity": conversation.verbosity not in ("", "medium"),
-        "user": bool(conversation.user),
-        "metadata": conversation.metadata is not None,
-        "service_tier": conversation.service_tier not in ("", *_STANDARD_TIERS),
-        "prompt_cache_key": bool(conversation.prompt_cache_key),
-    }
-    return [name for name, is_set in labels.items() if is_set]

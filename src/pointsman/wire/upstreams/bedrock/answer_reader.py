@@ -27,6 +27,7 @@ from pointsman.domain.pieces import (
     UsagePiece,
 )
 from pointsman.wire.json_object import is_empty, read_leniently
+from pointsman.wire.tool_calls import compact
 from pointsman.wire.upstreams.bedrock.errors import error_body
 from pointsman.wire.upstreams.bedrock.usage import read_usage
 
@@ -43,7 +44,6 @@ REASONS: dict[str, FinishReason] = {
 }
 FAULTS = frozenset({"malformed_model_output", "malformed_tool_use"})  # the model failed: its answer is of no use
 _NO_VALUE = Raw(b"")
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
 class _ToolUse(Struct, rename="camel", gc=False):
@@ -229,7 +229,7 @@ def pieces_of(answer: ConverseAnswer) -> Sequence[Piece]:
             pieces += [ReasoningPiece(shown.text, begins=True)] if shown.text else []
             pieces += _proof(shown.signature, thought.redacted_content)
         if call is not None and call.type != "server_tool_use":
-            pieces += [ToolBegin(calls, call.tool_use_id, call.name), ToolArguments(calls, _compact(call.input))]
+            pieces += [ToolBegin(calls, call.tool_use_id, call.name), ToolArguments(calls, compact(call.input))]
             calls += 1
     pieces += _finish(answer.stop_reason or "")
     usage = read_usage(answer.usage, answer.tier)
@@ -250,12 +250,3 @@ def _finish(reason: str) -> Sequence[Piece]:
 def _proof(signature: str | None, redacted: str | None) -> Sequence[Piece]:
     pieces: list[Piece] = [SignaturePiece(signature, NAME)] if signature else []
     return [*pieces, SignaturePiece(redacted, NAME, is_redacted=True)] if redacted else pieces
-
-
-def _compact(given: Raw) -> str:
-    """Return the arguments of a call without white space. Raises one of `json_object.UNREADABLE` if they are no
-    object."""
-    if is_empty(given):
-        return "{}"
-    _OBJECT.decode(given)
-    return msgspec.json.format(bytes(given), indent=-1).decode()

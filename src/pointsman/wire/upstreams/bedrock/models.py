@@ -27,7 +27,7 @@ GEOGRAPHIES = ("us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global")
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 REGIONS = tuple((f"{start}{name}.*", name) for name in GEOGRAPHIES for start in ("", "arn:*/"))
 _PROFILE = re.compile(rf"(?:{'|'.join(GEOGRAPHIES)})\.(?=[a-z0-9])")
-_CLAUDE, _NOVA, _NOVA_2 = re.compile("claude"), re.compile(r"amazon\.nova"), re.compile(r"amazon\.nova-2")
+_NOVA, _NOVA_2 = re.compile(r"amazon\.nova"), re.compile(r"amazon\.nova-2")
 _OPENAI, _QWEN = re.compile(r"openai\.gpt-oss"), re.compile(r"qwen\.qwen3")
 _MARK = b'"cachePoint"'
 _LEVELS: Mapping[Effort, str] = {"minimal": "low", "low": "low", "medium": "medium"}
@@ -63,7 +63,7 @@ def fitted(fields: dict[str, Raw], model: str, max_tokens: int | None) -> dict[s
             out[name] = Raw(encode_object(value))
         else:
             out.pop(name, None)
-    return out if _CLAUDE.search(model) else _with_marks_for(out, is_nova=_NOVA.search(model) is not None)
+    return _with_marks_for(out, is_nova=_NOVA.search(model) is not None)
 
 
 def _object(fields: dict[str, Raw], name: str) -> dict[str, Raw]:

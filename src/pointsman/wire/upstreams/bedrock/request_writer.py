@@ -17,12 +17,11 @@ from msgspec import Raw
 
 from pointsman.domain.conversations import AnswerFormat, Conversation, Thinking, Tool, Written
 from pointsman.wire.json_object import encode_object, read_or
-from pointsman.wire.translation import deferred
+from pointsman.wire.translation import labels_of
 from pointsman.wire.upstreams.bedrock._contents import Block, BlockWriter, cache_point, takes_name
 
 TOP_K, REASONING = "top_k", "reasoning"  # the common names of settings that differ between models
 _TIERS = {"priority": "priority", "flex": "flex", "default": "default"}
-_NO_TIERS = ("", "auto", "standard", "standard_only")
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ANY_OBJECT = Raw(b'{"type":"object","properties":{}}')
 
@@ -48,7 +47,7 @@ def write_request(conversation: Conversation, is_streamed: bool) -> Written:  # 
         fields["outputConfig"] = _format(conversation.format, cannot)
     if conversation.service_tier in _TIERS:
         fields["serviceTier"] = {"type": _TIERS[conversation.service_tier]}
-    dropped |= dict.fromkeys([*_labels(conversation), *deferred(conversation.tools)])
+    dropped |= dict.fromkeys(labels_of(conversation, _TIERS))
     cannot |= dict.fromkeys(conversation.rest)
     written = {name: Raw(encode_object(value)) for name, value in fields.items()}
     return Written(fields=written, cannot=tuple(cannot), dropped=tuple(dropped))
@@ -137,16 +136,3 @@ def _format(form: AnswerFormat, cannot: dict[str, None]) -> Block:
     if form.description:
         schema["description"] = form.description
     return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}
-
-
-def _labels(conversation: Conversation) -> list[str]:
-    """Return the fields that only label a request, and that Converse does not have."""
-    tier = conversation.service_tier
-    labels = {
-        "verbosity": conversation.verbosity not in ("", "medium"),
-        "user": bool(conversation.user),
-        "metadata": conversation.metadata is not None,
-        "service_tier": tier not in _TIERS and tier not in _NO_TIERS,
-        "prompt_cache_key": bool(conversation.prompt_cache_key),
-    }
-    return [name for name, is_set in labels.items() if is_set]

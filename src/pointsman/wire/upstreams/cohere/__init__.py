@@ -1,8 +1,7 @@
-"""Cohere's dialect: `/v2/chat` and `/v2/embed`. https://docs.cohere.com/reference/chat"""
+"""Cohere's dialect: `/v2/chat`. https://docs.cohere.com/reference/chat"""
 
 from pointsman.wire.translation import ProviderHalves
 from pointsman.wire.upstreams.cohere.answer_reader import CohereReader, read_answer
-from pointsman.wire.upstreams.cohere.embeddings import write_embedding
 from pointsman.wire.upstreams.cohere.request_writer import write_request
 
 HALVES = ProviderHalves(
@@ -11,5 +10,4 @@ HALVES = ProviderHalves(
     read_answer=read_answer,
     holds_many=True,
     calls_freely=True,
-    others={"embedding": write_embedding},
 )

@@ -14,14 +14,13 @@ from msgspec import Raw
 from pointsman.domain.conversations import AnswerFormat, Conversation, Sampling, Thinking, Tool, Written
 from pointsman.wire.json_object import encode_object
 from pointsman.wire.thinking import budget_of
-from pointsman.wire.translation import deferred
+from pointsman.wire.translation import labels_of
 from pointsman.wire.upstreams.cohere._messages import CohereMessages, Fields
 
 MAX_STOPS = 5
 MIN_P, MAX_P, MAX_K = 0.01, 0.99, 500
 # Fields of Cohere's own, which a client may add to a request in its dialect.
 OWN = frozenset({"documents", "citation_options", "safety_mode"})
-_STANDARD_TIERS = frozenset({"auto", "default", "standard", "standard_only"})
 _NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 _MODES = {"none": "NONE", "required": "REQUIRED", "named": "REQUIRED"}
 
@@ -50,7 +49,7 @@ def write_request(conversation: Conversation, is_streamed: bool) -> Written:
             cannot["the form of an answer (response_format) together with tools"] = None
     if thinking := _thinking(conversation.thinking):
         fields["thinking"] = thinking
-    dropped |= dict.fromkeys([*_labels(conversation), *deferred(conversation.tools)])
+    dropped |= dict.fromkeys(labels_of(conversation))
     for name, raw in conversation.rest.items():
         if name in OWN:
             fields[name] = raw
@@ -121,15 +120,3 @@ def _thinking(thinking: Thinking) -> Fields:
 def _format(form: AnswerFormat) -> Fields:
     """Return the form of an answer. A name and a description only label its schema."""
     return {"type": "json_object"} | ({} if form.schema is None else {"json_schema": form.schema})
-
-
-def _labels(conversation: Conversation) -> list[str]:
-    """Return the fields that only label a request. Cohere has none of them."""
-    labels = {
-        "verbosity": conversation.verbosity not in ("", "medium"),
-        "user": bool(conversation.user),
-        "metadata": conversation.metadata is not None,
-        "service_tier": conversation.service_tier not in ("", *_STANDARD_TIERS),
-        "prompt_cache_key": bool(conversation.prompt_cache_key),
-    }
-    return [name for name, is_set in labels.items() if is_set]

@@ -121,6 +121,23 @@ def test_log_probabilities_and_sources() -> None:
         }
 
 
+def test_log_probabilities_stay_with_a_text_that_waits_for_a_call() -> None:
+    tokens = Raw(b'[{"token":"after","logprob":-0.5}]')
+    begun: list[Piece] = [BEGIN, ToolBegin(0, "a", "f"), ToolArguments(0, '{"x":1')]
+    pieces = [*begun, TextPiece("after", logprobs=tokens), ToolArguments(0, "}"), TextPiece("more"), *END]
+    of_parts = [
+        (*one["candidates"][0]["content"]["parts"], one["candidates"][0].get("logprobsResult"))
+        for one in events(*pieces)
+    ]
+    expected = {
+        "chosenCandidates": [{"token": "after", "logProbability": -0.5}],
+        "topCandidates": [{"candidates": []}],
+    }
+    assert [logprobs for _, logprobs in of_parts] == [None, expected, None, None]
+    unended = events(*begun, TextPiece("after", logprobs=tokens), *END)
+    assert unended[-1]["candidates"][0]["logprobsResult"] == expected
+
+
 def test_failed_stream_ends_with_an_error() -> None:
     event = GenerateWriter(CALL, 1e9).error(Failure(failures.STALLED, "it stalled"), "q-1")
     error = json.loads(event_data(event) or b"")["error"]

@@ -23,7 +23,7 @@ def fit(model: str, max_tokens: int | None = None, **fields: Any) -> dict[str, A
     given = {name: Raw(json.dumps(value).encode()) for name, value in fields.items()}
     if max_tokens is not None:
         given = bounded(given, max_tokens)
-    return {name: json.loads(bytes(raw)) for name, raw in fitted(given, model).items()}
+    return {name: json.loads(bytes(raw)) for name, raw in signed(fitted(given, model, max_tokens), model).items()}
 
 
 def thinking(model: str, max_tokens: int | None = None, **asked: Any) -> Any:
@@ -118,7 +118,7 @@ def test_media_of_a_result_follow_it_before_gemini_3() -> None:
 
 def test_numbers_in_arguments_keep_their_bytes() -> None:
     raw = Raw(b'[{"role":"model","parts":[{"functionCall":{"args":{"n":1.0,"big":123456789012345678901234567890}}}]}]')
-    assert b'{"n":1.0,"big":123456789012345678901234567890}' in bytes(fitted({"contents": raw}, NEW_PRO)["contents"])
+    assert b'{"n":1.0,"big":123456789012345678901234567890}' in bytes(signed({"contents": raw}, NEW_PRO)["contents"])
 
 
 def test_own_calls_without_a_signature_get_one_since_gemini_3() -> None:

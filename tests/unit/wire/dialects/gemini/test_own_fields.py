@@ -33,6 +33,13 @@ def test_foreign_thoughts_are_left_out_and_own_ones_stay() -> None:
     assert found == [{"role": "model", "parts": [own, {"functionCall": {"name": "f"}}]}]
 
 
+def test_call_that_is_marked_as_a_thought_stays_without_its_foreign_proof() -> None:
+    part = {"functionCall": {"name": "f"}, "thought": True, "thoughtSignature": PROOF}
+    assert kept({"role": "model", "parts": [part]}) == [
+        {"role": "model", "parts": [{"functionCall": {"name": "f"}, "thought": True}]}
+    ]
+
+
 def test_fields_without_a_foreign_proof_keep_their_bytes() -> None:
     fields = {"contents": Raw(b'[ {"parts": [{"text":"a", "thoughtSignature":"YQ=="}]}]')}
     assert own_fields(fields) is fields

@@ -65,6 +65,28 @@ def test_needs() -> None:
     assert prompts.needs(found, ("tools",)) == {"tools"}
 
 
+@pytest.mark.parametrize(
+    ("config", "needs"),
+    [
+        ({"thinkingBudget": 0}, False),
+        ({"thinkingBudget": "0"}, False),
+        ({"thinkingBudget": 0, "includeThoughts": True}, False),
+        ({"thinking_budget": 0}, False),
+        ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, False),
+        ({"includeThoughts": False}, False),
+        ({}, False),
+        ({"thinkingBudget": -1}, True),
+        ({"thinkingBudget": 1}, True),
+        ({"thinkingLevel": "LOW"}, True),
+        ({"includeThoughts": True}, True),
+        ({"thinkingLevel": "unknown"}, True),
+    ],
+)
+def test_reasoning_is_needed_if_it_is_requested(config: Any, needs: bool) -> None:
+    found = prompts.needs(call(generationConfig={"thinkingConfig": config}), EVERY)
+    assert ("reasoning" in found) is needs
+
+
 def test_tokens_are_those_of_texts_tools_and_schemas() -> None:
     short, long = prompts.about_tokens(call({"text": "a"})), prompts.about_tokens(call({"text": "a" * 401}))
     assert long - short == 100

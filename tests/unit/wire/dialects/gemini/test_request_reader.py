@@ -70,6 +70,13 @@ def test_addresses_that_only_google_reads_have_no_common_form(url: str) -> None:
     assert len(found.rest) == 1
 
 
+def test_call_that_is_marked_as_a_thought_stays_a_call() -> None:
+    called = {"functionCall": {"name": "f", "id": "1", "args": {"a": 1}}, "thought": True, "thoughtSignature": "YQ=="}
+    found = parts({"text": "h", "thought": True}, called, role="model")
+    assert [type(part) for part in found] == [Reasoning, Reasoning, ToolCall]
+    assert found[-1] == ToolCall("1", "f", '{"a": 1}')
+
+
 def test_calls_without_ids_are_matched_by_their_names() -> None:
     def call(name: str, **fields: Any) -> Any:
         return {"functionCall": {"name": name, "args": {"a": 1}, **fields}}

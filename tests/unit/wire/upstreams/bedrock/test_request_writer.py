@@ -46,9 +46,10 @@ def written(*turns: Turn, **fields: Any) -> Written:
     return HALVES.write_request(Conversation(origin="openai", turns=turns or (HELLO,), **fields), False)
 
 
-def body_of(found: Written, model: str = "anthropic.claude-x") -> dict[str, Any]:
+def body_of(found: Written, model: str = "") -> dict[str, Any]:
     assert not found.cannot
-    body = {name: json.loads(bytes(raw)) for name, raw in fitted(found.fields, model, None).items()}
+    fields = fitted(found.fields, model, None) if model else found.fields
+    body = {name: json.loads(bytes(raw)) for name, raw in fields.items()}
     assert problems_of_request(body) == ""
     return body
 
