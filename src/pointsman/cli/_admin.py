@@ -26,6 +26,16 @@ def get(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | N
     return _data_or_exit(url, *_call(url, f"{path}?{query}", token_file, None))
 
 
+def try_get(url: str, path: str, token_file: Path | None) -> Any:
+    """Send a GET and return the decoded response. Raises `OSError` if there is none, or one with another status."""
+    request = Request(f"{url.rstrip('/')}/api/v1/{path}", headers={"authorization": f"Bearer {_token(token_file)}"})  # noqa: S310 -- the user's own address
+    try:
+        with urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.load(answer)
+    except ValueError as error:
+        raise OSError(f"{url} did not return JSON") from error
+
+
 def post(url: str, path: str, data: object, token_file: Path | None, expected: Collection[int] = ()) -> Any:
     """Send JSON by POST and return the decoded response. A status in `expected` is no error."""
     status, answer = _call(url, path, token_file, json.dumps(data).encode())

@@ -83,16 +83,18 @@ def can_list(endpoint: Endpoint) -> bool:
     """Return whether it lists its models, has a key to ask with, and has no configured list of models."""
     record = PROVIDERS.get(endpoint.type)
     lists = record is not None and record.lists_models
-    return lists and not endpoint.serves_only and any(_is_usable(key) for key in endpoint.keys)
+    return lists and not endpoint.serves_only and any(is_usable(key) for key in endpoint.keys)
 
 
-def _is_usable(key: ProviderKey) -> bool:
+def is_usable(key: ProviderKey) -> bool:
+    """Return whether a list can be requested with this key."""
     return key.weight > 0 and key.is_concrete  # tokens are fetched in workers alone
 
 
-async def ask(endpoint: Endpoint) -> list[str]:
-    """Return a provider's own names for its models, sorted. Raises `AnswerError`."""
-    key = next(key for key in endpoint.keys if _is_usable(key))
+async def ask(endpoint: Endpoint, key: ProviderKey | None = None) -> list[str]:
+    """Return a provider's own names for its models, sorted, as listed for this key or for the first usable one. Raises
+    `AnswerError`."""
+    key = key or next(key for key in endpoint.keys if is_usable(key))
     record = PROVIDERS[endpoint.type]
     lister = record.lister
     assert lister is not None, "asked only where `can_list`"

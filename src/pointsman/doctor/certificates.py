@@ -1,0 +1,41 @@
+"""Certificates are valid for some time."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from pointsman.doctor.api import Finding, Subject, days, error, ok, warning
+
+SOON_S = 30 * 86_400.0
+
+
+async def check(subject: Subject) -> list[Finding]:
+    settings, snapshot = subject.settings, subject.snapshot
+    if settings is None or snapshot is None:
+        return []
+    files = {Path(settings.tls.cert_file): "server.tls.cert_file"} if settings.tls is not None else {}
+    for endpoint in snapshot.endpoints.values():
+        if endpoint.network.client_cert is not None:
+            files.setdefault(Path(endpoint.network.client_cert), f"the client certificate for {endpoint.name}")
+        if endpoint.network.ca_file is not None:
+            files.setdefault(Path(endpoint.network.ca_file), f"the certificate authority of {endpoint.name}")
+    return [_validity(path, name, subject.now) for path, name in files.items()]
+
+
+def _validity(path: Path, name: str, now: float) -> Finding:
+    try:
+        certificates = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError) as problem:
+        return error(f"{name}: {path} has no readable certificate: {problem}", "write the certificate in PEM format")
+    first = min(certificates, key=lambda one: one.not_valid_after_utc)
+    ends_at, begins_at = first.not_valid_after_utc.timestamp(), first.not_valid_before_utc.timestamp()
+    until = f"{name}: {path} is valid until {datetime.fromtimestamp(ends_at, UTC):%Y-%m-%d %H:%MZ}"
+    advice = "renew it, and reload the gateway (a certificate of the server needs a restart)"
+    if begins_at > now:
+        return error(f"{name}: {path} is not valid yet", "check the clock of this machine, or use another certificate")
+    if ends_at <= now:
+        return error(f"{until}, so it has expired", advice)
+    if ends_at - now < SOON_S:
+        return warning(f"{until}, in {days(ends_at - now)}", advice)
+    return ok(until)

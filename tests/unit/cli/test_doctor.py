@@ -1,0 +1,53 @@
+"""`pointsman doctor`: its output and exit status."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fakes.configuration import ENVIRON
+from fakes.examined import CONFIG
+from pointsman.cli import build_app
+from pointsman.doctor import catalog
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "pointsman.yaml"
+    path.write_text(CONFIG)
+    path.chmod(0o600)
+    return path
+
+
+def examined(file: Path, *arguments: str) -> Result:
+    command = ["doctor", "--offline", "--config", str(file), *arguments]
+    return CliRunner().invoke(build_app(), command, env={**ENVIRON, "POINTSMAN_ADMIN_TOKEN": None})
+
+
+def test_findings_are_printed_by_check(file: Path) -> None:
+    result = examined(file)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert f"configuration  ok      {file} has no problem" in lines
+    assert lines[-1].startswith("0 errors, ")
+
+
+def test_error_sets_the_exit_status(file: Path) -> None:
+    file.write_text(CONFIG.replace("console", "consle"))
+    result = examined(file, "--json")
+    assert result.exit_code == 1
+    (found,) = json.loads(result.output)["checks"]["configuration"]
+    assert found["level"] == "error"
+
+
+def test_broken_check_hides_no_other(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(catalog, "check", broken)
+    result = examined(file, "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.output)["checks"]
+    assert found["catalog"][0]["text"] == "the check itself failed: RuntimeError: out of order"
+    assert found["configuration"][0]["level"] == "ok"
