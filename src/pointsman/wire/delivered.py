@@ -101,6 +101,7 @@ class ContinuingWriter:
         self._before = before
         self._offset = len(text) + len(blank)
         self._held = ""  # the part of an echo that has come
+        self._cut = 0  # characters of the continuation that the client had already
 
     def write(self, pieces: Sequence[Piece]) -> bytes:
         kept: list[Piece] = []
@@ -112,7 +113,8 @@ class ContinuingWriter:
             elif isinstance(piece, UsagePiece):
                 kept.append(UsagePiece(total(self._before, piece.usage), piece.is_partial))
             elif isinstance(piece, CitationPiece):
-                kept.append(replace(piece, start=piece.start + self._offset, end=piece.end + self._offset))
+                shift = self._offset - self._cut
+                kept.append(replace(piece, start=piece.start + shift, end=piece.end + shift))
             elif not isinstance(piece, _LEFT_OUT):
                 held, self._held = self._held, ""
                 kept += [TextPiece(held), piece] if held else [piece]
@@ -128,12 +130,14 @@ class ContinuingWriter:
             if len(text) < len(self._echo) and self._echo.startswith(text):
                 self._held = text
                 return ""
-            text, self._echo, self._held = text.removeprefix(self._echo), "", ""
+            if text.startswith(self._echo):
+                text, self._cut = text[len(self._echo) :], len(self._echo)
+            self._echo = self._held = ""
         while text and self._blank:
             if text[0] != self._blank[0]:
                 self._blank = ""
             else:
-                text, self._blank = text[1:], self._blank[1:]
+                text, self._blank, self._cut = text[1:], self._blank[1:], self._cut + 1
         return text
 
 

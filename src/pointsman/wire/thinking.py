@@ -14,11 +14,11 @@ no budget becomes one.
 """
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from pointsman.domain.calls import Call
 from pointsman.domain.conversations import Effort, Thinking
-from pointsman.wire.json_object import read_or
+from pointsman.wire.json_object import UNREADABLE, read_or
 
 
 class _Config(Struct, rename="camel", frozen=True, gc=False):
@@ -43,6 +43,19 @@ _BUDGETS: dict[Effort, int] = {
     "max": 24_576,
 }
 _STEPS: tuple[Effort, ...] = ("none", "low", "medium", "high")
+
+
+def requests_none(raw: Raw) -> bool:
+    """Return whether the value of a field of a dialect turns reasoning off. A continuation keeps such a field, since
+    some models reason by default."""
+    try:
+        value = msgspec.json.decode(raw)
+    except UNREADABLE:
+        return False
+    if not isinstance(value, dict):
+        return value is False or value == "none"
+    is_off = value.get("type") == "disabled" or value.get("enabled") is False
+    return is_off or value.get("effort") == "none" or value.get("budget_tokens", value.get("max_tokens")) == 0
 
 
 def budget_of(thinking: Thinking) -> int | None:

@@ -1,6 +1,7 @@
 """An answer that breaks off anywhere and goes on in another one is one answer for its client: every character once."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,8 +10,19 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from fakes.dialects import call_of
+from pointsman.domain.failures import Failure
 from pointsman.domain.outcomes import Usage
-from pointsman.domain.pieces import Done, Finish, Piece, ReasoningPiece, SignaturePiece, Start, TextPiece, UsagePiece
+from pointsman.domain.pieces import (
+    CitationPiece,
+    Done,
+    Finish,
+    Piece,
+    ReasoningPiece,
+    SignaturePiece,
+    Start,
+    TextPiece,
+    UsagePiece,
+)
 from pointsman.providers import PROVIDERS
 from pointsman.wire.delivered import ContinuingWriter, Delivered, continued_call, is_plain
 from pointsman.wire.dialect import Dialect
@@ -105,6 +117,61 @@ def test_request_for_the_rest_is_the_conversation_and_the_text(dialect: Dialect)
     assert conversation.thinking.is_on is None
     assert conversation.thinking.budget_tokens is None
     assert not is_plain(halves.read_request(continued_call(halves.resuming, rest, "so far", 3)), "so far")
+
+
+@EACH
+@pytest.mark.parametrize("off", [{"thinking": {"type": "disabled"}}, {"reasoning": {"effort": "none"}}])
+def test_reasoning_that_is_off_stays_off(dialect: Dialect, off: dict[str, Any]) -> None:
+    """Some models reason by default. Their reasoning would take the bound of the rest."""
+    halves = dialect.halves
+    assert halves is not None
+    assert halves.resuming is not None
+    call = call_of(dialect, fields_of(dialect, **off))
+    thinking = halves.read_request(call).thinking
+    assert halves.read_request(continued_call(halves.resuming, call, "so far", 3)).thinking == thinking
+
+
+class Taken:
+    """A `PieceWriter` that keeps the pieces."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+
+    def write(self, pieces: Sequence[Piece]) -> bytes:
+        self.pieces += pieces
+        return b""
+
+    def error(self, failure: Failure, request_id: str) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("echoes", "parts", "expected"),
+    [
+        (True, ["So", " far", " and on"], " and on"),
+        (True, ["So far"], ""),
+        (True, ["So far off"], " off"),
+        (True, ["So ", "long"], "So long"),  # no repetition, so nothing is cut
+        (True, ["And on"], "And on"),
+        (False, ["So far"], "So far"),  # a model may say the same again
+    ],
+)
+def test_only_a_true_repetition_is_cut(echoes: bool, parts: list[str], expected: str) -> None:
+    taken = Taken()
+    writer = ContinuingWriter(taken, "So far", "", Usage(), echoes=echoes)
+    writer.write([TextPiece(part) for part in parts])
+    assert "".join(one.text for one in taken.pieces if isinstance(one, TextPiece)) == expected
+
+
+@pytest.mark.parametrize(("echoes", "said"), [(True, "So far\n said"), (False, "\n said"), (False, " said")])
+def test_citations_point_to_the_same_text(echoes: bool, said: str) -> None:
+    taken, whole = Taken(), "So far\n"
+    writer = ContinuingWriter(taken, "So far", "\n", Usage(), echoes=echoes)
+    at = said.index("said")
+    writer.write([TextPiece(said), CitationPiece(Raw(b"{}"), "openai", start=at, end=at + 4)])
+    (citation,) = [one for one in taken.pieces if isinstance(one, CitationPiece)]
+    whole += "".join(one.text for one in taken.pieces if isinstance(one, TextPiece))
+    assert whole[citation.start : citation.end] == "said"
 
 
 CONTINUED = [

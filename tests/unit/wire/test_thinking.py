@@ -3,11 +3,12 @@
 from typing import get_args
 
 import pytest
+from msgspec import Raw
 from msgspec.structs import replace
 
 from fakes.money import make_call
 from pointsman.domain.conversations import Effort, Thinking
-from pointsman.wire.thinking import budget_in, budget_of, effort_of
+from pointsman.wire.thinking import budget_in, budget_of, effort_of, requests_none
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,24 @@ def test_reasoning_that_is_switched_off_has_no_effort() -> None:
 )
 def test_budget_in_a_request_is_read(fields: dict[str, object], stated: int | None, expected: int) -> None:
     assert budget_in(replace(make_call(fields=fields), stated_tokens=stated)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"false", True),
+        (b'"none"', True),
+        (b'{"type": "disabled"}', True),
+        (b'{"enabled": false}', True),
+        (b'{"effort": "none"}', True),
+        (b'{"max_tokens": 0}', True),
+        (b"true", False),
+        (b'"low"', False),
+        (b'{"type": "enabled", "budget_tokens": 1024}', False),
+        (b'{"summary": "auto"}', False),
+        (b"null", False),
+        (b"{", False),
+    ],
+)
+def test_field_that_turns_reasoning_off(value: bytes, expected: bool) -> None:
+    assert requests_none(Raw(value)) is expected

@@ -12,6 +12,7 @@ from pointsman.domain.pieces import Start
 from pointsman.wire.delivered import appended
 from pointsman.wire.json_object import read_leniently
 from pointsman.wire.openai_chat.write_answer import ChatWriter
+from pointsman.wire.thinking import requests_none
 from pointsman.wire.translation import PieceWriter, Resuming
 
 # The fields that request reasoning, of OpenAI, OpenRouter, Anthropic by LiteLLM, and Qwen.
@@ -49,7 +50,7 @@ class ChatResumption:
 
 def continued(fields: dict[str, Raw], text: str) -> dict[str, Raw]:
     """Return the fields of a request for the rest of an answer."""
-    kept = {name: raw for name, raw in fields.items() if name not in _REASONING}
+    kept = {name: raw for name, raw in fields.items() if name not in _REASONING or requests_none(raw)}
     kept["messages"] = appended(fields["messages"], {"role": "assistant", "content": text})
     return kept
 

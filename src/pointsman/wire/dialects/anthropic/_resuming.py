@@ -11,6 +11,7 @@ from pointsman.domain.calls import Call
 from pointsman.wire.delivered import appended
 from pointsman.wire.dialects.anthropic.answer_writer import MessagesWriter
 from pointsman.wire.json_object import read_leniently
+from pointsman.wire.thinking import requests_none
 from pointsman.wire.translation import PieceWriter, Resuming
 
 # Without thinking, the rules for its blocks are rejected too.
@@ -54,7 +55,8 @@ class MessageResumption:
 
 def continued(fields: dict[str, Raw], text: str) -> dict[str, Raw]:
     """Return the fields of a request for the rest of an answer."""
-    without = _REASONING if "thinking" in fields else frozenset[str]()
+    thinks = "thinking" in fields and not requests_none(fields["thinking"])
+    without = _REASONING if thinks else frozenset[str]()
     kept = {name: raw for name, raw in fields.items() if name not in without}
     kept["messages"] = appended(fields["messages"], {"role": "assistant", "content": text})
     return kept

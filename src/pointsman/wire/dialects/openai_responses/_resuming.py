@@ -14,6 +14,7 @@ from pointsman.wire.dialects.openai_responses._output_log import OpenItem
 from pointsman.wire.dialects.openai_responses._shapes import FIELDS, NOTHING
 from pointsman.wire.dialects.openai_responses.answer_writer import OpenPart, ResponseWriter
 from pointsman.wire.json_object import is_empty, read_leniently, read_or
+from pointsman.wire.thinking import requests_none
 from pointsman.wire.translation import PieceWriter, Resuming
 
 _DELTA = "response.output_text.delta"
@@ -96,7 +97,7 @@ class ResponseResumption:
 
 def continued(fields: dict[str, Raw], text: str) -> dict[str, Raw]:
     """Return the fields of a request for the rest of an answer."""
-    kept = {name: raw for name, raw in fields.items() if name != "reasoning"}
+    kept = {name: raw for name, raw in fields.items() if name != "reasoning" or requests_none(raw)}
     given = bytes(fields["input"])
     if given[:1] == b'"':
         given = b'[{"role":"user","content":%b}]' % given
