@@ -16,6 +16,7 @@ from fakes.origin import serving as serving_script
 from integration.dialects import JSON, ScriptedProvider, Served
 from integration.gateway import Gateway, run, serving
 from pointsman.domain.network import is_public
+from pointsman.simulate import Settings
 from pointsman.transport import connector
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
@@ -133,5 +134,60 @@ def test_disconnected_client_ends_the_fetching() -> None:
                 (record,) = await gateway.wait_for_records(1)
                 assert record.get("attempts", []) == []
                 assert (pictures.requests, provider.requests) == (0, [])
+
+    run(main())
+
+
+@asynccontextmanager
+async def two_targets(fault: str | None = None) -> AsyncIterator[tuple[Gateway, ScriptedProvider, Pictures, str]]:
+    """A target that takes addresses, before one that takes none."""
+    provider, pictures = ScriptedProvider("chat"), Pictures()
+    provider.answer = Served(json.dumps(answer(text("A cat."), finish="STOP")).encode(), kind=JSON)
+    async with (
+        serving_script(provider.script) as fake,
+        serving_script(pictures.script) as host,
+        serving(
+            providers={"first": Settings()},
+            provider_settings={"google": {"type": "gemini", "base_url": f"{fake.origin}/v1beta"}},
+            models={"chat": {"targets": ["first/gpt-4o-mini", "google/gemini-2.5-flash"], "strategy": "priority"}},
+            routing={"fetch_media": "http"},
+            is_alone=False,
+        ) as gateway,
+    ):
+        gateway.providers["first"].set_fault(fault)
+        yield gateway, provider, pictures, f"{host.origin}/cat.png"
+
+
+@pytest.mark.usefixtures("_loopback_is_public")
+def test_fallback_that_takes_only_bytes_serves_after_a_target_that_takes_addresses() -> None:
+    async def main() -> None:
+        async with two_targets("status=500") as (gateway, provider, pictures, address):
+            answered = await gateway.ask(asked(address))
+            assert answered.json["choices"][0]["message"]["content"] == "A cat."
+            assert b"inlineData" in json.dumps(provider.last_body).encode()
+            assert pictures.requests == 1
+            (record,) = await gateway.wait_for_records(1)
+            assert [one["provider"] for one in record["attempts"]] == ["first", "google"]
+
+    run(main())
+
+
+@pytest.mark.usefixtures("_loopback_is_public")
+def test_nothing_is_fetched_if_a_target_takes_the_address() -> None:
+    async def main() -> None:
+        async with two_targets() as (gateway, provider, pictures, address):
+            assert (await gateway.ask(asked(address))).headers["x-pointsman-provider"] == "first"
+            assert (pictures.requests, provider.requests) == (0, [])
+
+    run(main())
+
+
+@pytest.mark.usefixtures("_loopback_is_public")
+def test_media_that_cannot_be_fetched_leave_the_failure_of_the_plan() -> None:
+    async def main() -> None:
+        async with two_targets("status=500") as (gateway, provider, _, address):
+            answered = await gateway.ask(asked(address.replace("cat.png", "x").replace("http://", "http://a@")))
+            assert answered.status >= 500
+            assert provider.requests == []
 
     run(main())

@@ -17,7 +17,7 @@ from pointsman.config.requirements import compile_tags
 from pointsman.config.schema import Deployments, Document, ProviderSettings
 from pointsman.config.source import Location
 from pointsman.domain.network import Network
-from pointsman.domain.targets import Endpoint
+from pointsman.domain.targets import Endpoint, family_of
 from pointsman.providers import PROVIDERS, dialects_of, embedder_of, families_of, operations_of
 from pointsman.providers.api import Provider
 
@@ -90,6 +90,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         catalog = self._catalog(record, settings, origin.host, location)
         check_cloud(record, settings, location, self.findings)
         self._check_deployments(settings, catalog, location)
+        self._check_families(record, settings, location)
         self._check_version(record, settings, base_path, location)
         serves = self._serves(record, settings, catalog, location)
         own_list = self.models.lists.providers.get(name)
@@ -159,6 +160,19 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
                 if catalog and self.models.catalog.find(catalog, model) is None:
                     guess = nearest(model, self.models.catalog.models(catalog))
                     self.findings.note((*place, model), f"the catalog has no such model of {catalog}{guess}")
+
+    def _check_families(self, record: Provider, settings: ProviderSettings, location: Location) -> None:
+        """Reject keys whose deployments of one model have different APIs: a request is translated before its key is
+        known."""
+        found: dict[str, str] = {}
+        families = families_of(record)
+        for name, key in settings.keys.items() if families else ():
+            for model, deployment in (key.deployments or settings.deployments).items():
+                family = family_of(families, (model, deployment))
+                api = family.name if family is not None else record.name
+                if found.setdefault(model, api) != api:
+                    message = f"leads to an API other than that of another key; configure a provider for each {model}"
+                    self.findings.error((*location, "keys", name, "deployments", model), message)
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:
         """Return the catalog's provider of the models: the configured one, else the one at the address, else the

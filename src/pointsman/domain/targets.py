@@ -1,6 +1,6 @@
 """Destinations of calls: providers, their keys, and the targets of public names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -69,6 +69,11 @@ class Family(Struct, frozen=True):
     dialects: tuple[str, ...]
     needs_bound: bool = False
     embedder: str = ""
+
+
+def family_of(families: Iterable[Family], names: Collection[str]) -> Family | None:
+    """Return the first of these families that one of the names belongs to."""
+    return next((one for one in families if any(fnmatchcase(name, one.pattern) for name in names)), None)
 
 
 class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
@@ -216,11 +221,9 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def family(self) -> Family | None:
-        """The models with an API of their own that the model belongs to, by either of its names."""
-        for family in self.endpoint.families:
-            if fnmatchcase(self.model, family.pattern) or fnmatchcase(self.sent_model, family.pattern):
-                return family
-        return None
+        """The models with an API of their own that the model belongs to, by any of its names. All keys have one, since
+        `pointsman check` rejects others."""
+        return family_of(self.endpoint.families, {self.model, *map(self.model_at, self.keys)})
 
     @property
     def dialects(self) -> tuple[str, ...]:

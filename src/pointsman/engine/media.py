@@ -7,23 +7,23 @@ leads into the network of the gateway. An egress proxy would resolve names itsel
 
 import asyncio
 from binascii import b2a_base64
+from collections.abc import Sequence
 from urllib.parse import quote, urljoin
 
 from pointsman import __version__
 from pointsman.domain import failures
 from pointsman.domain.calls import NO_MEDIA, Call
 from pointsman.domain.failures import Failure, Rejection
-from pointsman.domain.identity import VirtualKey
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
 from pointsman.domain.urls import split_url
+from pointsman.domain.verdicts import Verdict
 from pointsman.engine.tasks import Waiter
 from pointsman.engine.upstreams import Upstreams
 from pointsman.transport.fetch import Fetched, FetchError, fetch
 from pointsman.transport.http_client import HttpClient
 from pointsman.wire.remote_media import Content, addresses_in, type_of, with_contents
-from pointsman.wire.ways_out import REMOTE
 
 PUBLIC = Network(is_public_only=True, idle_timeout_s=5.0)
 MOST_BYTES = 20 * 1024 * 1024  # of all contents of one request
@@ -34,25 +34,14 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = f"user-agent: pointsman/{__version__}\r\naccept: image/*, application/pdf\r\n".encode()
 
 
-def can_fetch(call: Call, key: VirtualKey | None, refused: Failure) -> bool:
-    """Return whether the gateway may fetch the addresses in a call that no provider can serve, perhaps because of
-    them."""
-    return (
-        call.snapshot.routing.fetch_media != "no"
-        and refused.kind is failures.NOT_SUPPORTED
-        and call.media != NO_MEDIA
-        and call.raw_body is None
-        and _may_send_addresses(call, key)
-    )
-
-
-def _may_send_addresses(call: Call, key: VirtualKey | None) -> bool:
-    """Return whether content may leave by an address, as for one that a provider fetches: its host learns it."""
-    if key is not None and key.provider_tools is not None:
-        return REMOTE in key.provider_tools
-    public = call.snapshot.models.get(call.model)
-    of_name = public.require if public is not None else ()
-    return not (call.snapshot.require or call.head.require or of_name or (key is not None and key.require))
+def can_fetch(call: Call, verdicts: Sequence[Verdict]) -> bool:
+    """Return whether the gateway may fetch the addresses in a call, and a candidate may serve it then: one cannot
+    express the call, perhaps because of them. The policy `provider_tools` judges before that one, so it has allowed
+    them. If it forbids them for any candidate, nothing is fetched."""
+    if call.snapshot.routing.fetch_media == "no" or call.media == NO_MEDIA or call.raw_body is not None:
+        return False
+    codes = {verdict.reason.code for verdict in verdicts}
+    return "not_expressible" in codes and "provider_tool_not_allowed" not in codes
 
 
 async def fetched(upstreams: Upstreams, call: Call) -> Call | Failure | None:

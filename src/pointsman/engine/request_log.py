@@ -22,7 +22,8 @@ class RequestLog(Progress, Generic[A], kw_only=True):
     back. `waited_s` is the time that attempts and pauses took, up to `busy_since` while an attempt is in progress.
     `verdicts` explain shortened answers, and `hedges` counts the attempts that ran beside a slow one. `record` has
     the fields of the request's record that its head determines, and `rules` is the evaluation of the routing rules.
-    `continuation` is set while attempts go on with a stream that broke off."""
+    `continuation` is set while attempts go on with a stream that broke off, and
+    `has_fetched` once the gateway has fetched media for a plan that had failed so far."""
 
     request_id: str
     received_at: float
@@ -40,6 +41,7 @@ class RequestLog(Progress, Generic[A], kw_only=True):
     waited_s: float = 0.0
     hedges: int = 0
     continuation: Continuation[A] | None = None
+    has_fetched: bool = False
 
     async def pause(self, delay_s: float) -> bool:
         """Wait until an attempt has ended, or for `delay_s` seconds. Return whether one has ended."""

@@ -25,6 +25,7 @@ from pointsman.wire.json_object import UNREADABLE, encode_object
 from pointsman.wire.paths import ParsedHead
 
 _FIELDS = ("messages", "input", "system")
+_HOLDERS = ("content", "output")  # of turns, results of tools and documents: the fields with parts
 _PDF = "application/pdf"
 _SIGNS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -84,14 +85,15 @@ def with_contents(call: Call, contents: Mapping[str, Content]) -> Call:
     return replace(call, fields=fields, media=parsed.media, size=call.size + added)
 
 
-def _walk(value: Any, find: Find) -> None:
-    if isinstance(value, list):
-        for one in value:
-            _walk(one, find)
-    elif isinstance(value, dict):
-        _part(value, find)
-        for one in value.values():
-            _walk(one, find)
+def _walk(parts: Any, find: Find) -> None:
+    """Take the parts of a list, and those in them. Arguments of tools may look like parts, and are none."""
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, dict):
+            _part(part, find)
+            source = part.get("source")
+            for holder in (part, source) if isinstance(source, dict) else (part,):
+                for name in _HOLDERS:
+                    _walk(holder.get(name), find)
 
 
 def _part(part: dict[str, Any], find: Find) -> None:

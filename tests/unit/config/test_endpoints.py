@@ -227,6 +227,19 @@ providers:
     assert note.startswith("providers.openai.keys.b.deployments.mine: the catalog has no such model of openai")
 
 
+def test_keys_of_one_model_have_one_api() -> None:
+    def text(second: str) -> str:
+        keys = f"a: {{value: env.K, deployments: {{mine: eu.anthropic.claude-x}}}}, b: {second}"
+        return OPEN + f"providers: {{bedrock: {{region: eu-west-1, keys: {{{keys}}}}}}}"
+
+    names = {"K": "one-key", "L": "another-key"}
+    problems = errors(text("{value: env.L, deployments: {mine: eu.amazon.nova-x}}"), names)
+    expected = "leads to an API other than that of another key; configure a provider for each mine"
+    assert [one for one in problems if expected in one and "keys.b.deployments.mine" in one], problems
+    found_keys = compiled(text("{value: env.L, deployments: {mine: us.anthropic.claude-y}}"), names).snapshot
+    assert candidate(found_keys.endpoints["bedrock"], "mine").dialects == ("anthropic",)
+
+
 def test_address_of_azure_without_a_version_is_a_warning() -> None:
     (message,) = found(checked(OPEN + "providers: {azure: {base_url: 'https://x.openai.azure.com/openai'}}"), "warning")
     assert message.startswith("providers.azure.base_url: the address should end with /openai/v1")

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from fakes.routing import endpoint, provider_key
-from pointsman.domain.targets import candidate
+from pointsman.domain.targets import Family, candidate
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,23 @@ def test_candidate_has_provider_model_id_and_serving_keys() -> None:
 
 
 def test_server_gets_the_name_of_its_deployment() -> None:
-    item = replace(endpoint("a"), deployments={"m": "my-m"})
-    assert [candidate(item, model).sent_model for model in ("m", "other")] == ["my-m", "other"]
+    key = provider_key("k1")
+    item = replace(endpoint("a", key), deployments={"m": "my-m"})
+    assert [candidate(item, model).model_at(key) for model in ("m", "other")] == ["my-m", "other"]
     assert candidate(item, "m").model == "m"
-    assert candidate(endpoint("a"), "m").sent_model == "m"
+    assert candidate(endpoint("a", key), "m").model_at(key) == "m"
+
+
+def test_family_follows_the_deployments_of_a_key() -> None:
+    """The key of one account may know a model by the name of an inference profile or a fine-tune."""
+    special = Family("*special*", "special-api", ("special",), needs_bound=True)
+    plain, tuned = provider_key("plain"), replace(provider_key("tuned"), deployments={"m": "eu.special-7"})
+    for keys, expected in (((plain,), None), ((tuned,), special), ((plain, tuned), special)):
+        found = candidate(replace(endpoint("a", *keys), families=(special,)), "m")
+        assert found.family is expected
+        assert found.needs_bound is (expected is not None)
+    overridden = replace(endpoint("a", tuned), families=(special,), deployments={"n": "special"})
+    assert candidate(overridden, "n").family is None
 
 
 def test_deployments_of_a_key_replace_those_of_its_provider() -> None:

@@ -63,7 +63,7 @@ def test_dialect_depends_on_the_model() -> None:
     assert [candidate_of(model).dialects for model in (NOVA, CLAUDE)] == [("bedrock",), ("anthropic",)]
     assert [candidate_of(model).needs_bound for model in (NOVA, CLAUDE)] == [False, True]
     named = candidate_of("anthropic.claude-x", deployments={"anthropic.claude-x": ARN})
-    assert (named.sent_model, named.dialects) == (ARN, ("anthropic",))
+    assert (named.model_at(named.keys[0]), named.dialects) == (ARN, ("anthropic",))
     assert candidate_of(ARN).dialects == ("bedrock",)
     behind = candidate_of("mine", deployments={"mine": "us.anthropic.claude-x"})
     assert behind.dialects == ("anthropic",)

@@ -100,6 +100,31 @@ def test_part_that_must_be_an_image_is_noted() -> None:
     assert addresses_in(call) == {IMAGE: True, FILE: False}
 
 
+PICTURE = {"type": "image", "source": {"type": "url", "url": IMAGE}}
+
+
+def test_arguments_of_tools_are_no_media() -> None:
+    called = {"type": "tool_use", "id": "t1", "name": "show", "input": {"parts": [PICTURE], "content": [PICTURE]}}
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": [called]}]
+    call = parse({"model": "m", "max_tokens": 9, "messages": turns}, "/messages", dialect="anthropic")
+    assert addresses_in(call) == {}
+    item = {"type": "input_image", "image_url": IMAGE}
+    arguments = {"type": "mcp_call", "id": "1", "name": "n", "server_label": "s", "arguments": [item], "action": item}
+    call = parse({"model": "m", "input": [arguments]}, "/responses", dialect="openai-responses")
+    assert addresses_in(call) == {}
+
+
+def test_results_of_tools_have_media() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": [PICTURE]}
+    document = {"type": "document", "source": {"type": "content", "content": [PICTURE]}}
+    for part in (result, document):
+        assert addresses_in(call_of("/messages", part, dialect="anthropic")) == {IMAGE: True}
+    output = {"type": "function_call_output", "call_id": "1", "output": [{"type": "input_image", "image_url": IMAGE}]}
+    call = parse({"model": "m", "input": [output]}, "/responses", dialect="openai-responses")
+    assert addresses_in(call) == {IMAGE: True}
+    assert addresses_in(with_contents(call, CONTENTS)) == {}
+
+
 def test_other_addresses_are_not_fetched() -> None:
     inline = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     call = call_of("/chat/completions", inline, {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}})
