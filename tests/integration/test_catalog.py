@@ -1,9 +1,17 @@
 """The model catalog in a gateway: names without a provider, siblings, prices, lists, updates, and
-no connections at the start."""
+no connections at the start.
+
+With `POINTSMAN_MEASURE` set, the times of `docs/measurements/catalog_add.json` are written.
+"""
 
 import asyncio
 import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -75,7 +83,7 @@ def test_update_takes_effect_in_a_running_gateway() -> None:
             file = {"format": 1, "date": "9999-01-01", "sources": {}, "provenance": [{}]}
             file |= {"providers": {"openai": {"hosts": [], "models": {"gpt-4o-mini": entry}}}}
             file |= {"names": {"brand-new": ["brand-new", "openai/gpt-4o-mini"]}}
-            install(gateway.config_file.parent / "data", json.dumps(file).encode())
+            install(gateway.config_file.parent / "data", json.dumps(file).encode(), force=True)
             await until(lambda: any("is in force" in line for line in gateway.stderr), "the catalog is in force")
             assert (await gateway.ask(chat("brand-new"))).status == 200
 
@@ -129,3 +137,51 @@ def test_start_opens_no_connection(tmp_path: Path) -> None:
         "supervisor, worker or control did not record its start"
     )
     assert [line for line in lines if not line.startswith("began")] == []
+
+
+MEASUREMENTS = Path(__file__).parents[2] / "docs" / "measurements"
+RUNS = 10 if "POINTSMAN_MEASURE" in os.environ else 1
+
+
+async def _added(gateway: Any, model: str) -> tuple[float, float, float]:
+    """Add a model, and request it until it is served. Return the seconds of the command, those until the answer, and
+    those of CPU time that the command took."""
+    begin, before = monotonic(), getrusage(RUSAGE_CHILDREN)
+    arguments = [model, "--provider", "alpha", "--price-input", "2", "--price-output", "8", "--like", "gpt-4o-mini"]
+    command = [sys.executable, "-m", "pointsman", "catalog", "add", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, "--config", str(gateway.config_file), stdout=DEVNULL)
+    assert await process.wait() == 0
+    command_s, after = monotonic() - begin, getrusage(RUSAGE_CHILDREN)
+    while (answer := await gateway.ask(chat(model))).status == 404:
+        await asyncio.sleep(0.02)
+    assert answer.status == 200
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return command_s, monotonic() - begin, cpu_s
+
+
+def test_added_model_is_served_at_its_price_without_a_restart() -> None:
+    """One command is enough. The price is that of the record, which the budgets of virtual keys count."""
+
+    async def main() -> None:
+        models = tuple(f"brand-new-{number}" for number in range(RUNS))
+        fields = {"alpha": {"catalog": "openai"}}
+        providers = {"alpha": Settings(models=models)}
+        async with serving(providers=providers, provider_settings=fields, as_process=True) as gateway:
+            await gateway.watches()
+            times = [await _added(gateway, model) for model in models]
+            records = [one for one in await gateway.wait_for_records(RUNS) if one["status"] == 200]
+            assert len(records) == RUNS
+            assert all(record["cost_nano"] > 0 for record in records)
+            if "POINTSMAN_MEASURE" in os.environ:
+                commands, totals, cpu = zip(*times, strict=True)
+                figures = {
+                    "runs": RUNS,
+                    "first_priced_request_s": sorted(round(one, 2) for one in totals),
+                    "of_that_the_command_s": sorted(round(one, 2) for one in commands),
+                    "cpu_of_the_command_s": sorted(round(one, 2) for one in cpu),
+                    "load_average": round(os.getloadavg()[0], 1),
+                    "cores": os.cpu_count(),
+                }
+                (MEASUREMENTS / "catalog_add.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+    run(main())

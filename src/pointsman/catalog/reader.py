@@ -6,6 +6,7 @@ source table.
 """
 
 from collections.abc import Iterator
+from copy import copy
 from hashlib import sha256
 
 import msgspec
@@ -23,17 +24,21 @@ class CatalogError(ValueError):
     """The file is not a valid catalog. The message gives the reason."""
 
 
-class _Listed(Struct, frozen=True):
+class ListedModels(Struct, frozen=True):
+    """The models of one provider, undecoded. `hosts` are those of its addresses."""
+
     hosts: tuple[str, ...]
     models: dict[str, Raw]
 
 
-class _File(Struct, frozen=True, kw_only=True):
+class CatalogFile(Struct, frozen=True, kw_only=True):
+    """The outline of a catalog."""
+
     format: int
     date: str
     sources: dict[str, str]
     provenance: list[dict[str, str]]
-    providers: dict[str, _Listed]
+    providers: dict[str, ListedModels]
     names: dict[str, Raw]
     dates: dict[str, str] = {}
 
@@ -47,7 +52,7 @@ class _Format(Struct):
 
 
 _FORMAT = msgspec.json.Decoder(_Format)
-_FILE = msgspec.json.Decoder(_File)
+_FILE = msgspec.json.Decoder(CatalogFile)
 _ENTRY = msgspec.json.Decoder(_Entry)
 _PLACES = msgspec.json.Decoder(list[str])
 
@@ -68,6 +73,18 @@ class ModelCatalog:
         self.digest = sha256(content).hexdigest()
         self._today = today or self._file.date
         self._decoded: dict[tuple[str, str], _Entry | None] = {}
+        self.layers: tuple[bytes, ...] = ()  # that lie over the file
+
+    def changed(self, file: CatalogFile, digest: str, layer: bytes) -> "ModelCatalog":
+        """Return a catalog with another outline, which a further layer has made."""
+        made = copy(self)
+        made._file, made._decoded = file, {}  # noqa: SLF001 -- an object of this class
+        made.digest, made.layers = digest, (*self.layers, layer)
+        return made
+
+    @property
+    def file(self) -> CatalogFile:
+        return self._file
 
     @property
     def date(self) -> str:
@@ -135,7 +152,7 @@ class ModelCatalog:
                 entry = self._entry(provider, model)
                 if entry is None or not 0 <= entry.origin < len(self._file.provenance):
                     raise CatalogError(f"cannot read the entry {provider}/{model}")
-                _check_price(f"{provider}/{model}", entry)
+                check_price(f"{provider}/{model}", entry)
                 count += 1
         for key in self._file.names:
             if self.name_of(self.name_of(key) or "") is None:
@@ -177,7 +194,8 @@ class ModelCatalog:
         return _PLACES.decode(raw) if raw is not None else []
 
 
-def _check_price(place: str, entry: ModelFacts) -> None:
+def check_price(place: str, entry: ModelFacts) -> None:
+    """Raise `CatalogError` for a price that is out of bounds."""
     price = entry.price
     if price is None:
         return

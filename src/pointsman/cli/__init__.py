@@ -1,4 +1,4 @@
-"""The `pointsman` command: one file per subcommand, each with a function named `command`.
+"""The `pointsman` command: one file per subcommand, each with a function named `command`, or a group of subcommands.
 
 A command imports its dependencies inside the function, so that `pointsman version` does not load a web server.
 """
@@ -22,7 +22,11 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_no_options)  # otherwise a single command would have no name
     for module, command in members(__name__, "command"):
-        app.command(module.replace("_", "-"))(cast("Callable[..., Any]", command))
+        name = module.replace("_", "-")
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(cast("Callable[..., Any]", command))
     return app
 
 

@@ -1,73 +1,226 @@
-"""Installs a newer model catalog without a release, or removes it again."""
+"""Shows, compares and changes the model catalog: whole files without a release, and an overlay of single models."""
 
-from enum import Enum
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pointsman.cli._terminal import print_line
+from pointsman.cli._options import AsJson
+from pointsman.cli._terminal import print_json, print_line
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from pointsman.catalog.reader import ModelCatalog
 
 MAX_CHECKSUM_BYTES = 4096
 
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The configuration file, which names the data folder and the overlay."),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="The data folder. Default: the one in the configuration file, or that of a gateway without a file.",
+    ),
+]
+
 _HELP = {
-    "action": "`update`, `revert` to the previous catalog, or `show` the one in force.",
-    "source": "With `update`: the file or https address of a catalog. Its checksum is read from the same place, "
-    "with `.sha256` appended to the name, unless --sha256 sets it.",
+    "source": "The file or https address of a catalog. Its checksum is read from the same place, with `.sha256` "
+    "appended to the name, unless --sha256 sets it.",
     "sha256": "The expected SHA-256 of the catalog, in hexadecimal.",
-    "config": "The configuration file, which names the data folder.",
-    "data_dir": "The data folder. Default: the one in the configuration file, or that of a gateway without a file.",
+    "force": "Accept a catalog that is older than the one in force, lacks models of it, or has a date in the future.",
+    "file": "The file of another catalog. Default: the release's catalog is compared with the one in force.",
+    "model": "The provider's name for the model.",
+    "provider": "The provider, by its name in the configuration or in the catalog.",
+    "price_input": "Dollars per million tokens of prompt; 0 means free.",
+    "price_output": "Dollars per million tokens of answer; 0 means free.",
+    "price_cached": "Dollars per million tokens of prompt that are read from the provider's cache.",
+    "context": "The context window in tokens.",
+    "max_output": "The most tokens of an answer.",
+    "can": "A feature that the model has, such as `tools`. May be repeated.",
+    "cannot": "A feature that the model does not have. May be repeated.",
+    "like": "A model whose limits and capabilities the new one has, such as `gpt-5.1`.",
+    "name": "The canonical name, if other providers serve the same model under this name.",
+    "retires_on": "The day from which the provider no longer serves the model, such as 2027-03-31, or `never`.",
 }
 
-
-class Action(Enum):
-    """The actions of the command."""
-
-    UPDATE = "update"
-    REVERT = "revert"
-    SHOW = "show"
+command = typer.Typer(
+    help="Show, compare and change the model catalog. Without a subcommand, show the one in force.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
 
 
-def command(
-    action: Annotated[Action, typer.Argument(help=_HELP["action"])] = Action.SHOW,
-    source: Annotated[str | None, typer.Option("--from", help=_HELP["source"])] = None,
+@command.callback()
+def _show_by_default(context: typer.Context, config: Config = None, data_dir: DataDir = None) -> None:
+    if context.invoked_subcommand is None:
+        show(config, data_dir)
+
+
+@command.command()
+def show(config: Config = None, data_dir: DataDir = None) -> None:
+    """Show the catalog in force: its date, its size and its overlay."""
+    from pointsman.config.catalog import read_catalog
+
+    installed = read_catalog(data_dir or _data_dir(config))
+    if installed.problem is not None:
+        print_line(installed.problem, err=True)
+    _in_force(_with_overlay(installed.catalog, config, data_dir))
+
+
+@command.command()
+def update(
+    source: Annotated[str, typer.Option("--from", help=_HELP["source"])],
     sha256: Annotated[str | None, typer.Option("--sha256", help=_HELP["sha256"])] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help=_HELP["config"])] = None,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_HELP["data_dir"])] = None,
+    force: Annotated[bool, typer.Option("--force", help=_HELP["force"])] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
 ) -> None:
-    """Update the model catalog from a file or an address, or revert to the previous one.
+    """Install a whole catalog from a file or an address.
 
-    A catalog is accepted whole or not at all. The checksum must match, every entry must be readable, and the catalog
-    must not be older than the one in force. A running gateway loads it within seconds, or at SIGHUP if it has no
-    configuration file.
+    A catalog is accepted whole or not at all. The checksum must match, and every entry must be readable. Without
+    --force, it must not be older than the catalog in force, lack its models, or come from the future. A running gateway
+    loads it within seconds, or at SIGHUP if it has no configuration file.
     """
     from pointsman.catalog.reader import CatalogError
-    from pointsman.config.catalog import install, read_catalog, revert
+    from pointsman.config.catalog import install
 
-    if (action is Action.UPDATE) != (source is not None):
-        raise typer.BadParameter("required with `update`, and only valid there", param_hint="--from")
     folder = data_dir or _data_dir(config)
     try:
-        if source is not None:
-            content = _read(source)
-            _check(content, sha256 or _published_checksum(source), source)
-            catalog = install(folder, content)
-        elif action is Action.REVERT:
-            catalog = revert(folder)
-        else:
-            installed = read_catalog(folder)
-            catalog = installed.catalog
-            if installed.problem is not None:
-                print_line(installed.problem, err=True)
+        content = _read(source)
+        _check(content, sha256 or _published_checksum(source), source)
+        catalog = install(folder, content, force=force)
     except CatalogError as error:
         raise _failed(f"cannot install {source}: {error}") from None
     except FileNotFoundError:
-        missing = "file" if source is not None else "catalog to revert"
-        raise _failed(f"{source or folder}: no such {missing}") from None
+        raise _failed(f"{source}: no such file") from None
     except OSError as error:
-        raise _failed(f"{source or folder}: {error.strerror or error}") from None
+        raise _failed(f"{source}: {error.strerror or error}") from None
+    _in_force(catalog)
+
+
+@command.command()
+def revert(config: Config = None, data_dir: DataDir = None) -> None:
+    """Restore the catalog before the last update, or the release's."""
+    from pointsman.config import catalog as catalogs
+
+    folder = data_dir or _data_dir(config)
+    try:
+        _in_force(catalogs.revert(folder))
+    except FileNotFoundError:
+        raise _failed(f"{folder}: no such catalog to revert") from None
+    except OSError as error:
+        raise _failed(f"{folder}: {error.strerror or error}") from None
+
+
+@command.command()
+def add(  # noqa: PLR0913, PLR0917 -- each parameter is an option
+    model: Annotated[str, typer.Argument(help=_HELP["model"])],
+    provider: Annotated[str | None, typer.Option("--provider", "-p", help=_HELP["provider"])] = None,
+    price_input: Annotated[str | None, typer.Option("--price-input", help=_HELP["price_input"])] = None,
+    price_output: Annotated[str | None, typer.Option("--price-output", help=_HELP["price_output"])] = None,
+    price_cached: Annotated[str | None, typer.Option("--price-cached", help=_HELP["price_cached"])] = None,
+    context: Annotated[int | None, typer.Option("--context", min=1, help=_HELP["context"])] = None,
+    max_output: Annotated[int | None, typer.Option("--max-output", min=1, help=_HELP["max_output"])] = None,
+    can: Annotated[list[str] | None, typer.Option("--can", help=_HELP["can"])] = None,
+    cannot: Annotated[list[str] | None, typer.Option("--cannot", help=_HELP["cannot"])] = None,
+    like: Annotated[str | None, typer.Option("--like", help=_HELP["like"])] = None,
+    name: Annotated[str | None, typer.Option("--name", help=_HELP["name"])] = None,
+    retires_on: Annotated[str | None, typer.Option("--retires-on", help=_HELP["retires_on"])] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a model to the overlay of the catalog, or change its entry there.
+
+    The overlay is the file `catalog.overlay` of the configuration, or `catalog/overlay.yaml` in the data folder. It is
+    checked before it is written, and keeps all else. A running gateway loads it within seconds, or at SIGHUP if it has
+    no configuration file.
+    """
+    from pointsman.cli._catalog_add import Added, add_model
+
+    added = Added(
+        model=model,
+        provider=provider,
+        price_input=_usd(price_input, "--price-input"),
+        price_output=_usd(price_output, "--price-output"),
+        price_cached=_usd(price_cached, "--price-cached"),
+        context=context,
+        max_output=max_output,
+        can=can or [],
+        cannot=cannot or [],
+        like=like,
+        name=name,
+        retires_on=retires_on,
+    )
+    add_model(added, config, data_dir or _data_dir(config))
+
+
+@command.command()
+def diff(
+    file: Annotated[Path | None, typer.Argument(help=_HELP["file"], show_default=False)] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the catalog in force with another one, or with that of the release.
+
+    Print the changed providers, models, prices, retirements and canonical names. With a file, these are the changes
+    that its installation would make.
+    """
+    from pointsman.catalog.reader import CatalogError, ModelCatalog
+    from pointsman.cli._catalog_diff import print_differences
+    from pointsman.config.catalog import packaged, read_catalog
+
+    in_force = read_catalog(data_dir or _data_dir(config)).catalog
+    if file is None:
+        print_differences(packaged(), _with_overlay(in_force, config, data_dir), as_json=as_json)
+        return
+    try:
+        print_differences(in_force, ModelCatalog(file.read_bytes()), as_json=as_json)
+    except CatalogError as error:
+        raise _failed(f"{file}: {error}") from None
+    except OSError as error:
+        raise _failed(f"{file}: {error.strerror or error}") from None
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON Schema of the overlay."""
+    from pointsman.config.overlay import overlay_schema
+
+    print_json(overlay_schema())
+
+
+def _in_force(catalog: ModelCatalog) -> None:
     names = sum(1 for _ in catalog.canonical_names())
-    print_line(f"in force: the catalog of {catalog.date} with {names} models, sha256 {catalog.digest}")
+    overlay = " and an overlay" if catalog.layers else ""
+    print_line(f"in force: the catalog of {catalog.date} with {names} models{overlay}, sha256 {catalog.digest}")
+
+
+def _with_overlay(catalog: ModelCatalog, config: Path | None, data_dir: Path | None) -> ModelCatalog:
+    """Return the catalog with the overlay over it."""
+    from pointsman.cli._overlay import over
+
+    return over(catalog, config, data_dir or _data_dir(config))
+
+
+def _usd(text: str | None, option: str) -> Decimal | None:
+    from decimal import Decimal, InvalidOperation
+
+    if text is None:
+        return None
+    try:
+        value = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        raise typer.BadParameter(f"{text!r} is not a number of dollars, such as 2.5", param_hint=option) from None
+    if not 0 <= value < 10**6:
+        raise typer.BadParameter("must be from 0 to 1,000,000 dollars per million tokens", param_hint=option)
+    return value
 
 
 def _data_dir(config: Path | None) -> Path:

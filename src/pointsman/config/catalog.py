@@ -1,6 +1,6 @@
 """The model catalogs: the one of the package, a newer one in the data folder, and the providers' own lists."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
@@ -9,8 +9,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from pointsman.catalog.diff import missing
 from pointsman.catalog.names import key_of
 from pointsman.catalog.reader import CatalogError, ModelCatalog
+from pointsman.config.problems import listed
 from pointsman.config.whole_file import write_whole
 
 FOLDER = "catalog"  # in the data folder
@@ -19,6 +21,7 @@ PREVIOUS = "models.previous.json"
 LISTS = "lists.json"
 MAX_BYTES = 64 * 1024 * 1024
 MAX_LISTED = 20_000  # models of one provider
+MOST_LOST = 0.05  # of the served models: some disappear with every new catalog
 
 
 class Lists(Struct, frozen=True):
@@ -28,11 +31,13 @@ class Lists(Struct, frozen=True):
 
 
 class CatalogInUse(Struct, frozen=True):
-    """A catalog with its additions. `problem` is the reason if the data folder's own is not used."""
+    """A catalog with its additions. `problem` is the reason if the data folder's own is not used. `added` are the
+    providers that only an overlay has."""
 
     catalog: ModelCatalog
     lists: Lists = Lists()
     problem: str | None = None
+    added: frozenset[str] = frozenset()
 
     @property
     def digest(self) -> str:
@@ -72,6 +77,13 @@ def read_catalog(data_dir: Path | None) -> CatalogInUse:
     return CatalogInUse(catalog, _read_lists(folder / LISTS), problem)
 
 
+def make_folder(data_dir: Path) -> Path:
+    """Make the folder of catalogs, and return it. Raises `OSError`."""
+    folder = data_dir / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
 def files_of(data_dir: Path) -> frozenset[Path]:
     """Return the files of the data folder that change the catalog in use."""
     return frozenset({data_dir / FOLDER / CURRENT, data_dir / FOLDER / LISTS})
@@ -82,20 +94,36 @@ def _read(path: Path, today: str, _mtime_ns: int, _size: int) -> ModelCatalog:
     return ModelCatalog(path.read_bytes(), today)
 
 
-def install(data_dir: Path, content: bytes) -> ModelCatalog:
+def install(data_dir: Path, content: bytes, *, force: bool = False) -> ModelCatalog:
     """Install a catalog, whole or not at all, and keep the one before it. It is used from the next check on. Raises
-    `CatalogError` for one that is faulty or older than the one in use, and `OSError`."""
+    `CatalogError` for one that is faulty, and `OSError`. Unless `force` is set, it also raises `CatalogError` for one
+    that is older than the catalog in force, lacks models of it, or comes from the future."""
     catalog = ModelCatalog(content)
     catalog.validate()
-    in_force = read_catalog(data_dir).catalog
-    if catalog.date < in_force.date:
-        raise CatalogError(f"its date, {catalog.date}, is before that of the catalog in force, {in_force.date}")
-    folder = data_dir / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not force:
+        _check_plausible(catalog, read_catalog(data_dir).catalog)
+    folder = make_folder(data_dir)
     if (folder / CURRENT).exists():
         write_whole(folder / PREVIOUS, (folder / CURRENT).read_bytes())
     write_whole(folder / CURRENT, content)
     return catalog
+
+
+def _check_plausible(catalog: ModelCatalog, in_force: ModelCatalog) -> None:
+    remedy = "; --force accepts it: `pointsman catalog update --from … --force`"
+    if catalog.date < in_force.date:
+        message = f"its date, {catalog.date}, is before that of the catalog in force, {in_force.date}"
+        raise CatalogError(message + remedy)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()  # it is made in any time zone
+    if catalog.date > tomorrow:
+        raise CatalogError(f"its date, {catalog.date}, is in the future{remedy}")
+    served, lost = missing(in_force, catalog)
+    gone = sorted({provider for provider, _ in lost} - set(catalog.providers()))
+    if gone or len(lost) > served * MOST_LOST:
+        providers = f", and has nothing of {listed(gone)}" if gone else ""
+        some = "/".join(lost[0])
+        message = f"it lacks {len(lost)} of {served} models that are still served, such as {some}{providers}"
+        raise CatalogError(message + remedy)
 
 
 def revert(data_dir: Path) -> ModelCatalog:
@@ -111,8 +139,7 @@ def revert(data_dir: Path) -> ModelCatalog:
 
 def write_lists(data_dir: Path, lists: Lists) -> None:
     """Store the providers' lists. Raises `OSError`."""
-    folder = data_dir / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = make_folder(data_dir)
     write_whole(folder / LISTS, msgspec.json.encode(lists))
 
 

@@ -4,18 +4,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.config.catalog import CatalogInUse, files_of, read_catalog
 from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.load import Loaded, load
+from pointsman.config.overlay import OverlayError, lay_over, overlay_path, parse_overlay, read_overlay
 from pointsman.config.overrides import overridden
 from pointsman.config.problems import Findings, Problem, in_order
 from pointsman.config.process import compile_settings
 from pointsman.config.references import References
+from pointsman.config.schema import Document
 from pointsman.config.snapshot_file import Compiled
 from pointsman.config.snapshots import compile_snapshot
+from pointsman.config.source import Location
 from pointsman.config.then_targets import check_then
 from pointsman.config.unusable import warn_unusable
+from pointsman.domain.snapshots import Snapshot
 
 
 class Checked(Struct, frozen=True):
@@ -56,17 +61,22 @@ def compile_document(
     document = overridden(document, environ, findings)
     settings = compile_settings(document, folder, references, findings)
     listen, data_dir = (settings.listen, settings.data_dir) if settings is not None else (None, None)
-    in_use = catalog or read_catalog(data_dir)
+    in_use, overlay = catalog, None
+    if in_use is None:
+        configured = folder / document.catalog.overlay if document.catalog.overlay is not None else None
+        overlay = overlay_path(data_dir, configured) if data_dir is not None else None
+        in_use = _with_overlay(read_catalog(data_dir), overlay, document, findings)
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
     snapshot, governed = compile_snapshot(document, in_use, references, findings, listen=listen, directory=directory)
+    _check_providers(in_use, snapshot, findings)
     warn_unusable(snapshot, governed.own, findings)
     check_then(document, snapshot, governed.falling, findings)
     findings.forget(loaded.lost)
     problems = in_order((*loaded.problems, *findings.in_order()))
     secret_files = frozenset(references.files)
     if data_dir is not None:
-        secret_files |= files_of(data_dir)
+        secret_files |= files_of(data_dir) | (frozenset({overlay}) if overlay is not None else frozenset())
     if settings is None or loaded.problems or findings.has_errors:
         return Checked(None, problems, secret_files)
     compiled = Compiled(
@@ -76,5 +86,36 @@ def compile_document(
         content=loaded.content,
         folder=folder,
         owners=governed.owners,
+        overlay=overlay,
     )
     return Checked(compiled, problems, secret_files)
+
+
+def _with_overlay(in_use: CatalogInUse, path: Path | None, document: Document, findings: Findings) -> CatalogInUse:
+    """Return the catalog with the overlay over it, if there is one."""
+    place: Location = ("catalog", "overlay")
+    try:
+        content = read_overlay(path) if path is not None else None
+        if content is None or path is None:
+            if document.catalog.overlay is not None:
+                message = f"{path} does not exist; `pointsman catalog add` creates it"
+                findings.warning(place, message)
+            return in_use
+        catalog = lay_over(in_use.catalog, parse_overlay(content, path), path, document.providers)
+    except OverlayError as error:
+        for problem in error.problems:
+            findings.error(place, problem)
+        return in_use
+    return replace(
+        in_use, catalog=catalog, added=frozenset(catalog.providers()) - frozenset(in_use.catalog.providers())
+    )
+
+
+def _check_providers(in_use: CatalogInUse, snapshot: Snapshot, findings: Findings) -> None:
+    """Report changes for a provider of the configuration whose models are those of another one in the catalog."""
+    for endpoint in snapshot.endpoints.values():
+        if endpoint.name != endpoint.catalog and endpoint.name in in_use.added:
+            model = next(iter(in_use.catalog.models(endpoint.name)))
+            known = endpoint.catalog
+            message = f"the models of {endpoint.name} are those of {known} in the catalog; write {known}/{model}"
+            findings.error(("catalog", "overlay"), message)

@@ -176,7 +176,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
 
     def _catalog(self, record: Provider, settings: ProviderSettings, host: str, location: Location) -> str:
         """Return the catalog's provider of the models: the configured one, else the one at the address, else the
-        type's."""
+        type's, else one with the provider's own name, which an overlay has added."""
         known = list(self.models.catalog.providers())
         if settings.catalog is not None:
             if settings.catalog and settings.catalog not in known:
@@ -187,7 +187,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
                 )
             return settings.catalog
         found = self.models.catalog.provider_at(host)
-        return found or (record.name if record.name in known else "")
+        return found or next((one for one in (record.name, location[-1]) if one in known), "")
 
     def _record(self, name: str, settings: ProviderSettings, location: Location) -> Provider | None:
         record = PROVIDERS.get(settings.type or name)

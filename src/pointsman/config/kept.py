@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pointsman import __version__
+from pointsman.catalog.overlay import overlaid
 from pointsman.config.catalog import CatalogInUse, packaged
 from pointsman.config.snapshot_file import (
     Compiled,
@@ -36,8 +37,9 @@ def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
     loaded, folder = load(accepted.content), Path(accepted.folder)
     checked = compile_document(loaded, folder, environ, directory=keys)
     if checked.compiled is None:
-        # It compiled when it was accepted. Since then the catalog in the data folder may have changed.
-        checked = compile_document(loaded, folder, environ, catalog=CatalogInUse(packaged()), directory=keys)
+        # It compiled when it was accepted. Since then the catalog in the data folder or its overlay may have changed.
+        in_use = CatalogInUse(overlaid(packaged(), accepted.layers))
+        checked = compile_document(loaded, folder, environ, catalog=in_use, directory=keys)
     if checked.compiled is None:
         errors = (str(problem) for problem in checked.problems if problem.severity == "error")
         raise SnapshotError(f"{path} no longer compiles: {'; '.join(errors)}")

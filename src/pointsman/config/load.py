@@ -117,14 +117,14 @@ def _remove(data: dict[str, Any], place: Location) -> None:
         del node[place[-1]]
 
 
-def explain(location: Location, details: ErrorDetails) -> str:
+def explain(location: Location, details: ErrorDetails, root: type[Section] = Document) -> str:
     """Describe the error in the words of this file format. Never repeats a value: it may be a secret in the wrong
-    place."""
+    place. `root` is the class of the whole document."""
     if location == ("providers",) and details["type"] in ("missing", "too_short"):
         return "at least one provider is required, such as `openai: env.OPENAI_API_KEY`"
     match details["type"]:
         case "extra_forbidden":
-            return _unknown_field(location)
+            return _unknown_field(location, root)
         case "missing":
             return "this field is required"
         case "string_pattern_mismatch":
@@ -203,8 +203,8 @@ def _kind_of(value: object) -> str:
     return "nothing" if value is None else "a date or time (put it in quotes if it is text)"
 
 
-def _unknown_field(location: Location) -> str:
-    section = _section_at(location[:-1])
+def _unknown_field(location: Location, root: type[Section]) -> str:
+    section = _section_at(location[:-1], root)
     if section is None:
         return "unknown field"
     name = str(location[-1])
@@ -214,9 +214,9 @@ def _unknown_field(location: Location) -> str:
     return f"unknown field{guess or '; the fields of this section are ' + listed(section.model_fields)}"
 
 
-def _section_at(location: Location) -> type[Section] | None:
+def _section_at(location: Location, root: type[Section]) -> type[Section] | None:
     """Return the class that describes this place of the document."""
-    kind: Any = Document
+    kind: Any = root
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             field = kind.model_fields.get(str(part))

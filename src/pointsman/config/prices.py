@@ -6,8 +6,9 @@ from decimal import Decimal
 from msgspec.structs import asdict, replace
 
 from pointsman.config.limits import nano_dollars
+from pointsman.config.pricing_schema import PriceFields, PriceSettings
 from pointsman.config.problems import Findings, nearest
-from pointsman.config.schema import Document, PriceSettings
+from pointsman.config.schema import Document
 from pointsman.config.source import Location
 from pointsman.domain.batches import BATCH
 from pointsman.domain.identity import VirtualKey, key_named
@@ -57,28 +58,15 @@ def _override(
     if "/" in settings.model and provider not in document.providers and not _has_wildcard(provider):
         message = f"unknown provider {provider!r}{nearest(provider, document.providers)}"
         findings.error((*place, "model"), message)
-    of_tokens = (name for name in PriceSettings.model_fields if "usd_per_million" in name and "character" not in name)
-    has_rates = any(getattr(settings, name) is not None for name in of_tokens)
-    price, units = None, _unit_prices(settings)
+    try:
+        price = price_of(settings)
+    except ValueError as error:
+        findings.error(place, str(error))
+        return None
     if settings.least_seconds and settings.audio_usd_per_minute is None:
         findings.error((*place, "least_seconds"), "set audio_usd_per_minute too")
-    has_tokens = settings.input_usd_per_million is not None and settings.output_usd_per_million is not None
-    if has_tokens or (units and not has_rates):
-        per_request = settings.per_request_usd
-        rates, percent = _rates(settings), settings.batch_percent
-        price = Price(
-            rates,
-            tiers={BATCH: _part_of(rates, percent)} if percent is not None else {},
-            request_nano=nano_dollars(per_request or Decimal(0)),
-            is_by_request=per_request is not None,
-            units=units,
-            only_units=not has_tokens,
-        )
-    elif has_rates or settings.per_request_usd is not None or settings.batch_percent is not None:
-        message = "set both input_usd_per_million and output_usd_per_million; 0 means free"
-        findings.error(place, message)
-        return None
-    elif settings.max_output_tokens is None and settings.context_tokens is None and not settings.tools_usd:
+    has_limits = settings.max_output_tokens is not None or settings.context_tokens is not None
+    if price is None and not has_limits and not settings.tools_usd:
         message = "has no effect; set a price, max_output_tokens, context_tokens or tools_usd"
         findings.warning(place, message)
     owner = f"{owners[0][0]}:{owners[0][1]}" if owners else None
@@ -93,7 +81,29 @@ def _override(
     )
 
 
-def _unit_prices(settings: PriceSettings) -> dict[Unit, tuple[UnitPrice, ...]]:
+def price_of(settings: PriceFields) -> Price | None:
+    """Return the price that some settings set; `None` if they set none. Raises `ValueError` for an incomplete one."""
+    units = _unit_prices(settings)
+    of_tokens = (name for name in PriceFields.model_fields if "usd_per_million" in name and "character" not in name)
+    has_rates = any(getattr(settings, name) is not None for name in of_tokens)
+    has_tokens = settings.input_usd_per_million is not None and settings.output_usd_per_million is not None
+    if not has_tokens and not (units and not has_rates):
+        if has_rates or settings.per_request_usd is not None or settings.batch_percent is not None:
+            raise ValueError("set both input_usd_per_million and output_usd_per_million; 0 means free")
+        return None
+    per_request = settings.per_request_usd
+    rates, percent = _rates(settings), settings.batch_percent
+    return Price(
+        rates,
+        tiers={BATCH: _part_of(rates, percent)} if percent is not None else {},
+        request_nano=nano_dollars(per_request or Decimal(0)),
+        is_by_request=per_request is not None,
+        units=units,
+        only_units=not has_tokens,
+    )
+
+
+def _unit_prices(settings: PriceFields) -> dict[Unit, tuple[UnitPrice, ...]]:
     """Return the prices of other units than tokens."""
     found: dict[Unit, tuple[UnitPrice, ...]] = {}
     images = settings.per_image_usd
@@ -123,7 +133,7 @@ def _has_wildcard(pattern: str) -> bool:
     return any(mark in pattern for mark in "*?[")
 
 
-def _rates(settings: PriceSettings) -> Rates:
+def _rates(settings: PriceFields) -> Rates:
     return Rates(
         input=_pico(settings.input_usd_per_million) or 0,
         output=_pico(settings.output_usd_per_million) or 0,

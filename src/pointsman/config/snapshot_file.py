@@ -19,7 +19,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman import __version__
-from pointsman.catalog.reader import ModelCatalog
+from pointsman.catalog.overlay import overlaid
+from pointsman.catalog.reader import CatalogError, ModelCatalog
 from pointsman.config.catalog import packaged, read_catalog
 from pointsman.config.frozen import FrozenError, freeze, thaw
 from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory
@@ -44,7 +45,8 @@ class OutdatedError(SnapshotError):
 class Compiled(Struct, frozen=True, kw_only=True):
     """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
     those of the data folder that change its catalog. `owners` are teams and customers, such as `team:research`.
-    `content` is the document, unless a snapshot file was read, and `folder` is where its relative paths start."""
+    `content` is the document, unless a snapshot file was read, and `folder` is where its relative paths start.
+    `overlay` is the file of the catalog's overlay, which need not exist."""
 
     snapshot: Snapshot
     settings: Settings
@@ -52,11 +54,13 @@ class Compiled(Struct, frozen=True, kw_only=True):
     content: bytes
     folder: Path
     owners: frozenset[str] = frozenset()
+    overlay: Path | None = None
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
     """A document that compiled, with the `folder` its relative paths start at. `keys` is the digest of the directory of
-    keys. `secrets` identifies the secrets that `compiled` names."""
+    keys. `secrets` identifies the secrets that `compiled` names. `layers` lie over its
+    catalog, so that a process needs no file of them."""
 
     content: bytes
     folder: str
@@ -64,6 +68,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
     keys: str | None = None
     version: str = ""
     secrets: str = ""
+    layers: tuple[bytes, ...] = ()
     compiled: bytes = b""
 
 
@@ -80,6 +85,7 @@ def write_snapshot(path: Path, compiled: Compiled) -> None:
         keys=keys.digest if keys is not None else None,
         version=__version__,
         secrets=_identify(secrets),
+        layers=_layers(compiled),
         compiled=data,
     )
     directory = _directory(path, accepted)
@@ -104,11 +110,11 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     def find(kind: str, name: str) -> object:
         if kind == "secret":
             return found.setdefault(name, references.restore(name))
-        return _catalog(name, Path(accepted.data_dir))
+        return _catalog(name, Path(accepted.data_dir), accepted.layers)
 
     try:
         compiled: Compiled = thaw(accepted.compiled, find)
-    except (BadReference, FrozenError) as error:
+    except (BadReference, CatalogError, FrozenError) as error:
         raise OutdatedError(f"{path} has to be compiled again: {error}") from None
     if _identify(found) != accepted.secrets:
         raise OutdatedError(f"{path} was written with other secrets")
@@ -118,10 +124,15 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     return replace(compiled, snapshot=snapshot)
 
 
-def _catalog(digest: str, data_dir: Path) -> ModelCatalog:
-    catalog = packaged()
+def _layers(compiled: Compiled) -> tuple[bytes, ...]:
+    catalog = compiled.snapshot.pricing.catalog
+    return catalog.layers if isinstance(catalog, ModelCatalog) else ()
+
+
+def _catalog(digest: str, data_dir: Path, layers: tuple[bytes, ...]) -> ModelCatalog:
+    catalog = overlaid(packaged(), layers)
     if catalog.digest != digest:
-        catalog = read_catalog(data_dir).catalog
+        catalog = overlaid(read_catalog(data_dir).catalog, layers)
     if catalog.digest != digest:
         raise OutdatedError("the catalog that it was compiled with is no longer installed")
     return catalog

@@ -4,9 +4,11 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import time
 
+from pointsman.config.catalog import make_folder
 from pointsman.config.kept import compile_again, read_or_compile
 from pointsman.config.problems import Problem, Severity
 from pointsman.config.settings import changed_fields
@@ -57,6 +59,8 @@ class Configuration:
 
     async def run(self) -> None:
         """Watch the file, if there is one."""
+        with suppress(OSError):
+            make_folder(self.current.settings.data_dir)  # so that a first overlay in it is noticed at once
         if self._watcher is not None:
             try:
                 await self._watcher.run()

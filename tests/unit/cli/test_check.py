@@ -15,7 +15,7 @@ providers:
 models:
   chat:
     strategy: weighted
-    targets: [{model: openai/gpt-4o, weight: 3, variant: x}, {model: local/b}, {model: openai/gpt-4.1, weight: 0}]
+    targets: [{model: openai/gpt-5.4, weight: 3, variant: x}, {model: local/b}, {model: openai/gpt-5.2, weight: 0}]
     fallbacks: [local/d]
 governance: {virtual_keys: {me: env.CLIENT_KEY}}
 """
@@ -47,9 +47,9 @@ def test_valid_file_prints_a_summary(file: Path) -> None:
         "  local  (vllm)  http://127.0.0.1:9000/v1  1 key, serves also smol",
         "models",
         "  chat  weighted",
-        "    openai/gpt-4o  variant x, 75.0%",
+        "    openai/gpt-5.4  variant x, 75.0%",
         "    local/b  25.0%",
-        "    openai/gpt-4.1  drained",
+        "    openai/gpt-5.2  drained",
         "    local/d  fallback",
     ]
 
@@ -81,7 +81,7 @@ def test_json_output(file: Path) -> None:
     assert data["passed"] is True
     assert data["problems"][0]["path"] == "models.chat.targets[2].weight"
     assert data["problems"][0]["line"] == 8
-    assert data["models"]["chat"]["targets"][0] == {"candidate": "openai/gpt-4o", "weight": 3.0, "variant": "x"}
+    assert data["models"]["chat"]["targets"][0] == {"candidate": "openai/gpt-5.4", "weight": 3.0, "variant": "x"}
     assert data["providers"]["local"]["keys"] == ["default"]
     assert data["virtual_keys"] == ["me"]
     assert "never-printed" not in result.output
@@ -121,7 +121,7 @@ server: {tls: {cert_file: missing.pem, key_file: missing.key}}
 egress: {proxy: env.MISSING_PROXY, ca_file: missing-ca.pem}
 store: {url: env.MISSING_STORE}
 providers: {openai: {keys: {a: env.MISSING, b: "file:missing", c: env.OTHER}}}
-models: {chat: [openai/gpt-4o]}
+models: {chat: [openai/gpt-5.4]}
 governance: {virtual_keys: {me: {value: env.MISSING_KEY, previous_value: env.OTHER_KEY}}}
 """
     )

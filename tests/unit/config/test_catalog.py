@@ -43,8 +43,8 @@ def test_package_catalog_is_the_default(tmp_path: Path) -> None:
 
 
 def test_installed_catalog_is_in_force_until_it_is_reverted(tmp_path: Path) -> None:
-    install(tmp_path, content("9999-01-01"))
-    install(tmp_path, content("9999-01-02", "newer-still"))
+    install(tmp_path, content("9999-01-01"), force=True)
+    install(tmp_path, content("9999-01-02", "newer-still"), force=True)
     assert read_catalog(tmp_path).catalog.name_of("newer-still") == "newer-still"
     assert revert(tmp_path).name_of("brand-new") == "brand-new"
     assert read_catalog(tmp_path).catalog.date == "9999-01-01"
@@ -54,7 +54,7 @@ def test_installed_catalog_is_in_force_until_it_is_reverted(tmp_path: Path) -> N
 
 
 def test_faulty_or_older_catalog_is_not_installed(tmp_path: Path) -> None:
-    install(tmp_path, content("9999-01-02"))
+    install(tmp_path, content("9999-01-02"), force=True)
     for bad, reason in (
         (b"{", "not a catalog"),
         (content("9999-01-01"), "is before that of"),
@@ -85,7 +85,7 @@ def test_newer_catalog_is_used_and_a_damaged_one_ignored(tmp_path: Path) -> None
 
 def test_digest_of_a_configuration_changes_with_its_catalog(tmp_path: Path) -> None:
     before = compiled(TEXT, folder=tmp_path).snapshot
-    install(tmp_path / "data", content("9999-01-01"))
+    install(tmp_path / "data", content("9999-01-01"), force=True)
     after = compiled(TEXT, folder=tmp_path).snapshot
     assert after.digest != before.digest
     assert after.pricing.catalog.name_of("brand-new") == "brand-new"
@@ -98,7 +98,7 @@ def test_digest_of_a_configuration_changes_with_its_catalog(tmp_path: Path) -> N
 def test_new_catalog_does_not_stop_the_gateway_from_starting(tmp_path: Path) -> None:
     """An accepted configuration may name a model that a later catalog no longer has."""
     accept(tmp_path / "snapshot", TEXT + "\nmodels: {a: [gpt-4o-mini]}")
-    install(tmp_path / "data", content("9999-01-01"))
+    install(tmp_path / "data", content("9999-01-01"), force=True)
     compiled_ = read_snapshot(tmp_path / "snapshot", ENVIRON)
     assert [item.id for item in compiled_.snapshot.models["a"].targets] == ["openai/gpt-4o-mini"]
 

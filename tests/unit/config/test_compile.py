@@ -137,7 +137,8 @@ def test_files_are_compiled_and_listed_or_reported(tmp_path: Path) -> None:
     assert outcome.compiled is not None
     assert outcome.compiled.secret_files == outcome.secret_files
     catalog = tmp_path / "data" / "catalog"
-    assert outcome.secret_files == {tmp_path / "key", catalog / "models.json", catalog / "lists.json"}
+    of_catalog = {catalog / name for name in ("models.json", "lists.json", "overlay.yaml")}
+    assert outcome.secret_files == {tmp_path / "key", *of_catalog}
     assert secret_of(outcome.compiled.snapshot.endpoints["openai"].keys[0].credential).reveal() == "sk-file"
 
 

@@ -1,0 +1,72 @@
+"""Differences between catalogs."""
+
+import msgspec
+
+from pointsman.catalog.diff import FieldChange, PriceChange, differences, flat, missing
+from pointsman.catalog.overlay import EntryChange, Layer, overlaid
+from pointsman.config.catalog import packaged
+from pointsman.domain.prices import Price, Rates
+from pointsman.domain.units import UnitPrice
+
+
+def test_differences_name_what_changed() -> None:
+    old = packaged()
+    changes = {
+        "openai/gpt-99-test": EntryChange(),
+        "openai/gpt-4o": EntryChange(price=Price(Rates(input=2_000_000, output=10_000_000)), deprecated_on=""),
+        "house/mine": EntryChange(),
+    }
+    new = overlaid(old, (msgspec.json.encode(Layer(source="overlay", changes=changes)),))
+    found = differences(old, new)
+    assert found.providers_added == ("house",)
+    assert found.added == (("house", "mine"), ("openai", "gpt-99-test"))
+    assert found.removed == ()
+    cheaper = next(one for one in found.prices if one.rate == "input")
+    assert (cheaper.provider, cheaper.model, cheaper.old, cheaper.new) == ("openai", "gpt-4o", 2_500_000, 2_000_000)
+    assert cheaper.percent == -20
+    facts = old.find("openai", "gpt-4o")
+    assert facts is not None
+    assert found.retirements == (FieldChange(provider="openai", model="gpt-4o", old=facts.deprecated_on, new=None),)
+    back = differences(new, old)
+    assert back.removed == found.added
+    assert back.providers_removed == ("house",)
+    assert differences(old, old).is_empty
+
+
+def test_missing_models_are_those_that_are_still_served() -> None:
+    gone = Layer(
+        source="overlay",
+        changes={"openai/gpt-99-test": EntryChange(), "openai/old": EntryChange(deprecated_on="2020-01-01")},
+    )
+    more = overlaid(packaged(), (msgspec.json.encode(gone),))
+    served, lost = missing(more, packaged())
+    assert lost == [("openai", "gpt-99-test")]
+    assert served > 1000
+    assert missing(packaged(), more)[1] == []
+
+
+def test_every_rate_of_a_price_has_a_name() -> None:
+    price = Price(
+        Rates(input=1, output=2, cache_read=3),
+        above=((1000, Rates(input=4, output=5)),),
+        tiers={"batch": Rates(input=6, output=7)},
+        request_nano=8,
+        tiers_above={"batch": ((1000, Rates(input=9, output=10)),)},
+        units={"image": (UnitPrice(11, quality="high"), UnitPrice(24, per=2))},
+    )
+    assert flat(price) == {
+        "input": 1,
+        "output": 2,
+        "cache_read": 3,
+        "above 1000 input": 4,
+        "above 1000 output": 5,
+        "batch input": 6,
+        "batch output": 7,
+        "batch above 1000 input": 9,
+        "batch above 1000 output": 10,
+        "request": 8000,
+        "image high": 11,
+        "image": 12,
+    }
+    assert flat(None) == {}
+    assert PriceChange(provider="a", model="b", rate="input", old=None, new=1).percent is None
