@@ -20,9 +20,15 @@ from fakes.origin import serving as serving_script
 from integration.gateway import Gateway, serving
 
 Dialect = Literal["chat", "messages", "responses"]
+Spoken = Literal["chat", "messages", "responses", "gemini"]  # by providers
 DIALECTS: tuple[Dialect, ...] = ("chat", "messages", "responses")
 # Types of providers that speak one dialect only, so that clients of the others need a translation.
-TYPES: dict[Dialect, str] = {"chat": "together", "messages": "anthropic", "responses": "perplexity"}
+TYPES: dict[Spoken, str] = {
+    "chat": "together",
+    "messages": "anthropic",
+    "responses": "perplexity",
+    "gemini": "gemini",
+}
 PATHS: dict[Dialect, str] = {"chat": "/chat/completions", "messages": "/messages", "responses": "/responses"}
 JSON, SSE = b"application/json", b"text/event-stream"
 ERRORS = (AnthropicError, OpenAIError)

@@ -16,7 +16,7 @@ SSE = "text/event-stream; charset=utf-8"
 
 T = TypeVar("T")
 
-Dialect = Literal["openai", "responses", "anthropic"]
+Dialect = Literal["openai", "responses", "anthropic", "gemini"]
 """The format of errors in a stream, and of the heads of answers."""
 
 

@@ -10,9 +10,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pointsman.simulate import gemini_errors
 from pointsman.simulate.answers import DONE, Answer, Dialect, Event, error, sse
 from pointsman.simulate.anthropic_errors import anthropic_error, anthropic_replacement, error_event
 from pointsman.simulate.faults import Faults
+from pointsman.simulate.gemini_errors import google_error, google_replacement
 
 _SERVER_MESSAGE = "The server had an error while processing your request. Sorry about that!"
 _OVERLOADED_MESSAGE = "The server is currently overloaded with other requests. Sorry about that!"
@@ -47,6 +49,8 @@ def replacement_error(faults: Faults, dialect: Dialect = "openai") -> Answer | N
     """Return the error that replaces the answer, if a fault requests one."""
     if dialect == "anthropic":
         return anthropic_replacement(faults)
+    if dialect == "gemini":
+        return google_replacement(faults)
     if "rate_limit" in faults:
         return _rate_limited(faults["rate_limit"])
     for name, answer in _FIXED_ERRORS.items():
@@ -205,12 +209,16 @@ def _openai_error(message: str) -> dict[str, Any]:
 def _error_body(dialect: Dialect, status: int, message: str) -> bytes:
     if dialect == "anthropic":
         return anthropic_error(status).body
+    if dialect == "gemini":
+        return google_error(status).body
     return msgspec.json.encode(_openai_error(message))
 
 
 def _only_error(dialect: Dialect) -> list[Event]:
     if dialect == "anthropic":
         return [error_event(500)]
+    if dialect == "gemini":
+        return [gemini_errors.error_event(500)]
     return [sse(_openai_error(_SERVER_MESSAGE)), DONE]
 
 
@@ -219,6 +227,8 @@ def _failure(dialect: Dialect, before: list[Event], status: int, message: str) -
     https://platform.openai.com/docs/api-reference/responses-streaming/response/failed"""
     if dialect == "anthropic":
         return error_event(status)
+    if dialect == "gemini":
+        return gemini_errors.error_event(status)
     if dialect == "openai":
         return sse(_openai_error(message))
     begun = msgspec.json.decode(before[0].data.partition(b"\ndata: ")[2])["response"]

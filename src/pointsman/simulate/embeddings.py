@@ -36,7 +36,7 @@ def embeddings(context: RequestContext) -> Answer:
     counts = input_token_counts(request.input)
     data = []
     for index in range(len(counts)):
-        vector: list[float] | str = _unit_vector(context, request.dimensions or 16)
+        vector: list[float] | str = unit_vector(context, request.dimensions or 16)
         if request.encoding_format == "base64":
             vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
         data.append({"object": "embedding", "index": index, "embedding": vector})
@@ -52,7 +52,8 @@ def embeddings(context: RequestContext) -> Answer:
     )
 
 
-def _unit_vector(context: RequestContext, dimensions: int) -> list[float]:
+def unit_vector(context: RequestContext, dimensions: int) -> list[float]:
+    """Return a vector of length 1."""
     values = [context.rng.gauss(0.0, 1.0) for _ in range(dimensions)]
     norm = sum(value * value for value in values) ** 0.5
     return [value / norm for value in values]

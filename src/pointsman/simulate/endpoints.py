@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pointsman.simulate import messages
+from pointsman.simulate import gemini, messages
 from pointsman.simulate.answers import Answer, Dialect, Rejected, Request, RequestContext, error, json_answer
 from pointsman.simulate.batches import BatchStore
 from pointsman.simulate.chat import chat
@@ -60,6 +60,8 @@ class Endpoints:
     def find(self, method: str, path: str) -> Endpoint:
         """Return an endpoint. Raise `Rejected` with 404 if there is none."""
         endpoint = self._by_path.get((method, path))
+        if gemini.is_path(path) and method == ("GET" if path == gemini.MODELS else "POST"):
+            return gemini.gemini
         if endpoint is None and dialect_of(path) != "anthropic":
             for prefix, find in (
                 ("/v1/models/", _find_model),
@@ -79,13 +81,17 @@ def dialect_of(path: str) -> Dialect:
     """Return the dialect of a path."""
     if path == messages.PATH or path.startswith(messages.PATH + "/"):
         return "anthropic"
+    if gemini.is_path(path):
+        return "gemini"
     return "responses" if path == "/v1/responses" else "openai"
 
 
 def key_of(request: Request) -> str:
-    """Return the API key of a request. https://platform.claude.com/docs/en/api/overview#authentication"""
+    """Return the API key of a request. https://platform.claude.com/docs/en/api/overview#authentication,
+    https://ai.google.dev/gemini-api/docs/api-key"""
     bearer = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
-    return request.headers.get("x-api-key", bearer) if dialect_of(request.path) == "anthropic" else bearer
+    header = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}.get(dialect_of(request.path))
+    return bearer if header is None else request.headers.get(header, bearer)
 
 
 def _list_models(context: RequestContext) -> Answer:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from pointsman.simulate.answers import Answer, Dialect, error
 from pointsman.simulate.anthropic_errors import anthropic_error
+from pointsman.simulate.gemini_errors import google_error, rate_limited
 from pointsman.simulate.settings import RateLimits, Settings
 
 _OPENAI = {"requests": "requests", "tokens": "tokens"}
@@ -96,7 +97,7 @@ class Limiter:
     def _report(self, limits: RateLimits, buckets: dict[str, _Bucket], dialect: Dialect) -> list[Header]:
         """Return the headers of all limits that the dialect reports."""
         found: list[Header] = []
-        if limits.headers == "none":
+        if limits.headers == "none" or dialect == "gemini":
             return found
         is_anthropic = dialect == "anthropic"
         for name, shown in (_ANTHROPIC if is_anthropic else _OPENAI).items():
@@ -140,6 +141,8 @@ def _rejection(limits: RateLimits, bucket: _Bucket, name: str, wait_s: float, di
     if dialect == "anthropic":
         message = f"This request would exceed your organization's rate limit of {bucket.limit} {name} per minute."
         answer = anthropic_error(429, message)
+    elif dialect == "gemini":
+        return rate_limited(wait_s) if limits.retry_after else google_error(429)
     else:
         message = f"Rate limit reached for {name} per min: Limit {bucket.limit}."
         hint = f" Please try again in {span(wait_s)}." if limits.retry_after else ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec import Raw
 
 LEAST_BYTES, STEP_BYTES = 4 * 1024, 4 * 128
-_FIELDS = ("tools", "system", "instructions", "messages", "input", "prompt")
+_FIELDS = ("tools", "system", "instructions", "messages", "input", "prompt", "systemInstruction", "contents")
 
 
 class PromptCache:

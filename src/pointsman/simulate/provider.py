@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pointsman.simulate import faults as fault_names
+from pointsman.simulate import gemini_errors
 from pointsman.simulate.answers import NOT_JSON, Answer, Dialect, Rejected, Request, RequestContext, error, json_answer
 from pointsman.simulate.anthropic_errors import anthropic_error, named
 from pointsman.simulate.bill import Bill, Entry
@@ -21,6 +22,8 @@ from pointsman.simulate.connection import Connection
 from pointsman.simulate.content_faults import replacement_error
 from pointsman.simulate.endpoints import Endpoints, dialect_of, key_of
 from pointsman.simulate.faults import Faults, Schedule, combine, parse
+from pointsman.simulate.gemini import model_of, without_streaming
+from pointsman.simulate.gemini_errors import google_error
 from pointsman.simulate.limits import Limiter
 from pointsman.simulate.prompt_cache import PromptCache
 from pointsman.simulate.script import Script, compose
@@ -48,7 +51,7 @@ class FaultUpdate(Struct, forbid_unknown_fields=True):
 
 
 class SimulatedProvider:
-    """A server on 127.0.0.1 with the APIs of OpenAI and Anthropic.
+    """A server on 127.0.0.1 with the APIs of OpenAI, Anthropic and Gemini.
 
     ``async with SimulatedProvider(settings) as provider`` serves on the running loop; ``provider.base_url`` ends in
     ``/v1``. With `ssl_context` it uses TLS. `requests` holds the latest requests, oldest first.
@@ -266,6 +269,8 @@ class SimulatedProvider:
         except Rejected as rejected:
             answer = rejected.answer
         own_id = f"req_{self.settings.name}{entry.index:08d}"
+        if dialect == "gemini" and answer.status >= 400:
+            answer = gemini_errors.named(answer)
         if dialect != "anthropic":
             return msgspec.structs.replace(answer, headers=[*answer.headers, ("x-request-id", own_id)]), faults
         if answer.status >= 400:
@@ -276,7 +281,7 @@ class SimulatedProvider:
         return not self.settings.keys or key in self.settings.keys
 
     def _faults_for(self, request: Request, entry: Entry, fields: dict[str, Raw], rng: random.Random) -> Faults:
-        entry.model = _text(fields.get("model"))
+        entry.model = model_of(request.path) or _text(fields.get("model"))
         try:
             return combine(
                 [
@@ -363,6 +368,8 @@ class SimulatedProvider:
 def _unknown_key(key: str, dialect: Dialect) -> Answer:
     if dialect == "anthropic":
         return anthropic_error(401, None if key else "x-api-key header is required")
+    if dialect == "gemini":
+        return gemini_errors.wrong_key() if key else google_error(403)
     return error(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
@@ -387,6 +394,8 @@ def _fields(request: Request) -> tuple[dict[str, Raw], bool]:
 
 def _without_streaming(request: Request, fields: dict[str, Raw]) -> tuple[Request, dict[str, Raw]]:
     """Return the request and its fields as a server that does not support streaming reads them."""
+    if model_of(request.path):
+        return without_streaming(request), fields
     read = {name: value for name, value in fields.items() if name not in ("stream", "stream_options")}
     return msgspec.structs.replace(request, body=msgspec.json.encode(read)), read
 

@@ -9,7 +9,7 @@ from time import time
 
 from msgspec import Struct
 
-from pointsman.simulate.answers import Answer, Event
+from pointsman.simulate.answers import Answer, Dialect, Event
 from pointsman.simulate.content_faults import Delivery, Ending, apply_content_faults
 from pointsman.simulate.faults import Faults
 from pointsman.simulate.settings import Settings, sample
@@ -22,8 +22,10 @@ _OF_OPENAI = (
     b"openai-processing-ms: 1",
 )
 _OF_ANTHROPIC = (b"anthropic-organization-id: simulated",)
-# https://platform.claude.com/docs/en/api/rate-limits#response-headers
-_UNLIMITED = {
+_OWN: dict[Dialect, tuple[bytes, ...]] = {"anthropic": _OF_ANTHROPIC, "gemini": (b"server-timing: gfet4t7; dur=1",)}
+# https://platform.claude.com/docs/en/api/rate-limits#response-headers. Google reports none.
+_UNLIMITED: dict[Dialect, tuple[bytes, ...]] = {
+    "gemini": (),
     "openai": (b"x-ratelimit-limit-tokens: 150000000", b"x-ratelimit-remaining-tokens: 149999967"),
     "anthropic": (
         b"anthropic-ratelimit-input-tokens-limit: 2000000",
@@ -121,8 +123,8 @@ class _Framing:
             b"HTTP/1.1 %d %b" % (answer.status, responses.get(answer.status, "Status").encode()),
             b"date: " + formatdate(time() + settings.clock_skew_s, usegmt=True).encode(),
             b"content-type: " + answer.content_type.encode(),
-            *(_OF_ANTHROPIC if answer.dialect == "anthropic" else _OF_OPENAI),
-            *(() if answer.is_limited else _UNLIMITED["anthropic" if answer.dialect == "anthropic" else "openai"]),
+            *_OWN.get(answer.dialect, _OF_OPENAI),
+            *(() if answer.is_limited else _UNLIMITED.get(answer.dialect, _UNLIMITED["openai"])),
             b"set-cookie: __cf_bm=simulated; path=/; HttpOnly; Secure",
             b"server: simulated-" + settings.name.encode(),
         ]
