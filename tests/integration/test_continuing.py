@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from integration.client import Answer
-from integration.dialects import DIALECTS, ERRORS, PATHS, TYPES, Dialect, sdks
+from integration.dialects import DIALECTS, ERRORS, PATHS, TYPES, Dialect, Spoken, sdks
 from integration.gateway import Gateway, run, serving, until
 from integration.governance import bearer, billed_nano, governance, key_value, prices, settings, usd
 from integration.loops import begin, read
@@ -39,7 +39,7 @@ def simulated(**fields: Any) -> Settings:
     return settings(more_fields=MORE, token_gap_ms=0.5, bill_failed="sent", **given)
 
 
-def continuing(theirs: Dialect, following: str = "vllm", **more: Any) -> Any:
+def continuing(theirs: Spoken, following: str = "vllm", **more: Any) -> Any:
     """Run a gateway whose first provider speaks `theirs`, and whose second one is of the type `following`."""
     model = "kimi-k2" if following == "moonshot" else MODEL
     second = simulated(**{"prefill": "continued", **NEXT[following]})
@@ -115,6 +115,32 @@ def check_one_answer(ours: Dialect, answer: Answer, text: str = WHOLE) -> None:
         (item,) = last["output"]
         (deltas,) = {event["item_id"] for event in events if event["type"] == "response.output_text.delta"}
         assert item["id"] == deltas
+
+
+@pytest.mark.parametrize("query", ["?alt=sse", ""])
+@pytest.mark.parametrize("theirs", ["chat", "gemini"])
+def test_client_of_gemini_sees_one_answer(theirs: Spoken, query: str) -> None:
+    async def main() -> None:
+        async with continuing(theirs) as gateway:
+            gateway.providers["alpha"].set_fault("die_mid_stream=7")
+            thinking = {"thinkingConfig": {"includeThoughts": False, "thinkingBudget": 0}}
+            body = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}], "generationConfig": thinking}
+            path = f"/genai/v1beta/models/chat:streamGenerateContent{query}"
+            answer = await gateway.ask(body, path=path, headers={"x-goog-api-key": key_value("me")})
+            events = events_in(answer) if query else json.loads(answer.body)
+            candidates = [event["candidates"][0] for event in events]
+            assert "".join(part["text"] for one in candidates for part in one["content"]["parts"]) == WHOLE
+            assert [one["finishReason"] for one in candidates if "finishReason" in one] == ["STOP"]
+            assert len({(event["responseId"], event["modelVersion"]) for event in events}) == 1
+            (record,) = await gateway.wait_for_records(1)
+            broken, rest = record["attempts"]
+            assert (broken["outcome"], rest["outcome"]) == ("connection_lost", "ok")
+            assert events[-1]["usageMetadata"]["promptTokenCount"] == broken["tokens_in"]
+            sent = json.loads(gateway.providers["beta"].requests[-1].body)
+            assert sent["messages"][-1] == {"role": "assistant", "content": "".join(f" {n}" for n in range(7))}
+            assert rest["cost_nano"] == gateway.providers["beta"].bill.entries[0].charged_nano
+
+    run(main())
 
 
 @pytest.mark.parametrize("following", ["anthropic", "vllm"])

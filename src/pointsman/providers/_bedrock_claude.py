@@ -19,7 +19,7 @@ from pointsman.providers._bedrock_answers import ERRORS, amazon_failure
 from pointsman.providers._bedrock_requests import path_of, sent
 from pointsman.providers._broken import malformed
 from pointsman.providers._error_table import Rules
-from pointsman.providers.anthropic import MessagesCodec, adapted, message_fields
+from pointsman.providers.anthropic import PREFILL, MessagesCodec, adapted, message_fields
 from pointsman.providers.api import Provider, StreamDecoder, WholeAnswer
 from pointsman.wire.dialects.anthropic.prompts import counts_tokens
 from pointsman.wire.json_object import UNREADABLE, encode_object
@@ -125,6 +125,7 @@ CLAUDE = Provider(
     codecs={"chat": InvokeCodec()},
     needs_bound=True,
     adapt=adapted,
+    prefill=PREFILL,
     errors=ERRORS,
     splitter=chunk_splitter,
 )

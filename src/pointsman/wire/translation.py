@@ -117,10 +117,12 @@ def translate(client: Halves, provider: ProviderHalves, call: Call) -> Written:
     return replace(written, dropped=(*written.dropped, *conversation.labels)) if conversation.labels else written
 
 
+VALIDATED = "functionCallingConfig.mode"  # that all arguments fit their schema
 OF_GEMINI = frozenset(
     {"safetySettings", "labels", "mediaResolution", "enableEnhancedCivicAnswers"}  # of Gemini's clients
     | {"response", "responseJsonSchema"}  # schemas of the results of functions
     | {"taskType", "title"}  # of a text to be embedded
+    | {VALIDATED}
 )
 # A request may be served without these fields, if no provider has them. Codex and Cursor set `verbosity` by default.
 DROPPABLE = frozenset(

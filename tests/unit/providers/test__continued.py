@@ -7,7 +7,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from fakes.wire import CHAT, parse, target
-from pointsman.providers import PROVIDERS, continued_codec, dialects_of
+from pointsman.providers import PROVIDERS, continued_codec, continues_in, dialects_of, families_of
 
 TURNS = [*CHAT["messages"], {"role": "assistant", "content": "so far"}]
 
@@ -33,3 +33,29 @@ def test_continuations_share_their_heads() -> None:
     for provider, model in (("anthropic", "claude-sonnet-4-5"), ("mistral", "m"), ("deepseek", "deepseek-chat")):
         for dialect in ("openai", "anthropic"):
             assert kept_lines(provider, model, dialect) == 1, (provider, dialect)
+
+
+def test_claude_at_bedrock_continues_a_text_if_its_version_does() -> None:
+    record = PROVIDERS["bedrock"]
+    for model, dialect in (
+        ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic"),
+        ("anthropic.claude-opus-4-6-v1", None),
+        ("amazon.nova-pro-v1:0", None),
+    ):
+        item = target("bedrock", model)
+        item = replace(item, endpoint=replace(item.endpoint, families=families_of(record)))
+        spoken = continues_in(item)
+        assert (spoken.name if spoken is not None else None) == dialect
+
+
+def test_end_of_a_conversation_reaches_claude_at_bedrock() -> None:
+    item = target("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0")
+    item = replace(item, endpoint=replace(item.endpoint, families=families_of(PROVIDERS["bedrock"])))
+    call = parse({**CHAT, "messages": TURNS, "max_tokens": 9, "stream": True})
+    writer: Any = None
+    sent = json.loads(continued_codec(item, "openai", lambda echoes: writer).encode(call, item, item.keys[0]).body)
+    assert sent["messages"][-1] == {"role": "assistant", "content": "so far"} or sent["messages"][-1] == {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "so far"}],
+    }
+    assert "stream" not in sent

@@ -2,6 +2,7 @@
 
 from pointsman.wire.dialect import Dialect
 from pointsman.wire.dialects.gemini import embeddings
+from pointsman.wire.dialects.gemini._resuming import RESUMING
 from pointsman.wire.dialects.gemini._signatures import NAME
 from pointsman.wire.dialects.gemini.answer_reader import GeminiReader, read_answer
 from pointsman.wire.dialects.gemini.answer_writer import GenerateWriter, write_answer
@@ -32,6 +33,7 @@ HALVES = Halves(
     writer=GenerateWriter,
     write_answer=write_answer,
     own_fields=own_fields,
+    resuming=RESUMING,
     ends_with_finish=True,
     holds_many=True,
     calls_freely=True,

@@ -15,6 +15,7 @@ from pointsman.wire.dialects.gemini._schemas import json_schema
 from pointsman.wire.dialects.gemini._signatures import NAME
 from pointsman.wire.dialects.gemini._turns import NO_VALUE, TurnReader
 from pointsman.wire.json_object import is_empty, read_value, rejection
+from pointsman.wire.translation import VALIDATED
 
 T = TypeVar("T")
 _Number = float | str | None
@@ -62,7 +63,7 @@ _RESULTS = ("response", "responseJsonSchema")  # the schema of a result, which n
 _MODES: dict[str, Literal["auto", "none", "required"] | None] = {
     "MODE_UNSPECIFIED": None,
     "AUTO": "auto",
-    "VALIDATED": "auto",  # other dialects have no such rule for schemas of any shape
+    "VALIDATED": "auto",  # other dialects have no such rule for schemas of any shape, so it is named as dropped
     "NONE": "none",
     "ANY": "required",
 }
@@ -90,6 +91,8 @@ def read_request(call: Call) -> Conversation:
     read = turns.turns(fields["contents"]) if "contents" in fields else ()
     choice = _choice(fields, rest)
     tools = _tools(fields, rest, labels)
+    if choice.mode == "VALIDATED":
+        labels.append(VALIDATED)
     rest |= {
         f"generationConfig.{name}": raw
         for name, raw in config.items()

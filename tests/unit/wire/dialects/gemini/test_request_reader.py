@@ -239,6 +239,12 @@ def test_parts_without_a_common_form_are_named(fields: Any, name: str) -> None:
     assert list(read(**{"contents": HELLO, **fields}).rest) == [name]
 
 
+def test_rule_for_schemas_that_other_dialects_lack_is_named() -> None:
+    chosen = {"functionCallingConfig": {"mode": "VALIDATED"}}
+    assert read(toolConfig=chosen).labels == ("functionCallingConfig.mode",)
+    assert read(toolConfig={"functionCallingConfig": {"mode": "AUTO"}}).labels == ()
+
+
 def test_labels_are_named() -> None:
     found = read(
         safetySettings=[{"category": "a"}],
