@@ -37,6 +37,6 @@ def write_batch(
             ),
         )
         writer.store(
-            scope, outcome_record(scope, request_id, 1, charge_batch(MOST, ACCEPTED, None), outcome="ok", at=at)
+            scope, outcome_record(scope, request_id, 1, charge_batch(WORK, MOST, ACCEPTED, None), outcome="ok", at=at)
         )
     return f"{request_id}-1"

@@ -86,6 +86,7 @@ async def check_other_ends(running: Gateway, client: openai.AsyncOpenAI, file: s
     records = await batching.settled(running)
     assert sum(one["cost_nano"] for one in records) == billed(running)
     assert any(one["tokens_out"] > 0 for one in records)
+    assert all(one["attempts"][0]["most_nano"] >= one["cost_nano"] for one in records), "the reservation is recorded"
     assert (await batching.ask_for(running, f"/v1/batches/{first.id}", "other")).status == 404
     assert (await create(running, file, "other")).status == 404, "the file belongs to another owner"
 

@@ -3,19 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from time import monotonic, time
+from time import time
 
 import msgspec
 from msgspec import Struct
 
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.configuration import Configuration
+from pointsman.control.explanations import explain
 from pointsman.control.ingest import Ingest
 from pointsman.control.inquiries import (
     AnyInquiry,
     BudgetInquiry,
     ControlState,
-    Explained,
     ExplainInquiry,
     HoldOutcome,
     LimitInquiry,
@@ -39,16 +39,13 @@ from pointsman.domain.holds import problem_with
 from pointsman.domain.identity import key_named
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import has_canaries, limits_to_list
-from pointsman.engine.questions import Question, UnknownKeyError, answer
 from pointsman.link.frames import FromControl, Inquiry, Reply
 from pointsman.money.leases import LeaseTable, Spent
-from pointsman.routing.explain import as_data, as_lines
 
 AT_ONCE = 200  # windows checked, or items sent, before the event loop serves the workers again
 
 _INQUIRY = msgspec.msgpack.Decoder(AnyInquiry)
 _ENCODER = msgspec.msgpack.Encoder()
-_QUESTION = msgspec.json.Decoder(Question)
 _logger = logging.getLogger(__name__)
 
 
@@ -106,20 +103,10 @@ class InquiryHandler(Struct, eq=False, frozen=True):
         if isinstance(inquiry, PlaceHold | ReleaseHold):
             return [await self._hold(inquiry)]
         if isinstance(inquiry, ExplainInquiry):
-            # The first question about a configuration compiles its rules, which takes too long for the loop.
-            return [await asyncio.to_thread(self._explained, inquiry.question)]
-        return [self._state()]
-
-    def _explained(self, question: bytes) -> Explained:
-        now = monotonic()
-        try:
-            asked = _QUESTION.decode(question)
             snapshot, holds = self.configuration.current.snapshot, self.lease_server.holds.present() or ()
-            found = answer(asked, snapshot, _PostedAmounts(self.lease_table), now, time(), holds=holds)
-        except (msgspec.DecodeError, UnknownKeyError) as error:
-            return Explained(b"", problem=str(error))
-        lines = as_lines(found.decision, now, found.consulted)
-        return Explained(msgspec.json.encode(as_data(found.decision, now, found.consulted)), lines)
+            amounts = _PostedAmounts(self.lease_table)
+            return [await explain(inquiry.question, snapshot, self.ingest.store, amounts, holds=holds)]
+        return [self._state()]
 
     async def _hold(self, inquiry: PlaceHold | ReleaseHold) -> HoldOutcome:
         holds = self.lease_server.holds

@@ -360,7 +360,7 @@ class Attempt:
             held_nano=charge.held_nano,
         )
         record.most_tokens = reserved.bound.tokens
-        if reserved.billing_terms.terms.price is not None:
+        if reserved.is_priced:
             record.most_nano = reserved.bound.nano
         if failure is not None:
             record.message = failure.message

@@ -19,6 +19,7 @@ from pointsman.domain.leases import Grant, LeaseRequest
 from pointsman.domain.verdicts import Reason
 from pointsman.engine.billing_records import (
     charge_batch,
+    is_priced,
     marked_call,
     outcome_record,
     priced_for,
@@ -59,6 +60,11 @@ class ReservedAttempt(Struct, frozen=True, gc=False):
     ordinal: int
     attempt_id: str
     bound: Bound
+
+    @property
+    def is_priced(self) -> bool:
+        """True if the price is known: for a batch, those of all its lines."""
+        return is_priced(self.call, self.billing_terms.terms.price)
 
 
 NotReserved = Reason | list[Shortfall]  # the reason not to send an attempt, or the limits without room for it
@@ -197,9 +203,7 @@ class Billing:
             charge = charge_for(reserved.call, billing_terms.tariff, reserved.bound, receiver, failure)
         except Exception:  # after any error, the attempt is over and must not stay reserved
             _logger.exception("the cost of an attempt cannot be computed, so its reservation is charged")
-            charge = Charge(
-                reserved.bound.nano, reserved.bound.tokens, "reserved", is_priced=billing_terms.terms.price is not None
-            )
+            charge = Charge(reserved.bound.nano, reserved.bound.tokens, "reserved", is_priced=reserved.is_priced)
         scope, held = billing_terms.scope, charge.nano + charge.held_nano
         self.ledger.settle(reserved.attempt_id, held, charge.tokens)
         if self.journal is not None:
@@ -231,7 +235,7 @@ class Billing:
 def charge_for(call: Call, tariff: Tariff, bound: Bound, receiver: AnswerReceiver, failure: Failure | None) -> Charge:
     """Return the charge for an attempt that has ended."""
     if call.batch is not None:  # its lines are charged when it has ended
-        return charge_batch(bound, receiver.arrived(), failure)
+        return charge_batch(call.batch, bound, receiver.arrived(), failure)
     if not bound.tokens:  # the call is free; an account may report usage that was charged before
         return FREE
     if failure is not None and failure.kind in failures.REFUSALS:

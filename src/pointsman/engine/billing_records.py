@@ -6,11 +6,13 @@ from pointsman.domain.batches import MADE, SENT, VOID, BatchWork, encode_work
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.outcomes import UsageSource
 from pointsman.domain.plans import Try
+from pointsman.domain.prices import Price
 from pointsman.engine.receiver import AnswerReceiver
 from pointsman.journal.records import BatchRecord, ChargeScope, Outcome
 from pointsman.journal.writer import JournalWriter
-from pointsman.money.batches import priced
+from pointsman.money.batches import priced, unpriced
 from pointsman.money.charges import FREE, Arrived, Bound, Charge
 from pointsman.wire.batches import can_mark, marked
 from pointsman.wire.state import id_of
@@ -34,14 +36,19 @@ def marked_call(call: Call, attempt_id: str) -> Call:
     return replace(call, fields=marked(call.fields, attempt_id if is_marked else None))
 
 
-def charge_batch(bound: Bound, arrived: Arrived, failure: Failure | None) -> Charge:
+def is_priced(call: Call, price: Price | None) -> bool:
+    """Return whether the price of a call is known; `price` is that of its model, which a batch does not name."""
+    return price is not None if call.batch is None else unpriced(call.batch) is None
+
+
+def charge_batch(work: BatchWork, bound: Bound, arrived: Arrived, failure: Failure | None) -> Charge:
     """Return the charge for a requested batch: all of the reservation is held, unless its provider has refused it. A
     failed request may have made it, whatever the provider bills for broken answers: control finds out."""
-    if failure is None:
-        return Charge(0, bound.tokens, "batch", held_nano=bound.nano)
-    if not arrived.was_sent or (arrived.status is not None and 400 <= arrived.status < 500):
+    is_refused = not arrived.was_sent or (arrived.status is not None and 400 <= arrived.status < 500)
+    if failure is not None and is_refused:
         return FREE
-    return Charge(0, bound.tokens, "estimated", held_nano=bound.nano)
+    source: UsageSource = "batch" if failure is None else "estimated"
+    return Charge(0, bound.tokens, source, is_priced=unpriced(work) is None, held_nano=bound.nano)
 
 
 def sent_record(scope: ChargeScope, work: BatchWork, request_id: str, ordinal: int, *, at: float) -> BatchRecord:

@@ -65,7 +65,7 @@ class Ownership:
     async def pin_call(self, call: Call, key: VirtualKey | None, snapshot: Snapshot) -> Call | Failure:
         """Return the call, pinned to the provider key that stores the objects it names. Return a failure if they belong
         to another owner, or if no single provider key stores all of them."""
-        touched, routing, owner, requested_provider = call.state, snapshot.routing, _owner_of(key), call.head.provider
+        touched = call.state
         assert touched is not None
         if touched.lists is not None and call.head.method == "HEAD" and is_shared(snapshot):
             return Failure(failures.INVALID_REQUEST, "a list can only be requested with GET")
@@ -77,60 +77,12 @@ class Ownership:
         invalid = next((named for named in touched.names if not ID.fullmatch(named.id)), None)
         if invalid is not None and is_shared(snapshot):
             return _not_found(invalid)
-        found = await self._find([named.id for named in touched.names if named is not invalid], routing.state_days)
+        found = await self._find(
+            [named.id for named in touched.names if named is not invalid], snapshot.routing.state_days
+        )
         if isinstance(found, LeaseUnavailable):
             return _unable(found)
-        places: dict[tuple[str, str], Named] | None = None
-        for named in touched.names:
-            records = [one for one in found.get(named.id, ()) if requested_provider in (None, one.provider)]
-            own = [one for one in records if one.owner == owner]
-            if not own:
-                elsewhere = [one.provider for one in found.get(named.id, ()) if one.owner == owner]
-                if elsewhere:
-                    stored = f"the {named.kind} {named.id!r} is stored at provider {elsewhere[0]!r}"
-                    message = f"{stored}, not at {requested_provider!r}"
-                    return Failure(failures.INVALID_REQUEST, message, param=named.param)
-                if not allows_unowned(snapshot) or self._is_owned(
-                    found.get(named.id, ()), requested_provider, snapshot
-                ):
-                    return _not_found(named)
-                own = records
-            if not own:
-                continue
-            here = {(one.provider, one.key): named for one in own}
-            if places is not None and places.keys().isdisjoint(here):
-                other = next(iter(places.values()))
-                both = f"the {other.kind} {other.id!r} and the {named.kind} {named.id!r}"
-                message = f"{both} have no provider key in common; use one at a time"
-                return Failure(failures.INVALID_REQUEST, message, param=named.param)
-            places = here if places is None else {place: here[place] for place in places if place in here}
-        if not places:
-            if owner != EVERYBODY and touched.creates is None:  # objects below unowned ones are unowned too
-                return replace(call, state=replace(touched, learns=False, has_items=False))
-            return call
-        (provider, name), named = next(iter(places.items()))
-        if len(places) > 1:
-            message = (
-                f"several providers store a {named.kind} {named.id!r}; name one in the header x-pointsman-provider"
-            )
-            return Failure(failures.INVALID_REQUEST, message, param=named.param)
-        call = replace(call, pin=Pin(provider, name, f"the {named.kind} {named.id!r}"))
-        return with_work(call, found, provider) if touched.creates == "batch" else call
-
-    @staticmethod
-    def _is_owned(records: Iterable[Record], provider: str | None, snapshot: Snapshot) -> bool:
-        """Return whether the object requested at `provider` has an owner. Two providers with the same origin may share
-        an account."""
-        endpoints = snapshot.endpoints
-        requested = endpoints.get(provider) if provider is not None else None
-        for one in records:
-            endpoint = endpoints.get(one.provider)
-            is_there = provider in (None, one.provider) or (
-                requested is not None and endpoint is not None and requested.origin == endpoint.origin
-            )
-            if is_there and one.owner != EVERYBODY:
-                return True
-        return False
+        return pinned(call, key, snapshot, found)
 
     async def hidden_ids(
         self, ids: Sequence[str], provider: str, key: VirtualKey | None, snapshot: Snapshot
@@ -311,6 +263,62 @@ class Watch:
         if found:
             scope, request_id, key = self._of
             self._ownership.learn(self._call, scope, request_id, key, found, note=self._note())
+
+
+def pinned(
+    call: Call, key: VirtualKey | None, snapshot: Snapshot, found: Mapping[str, Sequence[Record]]
+) -> Call | Failure:
+    """Return the call, pinned to the provider key that stores the objects it names. `found` has the records of their
+    ids. Return a failure if they belong to another owner, or if no single provider key stores all of them."""
+    touched, owner, requested_provider = call.state, _owner_of(key), call.head.provider
+    assert touched is not None
+    places: dict[tuple[str, str], Named] | None = None
+    for named in touched.names:
+        records = [one for one in found.get(named.id, ()) if requested_provider in (None, one.provider)]
+        own = [one for one in records if one.owner == owner]
+        if not own:
+            elsewhere = [one.provider for one in found.get(named.id, ()) if one.owner == owner]
+            if elsewhere:
+                stored = f"the {named.kind} {named.id!r} is stored at provider {elsewhere[0]!r}"
+                message = f"{stored}, not at {requested_provider!r}"
+                return Failure(failures.INVALID_REQUEST, message, param=named.param)
+            if not allows_unowned(snapshot) or _is_owned(found.get(named.id, ()), requested_provider, snapshot):
+                return _not_found(named)
+            own = records
+        if not own:
+            continue
+        here = {(one.provider, one.key): named for one in own}
+        if places is not None and places.keys().isdisjoint(here):
+            other = next(iter(places.values()))
+            both = f"the {other.kind} {other.id!r} and the {named.kind} {named.id!r}"
+            message = f"{both} have no provider key in common; use one at a time"
+            return Failure(failures.INVALID_REQUEST, message, param=named.param)
+        places = here if places is None else {place: here[place] for place in places if place in here}
+    if not places:
+        if owner != EVERYBODY and touched.creates is None:  # objects below unowned ones are unowned too
+            return replace(call, state=replace(touched, learns=False, has_items=False))
+        return call
+    (provider, name), named = next(iter(places.items()))
+    if len(places) > 1:
+        message = f"several providers store a {named.kind} {named.id!r}; name one in the header x-pointsman-provider"
+        return Failure(failures.INVALID_REQUEST, message, param=named.param)
+    call = replace(call, pin=Pin(provider, name, f"the {named.kind} {named.id!r}"))
+    return with_work(call, found, provider) if touched.creates == "batch" else call
+
+
+def _is_owned(records: Iterable[Record], provider: str | None, snapshot: Snapshot) -> bool:
+    """Return whether the object requested at `provider` has an owner. Two providers with the same origin may share
+    an account."""
+    endpoints = snapshot.endpoints
+    requested = endpoints.get(provider) if provider is not None else None
+    for one in records:
+        endpoint = endpoints.get(one.provider)
+        is_there = provider in (None, one.provider) or (
+            requested is not None and endpoint is not None and requested.origin == endpoint.origin
+        )
+        if is_there and one.owner != EVERYBODY:
+            return True
+    return False
 
 
 def with_work(call: Call, found: Mapping[str, Sequence[Record]], provider: str) -> Call | Failure:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.limits import Limit
-from pointsman.domain.plans import Choice, Plan, without
+from pointsman.domain.plans import Choice, Plan, Try, without
 from pointsman.domain.verdicts import Reason, Verdict
 from pointsman.engine.billing import Billing, NotReserved, ReservedAttempt
 from pointsman.engine.billing_terms import BillingTerms
@@ -68,6 +68,8 @@ class _Preview:
         shorter: Plan | None = None
         for choice in plan.choices:
             item = choice.candidate
+            if call.batch is not None:
+                call = self._billing.priced_batch(call, self._facts.virtual_key, Try(choice, choice.keys[0], 0.0))
             terms = self._billing.terms_cache.find_for(call, self._facts.virtual_key, item)
             found, reason = self._reserve(terms, call)
             before = call
@@ -111,8 +113,7 @@ class _Preview:
 
     def _note_bound(self, name: str, reserved: ReservedAttempt) -> None:
         """Note the most that an attempt at a candidate can cost."""
-        is_priced = reserved.billing_terms.terms.price is not None
-        self._bounds[name] = (reserved.bound.nano if is_priced else None, reserved.bound.tokens)
+        self._bounds[name] = (reserved.bound.nano if reserved.is_priced else None, reserved.bound.tokens)
 
     def _reserve(self, terms: BillingTerms, call: Call) -> tuple[ReservedAttempt | NotReserved, Reason | None]:
         """Reserve for an attempt and release that. If a limit has too little left, return the reason too."""

@@ -8,23 +8,20 @@ from random import Random
 
 from msgspec import Struct
 
-from pointsman.domain.calls import Call, Facts
-from pointsman.domain.failures import Rejection
+from pointsman.domain.calls import Facts
+from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.holds import Hold
 from pointsman.domain.identity import VirtualKey, key_named
 from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import Snapshot
+from pointsman.domain.state import Record
 from pointsman.engine.live import Amounts, Live
 from pointsman.engine.preview import Previewed, decide_unsent
+from pointsman.engine.question_calls import located, parse
 from pointsman.routing.admit import check_time
 from pointsman.routing.health import Condition
 from pointsman.routing.shared_view import SharedView
-from pointsman.wire import PATHS
-from pointsman.wire.heads import read_head
-from pointsman.wire.json_object import rejection
-from pointsman.wire.paths import PathTable
 
-_TABLE = PathTable(PATHS)
 _BLOCK_S = 3600.0
 
 
@@ -66,26 +63,46 @@ class _Stated(Struct, frozen=True):
         return self.known.used(limit, unix_s) if percent is None else int(limit.amount * percent / 100)
 
 
+def ids_in(question: Question, snapshot: Snapshot) -> list[str]:
+    """Return the ids of stored objects that the request of a question names."""
+    try:
+        state = parse(question.path, question.headers, question.body, snapshot).state
+    except Rejection:
+        return []
+    return [named.id for named in state.names] if state is not None else []
+
+
 def answer(
-    question: Question, snapshot: Snapshot, known: Amounts, now: float, unix_s: float, *, holds: Iterable[Hold] = ()
+    question: Question,
+    snapshot: Snapshot,
+    known: Amounts,
+    now: float,
+    unix_s: float,
+    *,
+    holds: Iterable[Hold] = (),
+    records: Iterable[Record] = (),
 ) -> Previewed:
     """Return the decision on a question under a configuration. `now` is in monotonic seconds, `unix_s` the time for
-    questions without one. `holds` are the orders of operators. Raises `UnknownKeyError`."""
+    questions without one. `holds` are the orders of operators. `records` are those of the stored objects that the
+    request names; without any, their place and their owner are not considered. Raises `UnknownKeyError`."""
     at = question.at if question.at is not None else unix_s
     key = _find_key(snapshot, question.key)
     try:
-        call = _parse(snapshot, question)
-    except Rejection as found:
-        return Previewed(found.failure)
+        call = parse(question.path, question.headers, question.body, snapshot)
+    except Rejection as rejection:
+        return Previewed(rejection.failure)
     expired = check_time(key, at)
     if expired is not None:
         return Previewed(expired)
+    found = located(call, key, records)
+    if isinstance(found, Failure):
+        return Previewed(found)
     amounts = _Stated(question.used, known)
     live = Live(snapshot)
     SharedView(live).hold(holds, now, unix_s)
     for name in question.failing:
         live.conditions[name] = Condition(failures=3, blocks=1, blocked_until=now + _BLOCK_S)
-    return decide_unsent(Facts(call, key, at, question.client), Random(question.seed), now, live, amounts)
+    return decide_unsent(Facts(found, key, at, question.client), Random(question.seed), now, live, amounts)
 
 
 def _find_key(snapshot: Snapshot, name: str | None) -> VirtualKey | None:
@@ -95,14 +112,3 @@ def _find_key(snapshot: Snapshot, name: str | None) -> VirtualKey | None:
     if found is None:
         raise UnknownKeyError(f"unknown virtual key {name!r}")
     return found
-
-
-def _parse(snapshot: Snapshot, question: Question) -> Call:
-    """Parse the request into a call. Raises `Rejection`."""
-    lines = {b"content-type": b"application/json"}
-    for name, value in question.headers.items():
-        lines[name.strip().lower().encode()] = value.strip().encode()
-    head = read_head("POST", question.path, lines, _TABLE, snapshot)
-    if head.api.parse is None:
-        raise rejection("the gateway answers requests to this path itself, so they are not routed")
-    return head.api.parse(head, question.body)

@@ -11,7 +11,7 @@ from fakes.batches import ACCEPTED, MOST, WORK
 from fakes.money import charge_of
 from fakes.routing import call
 from pointsman.domain import failures
-from pointsman.domain.batches import MADE, SENT, VOID
+from pointsman.domain.batches import MADE, SENT, VOID, ModelWork
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Failure
 from pointsman.engine.billing_records import charge_batch, marked_call, outcome_record, result_record, sent_record
@@ -37,23 +37,31 @@ def receiver(body: bytes | None) -> AnswerReceiver:
 
 
 def test_batch_holds_its_whole_reservation() -> None:
-    outcome = outcome_record(SCOPE, "r", 1, charge_batch(MOST, ACCEPTED, None), outcome="ok", at=1.0)
+    outcome = outcome_record(SCOPE, "r", 1, charge_batch(WORK, MOST, ACCEPTED, None), outcome="ok", at=1.0)
     assert (outcome.nano, outcome.cost_nano, outcome.tokens_counted, outcome.source) == (252, 0, 300, "batch")
 
 
 def test_result_is_the_id_or_that_there_is_none() -> None:
     sent = sent_record(SCOPE, WORK, "r", 2, at=5.0)
     assert (sent.state, sent.request_id, sent.ordinal, sent.at) == (SENT, "r", 2, 5.0)
-    made = result_record(sent, charge_batch(MOST, ACCEPTED, None), receiver(b'{"id": "batch_1", "object": "batch"}'))
+    made = result_record(
+        sent, charge_batch(WORK, MOST, ACCEPTED, None), receiver(b'{"id": "batch_1", "object": "batch"}')
+    )
     assert made == replace(sent, state=MADE, batch_id="batch_1")
-    assert result_record(sent, charge_batch(MOST, ACCEPTED, None), receiver(b"[")) is None, (
+    assert result_record(sent, charge_batch(WORK, MOST, ACCEPTED, None), receiver(b"[")) is None, (
         "the provider made it, but which one?"
     )
     assert result_record(sent, FREE, receiver(None)) == replace(sent, state=VOID)
     lost: Any = Charge(252, 300, "reserved")
     assert result_record(sent, lost, receiver(None)) is None, "the provider may have made it"
-    unpriced = charge_batch(Bound(0, 300), replace(ACCEPTED, status=None), LOST)
+    unpriced = charge_batch(WORK, Bound(0, 300), replace(ACCEPTED, status=None), LOST)
     assert result_record(sent, unpriced, receiver(None)) is None, "it may be made although no price is known"
+
+
+def test_batch_with_a_model_of_unknown_price_is_unpriced() -> None:
+    unknown = replace(WORK, models=(*WORK.models, ModelWork("x", 1, 1, 1)))
+    assert charge_batch(WORK, MOST, ACCEPTED, None).is_priced
+    assert not charge_batch(unknown, MOST, ACCEPTED, None).is_priced
 
 
 LOST = Failure(failures.CONNECTION_LOST, "the connection was lost")
