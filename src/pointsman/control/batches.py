@@ -25,7 +25,8 @@ from pointsman.control.store.tables import Row
 from pointsman.domain.batches import SENT, SETTLED, BatchWork, decode_work
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.state import Record, owner_of
-from pointsman.wire.batches import IN_PROGRESS, BatchObject, read_batch, read_page
+from pointsman.wire.batches import ENDED, IN_PROGRESS, BatchObject, read_batch, read_page
+from pointsman.wire.state import ID
 
 TICK_S = 0.5
 FIRST_S, LAST_S = 1.0, 300.0  # the shortest and the longest time between two questions about a batch
@@ -93,12 +94,11 @@ class BatchFollower:
     async def _ask_about(self, store: Store, rows: list[Row]) -> None:
         """Ask about some batches of a provider, one after the other. Raises `StoreError`."""
         for row in rows:
-            now, values = time(), dict[str, Any]()
-            age_s = max(now - row["at"], 0.0)
+            values: dict[str, Any] = {}
+            age_s = max(time() - row["at"], 0.0)
             delay_s = min(max(age_s * SHARE, FIRST_S), LAST_S) * (0.9 + 0.2 * self._random())
             try:
-                await self._follow(store, row)
-                values = {"checked_at": now, "problem": ""}
+                values = {**await self._follow(store, row), "problem": ""}
             except (AnswerError, NotSettled) as error:
                 values = {"problem": str(error)}
             except StoreError:
@@ -113,15 +113,16 @@ class BatchFollower:
                 )
             await store.note_batch(row["attempt_id"], due_at=time() + delay_s, **values)
 
-    async def _follow(self, store: Store, row: Row) -> None:
-        """Ask about a batch, and settle it if it has ended. Raises `AnswerError` or `NotSettled`."""
+    async def _follow(self, store: Store, row: Row) -> dict[str, Any]:
+        """Ask about a batch, and settle it if it has ended. Return columns to note. Raises `AnswerError` or
+        `NotSettled`."""
         if row["counters"] is None:  # the attempt that requests it goes on, so nothing could be settled
-            return
+            return {}
         if row["is_reconciled"]:
             await store.note_batch(row["attempt_id"], state=SETTLED, problem="")
             usd = row["reconciled_nano"] / 1e9
             _logger.info("batch %s at %s: an operator set its cost, %.9f dollars", _name_of(row), row["provider"], usd)
-            return
+            return {}
         work = decode_work(row["work"])
         if work is None:
             raise NotSettled("another version of the gateway wrote down its lines")
@@ -130,17 +131,18 @@ class BatchFollower:
             raise NotSettled("its provider or its key is no longer in the configuration")
         if row["state"] == SENT:
             await self._find(store, row, place, is_marked=work.is_marked)
-            return
+            return {}
         found = read_batch(await fetch(place.endpoint, place.request("batch", f"/batches/{row['batch_id']}")))
         if found is None or found.id != row["batch_id"]:
             raise AnswerError("the provider's answer is not this batch")
+        if found.status not in ENDED | IN_PROGRESS:
+            raise AnswerError(f"its status {found.status[:100]!r} is unknown")
         if found.status != row["status"]:
             await store.note_batch(row["attempt_id"], status=found.status, checked_at=time())
         if found.has_ended:
             costs = await self._costs(row, place, work, found)
             await self._settle(row, Settlement(row["attempt_id"], found.status, costs))
-        elif found.status not in IN_PROGRESS:
-            raise AnswerError(f"its status {found.status[:100]!r} is unknown")
+        return {"checked_at": time()}
 
     async def _settle(self, row: Row, settlement: Settlement) -> None:
         """Settle a batch. A transaction that has begun is not cancelled."""
@@ -191,7 +193,7 @@ class BatchFollower:
             if page is None:
                 raise AnswerError("the provider's list of batches cannot be read")
             for one in page.data:
-                if one.mark == attempt:
+                if one.mark == attempt and ID.fullmatch(one.id):
                     return one.id
             if not page.has_more or not page.data:
                 return None
@@ -208,7 +210,7 @@ class BatchFollower:
             await fetch_into(place.endpoint, place.request("file", path), output.feed, OUTPUT_S)
             return output.end(batch.request_counts)
         except OutputError as error:
-            if time() - row["at"] < GIVE_UP_S:
+            if time() - row["at"] < GIVE_UP_S or not row["problem"]:  # a second try may find another answer
                 raise
             problem = str(error)
         except AnswerError as error:

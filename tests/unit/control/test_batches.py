@@ -147,7 +147,7 @@ UNEXPECTED: list[tuple[bytes | None, dict[str, Any], str]] = [
     (b"{}\n", {}, "not an answer"),
     (b'{"response": {"body": {}}}\n', {}, "not an answer"),
     (b'{"response": null, "error": null}\n', {}, "not an answer"),
-    (None, {"status": "done"}, "status 'done' is unknown"),
+    (None, {"status": "done\0"}, r"status 'done\x00' is unknown"),
     (None, {"status": None}, "not this batch"),
     (None, {"request_counts": {"completed": 0}}, "not this batch"),
 ]
@@ -171,6 +171,7 @@ def test_output_that_stays_unreadable_costs_the_whole_reservation(
     async def scene(ingestion: Ingestion, writer: JournalWriter, name: str) -> None:
         assert ingestion.ingest.store is not None
         await ingestion.ingest.lapse()  # the day of the request is over, so limits hold nothing of it any more
+        assert len(await ended(ingestion, name, b"{}\n")) == 1, "control may have been away for a day"
         assert await ended(ingestion, name, b"{}\n") == []
         assert await ingestion.total() == MOST.nano
         assert "costs its whole reservation: a line of the output file is not an answer" in caplog.text
@@ -248,7 +249,8 @@ def test_batch_whose_request_goes_on_is_not_asked_about(tmp_path: Path) -> None:
             await step(follower(ingestion, fake.origin))
             assert not fake.peers
         [row] = await rows_of(ingestion)
-        assert row["problem"] == ""
+        assert (row["problem"], row["checked_at"]) == ("", 0.0)
+        assert row["due_at"] > time.time()
         writer.close()
         await ingestion.ingest.finish(0.0)
 
@@ -288,11 +290,11 @@ def test_slow_provider_and_faulty_batch_stop_no_other(tmp_path: Path, monkeypatc
             following = follower(ingestion, fake.origin, other.origin)
             follow, seen = following._follow, list[str]()
 
-            async def broken(store: Any, row: Any) -> None:
+            async def broken(store: Any, row: Any) -> dict[str, Any]:
                 seen.append(row["batch_id"])
                 if row["batch_id"] == f"b-{names[1]}":
                     raise RuntimeError("a defect")
-                await follow(store, row)
+                return await follow(store, row)
 
             monkeypatch.setattr(following, "_follow", broken)
             for turn in (1, 2):

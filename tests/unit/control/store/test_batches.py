@@ -110,9 +110,10 @@ def test_attempt_that_an_operator_reconciled_stays_so(tmp_path: Path) -> None:
     run(main())
 
 
-def test_pruning_keeps_open_batches(tmp_path: Path) -> None:
-    async def main() -> None:
-        ingestion, writer, of = Ingestion(tmp_path), journal_writer(tmp_path), scope(model="")
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_pruning_keeps_open_batches(kind: str, tmp_path: Path) -> None:
+    async def check(url: str | None) -> None:
+        ingestion, writer, of = Ingestion(tmp_path, url), journal_writer(tmp_path), scope(model="")
         at = time.time() - 100 * 86_400
         name = request_id(1, at)
         attempt = write_batch(writer, of, name, at=at)
@@ -138,5 +139,12 @@ def test_pruning_keeps_open_batches(tmp_path: Path) -> None:
         assert await store.unsettled_of([attempt]) == {}
         writer.close()
         await ingestion.ingest.finish(0.0)
+
+    async def main() -> None:
+        if kind == "sqlite":
+            await check(None)
+        else:
+            async with database() as url:
+                await check(url)
 
     run(main())
