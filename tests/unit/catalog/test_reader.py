@@ -47,7 +47,7 @@ def test_every_entry_can_be_read(catalog: ModelCatalog) -> None:
 
 
 def test_names_with_one_key_mean_one_model(catalog: ModelCatalog) -> None:
-    """Use the pairs of `python -m tools.catalog.pairs`, judged one by one from public descriptions."""
+    """Use pairs judged one by one from public descriptions."""
     judged = [
         label == "same"
         for label, one, other in pairs("same_pairs.tsv")
