@@ -8,6 +8,7 @@ from genai_prices.data import providers
 from genai_prices.types import ConditionalPrice, ModelPrice, Provider, StartDateConstraint, TieredPrices
 from genai_prices.types import ModelInfo as Model
 
+from pointsman.domain.units import Unit, UnitPrice
 from tools.catalog.providers import ROWS
 from tools.catalog.records import Draft, Partial, Record, Table
 
@@ -22,6 +23,13 @@ _CLASSES = {
     "input_image_mtok": "image_in",
     "output_image_mtok": "image_out",
     "output_reasoning_mtok": "reasoning",
+}
+# Prices of other units: the field, the unit, and how many of them it is for.
+_COUNTED: dict[str, tuple[Unit, int]] = {
+    "audio_hours": ("second", 3600),
+    "input_audio_hours": ("second", 3600),
+    "input_mchars": ("character", 1_000_000),
+    "input_document_kpages": ("page", 1000),
 }
 _TIERS = {("processing", "batch"): "batch", ("service_tier", "priority"): "priority", ("service_tier", "flex"): "flex",
           ("service_tier", "fast"): "fast", ("speed", "fast"): "fast"}  # fmt: skip
@@ -58,6 +66,8 @@ def _draft(info: Model, on: date, *, with_tiers: bool) -> Draft:
     draft = Draft(request_nano=round(per_request * 1_000_000) if isinstance(per_request, Decimal) else 0)
     for kind, steps in _rates(standard).items():
         _add(steps, kind, draft.rates, draft.above)
+    if not draft.has_tokens:
+        draft.units = _units(standard)
     for variant in (info.price_variants or ()) if with_tiers else ():
         if isinstance(variant.constraint, StartDateConstraint) and variant.constraint.start_date > on:
             continue
@@ -96,6 +106,18 @@ def _at(prices: list[ConditionalPrice], now: datetime) -> ModelPrice:
 
 def _height(price: ModelPrice) -> int:
     return _rates(price).get("input", {}).get(0, 0)
+
+
+def _units(price: ModelPrice) -> dict[Unit, tuple[UnitPrice, ...]]:
+    """Return the prices of other units than tokens."""
+    found: dict[Unit, tuple[UnitPrice, ...]] = {}
+    for name, (unit, count) in _COUNTED.items():
+        value = getattr(price, name, None)
+        if isinstance(value, Decimal) and value:
+            pico = value * 10**12
+            is_whole = not pico % count
+            found[unit] = (UnitPrice(int(pico) // count) if is_whole else UnitPrice(round(pico), per=count),)
+    return found
 
 
 def _rates(price: ModelPrice) -> dict[str, dict[int, int]]:

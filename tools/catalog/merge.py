@@ -183,6 +183,11 @@ def _name(merged: Merged, raw: Mapping[Place, str]) -> None:
     for place, key in raw.items():
         if key not in groups:
             meant.setdefault(key, set()).add(key_of("", merged.entries[place].name))
+    for place, facts in merged.entries.items():
+        key = key_of("", place[1])
+        is_taken = any(other.startswith(f"{key}@") for other in (*groups, *meant))
+        if place[0] in HOMES and key not in groups and not is_taken:
+            meant.setdefault(key, set()).add(key_of("", facts.name))
     for key, group_keys in meant.items():
         if len(group_keys) == 1:
             merged.names[key] = merged.names[group_keys.pop()]

@@ -13,6 +13,22 @@ from tools.catalog.regions import region_of
 
 # The table that dates and cites each price comes first. models.dev comes last, because `pi-ai` has newer copies of it.
 ORDER = ("genai-prices", "litellm", "pi-ai", "model-prices", "models.dev")
+# Disagreements settled one by one: the table that is right, and why.
+SETTLED = {
+    ("mistral", "mistral-large-latest"): ("pi-ai", "the price of Mistral Large 4, which it means in the newest table"),
+    ("mistral", "mistral-embed"): ("litellm", "an embedding has no output"),
+    ("mistral", "mistral-embed-2312"): ("litellm", "an embedding has no output"),
+    ("mistral", "magistral-small-latest"): (
+        "litellm",
+        "https://docs.mistral.ai/getting-started/models/models_overview/",
+    ),
+    ("mistral", "mistral-medium"): ("litellm", "the price of Mistral Medium 3.5, which it means in the newest table"),
+    ("bedrock", "amazon.nova-2-lite-v1:0"): ("pi-ai", "within a region it costs a tenth more than across regions"),
+    ("xai", "grok-code-fast"): ("litellm", "https://docs.x.ai/docs/models, by the alias grok-code-fast-1"),
+    ("xai", "grok-code-fast-1-0825"): ("litellm", "https://docs.x.ai/docs/models, by the alias grok-code-fast-1"),
+}
+# The only table that is read from the page of this publisher: https://www.alibabacloud.com/help/en/model-studio/model-pricing
+_OF_PAGES = ("alibaba", "model-prices")
 OUTLIER = 10  # times the median of the group
 _LEAST_GROUP = 3
 _MAX_EMBEDDING = 10_000_000  # pico-dollars per token: no embedding costs $10 per million tokens
@@ -57,7 +73,11 @@ def chosen(place: Place, by_table: ByTable, *, is_closed: bool) -> Offer:
     if not drafts:
         offer.unpriced = _why(by_table)
         return offer
-    table = _agreed(drafts, by_table)
+    table = SETTLED.get(place, ("", ""))[0]
+    if table not in drafts:
+        table = _agreed(drafts, by_table)
+    if (place[0], "model-prices") == _OF_PAGES and "model-prices" in drafts and by_table["model-prices"].page:
+        table = "model-prices"
     offer.draft = price = drafts.pop(table).copy()
     offer.origins = {f"price {name}": table for name in price.flat()}
     for other, draft in drafts.items():

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One provider. `litellm` may have several names; `hosts` are those of its addresses. `reports_usage` means that
-    its streams end with the tokens used, on request."""
+    """One provider. `litellm` may have several names; `hosts` are those of its addresses, where `*` is any
+    region. `reports_usage` means that its streams end with the tokens used, on request."""
 
     name: str
     models_dev: str = ""
@@ -31,9 +31,13 @@ ROWS = (
     Row("openai", "openai", ("openai", "text-completion-openai"), "openai", ("api.openai.com",)),
     Row("anthropic", "anthropic", ("anthropic",), "anthropic", ("api.anthropic.com",)),
     Row("gemini", "google", ("gemini",), "google", ("generativelanguage.googleapis.com",)),
-    Row("vertex", "google-vertex", _VERTEX, "google", ("aiplatform.googleapis.com",)),
-    Row("bedrock", "amazon-bedrock", ("bedrock", "bedrock_converse"), "aws"),
-    Row("azure", "azure", ("azure", "azure_ai", "azure_text"), "azure"),
+    Row("vertex", "google-vertex", _VERTEX, "google",
+        ("aiplatform.googleapis.com", "*-aiplatform.googleapis.com", "aiplatform.*.rep.googleapis.com")),
+    Row("bedrock", "amazon-bedrock", ("bedrock", "bedrock_converse"), "aws",
+        ("bedrock-runtime.*.amazonaws.com", "bedrock-runtime-fips.*.amazonaws.com", "bedrock-mantle.*.api.aws")),
+    Row("azure", "azure", ("azure", "azure_ai", "azure_text"), "azure",
+        ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com", "models.ai.azure.com",
+         "openai.azure.us", "cognitiveservices.azure.us")),
     Row("mistral", "mistral", ("mistral", "codestral", "text-completion-codestral"), "mistral", ("api.mistral.ai",)),
     Row("cohere", "cohere", ("cohere", "cohere_chat"), "cohere", ("api.cohere.com", "api.cohere.ai")),
     Row("deepseek", "deepseek", ("deepseek",), "deepseek"),
@@ -104,4 +108,4 @@ ROWS = (
     Row("wandb", "wandb", ("wandb",)),
     Row("watsonx", "watsonx", ("watsonx",)),
     Row("xiaomi", "xiaomi", ("xiaomi_mimo",)),
-)
+)  # fmt: skip

@@ -36,6 +36,9 @@ _WRAPPINGS = (
     ("fireworks", r"(?<=\d)p(?=\d)", "."),
     ("fireworks", r"^llama-v(?=\d)", "llama-"),
     ("azure", r"^(eu|us|us-gov|apac|global|global-standard)/", ""),
+    # DeepSeek's names mean its newest release: https://api-docs.deepseek.com/quick_start/pricing
+    ("deepseek", r"^deepseek-flash$", "deepseek-v4.1-flash-1017"),
+    ("deepseek", r"^deepseek-v4-pro$", "deepseek-v4-pro-0813"),
     # Of a name with several versions, the deployment chooses one.
     ("azure", r"^gpt-35-turbo(-16k)?$", r"gpt-35-turbo\1@azure"),
     ("azure", r"^(gpt-4|gpt-4o|gpt-audio-mini|gpt-4o-mini-(tts|transcribe))$", r"\1@azure"),
@@ -119,7 +122,7 @@ _SPELLINGS = (
 _APART = (
     (r"^deepseek-(chat|reasoner|coder)$", ("deepseek",)),
     # Later releases have the same name with a date. A host's undated name may mean any of them.
-    (r"^deepseek-(r1|v3|v4-flash|v4-pro|v4-1-flash)$", ("deepseek",)),
+    (r"^deepseek-(r1|v3|v4-flash(-vision-exp)?|v4-pro|v4-1-flash)$", ("deepseek",)),
     (r"^kimi-k2$", ("moonshot",)),
     (r"^qwen3-(8-max|vl-plus)$", ("alibaba",)),
     (

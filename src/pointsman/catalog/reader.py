@@ -7,6 +7,7 @@ source table.
 
 from collections.abc import Iterator
 from copy import copy
+from fnmatch import fnmatchcase
 from hashlib import sha256
 
 import msgspec
@@ -99,9 +100,9 @@ class ModelCatalog:
         return iter(self._file.providers)
 
     def provider_at(self, host: str) -> str | None:
-        """Return the provider of this host or of a parent domain."""
+        """Return the provider of this host or of a parent domain. A `*` in a catalog's host is any region."""
         for name, listed in self._file.providers.items():
-            if any(host == one or host.endswith(f".{one}") for one in listed.hosts):
+            if any(host.endswith(f".{one}") or fnmatchcase(host, one) for one in listed.hosts):
                 return name
         return None
 

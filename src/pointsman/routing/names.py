@@ -154,17 +154,18 @@ def _by_own_name(model: str, names: Names) -> list[Candidate]:
     """Return the endpoints that have a model under this very name, if it is the same model at all of them. According to
     the catalog it is retired by now, or its name means another model elsewhere (`name@provider`). The provider knows
     its present meaning. If a single public table lists the model at each endpoint, the first has to serve it alone."""
-    found: list[Candidate] = []
-    known: set[str] = set()
-    for endpoint in names.endpoints.values():
-        for name in (model, *_own_names(endpoint, f"{model}@{endpoint.catalog}", names.catalog)):
-            facts = names.catalog.find(endpoint.catalog, name)
-            if facts is not None and _may_serve(endpoint, model, name):
-                found.append(candidate(endpoint, name))
-                known.add(facts.name)
-                break
-    if found:
-        return found if len(known) == 1 else []
+    for is_host_meaning in (False, True):
+        found: list[Candidate] = []
+        known: set[str] = set()
+        for endpoint in names.endpoints.values():
+            own = _own_names(endpoint, f"{model}@{endpoint.catalog}", names.catalog) if is_host_meaning else (model,)
+            for name in own[:1]:
+                facts = names.catalog.find(endpoint.catalog, name)
+                if facts is not None and _may_serve(endpoint, model, name):
+                    found.append(candidate(endpoint, name))
+                    known.add(facts.name)
+        if found:
+            return found if len(known) == 1 else []
     doubtful = (
         candidate(endpoint, name)
         for endpoint in names.endpoints.values()

@@ -38,6 +38,7 @@ from pointsman.catalog.names import key_of
         ("groq", "llama-3.3-70b-versatile", "meta-llama/Llama-3.3-70B-Instruct"),
         ("sap-ai-core", "anthropic--claude-4.5-opus", "claude-opus-4-5"),
         ("deepseek", "deepseek-chat", "deepseek-chat"),
+        ("deepseek", "deepseek-v4-pro", "deepseek-v4-pro-0813"),
         ("openai", "chatgpt-4o-latest", "chatgpt-4o-latest"),
     ],
 )

@@ -165,6 +165,11 @@ def test_host_identifies_its_provider(catalog: ModelCatalog) -> None:
     assert catalog.provider_at("api.deepinfra.com") == "deepinfra"
     assert catalog.provider_at("eu.api.openai.com") == "openai"
     assert catalog.provider_at("notapi.openai.com") is None
+    assert catalog.provider_at("bedrock-runtime.eu-central-1.amazonaws.com") == "bedrock"
+    assert catalog.provider_at("s3.eu-central-1.amazonaws.com") is None
+    assert catalog.provider_at("mine.openai.azure.com") == catalog.provider_at("a.services.ai.azure.com") == "azure"
+    assert catalog.provider_at("europe-west4-aiplatform.googleapis.com") == "vertex"
+    assert catalog.provider_at("aiplatform.eu.rep.googleapis.com") == "vertex"
     assert catalog.provider_at("127.0.0.1") is None
 
 

@@ -30,6 +30,7 @@ MODELS = {
     ("beta", "vendor/vague"): ModelFacts(name="vague", vouched=1),
     ("gamma", "vendor/vague"): ModelFacts(name="vague", vouched=1),
     ("beta", "vendor/host-meaning"): ModelFacts(name="host-meaning@beta"),
+    ("publisher", "host-meaning"): ModelFacts(name="newest"),
 }
 RETIRED = {"past"}
 
@@ -246,6 +247,8 @@ def test_model_of_a_single_table_replaces_no_other_unasked() -> None:
     assert [item.id for item in (*alone.targets, *alone.fallbacks)] == ["b/vendor/vague"]
 
 
-def test_host_has_its_own_meaning_of_a_name() -> None:
+def test_host_has_its_own_meaning_of_a_name_but_an_exact_id_comes_first() -> None:
+    both = snapshot(at("p", "publisher"), B)
+    assert [item.id for item in resolved(both, "host-meaning").targets] == ["p/host-meaning"]
     assert [item.id for item in resolved(snapshot(A, B), "host-meaning").targets] == ["b/vendor/host-meaning"]
     assert resolve(snapshot(A), "host-meaning") is None
