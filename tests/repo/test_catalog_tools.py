@@ -145,7 +145,7 @@ def test_old_tables_are_named() -> None:
 
 
 def test_sheet_has_the_same_pairs_for_a_seed_and_no_verdict() -> None:
-    both = {"litellm": {}, "models_dev": {}}
+    both: dict[str, Table] = {"litellm": {}, "models_dev": {}}
     for table in both.values():
         for number in range(40):
             table |= {("openai", f"gpt-{number}"): Record(), ("openrouter", f"openai/gpt-{number}"): Record()}

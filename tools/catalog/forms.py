@@ -16,7 +16,7 @@ _FORMS = {
     # https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/deployment-types: [region/]model
     "azure": r"((eu|us|us-gov|apac|global|global-standard)/)?[A-Za-z0-9][\w.-]*",
     "anthropic": r"claude-[a-z0-9-]+",
-    "deepseek": r"deepseek-(chat|reasoner|flash|pro|v\d[\w.-]*)",  # https://api-docs.deepseek.com/quick_start/pricing
+    "deepseek": r"deepseek-(chat|reasoner|flash|pro|v(3\.|[4-9])[\w.-]*)",  # https://api-docs.deepseek.com/quick_start/pricing
     "xai": r"(grok|v1|embedding)[\w.-]*",
     "openai": _PLAIN,
     "gemini": r"[a-z][\w.-]*",

@@ -23,4 +23,6 @@ def region_of(provider: str, model: str) -> str | None:
         return found[1] if found else None
     if provider == "azure":
         return _AZURE_REGIONS.get(model.lower().partition("/")[0])
+    if provider == "requesty" and model.lower().endswith(("@eu", "@us")):
+        return model.lower().rpartition("@")[2]
     return None

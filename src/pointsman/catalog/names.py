@@ -44,6 +44,15 @@ _WRAPPINGS = (
     ("azure", r"^(gpt-4|gpt-4o|gpt-audio-mini|gpt-4o-mini-(tts|transcribe))$", r"\1@azure"),
     ("azure", r"^gpt-35-", "gpt-3.5-"),
     ("azure", r"^whisper$", "whisper-1"),
+    # Tuned, by their titles in the tables.
+    ("bedrock", r"^gemma-4-(31b|26b-a4b|e2b)$", r"gemma-4-\1-it"),
+    ("cerebras", r"^gemma-4-31b$", "gemma-4-31b-it"),
+    ("tinfoil", r"^gemma4-31b$", "gemma-4-31b-it"),
+    ("mistral", r"^zai-(?=glm-)", ""),
+    ("ollama-cloud", r":(?=\d+b$|\d{4}$)", "-"),
+    ("clarifai", r"/(chat-completion|completion)/models/", "/"),
+    ("siliconflow-cn", r"^pro/", ""),  # the same models with higher limits
+    ("requesty", r"@(eu|us)$", ""),
     ("synthetic", r"^hf:", ""),
     ("databricks", r"^databricks-", ""),
     ("snowflake", r"^openai-", ""),
@@ -70,9 +79,9 @@ _PUBLISHERS = frozenset((
     "inception", "inceptionlabs", "inclusionai", "intfloat", "jetbrains", "kwaipilot", "lgai-exaone", "liquid",
     "liquidai", "meituan", "meta", "meta-llama", "meta-models", "microsoft", "minimax", "minimaxai", "mistral",
     "mistralai", "moonshot", "moonshotai", "nousresearch", "nvidia", "openai", "openrouter-openai", "poolside",
-    "primeintellect", "prime-intellect", "qwen", "reka", "rekaai", "sao10k", "sarvamai", "stabilityai", "stepfun",
-    "stepfun-ai", "tencent", "thedrummer", "thinkingmachines", "thudm", "tiiuae", "upstage", "voyage", "voyageai",
-    "writer", "x-ai", "xai", "xiaomi", "xiaomimimo", "z-ai", "zai", "zai-org", "zhipu", "zhipuai",
+    "primeintellect", "prime-intellect", "qwen", "reka", "rekaai", "sao10k", "sarvamai", "spacexai", "stabilityai",
+    "stepfun", "stepfun-ai", "tencent", "thedrummer", "thinkingmachines", "thudm", "tiiuae", "upstage", "voyage",
+    "voyageai", "writer", "x-ai", "xai", "xiaomi", "xiaomimimo", "z-ai", "zai", "zai-org", "zhipu", "zhipuai",
 ))  # fmt: skip
 
 # Spellings of families, after `.`, `_` and blanks have become `-`: (pattern, replacement). All apply, in order.
@@ -87,8 +96,8 @@ _SPELLINGS = (
     (r"^claude-(opus|sonnet|haiku)(?=\d)", r"claude-\1-"),
     (r"^claude-(opus|sonnet|haiku)-(3(?:-\d)?)(?=-|$)", r"claude-\2-\1"),
     (r"^embed-v4$", "embed-v4-0"),
-    (r"^claude-(4)-(sonnet|opus|haiku)", r"claude-\2-\1"),
-    (r"^claude-(4)-(\d)-(sonnet|opus|haiku)", r"claude-\3-\1-\2"),
+    (r"^claude-([4-9])-(sonnet|opus|haiku|fable)", r"claude-\2-\1"),
+    (r"^claude-([4-9])-(\d)-(sonnet|opus|haiku|fable)", r"claude-\3-\1-\2"),
     (r"^(claude-(?:sonnet|opus)-4)-0$", r"\1"),
     # Each Claude name has always meant one dated version. Only 3.5 Sonnet had two:
     # https://docs.anthropic.com/en/docs/about-claude/models/overview
@@ -107,7 +116,8 @@ _SPELLINGS = (
     (r"^(mistral-large-2512|mistral-large-3(-675b-instruct(-2512)?)?)$", "mistral-large-3-675b-instruct-2512"),
     (r"^mistral-small-3-1-24b-instruct(-2503)?$", "mistral-small-2503"),
     (r"^mistral-small-3-2-24b-instruct$", "mistral-small-2506"),
-    (r"^(devstral-2-123b(-instruct)?(-2512)?|devstral-2512)$", "devstral-2-123b-instruct-2512"),
+    (r"^mistral-small-4(-119b)?(-2603)?$", "mistral-small-2603"),
+    (r"^(devstral-2(-123b)?(-instruct)?(-2512)?|devstral-2512)$", "devstral-2-123b-instruct-2512"),
     (r"^(mistral-medium-3-5(-128b)?|mistral-medium-2604)$", "mistral-medium-3-5"),
     (r"^voxtral-small-24b-2507$", "voxtral-small-2507"),
     (r"^(open-mistral-nemo|mistral-nemo(-instruct)?(-2407)?)$", "mistral-nemo-instruct-2407"),

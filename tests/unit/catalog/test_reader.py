@@ -235,3 +235,33 @@ def file_with(entry: dict[str, Any], change: dict[str, Any] | None = None) -> by
     file = {"format": 1, "date": "2026-01-01", "sources": {}, "provenance": [{}], "names": {"m": ["m", "a/m"]}}
     file |= {"providers": {"a": {"hosts": [], "models": {"m": entry}}}}
     return json.dumps(file | (change or {})).encode()
+
+
+def test_census_of_the_most_used_models_has_no_wrong_sibling(catalog: ModelCatalog) -> None:
+    """The labels are facts about names; each has its source, a table with its title or a page."""
+    rows = pairs("census.tsv")
+    assert len({name for name, *_ in rows}) >= 100
+    together = [
+        (name, place, label) for name, place, label, _ in rows if name_at(catalog, place) == catalog.name_of(name)
+    ]
+    assert [row for row in together if row[2] != "same"] == []
+    assert len(together) >= 0.95 * sum(label == "same" for _, _, label, _ in rows)
+
+
+def test_well_known_models_are_found_at_the_providers_that_serve_them(catalog: ModelCatalog) -> None:
+    """Every provider that a table lists for a model, by a comparison of ids and titles that is not the catalog's."""
+    rows = pairs("recall.tsv")
+    assert len({name for name, *_ in rows}) == 60
+    found = [any(place[0] == provider for place in catalog.serving(name)) for name, provider, *_ in rows]
+    assert sum(found) / len(found) >= 0.95
+
+
+def test_publishers_prices_are_those_that_tables_agree_on_or_of_a_page(catalog: ModelCatalog) -> None:
+    wrong = []
+    for provider, model, input_, output, source in pairs("first_party_prices.tsv"):
+        facts = catalog.find(provider, model)
+        rates = facts.price.rates if facts is not None and facts.price is not None else None
+        expected = (round(float(input_) * 1e6), round(float(output) * 1e6))
+        if rates is None or (rates.input, rates.output) != expected:
+            wrong.append((provider, model, expected, source))
+    assert not wrong
