@@ -70,6 +70,8 @@ class Listing:
                 found[name] = await ask(endpoint)
             except AnswerError as error:
                 _logger.warning("provider %s: cannot list its models: %s", name, error)
+            except Exception:  # one bad list must not stop the others
+                _logger.exception("provider %s: an internal error while listing its models", name)
         lists = Lists(found)
         if found != before:
             await asyncio.to_thread(write_lists, self._data_dir, lists)

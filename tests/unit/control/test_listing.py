@@ -117,6 +117,27 @@ def test_list_survives_a_failure_and_goes_with_its_provider(tmp_path: Path) -> N
     assert changes == [Lists({"gone": ["old"], "here": ["a", "b"]})], "an unchanged list is no change"
 
 
+def test_faulty_list_of_one_provider_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def faulty(endpoint: Endpoint) -> list[str]:
+        if endpoint.name == "bad":
+            raise RuntimeError("a defect")
+        return ["m"]
+
+    async def on_change() -> None:
+        pass
+
+    monkeypatch.setattr("pointsman.control.listing.ask", faulty)
+    endpoints = {name: endpoint(name, Origin("http", "127.0.0.1", 1)) for name in ("bad", "good")}
+    listing = Listing(
+        60,
+        tmp_path,
+        lambda: Snapshot(digest="", endpoints=endpoints, models={}, virtual_keys={}),
+        on_change,
+        lambda: 0.5,
+    )
+    assert asyncio.run(listing.ask_all()) == Lists({"good": ["m"]})
+
+
 def test_only_eligible_providers_are_listed() -> None:
     origin = Origin("http", "127.0.0.1", 1)
     assert can_list(endpoint("a", origin))
