@@ -36,6 +36,21 @@ def try_get(url: str, path: str, token_file: Path | None) -> Any:
         raise OSError(f"{url} did not return JSON") from error
 
 
+def get_text(url: str, path: str, token_file: Path | None) -> str:
+    """Return the text at a path of the console's address. Exit with a message if that fails."""
+    if not url.startswith(("http://", "https://")):
+        raise typer.BadParameter("must begin with http:// or https://", param_hint="--url")
+    request = Request(f"{url.rstrip('/')}/{path}", headers={"authorization": f"Bearer {_token(token_file)}"})  # noqa: S310 -- the scheme was checked
+    try:
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was checked
+            return str(answer.read().decode())
+    except HTTPError as error:
+        print_line(f"{url} returned {error.code}: {error.reason}", err=True)
+    except OSError as error:
+        print_line(f"cannot reach {url}: {getattr(error, 'reason', error)}; is the gateway running?", err=True)
+    raise typer.Exit(1)
+
+
 def post(url: str, path: str, data: object, token_file: Path | None, expected: Collection[int] = ()) -> Any:
     """Send JSON by POST and return the decoded response. A status in `expected` is no error."""
     status, answer = _call(url, path, token_file, json.dumps(data).encode())

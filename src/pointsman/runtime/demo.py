@@ -26,7 +26,7 @@ data_dir: "{data_dir}"
 providers:
   flaky: {{type: openai-compatible, base_url: "{flaky}", keys: {{only: ""}}, serves: ["sim-*"]}}
   steady: {{type: openai-compatible, base_url: "{steady}", keys: {{only: ""}}, serves: ["sim-*"]}}
-  courier: {{type: anthropic, base_url: "{courier}", keys: {{only: ""}}, serves: [sim-3]}}
+  courier: {{type: anthropic, base_url: "{courier}", keys: {{only: ""}}, serves: {{only: [sim-3]}}}}
 models:
   chat: [flaky/sim-1, steady/sim-1]
   mixed: [flaky/sim-1, courier/sim-3]
