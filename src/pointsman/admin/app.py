@@ -13,15 +13,13 @@ from starlette.exceptions import HTTPException
 
 from pointsman import __version__
 from pointsman.admin.api import ROUTERS
-from pointsman.admin.own_metrics import MAX_LIMITS, own_page
+from pointsman.admin.metrics import content_type, render
 from pointsman.admin.permissions import Need, Permission, undeclared
 from pointsman.admin.services import Has, Services
-from pointsman.control.inquiries import LimitInquiry, LimitState, PageInquiry, WorkerPage
 from pointsman.control.store.database import StoreError
 from pointsman.link.inquirer import AwayError
 
 MAX_BODY_BYTES = 1024 * 1024
-METRICS_S = 1.0  # longest wait for workers
 _FILES = {"": "text/html", "console.js": "text/javascript", "console.css": "text/css", "icon.svg": "image/svg+xml"}
 _PORT = re.compile(r":[0-9]*$")
 _MESSAGES = {
@@ -48,7 +46,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(services: Has) -> dict[str, str]:
     """Ready in any case: workers serve without control and the store. `degraded` means that control or the store is
     away, or that the configuration on disk was rejected. It also means that parts of the journals were unreadable and
-    need inspection."""
+    need inspection, or that the OpenTelemetry collector takes nothing."""
     try:
         state = await services.state()
     except AwayError as error:
@@ -64,21 +62,16 @@ async def readyz(services: Has) -> dict[str, str]:
         )
     if state.refused_records:
         wrong["refused"] = f"{state.refused_records} records are quarantined in quarantine.jsonl"
+    if services.exporter is not None:
+        wrong |= services.exporter.problems()
     return {"status": "degraded", **wrong} if wrong else {"status": "ok"}
 
 
 @_metrics.get("/metrics", include_in_schema=False)
-async def metrics(services: Has) -> Response:
-    state, limits, found = await asyncio.gather(
-        services.state(),
-        services.control.ask(LimitInquiry(MAX_LIMITS), LimitState),
-        services.control.ask(PageInquiry(METRICS_S), WorkerPage),
-    )
-    pages = {one.epoch: one.page for one in found}
-    alive = [worker.epoch for worker in state.workers]
-    own = own_page(state, limits, len(set(alive) - pages.keys()))
-    text = await asyncio.to_thread(services.pages.text, pages, alive, own)
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(services: Has, request: Request) -> Response:
+    accept = request.headers.get("accept", "")
+    text = await asyncio.to_thread(render, await services.page(), accept)
+    return Response(text, headers={"content-type": content_type(accept)})
 
 
 @_public.get("/", include_in_schema=False)

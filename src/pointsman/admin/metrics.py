@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from pointsman.telemetry.metrics import (
@@ -40,15 +40,15 @@ class WorkerPages:
         self._one_at_a_time = Lock()
         self._before = MetricsPage()  # the sum over workers that ended long ago
 
-    def text(self, pages: Mapping[int, bytes], alive: Iterable[int], own: MetricsPage) -> bytes:
-        """Return the whole page in the text format of Prometheus, from new pages and control's own. Takes some
-        milliseconds, so it runs in a thread, one at a time."""
+    def page(self, pages: Mapping[int, bytes], alive: Iterable[int], own: MetricsPage) -> MetricsPage:
+        """Return the whole page, from new pages and control's own. Takes some milliseconds, so it runs in a thread, one
+        at a time."""
         with self._one_at_a_time:
             readable: dict[int, MetricsPage] = {}
             for epoch, page in pages.items():
                 with suppress(msgspec.DecodeError):  # of another version, which drains
                     readable[epoch] = decode_page(page)
-            return render(merged([self.take(readable, alive), own]))
+            return merged([self.take(readable, alive), own])
 
     def take(self, pages: Mapping[int, MetricsPage], alive: Iterable[int]) -> MetricsPage:
         """Return the sum, including these new pages. `alive` are the connected workers."""
@@ -135,8 +135,13 @@ class _Families(Collector):
             yield read
 
 
-def render(page: MetricsPage) -> bytes:
-    """Return the page in the text format of Prometheus."""
+def render(page: MetricsPage, accept: str = "") -> bytes:
+    """Return the page in OpenMetrics if the header `accept` names it, else in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(page))
-    return generate_latest(registry)
+    return choose_encoder(accept)[0](registry)
+
+
+def content_type(accept: str) -> str:
+    """Return the type of the content that `render` returns for a header `accept`."""
+    return choose_encoder(accept)[1]

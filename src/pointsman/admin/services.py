@@ -1,5 +1,6 @@
 """The services that the routes of the admin API use."""
 
+import asyncio
 from contextlib import suppress
 from functools import partial
 from time import time
@@ -11,8 +12,17 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.admin.auth import AdminToken
-from pointsman.admin.metrics import WorkerPages
-from pointsman.control.inquiries import ControlState, PageInquiry, StateInquiry, WorkerPage
+from pointsman.admin.export.exporter import Exporter
+from pointsman.admin.metrics import WorkerPages, merged
+from pointsman.admin.own_metrics import MAX_LIMITS, own_page
+from pointsman.control.inquiries import (
+    ControlState,
+    LimitInquiry,
+    LimitState,
+    PageInquiry,
+    StateInquiry,
+    WorkerPage,
+)
 from pointsman.control.store.reports import Reports
 from pointsman.domain.dollars import dollars
 from pointsman.link.inquirer import Inquirer
@@ -22,7 +32,8 @@ WORKERS_S = 1.0  # longest wait for workers
 
 
 class Services(Struct, kw_only=True, eq=False):
-    """The parts of the admin process. `metrics_are_open` is true if they may be read without a token."""
+    """The parts of the admin process. `metrics_are_open` is true if they may be read without a token. `exporter` sends
+    data to a collector."""
 
     control: Inquirer
     store: Reports
@@ -30,11 +41,26 @@ class Services(Struct, kw_only=True, eq=False):
     metrics_token: AdminToken | None = None
     metrics_are_open: bool = True
     pages: WorkerPages = msgspec.field(default_factory=WorkerPages)
+    exporter: Exporter | None = None
 
     async def state(self) -> ControlState:
         """Return the state of control. Raises `AwayError`."""
         (found,) = await self.control.ask(StateInquiry(), ControlState)
         return found
+
+    async def page(self) -> MetricsPage:
+        """Return the metrics of all workers, of control and of admin, each series once. Raises `AwayError`."""
+        state, limits, found = await asyncio.gather(
+            self.state(),
+            self.control.ask(LimitInquiry(MAX_LIMITS), LimitState),
+            self.control.ask(PageInquiry(WORKERS_S), WorkerPage),
+        )
+        pages = {one.epoch: one.page for one in found}
+        alive = [worker.epoch for worker in state.workers]
+        own = own_page(state, limits, len(set(alive) - pages.keys()))
+        if self.exporter is not None:
+            own = merged([own, self.exporter.metrics()])
+        return await asyncio.to_thread(self.pages.page, pages, alive, own)
 
     async def worker_pages(self) -> list[MetricsPage]:
         """Return the metrics of all workers that answer in time. Raises `AwayError`."""

@@ -17,7 +17,7 @@ from pointsman.config.references import References
 from pointsman.config.schema import Document
 from pointsman.config.snapshot_file import Compiled
 from pointsman.config.snapshots import compile_snapshot
-from pointsman.config.source import Location
+from pointsman.config.telemetry import compile_telemetry
 from pointsman.config.then_targets import check_then
 from pointsman.config.unusable import warn_unusable
 from pointsman.domain.snapshots import Snapshot
@@ -70,6 +70,8 @@ def compile_document(
         findings.warning(("data_dir",), in_use.problem)
     snapshot, governed = compile_snapshot(document, in_use, references, findings, listen=listen, directory=directory)
     _check_providers(in_use, snapshot, findings)
+    telemetry = compile_telemetry(document, references, findings)
+    snapshot = replace(snapshot, tracing=telemetry.tracing)
     warn_unusable(snapshot, governed.own, findings)
     check_then(document, snapshot, governed.falling, findings)
     findings.forget(loaded.lost)
@@ -87,13 +89,14 @@ def compile_document(
         folder=folder,
         owners=governed.owners,
         overlay=overlay,
+        telemetry=telemetry,
     )
     return Checked(compiled, problems, secret_files)
 
 
 def _with_overlay(in_use: CatalogInUse, path: Path | None, document: Document, findings: Findings) -> CatalogInUse:
     """Return the catalog with the overlay over it, if there is one."""
-    place: Location = ("catalog", "overlay")
+    place = ("catalog", "overlay")
     try:
         content = read_overlay(path) if path is not None else None
         if content is None or path is None:

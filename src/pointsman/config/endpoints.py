@@ -124,6 +124,7 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
             api_version=settings.api_version or "",
             region=settings.region or "",
             project=settings.project or "",
+            sends_trace=settings.trace_context,
         )
 
     def _serves(

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from pointsman.config.access import compile_hosts
 from pointsman.config.addresses import ListenAddress, basic_credentials, parse_listen, parse_proxy
+from pointsman.config.egress_schema import EgressSettings
 from pointsman.config.problems import Findings
 from pointsman.config.references import LITERAL, PROXY, BadReference, References
-from pointsman.config.schema import Document, EgressSettings, LimitSettings, TlsSettings
+from pointsman.config.schema import Document, LimitSettings, TlsSettings
 from pointsman.config.settings import Settings, Tls
 from pointsman.config.source import Location
 from pointsman.domain.network import Network

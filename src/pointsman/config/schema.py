@@ -11,12 +11,14 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from pointsman.config.compliance_schema import RequireField, TagsField
 from pointsman.config.credentials_schema import AwsField, EntraField, Reference
+from pointsman.config.egress_schema import EgressSettings
 from pointsman.config.limits_schema import BudgetSettings, RateLimitSettings
 from pointsman.config.mirrors import MirrorSettings
 from pointsman.config.pricing_schema import PricingSettings
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
 from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
 from pointsman.config.strategies import StrategyField
+from pointsman.config.telemetry_schema import TelemetrySettings
 from pointsman.domain.snapshots import KEY_HEADERS
 
 
@@ -105,23 +107,6 @@ class ConsoleSettings(Section):
     allowed_hosts: Annotated[list[Text], Field(max_length=1000)] = []
     """Host names that browsers may use for the console, besides its own address and loopback addresses. Add the name of
     a reverse proxy that forwards the client's `Host`."""
-
-
-class EgressSettings(Section):
-    """The network settings for calls to providers."""
-
-    proxy: str | None = None
-    """The address of a CONNECT proxy, `http://host:port`. If the address has a password, use `env.NAME` or `file:PATH`.
-    For a single provider, `""` means no proxy."""
-    ca_file: Text | None = None
-    """A PEM file of certificate authorities to trust in addition to the system's."""
-    client_cert: Text | None = None
-    """A PEM file of a client certificate."""
-    client_key: Text | None = None
-    """A PEM file of the client certificate's key. Default: the key is in `client_cert`."""
-    connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """The largest number of connections from each worker to one address of a provider. If all are in use, a request
-    goes to another candidate or waits. Default: the number of open files is the only limit."""
 
 
 # A name is a part of a path, or a resource of a cloud, such as an ARN.
@@ -233,6 +218,9 @@ class ProviderSettings(Section):
     """The region of the cloud, such as `europe-west4`. Only for types of providers that have regions."""
     project: Annotated[str, Field(pattern=r"^[a-z0-9:.-]{1,128}$")] | None = None
     """The id of the project at Google Cloud. Only for the type `vertex`."""
+    trace_context: bool = False
+    """If true, requests to this provider carry the W3C headers `traceparent` and `tracestate`, so that its spans join
+    the trace. The provider then learns which requests belong together. Use it for servers of your own."""
     egress: EgressSettings | None = None
     """Network settings for this provider. Each field replaces that of the global `egress`."""
 
@@ -494,3 +482,5 @@ class Document(Section):
     """The workers' records of attempts, until the store has them."""
     logging: LoggingSettings = LoggingSettings()
     """The log."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """Traces, and the export to an OpenTelemetry collector."""

@@ -26,6 +26,7 @@ from pointsman.config.frozen import FrozenError, freeze, thaw
 from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory
 from pointsman.config.references import BadReference, References
 from pointsman.config.settings import Settings
+from pointsman.config.telemetry import Telemetry
 from pointsman.config.whole_file import write_whole
 from pointsman.domain.origin import Secret
 from pointsman.domain.snapshots import Snapshot
@@ -55,6 +56,7 @@ class Compiled(Struct, frozen=True, kw_only=True):
     folder: Path
     owners: frozenset[str] = frozenset()
     overlay: Path | None = None
+    telemetry: Telemetry = Telemetry()
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

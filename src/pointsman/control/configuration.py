@@ -14,6 +14,8 @@ from pointsman.config.problems import Problem, Severity
 from pointsman.config.settings import changed_fields
 from pointsman.config.snapshot_file import Compiled, write_snapshot
 from pointsman.config.watch import ConfigWatcher
+from pointsman.control.export import export_settings
+from pointsman.control.inquiries import ExportSettings
 
 DISTRIBUTE_S = 10.0
 
@@ -56,6 +58,10 @@ class Configuration:
     @property
     def digest(self) -> str:
         return self.current.snapshot.digest
+
+    def export_settings(self) -> list[ExportSettings]:
+        """Return the settings of the export to a collector, or nothing without one."""
+        return export_settings(self.current)
 
     async def run(self) -> None:
         """Watch the file, if there is one."""

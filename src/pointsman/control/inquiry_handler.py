@@ -17,6 +17,7 @@ from pointsman.control.inquiries import (
     BudgetInquiry,
     ControlState,
     ExplainInquiry,
+    ExportInquiry,
     HoldOutcome,
     LimitInquiry,
     LimitState,
@@ -91,6 +92,8 @@ class InquiryHandler(Struct, eq=False, frozen=True):
         if isinstance(inquiry, NameInquiry):
             current = self.configuration.current
             return [kind for kind, name in inquiry.names.items() if not is_configured(current, kind, name)]
+        if isinstance(inquiry, ExportInquiry):
+            return self.configuration.export_settings()
         if isinstance(inquiry, VariantInquiry):
             return targets_of(self.configuration.current.snapshot, inquiry.model)
         if isinstance(inquiry, Reconcile):

@@ -25,7 +25,8 @@ class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     `most_nano` is `None`. `max_tokens` is the bound of its answer if a limit had no room for more.
     `events_left_out` counts unreadable events of a stream. A `hedge` ran beside an attempt that took long. A `race`
     ran beside the first attempt to find out how its candidate is. A `continuation` went on with the stream of an
-    earlier attempt, which broke off."""
+    earlier attempt, which broke off. `ordinal` is the number of the attempt in the order of the starts, unless it
+    is that of the ends, in which attempts are listed."""
 
     provider: str | None
     model: str | None
@@ -49,6 +50,7 @@ class AttemptRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     hedge: bool = False
     race: bool = False
     continuation: bool = False
+    ordinal: int = 0
 
     @property
     def role(self) -> Role:
@@ -110,6 +112,8 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
     because of theirs. `require` are the requirements of the request, with their origins.
 
     `mirror_of` is the id of the request that this one is a copy of, and `compared` the comparison of their answers.
+
+    `traceparent` and `tracestate` are the client's trace context.
 
     `left_out` counts the requests without a record that were not admitted, since the last one with a record."""
 
@@ -181,6 +185,8 @@ class RequestRecord(Struct, kw_only=True, omit_defaults=True, gc=False, tag_fiel
     require: dict[str, str] = {}
     mirror_of: str = ""
     compared: Comparison | None = None
+    traceparent: str = ""
+    tracestate: str = ""
 
 
 def record_of(head: RequestHead, path: bytes, key: VirtualKey | None) -> RequestRecord:

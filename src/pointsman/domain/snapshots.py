@@ -14,6 +14,7 @@ from pointsman.domain.prices import Catalog, NoCatalog, Price, ToolPrice
 from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements
 from pointsman.domain.rules import Rule
 from pointsman.domain.targets import Candidate, Endpoint, Strategy
+from pointsman.domain.tracing import Tracing
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -179,7 +180,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     neither a model nor a known stored object. `limit_headers` adds the remaining amounts of limits to answers.
     `read_headers` are the request headers that the configuration reads, in lower case. `require` holds for every
     request. `rules` are those of routing. `logged_facts` are references to facts whose values are stored with each
-    request. `end_user_limits` are the limits of end users of all keys."""
+    request. `end_user_limits` are the limits of end users of all keys. `tracing` decides on samples of traces."""
 
     digest: str
     endpoints: dict[str, Endpoint]
@@ -200,6 +201,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     rules: tuple[Rule, ...] = ()
     logged_facts: tuple[str, ...] = ()
     end_user_limits: tuple[EndUserLimits, ...] = ()
+    tracing: Tracing = Tracing()
 
 
 NO_SNAPSHOT = Snapshot(digest="", endpoints={}, models={}, virtual_keys={})

@@ -95,7 +95,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     `region` and `project` are those of a cloud, or empty. `embedder` is the dialect in which its server takes requests
     for embeddings, or empty. `families` are its models with an API of their own, for which `dialects`, `needs_bound`
     and `embedder` do not hold. `regions` are the regions in which models run whose names match a shell-style pattern,
-    wherever the address is.
+    wherever the address is. With `sends_trace`, attempts carry the trace context of their request.
     """
 
     name: str
@@ -127,6 +127,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     project: str = ""
     families: tuple[Family, ...] = ()
     regions: tuple[tuple[str, str], ...] = ()
+    sends_trace: bool = False
 
     def has_deployment(self, model: str) -> bool:
         """Return whether the server has the model under a name of its own, at any key."""

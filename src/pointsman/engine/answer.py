@@ -189,7 +189,9 @@ def answer_for(engine: Engine, exchange: Exchange, call: Call, entry: AdmittedHe
     log: RequestLog[Attempt] = RequestLog(
         request_id=request_id, received_at=exchange.received_at, key=key, record=record
     )
-    access = entry.snapshot.access
-    lines = cors_lines(exchange.head.headers, access) if access.origins else b""
+    access, headers = entry.snapshot.access, exchange.head.headers
+    if b"traceparent" in headers and entry.snapshot.tracing.follows_clients:
+        log.join_trace(headers)
+    lines = cors_lines(headers, access) if access.origins else b""
     lines += dialect_id_line(DIALECTS[call.head.dialect], request_id)
     return ClientAnswer(engine, exchange, call, log, lines)

@@ -190,6 +190,9 @@ class Attempt:
         self.dropped = self.call.dropped + request.dropped
         if step.is_fresh:
             request = replace(request, wants_fresh=True)
+        if endpoint.sends_trace:
+            lines = log.trace_lines(reserved.ordinal, self.call.snapshot.tracing)
+            request = replace(request, headers=request.headers + lines)
         client, deadline = engine.upstreams.client(endpoint), now + step.timeout_s
         if step.head_s is not None and step.content_s is not None:
             receiver.commit_by, receiver.content_by = deadline, now + step.content_s
@@ -362,6 +365,8 @@ class Attempt:
         record.most_tokens = reserved.bound.tokens
         if reserved.is_priced:
             record.most_nano = reserved.bound.nano
+        if reserved.ordinal != len(log.records) + 1:
+            record.ordinal = reserved.ordinal
         if failure is not None:
             record.message = failure.message
             record.retry_after_s = failure.retry_after_s

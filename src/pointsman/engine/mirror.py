@@ -91,8 +91,13 @@ async def _serve(engine: Engine, copied: CopiedRequest) -> None:
     record = record_of(call.head, original.exchange.head.path, key)
     record.mirror_of, record.compared = original.log.request_id, copied.compared
     exchange, request_id = exchange_like(original.exchange, now), RequestIds(engine.rng).new(time())
+    trace = original.log.trace
     answer = ClientAnswer(
-        engine, exchange, call, RequestLog(request_id=request_id, received_at=now, key=key, record=record), b""
+        engine,
+        exchange,
+        call,
+        RequestLog(request_id=request_id, received_at=now, key=key, record=record, trace=trace),
+        b"",
     )
     copy = keep_answer(answer)
     failure: failures.Failure | None = BROKEN

@@ -6,6 +6,7 @@ from pointsman.domain import failures
 from pointsman.domain.access import Access
 from pointsman.domain.failures import Failure
 from pointsman.domain.records import Feedback, RequestRecord, logged_path
+from pointsman.domain.tracing import context_in
 from pointsman.engine.heads import AdmittedHead, AdmittedHeads
 from pointsman.engine.live import Live
 from pointsman.engine.record import note_client
@@ -114,7 +115,8 @@ class PlainAnswers:
             record.customer = key.customer
             record.labels = key.labels
         if head is not None:
-            note_client(record, head)
+            follows = is_admitted and self._live.snapshot.tracing.follows_clients
+            note_client(record, head, context_in(head.headers) if follows else None)
         record.client = client
         record.feedback = feedback
         if is_kept and not is_admitted:

@@ -9,6 +9,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.plans import Plan
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.rules import RuleTrace
+from pointsman.domain.tracing import TraceContext
 from pointsman.domain.verdicts import Verdict
 from pointsman.engine.answer import ClientAnswer
 from pointsman.engine.attempt import Attempt
@@ -83,7 +84,7 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
     if log.rules is not None:
         note_rules(record, log.rules)
         answer.engine.request_metrics.rule_results(log.rules)
-    note_client(record, head)
+    note_client(record, head, log.trace)
     answer.engine.request_metrics.request(record)
 
 
@@ -163,8 +164,10 @@ def note_rules(record: RequestRecord, trace: RuleTrace) -> None:
         record.rule_problems = tuple([f"{step.rule}: {step.result}: {step.message}" for step in trace.exceptions])
 
 
-def note_client(record: RequestRecord, head: Head) -> None:
-    """Set the client's own request id, and the number of its retries, which OpenAI's SDKs send."""
+def note_client(record: RequestRecord, head: Head, trace: TraceContext | None) -> None:
+    """Set the client's own request id and trace, and the number of its retries, which OpenAI's SDKs send."""
+    if trace is not None:
+        record.traceparent, record.tracestate = trace.traceparent, trace.state
     own_id, retries = head.headers.get(b"x-request-id"), head.headers.get(b"x-stainless-retry-count")
     if own_id:
         record.client_request_id = own_id[:128].decode("latin-1")

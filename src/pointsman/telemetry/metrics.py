@@ -5,7 +5,7 @@ Callers look up a series once and then count by adding to an attribute. A proces
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -110,6 +110,11 @@ class MetricsPage(Struct, array_like=True):
 def counter(name: str, description: str, value: int) -> CounterFamily:
     """Return a counter without labels, whose value is counted elsewhere."""
     return CounterFamily(name, description, (), 1, {(): Counter(value)})
+
+
+def counter_family(name: str, description: str, labels: Labels, values: Mapping[Labels, int]) -> CounterFamily:
+    """Return counters whose values are counted elsewhere."""
+    return CounterFamily(name, description, labels, 1, {one: Counter(value) for one, value in values.items()})
 
 
 def gauge(

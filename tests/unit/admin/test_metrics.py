@@ -58,7 +58,9 @@ def test_types_and_help_are_written_once() -> None:
 
 
 def take(pages: WorkerPages, given: Mapping[int, MetricsPage], alive: list[int]) -> dict[str, float]:
-    return samples(pages.text({epoch: encode_page(one) for epoch, one in given.items()}, alive, MetricsPage()).decode())
+    return samples(
+        render(pages.page({epoch: encode_page(one) for epoch, one in given.items()}, alive, MetricsPage())).decode()
+    )
 
 
 def test_sum_never_falls_when_a_worker_is_silent_or_ends() -> None:
@@ -85,4 +87,4 @@ def test_pages_of_long_ended_workers_are_kept_as_a_sum() -> None:
 
 def test_page_of_another_version_is_left_out() -> None:
     pages = WorkerPages()
-    assert b"asked" not in pages.text({1: b"nonsense"}, [1], MetricsPage())
+    assert b"asked" not in render(pages.page({1: b"nonsense"}, [1], MetricsPage()))

@@ -7,7 +7,9 @@ from fakes.engine import running_engine
 from fakes.money import PLAIN, limit
 from fakes.origin import run
 from pointsman.domain.identity import VirtualKey
-from pointsman.domain.snapshots import PriceOverride, Pricing, Routing
+from pointsman.domain.snapshots import PriceOverride, Pricing, PublicModel, Routing
+from pointsman.domain.targets import candidate
+from pointsman.domain.tracing import span_id_of
 from pointsman.engine import attempt as module
 from pointsman.engine import billing
 from pointsman.engine.receiver import AnswerReceiver
@@ -67,6 +69,25 @@ def test_attempt_ends_if_handling_the_end_of_its_answer_raises(
 
     run(main())
     assert "the end of an answer cannot be processed" in caplog.text
+
+
+def test_only_providers_that_get_the_trace_receive_it() -> None:
+    async def main() -> None:
+        async with running_engine(answering(OVERLOADED), answering(whole())) as rig:
+            endpoints = {name: replace(one, sends_trace=name == "beta") for name, one in rig.snapshot.endpoints.items()}
+            targets = tuple(candidate(one, "m") for one in endpoints.values())
+            models = {"chat": PublicModel(name="chat", targets=targets)}
+            rig.live.swap(replace(rig.snapshot, endpoints=endpoints, models=models))
+            _, client = begin(rig, chat())
+            record = await rig.log.next()
+            assert client.status == 200
+            assert [one.ordinal for one in record.attempts] == [0, 0]
+            alpha, beta = (one.peers[0].received.lower() for one in rig.origins.values())
+            assert b"traceparent" not in alpha
+            assert f"traceparent: 00-id1-{span_id_of('id-1', 2)}-00\r\n".encode() in beta
+            assert b"tracestate" not in beta
+
+    run(main())
 
 
 BUDGET = limit("usd", 10**12)

@@ -82,6 +82,17 @@ class Reports:
             query = query.where(REQUESTS.c.request_id < before)
         return [row["record"] for row in await self._rows(query)]
 
+    async def newest(self) -> int:
+        """Return the number of the request that was stored last, 0 if there is none."""
+        rows = await self._rows(select(func.max(REQUESTS.c.ingested).label("newest")))
+        return int(rows[0]["newest"] or 0)
+
+    async def stored_after(self, number: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return the numbers and records of requests stored after this one, in the order of their ingestion."""
+        columns = (REQUESTS.c.ingested, REQUESTS.c.record)
+        query = select(*columns).where(REQUESTS.c.ingested > number).order_by(REQUESTS.c.ingested).limit(limit)
+        return [(row["ingested"], row["record"]) for row in await self._rows(query)]
+
     async def request(self, request_id: str) -> Row | None:
         rows = await self._rows(select(REQUESTS).where(REQUESTS.c.request_id == request_id))
         return rows[0] if rows else None

@@ -61,7 +61,8 @@ class JournalState(Struct, frozen=True):
 
 
 RequestRow = tuple[str, float, str, str, str, int, int, bytes, str, int, int]
-"""One row of `requests`, in the order of its columns. A plain tuple: there is one for every request."""
+"""One row of `requests` without its last column, in the order of the others. A plain tuple: there is one for every
+request."""
 
 
 class Batch(Struct, kw_only=True):
@@ -88,12 +89,30 @@ class Reconciliation(Struct):
     corrections: list[tuple[str, int, int]]
 
 
+class _Numbers:
+    """Numbers of requests, each larger than all before. Followers of the table rely on this, also after all rows were
+    deleted: so the numbers are microseconds of Unix time, and further ones if needed."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    async def first(self, connection: AsyncConnection, count: int) -> int:
+        """Return the first of some new numbers."""
+        if self._last is None:
+            found = await connection.execute(select(func.max(REQUESTS.c.ingested)))
+            self._last = found.scalar() or 0
+        first = max(self._last + 1, int(time() * 1e6))
+        self._last = first + count - 1
+        return first
+
+
 class Store(Reports):
     """The tables. Every method raises `StoreError` when the database cannot be used."""
 
     def __init__(self, engine: AsyncEngine, epoch: int | None = None) -> None:
         super().__init__(engine)
         self._epoch = epoch  # of its owner, if it needs one
+        self._numbers = _Numbers()
         self.is_sqlite = engine.dialect.name == "sqlite"
         insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
         # The statements of a batch, compiled once: the values go to the driver unchanged.
@@ -340,7 +359,9 @@ class Store(Reports):
         await self._add_splits.run(connection, batch.splits)
         await self._set_feedback.run(connection, batch.feedback)
         if batch.requests:
-            await connection.exec_driver_sql(self._insert_requests.text, batch.requests)
+            first = await self._numbers.first(connection, len(batch.requests))
+            numbered = [(*row, number) for number, row in enumerate(batch.requests, first)]
+            await connection.exec_driver_sql(self._insert_requests.text, numbered)
         await self._insert_unsettled.run(connection, batch.unsettled)
         await self._state.write(connection, batch.state)
         await self._batches.write(connection, batch.batches)

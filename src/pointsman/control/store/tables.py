@@ -92,7 +92,8 @@ FEEDBACK = Table(
     Column("comment", Text, nullable=False),
 )
 
-# Single requests; `record` is the line of the request log.
+# Single requests; `record` is the line of the request log. `ingested` numbers them in the order of their commits. It is
+# 0 for those of older versions. Ids do not: a long request gets its id long before it is stored.
 REQUESTS = Table(
     "requests",
     METADATA,
@@ -105,8 +106,10 @@ REQUESTS = Table(
     Column("client_request_id", Text, nullable=False, server_default=""),
     Column("estimated_nano", _BIG, nullable=False, server_default="0"),
     Column("reserved_nano", _BIG, nullable=False, server_default="0"),
+    Column("ingested", _BIG, nullable=False, server_default="0"),
     Index("requests_by_key", "virtual_key", "request_id"),
     Index("requests_by_client_id", "client_request_id", "request_id"),
+    Index("requests_by_ingestion", "ingested"),
 )
 
 # Attempts whose cost no provider reported. `source` is the source of `nano`. Budgets hold `held_nano` more until the

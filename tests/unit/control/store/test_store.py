@@ -15,6 +15,7 @@ from sqlalchemy import text
 from fakes.control import record, request_id
 from integration.databases import database
 from integration.gateway import run
+from pointsman.control.store import store as store_module
 from pointsman.control.store.database import RejectedError, StoreError, store_url
 from pointsman.control.store.reports import Rows, first_id
 from pointsman.control.store.store import Batch, JournalState, RequestRow, Store
@@ -397,3 +398,37 @@ def test_concurrent_reconciliations_count_once(kind: str, tmp_path: Path) -> Non
         assert await posted(store) == 150 - 90
 
     on_store(kind, tmp_path, test)
+
+
+@STORES
+def test_requests_are_followed_in_the_order_of_their_ingestion(kind: str, tmp_path: Path) -> None:
+    """Ids sort by the arrival of requests, so one that took long is stored after later ones."""
+
+    async def test(store: Store) -> None:
+        assert (await store.newest(), await store.stored_after(0, 9)) == (0, [])
+        await store.commit(Batch(requests=[request(5, DAY), request(6, DAY)]))
+        newest = await store.newest()
+        assert [number <= newest for number, _ in await store.stored_after(0, 9)] == [True, True]
+        await store.commit(Batch(requests=[request(1, DAY), request(6, DAY), request(7, DAY)]))
+        found = await store.stored_after(newest, 9)
+        assert [json.loads(line)["request_id"] for _, line in found] == [request_id(1, DAY), request_id(7, DAY)]
+        assert [number for number, _ in found] == sorted({number for number, _ in found})
+        assert await store.stored_after(found[0][0], 1) == [found[1]]
+
+    on_store(kind, tmp_path, test)
+
+
+def test_numbers_of_requests_grow_after_a_restart_and_a_clock_that_goes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        numbers = []
+        for count, now in enumerate((2_000_000_000.0, 1_000_000_000.0, 2_000_000_001.0)):
+            monkeypatch.setattr(store_module, "time", lambda now=now: now)
+            async with opened("sqlite", tmp_path) as store:
+                await store.commit(Batch(requests=[request(count, DAY)]))
+                numbers.append(await store.newest())
+        assert numbers == sorted(set(numbers))
+        assert numbers[1] == numbers[0] + 1
+
+    run(main())

@@ -47,7 +47,7 @@ CREATE TABLE requests (
 	provider TEXT NOT NULL, 
 	status INTEGER NOT NULL, 
 	nano INTEGER NOT NULL, 
-	record BLOB NOT NULL, estimated_nano INTEGER DEFAULT '0' NOT NULL, reserved_nano INTEGER DEFAULT '0' NOT NULL, client_request_id TEXT DEFAULT '' NOT NULL, 
+	record BLOB NOT NULL, estimated_nano INTEGER DEFAULT '0' NOT NULL, reserved_nano INTEGER DEFAULT '0' NOT NULL, client_request_id TEXT DEFAULT '' NOT NULL, ingested INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (request_id)
 );
 CREATE INDEX requests_by_key ON requests (virtual_key, request_id);
@@ -136,4 +136,5 @@ CREATE TABLE batches (
 );
 CREATE INDEX batches_by_state ON batches (state, at);
 CREATE INDEX batches_by_due ON batches (state, due_at);
-INSERT INTO alembic_version (version_num) VALUES ('0011');
+CREATE INDEX requests_by_ingestion ON requests (ingested);
+INSERT INTO alembic_version (version_num) VALUES ('0012');

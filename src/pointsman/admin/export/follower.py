@@ -1,0 +1,114 @@
+"""Follows the stored requests in the order of their ingestion, and sends their spans or log records.
+
+The position is a file of the data folder. It moves once the collector has accepted a message, so a restart loses
+nothing. If the process is killed between the two, a message is sent again, and its spans have the same ids.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from time import time
+
+import msgspec
+
+from pointsman.admin.export.sender import Sender, SendError, Sent
+from pointsman.admin.export.status import SignalStatus
+from pointsman.control.store.database import StoreError
+from pointsman.control.store.reports import Reports
+from pointsman.domain.records import RequestRecord
+
+AT_ONCE = 256  # requests in a message
+POLL_S = 1.0
+SLOW_S = 5.0  # an export that takes longer is reported as a failure, even if it succeeds later
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0  # between two tries
+
+Encode = Callable[[Iterable[RequestRecord]], tuple[bytes, int]]
+_DECODER = msgspec.json.Decoder(RequestRecord)
+
+
+class Follower:
+    """Sends one signal. `encode` returns a message for some requests, and the number of its items."""
+
+    def __init__(self, store: Reports, sender: Sender, status: SignalStatus, encode: Encode, path: Path) -> None:
+        self._store = store
+        self._sender = sender
+        self._status = status
+        self._encode = encode
+        self._path = path
+        self._at_once = AT_ONCE
+        self._rng = Random()
+
+    async def run(self) -> None:
+        """Send new requests until it is cancelled. The first message is empty: it tests the address."""
+        await self._deliver(*self._encode(()))
+        position: int | None = None
+        while True:
+            try:
+                if position is None:
+                    position = await self._first_position()
+                rows = await self._store.stored_after(position, self._at_once)
+            except (StoreError, OSError) as error:
+                self._status.fail(f"the stored requests cannot be read: {error}")
+                await asyncio.sleep(LONGEST_WAIT_S / 6)
+                continue
+            if not rows:
+                self._status.lag_s = 0.0
+                await asyncio.sleep(POLL_S)
+                continue
+            self._status.lag_s = max(0.0, time() - rows[0][0] / 1e6)
+            message, count = await asyncio.to_thread(self._message, [line for _, line in rows])
+            sent = await self._deliver(message, count) if count else None
+            if sent is not None and sent.result == "too_large" and len(rows) > 1:
+                self._at_once = max(1, len(rows) // 2)
+                continue
+            if sent is not None:
+                self._status.succeed(count, sent.rejected, sent.reason)
+            self._at_once = min(AT_ONCE, self._at_once * 2)
+            position = rows[-1][0]
+            self._keep(position)
+
+    def _message(self, lines: list[bytes]) -> tuple[bytes, int]:
+        records = []
+        for line in lines:
+            try:
+                records.append(_DECODER.decode(line))
+            except msgspec.DecodeError:  # of a newer version: its spans are left out
+                continue
+        return self._encode(records)
+
+    async def _deliver(self, message: bytes, count: int) -> Sent:
+        """Send a message until the collector has decided on it."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            sending = asyncio.ensure_future(self._sender.send(message, count))
+            try:
+                done, _ = await asyncio.wait({sending}, timeout=SLOW_S)
+                if not done:
+                    self._status.fail(f"there is no answer within {SLOW_S:g} s")
+                sent = await sending
+            except SendError as error:
+                self._status.fail(str(error))
+                pause_s = wait_s if error.retry_after_s is None else max(error.retry_after_s, FIRST_WAIT_S)
+                await asyncio.sleep(pause_s * self._rng.uniform(0.8, 1.0))
+                wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+            else:
+                if not count:
+                    self._status.succeed(0, 0, "")
+                return sent
+            finally:
+                sending.cancel()
+
+    async def _first_position(self) -> int:
+        """Return the position of the last run. Without one, earlier requests are not sent."""
+        try:
+            return int(self._path.read_text())
+        except (FileNotFoundError, ValueError):
+            position = await self._store.newest()
+            self._keep(position)
+            return position
+
+    def _keep(self, position: int) -> None:
+        new = self._path.with_suffix(".new")
+        new.write_text(str(position))
+        new.replace(self._path)
