@@ -15,7 +15,7 @@ from pointsman.domain.records import RequestRecord, record_of
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.live import Live
 from pointsman.routing.admit import Admission, admit, check_time
-from pointsman.transport.http_head import BodyMode, Head
+from pointsman.transport.http_head import PER_REQUEST, BodyMode, Head
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
 from pointsman.wire.callers import check_caller
@@ -51,6 +51,7 @@ class AdmittedHeads:
         self._entries: dict[tuple[bytes | None, ...], AdmittedHead] = {}  # of `_snapshot`
         self._names: tuple[bytes, ...] = ()  # of the headers that the entries depend on
         self._snapshot: Snapshot | None = None
+        self._reads_ids = False  # whether entries depend on headers that differ in every request
 
     def forget(self) -> None:
         """Drop all heads before another snapshot, so that they do not keep this one alive."""
@@ -65,6 +66,10 @@ class AdmittedHeads:
         if self._snapshot is not snapshot or len(self._entries) >= MAX_ENTRIES:
             self._entries, self._snapshot = {}, snapshot
             self._names = (*names_read(snapshot), b"host", b"origin")
+            self._reads_ids = not PER_REQUEST.isdisjoint(self._names)
+        if head.like is not None and not self._reads_ids:
+            entry = head.derived = self.enter(head.like)
+            return entry
         # Most headers that differ between requests do not matter here, such as the id that a proxy gives to each
         # request.
         key = (head.method, head.target, *map(head.headers.get, self._names))

@@ -7,9 +7,10 @@ _COUNTS = tuple(f"{count:03x}" for count in range(1 << _COUNTER_BITS))  # format
 
 
 class RequestIds:
-    """Makes ids. Ids of one millisecond differ only in a counter, so the rest is formatted once a millisecond."""
+    """Makes ids. Ids of one millisecond differ only in a counter, so the rest is formatted once a millisecond, and its
+    random end once a second."""
 
-    __slots__ = ("_count", "_end", "_now_ms", "_rng", "_start")
+    __slots__ = ("_count", "_end", "_ended_s", "_now_ms", "_rng", "_start")
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
@@ -17,6 +18,7 @@ class RequestIds:
         self._count = 0
         self._start = ""
         self._end = ""
+        self._ended_s = -1
 
     def new(self, now_unix_s: float) -> str:
         """Return a new id. An attempt's id is this, a dash and the ordinal of the attempt."""
@@ -33,4 +35,6 @@ class RequestIds:
         self._now_ms = now_ms
         self._count = self._rng.getrandbits(_COUNTER_BITS - 1)  # half of the range, so that the counter can grow
         self._start = f"{now_ms >> 16:08x}-{now_ms & 0xFFFF:04x}-7"
-        self._end = f"-{0x8000 | self._rng.getrandbits(14):04x}-{self._rng.getrandbits(48):012x}"
+        if now_ms // 1000 != self._ended_s:
+            self._ended_s = now_ms // 1000
+            self._end = f"-{0x8000 | self._rng.getrandbits(14):04x}-{self._rng.getrandbits(48):012x}"

@@ -459,7 +459,8 @@ def _begins_as_json(body: bytes) -> bool:
 
 
 def _is_json(headers: Headers) -> bool:
-    return b"json" in headers.get(b"content-type", b"")
+    media_type = headers.get(b"content-type", b"")
+    return media_type == b"application/json" or b"json" in media_type
 
 
 def _is_event_stream(headers: Headers) -> bool:

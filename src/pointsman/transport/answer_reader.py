@@ -16,6 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from pointsman.domain.messages import Headers
 from pointsman.transport.decoding import PIECE_BYTES, BodyDecoder, BodyPieces
 from pointsman.transport.errors import safe_value
+from pointsman.transport.header_names import lower_name
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 200
@@ -166,7 +167,7 @@ class AnswerReader:
         self._after_head = len(raw) - end - 4
         lines = raw.count(b"\r\n", 0, end)
         found = self._found
-        headers = dict(zip(map(bytes.lower, found), found.values()))  # noqa: B905 -- `strict` doubles the cost
+        headers = dict(zip(map(lower_name, found), found.values()))  # noqa: B905 -- `strict` doubles the cost
         if len(headers) != lines:
             headers = read_again(raw)
         found.clear()

@@ -18,6 +18,15 @@ head without a parser, and accepts nothing that `parse` would reject:
 - Heads with Transfer-Encoding or Expect are never cached: each of them is parsed. `Upgrade` needs no exception, since
   the framing never depends on it.
 
+**Heads with an id.** Proxies and tracers send a value that differs in every request (`PER_REQUEST`). A head that equals
+a parsed one except for such values, and for the digits, is composed from that one without a parser. It holds too:
+
+- The values consist of 1 to 512 visible characters without a space, so llhttp accepts them. Each such header occurs
+  once in the parsed head, and nothing else depends on its value. So the composed head has the same headers, with these
+  values in their places.
+- The values are cut out at the first occurrence of CRLF, the name as it was spelled, a colon and a space. Both heads
+  agree up to there, so it is the same place in both. No value has a space, so none has the name of the length.
+
 `HeadMemo` finds the `KnownHead` to compare with. It is only an index: an error in it would cost a cache miss and
 nothing else. It stores a head when it sees it for the second time. So heads that never come again, such as those with a
 trace id, cannot evict the others.
@@ -25,6 +34,7 @@ trace id, cannot evict the others.
 
 import re
 from collections.abc import Callable
+from copy import copy
 from enum import Enum
 
 import httptools
@@ -32,6 +42,7 @@ from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind, Rejection
+from pointsman.transport.header_names import lower_name
 
 CHUNKED = -1  # the length of a chunked body, which is not known beforehand
 
@@ -42,6 +53,13 @@ _NEVER_IN_HEAD = re.compile(rb"(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LENGTH_DIGITS = 15
 _LENGTH_NAME = b"\r\ncontent-length: "
 _NAME_END = b"ength: "  # the end of that name; clients differ in the case of its first letters
+PER_REQUEST = frozenset(
+    {b"x-request-id", b"x-correlation-id", b"x-client-request-id", b"traceparent", b"x-amzn-trace-id", b"cf-ray"}
+    | {b"x-cloud-trace-context", b"x-b3-traceid", b"x-b3-spanid"}
+)
+_VISIBLE = re.compile(rb"[!-~]{1,512}")
+_MOST_VARIED = 8  # spellings of names in `PER_REQUEST`
+_VARIED_HEADS = 512
 _MEMO_HEADS = 2048
 _MEMO_HEAD_BYTES = 4096
 _MEMO_BYTES = 2 << 20  # of all heads together; a stored head takes a few times its bytes of memory
@@ -60,7 +78,8 @@ class Head(Struct, eq=False, kw_only=True):
 
     `target` is the request target as sent; `path` and `query` are its two parts, not decoded and not normalized.
     `headers` has names in lower case, without Content-Length (see `Exchange.body_length`). The values of a repeated
-    header are joined by `, `. `keep_alive` says that the client will use the connection again.
+    header are joined by `, `. `keep_alive` says that the client will use the connection again. `like` is a parsed head
+    that differs at most in the values of `PER_REQUEST`.
     """
 
     method: bytes
@@ -73,6 +92,7 @@ class Head(Struct, eq=False, kw_only=True):
     expects_continue: bool
     mode: BodyMode | None = None  # the result of the handler's `accept` for this head
     derived: object = None  # for the handler: any result that depends on this head alone
+    like: "Head | None" = None
 
 
 class _HeadReader:
@@ -115,7 +135,7 @@ def _read_headers(raw: bytes, count: int) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     _check_syntax(raw, found.setdefault)  # a callback without a Python frame
     if b" \r\n" not in raw and b"\t\r\n" not in raw:  # no value has trailing spaces, so none needs `rstrip`
-        headers = dict(zip(map(bytes.lower, found), found.values()))  # noqa: B905 -- `strict` doubles the cost
+        headers = dict(zip(map(lower_name, found), found.values()))  # noqa: B905 -- `strict` doubles the cost
     else:
         headers = {name.lower(): value.rstrip(b" \t") for name, value in found.items()}
     if len(headers) == count:
@@ -240,18 +260,22 @@ class KnownHead:
 class HeadMemo:
     """A cache of recent heads."""
 
-    __slots__ = ("_header_count", "_heads", "_seen", "_size")
+    __slots__ = ("_header_count", "_heads", "_seen", "_size", "_spelled", "_varied")
 
     def __init__(self, header_count: int) -> None:
         self._header_count = header_count
         self._heads: dict[bytes, KnownHead] = {}
         self._seen: set[int] = set()
         self._size = 0  # of the heads, in bytes
+        self._varied: dict[bytes, Head] = {}  # heads by their bytes without digits and without values of `PER_REQUEST`
+        self._spelled: dict[bytes, bytes] = {}  # names of `PER_REQUEST`, by their line ends and names as they were sent
 
     def forget_derived(self) -> None:
         """Drop the results that the handler computed from heads, because they are out of date."""
         for known in self._heads.values():
             known.head.derived = None
+        for head in self._varied.values():
+            head.derived = None
 
     def find(self, data: bytes, end: int) -> KnownHead | None:
         """Return the known head with which `data` probably begins. `end` is the index after the first empty line of
@@ -286,8 +310,14 @@ class HeadMemo:
         return self.learn(raw)
 
     def learn(self, raw: bytes) -> tuple[Head, int]:
-        """Parse a head, and add it to the cache when it is seen for the second time."""
+        """Return a head that is not known. It is parsed, unless a parsed head differs only in values of `PER_REQUEST`.
+        It is added to the cache when it is seen for the second time."""
+        found = self._find_varied(raw) if self._spelled else None
+        if found is not None:
+            return found
         head, length = parse(raw, self._header_count)
+        if not PER_REQUEST.isdisjoint(head.headers):
+            self._learn_varied(raw, head, length)
         if length == CHUNKED or head.expects_continue or len(raw) > _MEMO_HEAD_BYTES:
             return head, length
         cut = raw.find(_NAME_END) + len(_NAME_END)
@@ -311,3 +341,57 @@ class HeadMemo:
                 self._seen.clear()
             self._seen.add(key_hash)
         return head, length
+
+    def _find_varied(self, raw: bytes) -> tuple[Head, int] | None:
+        """Return the head and the length of its body, if a parsed head differs only in values of `PER_REQUEST`."""
+        cut_out = self._cut_out(raw)
+        if cut_out is None:
+            return None
+        key, digits, values = cut_out
+        like = self._varied.get(key)
+        if like is None:
+            return None
+        head = copy(like)
+        head.headers, head.like, head.mode, head.derived = {**like.headers, **values}, like, None, None
+        return head, int(digits)
+
+    def _learn_varied(self, raw: bytes, head: Head, length: int) -> None:
+        """Keep a parsed head, for heads that differ only in values of `PER_REQUEST`."""
+        if length == CHUNKED or head.expects_continue or len(raw) > _MEMO_HEAD_BYTES:
+            return
+        lower = raw.lower()
+        for name in PER_REQUEST.intersection(head.headers):
+            start = lower.find(b"\r\n%b: " % name)
+            spelled = raw[start : start + len(name) + 4]
+            if start >= 0 and spelled not in self._spelled and len(self._spelled) < _MOST_VARIED:
+                self._spelled[spelled] = name
+                self._varied.clear()  # their values of this name were not cut out
+        cut_out = self._cut_out(raw)
+        if cut_out is None or any(head.headers[name] != value for name, value in cut_out[2].items()):
+            return
+        if len(self._varied) >= _VARIED_HEADS:
+            self._varied.clear()
+        self._varied[cut_out[0]] = head
+
+    def _cut_out(self, raw: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]] | None:
+        """Return a head without its digits and values of `PER_REQUEST`, the digits, and the values by name. Return
+        `None` if it has no such value, or not the form that is required."""
+        values: dict[bytes, bytes] = {}
+        for spelled, name in self._spelled.items():
+            start = raw.find(spelled)
+            if start >= 0:
+                start += len(spelled)
+                stop = raw.find(b"\r", start)
+                value = raw[start:stop]
+                if name in values or _VISIBLE.fullmatch(value) is None:
+                    return None
+                values[name] = value
+                raw = raw[:start] + raw[stop:]
+        cut = raw.find(_NAME_END) + len(_NAME_END)
+        stop = raw.find(b"\r", cut)
+        digits = raw[cut:stop]
+        if not values or not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
+            return None
+        if raw[cut - len(_LENGTH_NAME) : cut].lower() != _LENGTH_NAME:
+            return None
+        return raw[:cut] + raw[stop:], digits, values

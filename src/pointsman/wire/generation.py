@@ -63,7 +63,7 @@ def most_tokens(*bounds: int | None) -> int | None:
     knows which field a provider reads."""
     if UNLIMITED in bounds:
         return None
-    return max(bound or 0 for bound in bounds) or None
+    return max(filter(None, bounds), default=None)
 
 
 def generation_call(

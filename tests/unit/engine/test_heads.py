@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from fakes.engine import running_engine
 from fakes.exchange import request_head
@@ -125,5 +125,32 @@ def test_ids_of_an_agent_are_in_the_record_and_never_sent() -> None:
             assert (record.session, record.agent, record.parent_agent) == ("the-session", "the-agent", "the-parent")
             assert requests
             assert not any(value in requests[0] for value in headers.values())
+
+    run(main())
+
+
+def test_heads_that_differ_in_their_ids_share_one_admission() -> None:
+    async def main() -> None:
+        async with running_engine(answer) as rig:
+            gateway = PublicApi(rig.engine)
+            locked(rig, b"mine")
+            like = request_head("POST", "/v1/chat/completions", bearer(b"mine"))
+
+            def admitted(name: bytes, value: bytes) -> AdmittedHead:
+                head = request_head("POST", "/v1/chat/completions", {**bearer(b"mine"), name: value})
+                head.like = like
+                gateway.accept(head)
+                assert isinstance(head.derived, AdmittedHead)
+                return head.derived
+
+            entry = admitted(b"x-request-id", b"1")
+            assert entry is admitted(b"x-request-id", b"2")
+            assert entry is like.derived
+            locked(rig, b"mine")  # another snapshot
+            assert admitted(b"x-request-id", b"3") is not entry
+            snapshot = rig.engine.live.snapshot
+            rig.engine.live.swap(replace(snapshot, read_headers=("x-request-id",)))
+            parsed = [admitted(b"x-request-id", value).parsed.head.headers for value in (b"1", b"2")]
+            assert parsed == [{"x-request-id": "1"}, {"x-request-id": "2"}]
 
     run(main())

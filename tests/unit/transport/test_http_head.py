@@ -212,3 +212,68 @@ def test_accepted_heads_have_the_headers_that_llhttp_read(raw: bytes) -> None:
     announced = joined.pop(b"content-length", None)
     assert headers == joined
     assert length == (CHUNKED if b"transfer-encoding" in joined else int(announced or b"0"))
+
+
+IDENTIFIED = BASE.replace(b"X-A: b", b"X-A: b\r\nX-Request-Id: 1\r\ntraceparent: 00-1-01")
+
+
+def with_ids(number: int, base: bytes = IDENTIFIED) -> bytes:
+    return base.replace(b"-Id: 1", b"-Id: id-%d" % number).replace(b"00-1-", b"00-%d-" % number)
+
+
+def test_head_that_differs_in_ids_is_composed_from_a_parsed_one() -> None:
+    memo = HeadMemo(100)
+    first, _ = memo.read(with_ids(0))
+    assert first.like is None
+    for number in range(1, 2000):
+        raw = with_ids(number).replace(b": 5", b": %d" % number)
+        head, length = memo.read(raw)
+        assert head.like is first
+        assert result_of(memo.read, raw) == parsed(raw)
+        assert (head.headers[b"x-request-id"], length) == (b"id-%d" % number, number)
+        assert (head.derived, head.mode) == (None, None)
+    assert first.headers[b"x-request-id"] == b"id-0"
+    assert len(memo._varied) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        IDENTIFIED.replace(b"Id: 1", b"Id: a b"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: "),
+        IDENTIFIED.replace(b"Id: 1", b"Id:  1"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: 1 "),
+        IDENTIFIED.replace(b"Id: 1", b"Id: 1\t"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: 1\n"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: \x00"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: \xff"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: " + b"1" * 600),
+        IDENTIFIED.replace(b"Id: 1", b"Id: 1\r\nX-Request-Id: 2"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: 1\r\nx-request-id: 2"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: 1\r\nTransfer-Encoding: chunked"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: 1\r\nContent-Length: 7"),
+        IDENTIFIED.replace(b"Id: 1", b"Id: 1\r\nConnection: close"),
+        IDENTIFIED.replace(b": 5", b": 5x"),
+        IDENTIFIED.replace(b": 5", b": " + b"1" * 16),
+        IDENTIFIED.replace(b"X-A", b"x-request-id"),
+        IDENTIFIED.replace(b"POST / ", b"POST /?X-Request-Id:1 "),
+    ],
+)
+def test_composed_head_equals_a_parsed_one(other: bytes) -> None:
+    for heads in (
+        (IDENTIFIED, other),
+        (other, IDENTIFIED),
+        (other, with_ids(2, other), IDENTIFIED, with_ids(3, other)),
+    ):
+        memo = HeadMemo(100)
+        for raw in (*heads, *heads):
+            assert result_of(memo.read, raw) == parsed(raw)
+
+
+def test_number_of_heads_with_ids_is_bounded() -> None:
+    memo = HeadMemo(100)
+    for number in range(2000):
+        memo.read(IDENTIFIED.replace(b"X-A: b", b"X-A: %d" % number))
+        assert len(memo._varied) <= 512
+    memo.forget_derived()
+    assert all(head.derived is None for head in memo._varied.values())
