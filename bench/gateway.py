@@ -19,7 +19,7 @@ _PRICE = {"input_usd_per_million": 0.15, "output_usd_per_million": 0.6, "max_out
 # Limits of each key; with those of its team and customer they are six. None is ever reached.
 _LIMITS: dict[str, object] = {
     "budgets": [{"limit_usd": 100_000, "per": "day"}, {"limit_usd": 1_000_000, "per": "month"}],
-    "rate_limits": [{"requests": 100_000_000, "per": "minute"}, {"tokens": 100_000_000_000, "per": "minute"}],
+    "rate_limits": [{"requests": 100_000_000, "per": "hour"}, {"tokens": 100_000_000_000, "per": "hour"}],
 }
 _KEY_VARIABLE = "BENCH_UPSTREAM_KEY"
 

@@ -3,22 +3,27 @@
     python -m bench.instructions --json docs/measurements/instructions.json
 
 The worker of a whole gateway runs under valgrind, with all features on, as in `bench.gateway`. Requests come one after
-the other over one connection, so that nothing is batched. Instructions of the kernel are not counted.
+the other over one connection, so that nothing is batched. Only the functions count that the event loop calls with bytes
+of a client or of a provider, and all that they call: not the kernel, the loop itself, and timers, which run more often
+for each request the slower the worker is.
 """
 
 import argparse
 import contextlib
+import ctypes
 import itertools
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +44,28 @@ from bench.load import EVENTS
 from bench.processes import LOAD_CORE, Server, free_ports
 from bench.workload import HEADERS, Workload, prepare
 
+_MODULE = "bench.instructions"
 _WARM, _MEASURED, _STREAMS = 150, 400, 30
-_CHAT_PATH, _MESSAGES_PATH = "/v1/chat/completions", "/v1/messages"
+CHAT_PATH, _MESSAGES_PATH = "/v1/chat/completions", "/v1/messages"
 _MODELS = (PLAIN, DEGRADED, STREAM, MESSAGES, FOUR, FOUR_DEGRADED, ADAPTIVE, ADAPTIVE_DEGRADED)
+HEAVY = signal.SIGRTMIN + 6
+_SLOWER = 300
 _OPENS = 40  # requests that open the breaker of a target that refuses every connection
 
 
-def serve() -> None:
-    """Run `pointsman serve` with its workers under callgrind."""
-    popen, folder = subprocess.Popen, os.environ["CALLGRIND_FOLDER"]
+def _under_callgrind(arguments: list[str]) -> list[str]:
+    file = f"--callgrind-out-file={os.environ['TOOL_FOLDER']}/callgrind.%p"
+    python = [sys.executable, "-m", _MODULE, *arguments[-2:]]
+    return ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no", file, *python]
+
+
+def serve(wrapped: Callable[[list[str]], list[str]]) -> None:
+    """Run `pointsman serve`, with its workers started by other arguments."""
+    popen = subprocess.Popen
 
     def start(arguments: list[str], **rest: Any) -> subprocess.Popen[bytes]:
         if any(word.endswith("worker") for word in arguments[:-1]):
-            tool = ["--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/callgrind.%p"]
-            arguments = ["valgrind", "-q", *tool, *arguments]
+            arguments = wrapped(arguments)
         return popen(arguments, **rest)
 
     subprocess.Popen = start  # type: ignore[assignment,misc]
@@ -60,6 +73,50 @@ def serve() -> None:
 
     sys.argv[0] = str(Path(sys.executable).with_name("pointsman"))
     pointsman()
+
+
+def work() -> None:
+    """Run a child of the supervisor for the module and the task in the arguments. The signal `HEAVY` multiplies the
+    times by which routing recognises heavy traffic, since the worker is much slower than without the tool."""
+    from pointsman.routing import evaluation, paces  # noqa: PLC0415 -- as in `pointsman.runtime.__main__`
+    from pointsman.runtime import worker  # noqa: PLC0415
+    from pointsman.runtime.tasks import run_child  # noqa: PLC0415
+
+    def slow_down(*_: object) -> None:
+        for name in ("HEAVY_S", "KEPT_S", "ENOUGH_S"):
+            setattr(paces, name, getattr(paces, name) * _SLOWER)
+        evaluation.MAX_EVALUATION_S *= _SLOWER
+
+    signal.signal(HEAVY, slow_down)
+    if "COLLECT" in os.environ:
+        toggle = ctypes.CDLL(os.environ["COLLECT"]).collect_toggle
+        count_within(toggle, toggle)
+    sys.exit(run_child(worker.work, sys.argv[2]))
+
+
+def count_within(begin: Callable[[], object], end: Callable[[], object]) -> None:
+    """Call `begin` and `end` around the functions that the event loop calls with bytes of a request."""
+    from pointsman.transport.client_connection import ClientConnection  # noqa: PLC0415 -- as above
+    from pointsman.transport.upstream_connection import UpstreamConnection  # noqa: PLC0415
+
+    def counted(received: Callable[[Any, bytes], None]) -> Callable[[Any, bytes], None]:
+        def data_received(self: Any, data: bytes) -> None:
+            begin()
+            received(self, data)
+            end()
+
+        return data_received
+
+    for connection in (ClientConnection, UpstreamConnection):
+        connection.data_received = counted(connection.data_received)  # type: ignore[method-assign,assignment]
+
+
+def compiled(folder: Path, name: str) -> Path:
+    """Compile a C file beside this one to a library."""
+    library = folder / f"{name}.so"
+    flags = ["-O2", "-shared", "-fPIC", f"-I{sysconfig.get_paths()['include']}"]
+    subprocess.run(["gcc", *flags, "-o", str(library), str(Path(__file__).with_name(f"{name}.c"))], check=True)
+    return library
 
 
 class Client:
@@ -75,7 +132,7 @@ class Client:
     def _lines(self, model: str) -> list[bytes]:
         return self._work.bodies(model, stream=model == STREAM).read_bytes().splitlines()
 
-    def ask(self, model: str, count: int, *, unique: bool = False, path: str = _CHAT_PATH) -> None:
+    def ask(self, model: str, count: int, *, unique: bool = False, path: str = CHAT_PATH) -> None:
         for _ in range(count):
             self._count += 1
             body, extra = next(self._bodies[model]), f"X-Request-Id: {self._count}\r\n" if unique else ""
@@ -143,8 +200,8 @@ class Counter:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[tuple[Client, Counter]]:
-    """Start a gateway in front of upstreams, and a client of it."""
+def running(folder: Path, module: str) -> Iterator[Client]:
+    """Start a gateway in front of upstreams, by the command `serve` of a module, and a client of it."""
     with contextlib.ExitStack() as stack:
         work, authority = prepare(folder), trustme.CA()
         issued = authority.issue_cert("localhost")
@@ -160,22 +217,29 @@ def running(folder: Path) -> Iterator[tuple[Client, Counter]]:
         urls = {PLAIN: pair, DEGRADED: [plain[0], refusing], STREAM: [one, two], MESSAGES: pair}
         urls |= {FOUR: plain, ADAPTIVE: plain, FOUR_DEGRADED: degraded, ADAPTIVE_DEGRADED: degraded}
         upstreams = {model: [f"http://127.0.0.1:{port}/v1" for port in ports] for model, ports in urls.items()}
-        command = f"{sys.executable} -m bench.instructions serve --config {{config}}"
-        os.environ["CALLGRIND_FOLDER"] = str(folder)
+        command = f"{sys.executable} -m {module} serve --config {{config}}"
+        os.environ["TOOL_FOLDER"] = str(folder)
         server = gateway(command, folder / "gateway", (listen, console), upstreams, work.keys, files.authority)
         server.patience_s = 240.0
         stack.enter_context(server)
         client = Client(listen, work)
         client.ask(PLAIN, 1)  # the sockets are bound before a worker serves
-        yield client, Counter(folder)
+        yield client
 
 
-def measure() -> dict[str, float]:
-    """Return thousands of instructions for one request, by row."""
+def measure(only: Sequence[str]) -> dict[str, float]:
+    """Return thousands of instructions for one request, by row. Measure only the rows that begin with one of `only`,
+    or all."""
     rows: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as name, running(Path(name)) as (client, counter):
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-bench-")))
+        os.environ["COLLECT"] = str(compiled(folder, "collect"))
+        client = stack.enter_context(running(folder, _MODULE))
+        counter = Counter(folder)
 
-        def row(title: str, model: str, count: int, *, unique: bool = False, path: str = _CHAT_PATH) -> None:
+        def row(title: str, model: str, count: int, *, unique: bool = False, path: str = CHAT_PATH) -> None:
+            if only and not title.startswith(tuple(only)):
+                return
             client.ask(model, count // 3, unique=unique, path=path)
             counter.begin()
             client.ask(model, count, unique=unique, path=path)
@@ -199,21 +263,29 @@ def measure() -> dict[str, float]:
         row("weighted, one of its four targets degraded", FOUR_DEGRADED, _MEASURED)
         client.ask(ADAPTIVE_DEGRADED, _OPENS)
         row("adaptive, one of its four targets degraded", ADAPTIVE_DEGRADED, _MEASURED)
+        os.kill(counter.pid, HEAVY)
+        client.ask(ADAPTIVE, _WARM)
+        row("adaptive under heavy traffic", ADAPTIVE, _MEASURED)
+        client.ask(ADAPTIVE_DEGRADED, _WARM)
+        row("adaptive under heavy traffic, one of its four targets degraded", ADAPTIVE_DEGRADED, _MEASURED)
     return rows
 
 
 def main() -> int:
     if sys.argv[1:2] == ["serve"]:
-        serve()
+        serve(_under_callgrind)
         return 0
+    if sys.argv[1:2] == ["worker"]:
+        work()
     parser = argparse.ArgumentParser(prog="python -m bench.instructions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="TITLE", help="only rows with such a beginning")
     given = parser.parse_args()
-    missing = [tool for tool in ("nginx", "valgrind", "callgrind_control") if shutil.which(tool) is None]
+    missing = [tool for tool in ("nginx", "gcc", "valgrind", "callgrind_control") if shutil.which(tool) is None]
     if missing:
         print("skipped: this needs " + ", ".join(missing))
         return 0
-    rows = measure()
+    rows = measure(given.rows)
     if given.json:
         given.json.write_text(json.dumps({"thousand_instructions": rows}, indent=1) + "\n")
     return 0
