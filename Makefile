@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # A gateway has several processes. Compiling the sources for each would cost a second per start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-all test-slice test-failed test-real test-frameworks test-agents check format docs bench bench-failover \
+.PHONY: help setup run test test-all test-slice test-failed test-real test-frameworks test-agents check format docs bench soak bench-failover \
         bench-translation bench-pacing bench-hedging catalog replay lock clean
 
 help: ## print this list
@@ -115,6 +115,9 @@ catalog: setup ## build the model catalog from public tables (downloads 50 MB of
 
 bench: setup ## measure CPU per request against nginx (needs nginx and wrk)
 	$(BIN)/python -m bench
+
+soak: setup ## put a steady load on a gateway with everything on (ten minutes; needs nginx)
+	$(BIN)/python -m bench.soak --json docs/measurements/soak.json
 
 bench-translation: setup ## measure the translation between the dialects of clients and providers (half a minute)
 	$(BIN)/python -m bench.translation --json docs/measurements/translation.json

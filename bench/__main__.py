@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
-from bench import nginx
+from bench import latency, nginx
 from bench.gateway import (
     ADAPTIVE,
     ADAPTIVE_DEGRADED,
@@ -25,6 +25,7 @@ from bench.gateway import (
     FOUR_DEGRADED,
     PLAIN,
     RULED,
+    SLOW,
     STREAM,
     TLS,
     default_command,
@@ -36,7 +37,7 @@ from bench.workload import HEADERS, Workload, prepare
 
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- figures: written by --record -->\n", "<!-- end of figures -->\n"
-_PARTS = ("plain", "rate", "stream", "tls", "large", "workers", "rules", "adaptive", "degraded")
+_PARTS = ("plain", "rate", "stream", "tls", "large", "workers", "rules", "latency", "adaptive", "degraded")
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,29 @@ def main() -> int:
     print(described)
     results: dict[str, dict[str, object]] = {}
     rows: list[tuple[str, Runs]] = []
+    felt: dict[str, dict[str, latency.Feel]] = {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-bench-")))
         bench = start(stack, folder, given.gateway_command or default_command(), quick=given.quick)
         _check(bench, parts)
         for part in parts:
+            if part == "latency":
+                rounds, seconds = (1, 1.5) if given.quick else (3, 10.0)
+                felt = latency.measure(bench, latency.ways(bench), rounds=rounds, seconds=seconds)
+                continue
             for title, found in _MEASUREMENTS[part](bench):
                 rows.append((title, found))
                 results[title] = found.as_json()
                 print(_row(title, found), flush=True)
         added = _added_latency(bench) if "plain" in parts else {}
     table = "\n".join([_HEAD, *(_row(title, found) for title, found in rows)])
-    if added:
-        print(_latency_line(added))
+    below = [_latency_line(added)] if added else []
+    below += [latency.lines(kind, figures) for kind, figures in felt.items()]
+    print("\n\n".join(below))
     if given.json:
         given.json.write_text(json.dumps({"machine": described, "results": results, "latency_c1": added}, indent=1))
     if given.record:
-        _record(f"{described}\n\n{table}\n" + (f"\n{_latency_line(added)}\n" if added else ""))
+        _record("\n\n".join([described, table, *below]) + "\n")
     return 0
 
 
@@ -112,17 +119,19 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
     """Start the measured servers and their upstreams."""
     work = prepare(folder)
     certificate = _certificate(folder)
-    numbers = free_ports(20)
+    numbers = free_ports(22)
     plain, streaming, secure, listen, another = (numbers[start : start + 2] for start in range(0, 10, 2))
-    ports = dict(zip((PLAIN, STREAM, TLS), numbers[10:13], strict=True))
+    ports = dict(zip((PLAIN, STREAM, TLS, SLOW), (*numbers[10:13], numbers[21]), strict=True))
     routes = [
         nginx.Route(ports[PLAIN], plain),
         nginx.Route(ports[STREAM], streaming, is_stream=True),
         nginx.Route(ports[TLS], secure, authority=certificate.authority),
+        nginx.Route(ports[SLOW], numbers[20:21], is_stream=True),
     ]
     urls = {
         PLAIN: [f"http://127.0.0.1:{port}/v1" for port in plain],
         STREAM: [f"http://127.0.0.1:{port}/v1" for port in streaming],
+        SLOW: [f"http://127.0.0.1:{numbers[20]}/v1"],
         TLS: [f"https://localhost:{port}/v1" for port in secure],
         DEGRADED: [
             f"http://127.0.0.1:{port}/v1" for port in (plain[0], numbers[15])
@@ -135,6 +144,8 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
     mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", *map(str, streaming)]
     stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, [*plain, *numbers[18:20]], secure, certificate))
     stack.enter_context(Server("streams", mock, LOAD_CORE, streaming, folder / "streams.log"))
+    slow = [*mock[:5], str(numbers[20]), "--gap", str(latency.GAP_S)]
+    stack.enter_context(Server("slow streams", slow, LOAD_CORE, numbers[20:21], folder / "slow.log"))
     proxy = stack.enter_context(nginx.proxy(folder / "nginx", GATEWAY_CORE, routes))
     measured = gateway(command, folder / "gateway", listen, urls, work.keys, certificate.authority)
     stack.enter_context(measured)
@@ -156,7 +167,7 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
         ]
         server = Server("relay", [*bare, *map(str, upstreams)], GATEWAY_CORE, [port], folder / f"relay-{model}.log")
         relays[model] = stack.enter_context(server), port
-    direct = {PLAIN: plain[0], STREAM: streaming[0]}
+    direct = {PLAIN: plain[0], STREAM: streaming[0], SLOW: numbers[20]}
     return Bench(
         work, measured, listen[0], several, another[0], ruled, numbers[16], proxy, ports, relays, direct, quick
     )
@@ -278,7 +289,9 @@ def _adaptive(bench: Bench) -> list[tuple[str, Runs]]:
         load(bench.gateway_port)  # opens the breaker, and gives the strategy something to learn from
         measured = runs((bench.gateway, bench.gateway_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
         found.append((title, measured))
-    return found
+    load = own(bench.work, bench.work.bodies(ADAPTIVE), "rate", 1.5 if bench.quick else 4.0)
+    measured = runs((bench.gateway, bench.gateway_port), (bench.nginx, bench.ports[PLAIN]), None, load, count)
+    return [*found, ("adaptive over four targets, 2,000 requests/s", measured)]
 
 
 def _degraded(bench: Bench) -> list[tuple[str, Runs]]:
@@ -324,8 +337,9 @@ def _added_latency(bench: Bench) -> dict[str, float]:
 # Output.
 
 _HEAD = (
-    "| | worker µs | control µs | all µs | nginx µs | ratio (min to max) | bare relay µs, ratio |"
-    " requests/s: gateway, nginx | p50 µs: gateway, nginx | others on core |\n|---|---|---|---|---|---|---|---|---|---|"
+    "| | worker µs | control µs | all µs | core-hours per million | nginx µs | ratio (min to max)"
+    " | bare relay µs, ratio | requests/s: gateway, nginx | p50 µs: gateway, nginx | others on core |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -334,6 +348,7 @@ def _row(title: str, found: Runs) -> str:
     bare = f"{one['relay_worker_us']:.1f}, **{relay:.2f}**" if relay is not None else ""
     return (
         f"| {title} | {one['gateway_worker_us']:.1f} | {one['gateway_control_us']:.1f} | {one['gateway_all_us']:.1f}"
+        f" | {latency.core_hours(one['gateway_all_us']):.3f}"
         f" | {one['nginx_worker_us']:.1f}"
         f" | **{one['ratio']:.2f}** ({one['ratio_min']:.2f} to {one['ratio_max']:.2f})"
         f" | {bare} | {one['gateway_rate']:,.0f}, {one['nginx_rate']:,.0f}"

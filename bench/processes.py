@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -72,6 +73,18 @@ class Server:
         """Return the CPU seconds, user and system, of the process and all its descendants."""
         family = _descendants(self.process.pid)
         return {pid: _cpu_s(pid) for pid in family}
+
+    def resident_kib(self) -> dict[str, int]:
+        """Return the resident memory of each process of the family in KiB, by the last words of its command."""
+        found: dict[str, int] = {}
+        for pid in _descendants(self.process.pid):
+            with suppress(OSError, IndexError):
+                words = _command(pid).split(b"\0")
+                place = words.index(b"pointsman.runtime") if b"pointsman.runtime" in words else -1
+                name = f"{words[place + 1].decode()} {pid}" if place >= 0 else f"supervisor {pid}"
+                status = (_PROC / str(pid) / "status").read_text().partition("VmRSS:")[2]
+                found[name] = int(status.split()[0])
+        return found
 
     def settle(self, timeout_s: float = 60.0) -> None:
         """Wait until control has ingested the journals after the last answer. Returns when the whole family uses less
