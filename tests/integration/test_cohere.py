@@ -70,17 +70,17 @@ def test_streamed_loop_with_tools_returns_the_plan(ours: Dialect) -> None:
 def test_embeddings_and_inputs_that_cannot_be_sent() -> None:
     async def main() -> None:
         async with cohere() as (gateway, provider):
-            made = {"embeddings": {"base64": ["AAAA"]}, "meta": {"billed_units": {"input_tokens": 4.0}}}
+            made = {"embeddings": {"float": [[1.0]]}, "meta": {"billed_units": {"input_tokens": 4.0}}}
             provider.answer = Served(json.dumps(made).encode(), kind=JSON)
             body = {"model": "vectors", "input": "a", "encoding_format": "base64", "user": "u"}
             answered = await gateway.ask(body, path="/v1/embeddings")
-            assert answered.json["data"] == [{"object": "embedding", "index": 0, "embedding": "AAAA"}]
+            assert answered.json["data"] == [{"object": "embedding", "index": 0, "embedding": "AACAPw=="}]
             assert answered.json["usage"] == {"prompt_tokens": 4, "total_tokens": 4}
             assert answered.headers["x-pointsman-dropped"] == "user"
-            assert provider.last_body["embedding_types"] == ["base64"]
+            assert provider.last_body["embedding_types"] == ["float"]
             refused = await gateway.ask({"model": "vectors", "input": [1, 2]}, path="/v1/embeddings")
             assert refused.status == 400
-            assert "cannot express an input that is not one or more texts" in refused.json["error"]["message"]
+            assert "cannot express input that is no text" in refused.json["error"]["message"]
             assert len(provider.requests) == 1
 
     run(main())

@@ -354,8 +354,9 @@ def providers_page() -> str:
         spoken = ", ".join(sorted(apis[name] for name in dialects_of(provider)))
         spoken += "" if provider.keeps_responses else "*"
         for pattern, record in provider.families.items():
-            spoken += f"; {', '.join(sorted(apis[name] for name in dialects_of(record)))} for `{pattern}`"
-        operations = ", ".join(sorted(operation for operation in provider.operations))
+            spoken += f"; {', '.join(sorted(apis[name] for name in dialects_of(record))) or 'none'} for `{pattern}`"
+        own = provider.operations.union(*(record.operations for record in provider.families.values()))
+        operations = ", ".join(sorted(own))
         title = f"[{provider.title}]({provider.docs})" if provider.docs else provider.title
         url = provider.base_url or (provider.regional_url("REGION") if provider.regional_url is not None else None)
         address = f"`{url}`" if url else "set `base_url`"

@@ -127,7 +127,8 @@ def dialects_of(provider: Provider) -> tuple[str, ...]:
 
 def operations_of(provider: Provider) -> frozenset[Operation]:
     """Return the operations that clients of any dialect may request of a provider."""
-    return frozenset(operation for operation, _ in _CODECS[provider.name])
+    records = (provider, *provider.families.values())
+    return frozenset(operation for record in records for operation, _ in _CODECS[record.name])
 
 
 def continues_in(item: Candidate) -> Upstream | None:

@@ -79,10 +79,10 @@ class InvokeCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
         if counts_tokens(call):
             fields.setdefault("max_tokens", Raw(b"1"))  # required, and not counted
             inner = b2a_base64(encode_object(fields), newline=False).decode()
-            body = encode_object({"input": {"invokeModel": {"body": inner}}})
+            body: dict[str, object] = {"input": {"invokeModel": {"body": inner}}}
             path = path_of(without_geography(model), "count-tokens")
         else:
-            body = encode_object(fields)
+            body = {**fields}
             path = path_of(model, "invoke-with-response-stream" if call.stream else "invoke")
         request = sent(candidate, key, path, body, now_unix_s)
         return replace(request, dropped=tuple(dropped)) if dropped else request

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from pointsman.domain.origin import AwsKeys, secret_of
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._sigv4 import SigningScope, UnsignedRequest, signature_lines
 from pointsman.providers.api import bearer, cached_head
+from pointsman.wire.json_object import encode_object
 
 _HEAD = RequestHead(path="", dialect="bedrock", content_type="application/json")
 _JSON = (("content-type", "application/json"),)
@@ -23,9 +25,11 @@ def path_of(model: str, method: str) -> str:
     return f"/model/{quote(model, safe='')}/{method}"
 
 
-def sent(candidate: Candidate, key: ProviderKey, path: str, body: bytes, now_unix_s: float) -> UpstreamRequest:
+def sent(
+    candidate: Candidate, key: ProviderKey, path: str, fields: Mapping[str, object], now_unix_s: float
+) -> UpstreamRequest:
     """Return a request with its credential."""
-    endpoint = candidate.endpoint
+    endpoint, body = candidate.endpoint, encode_object(fields)
     target = endpoint.base_path + path
     _, lines = cached_head("", key, _HEAD, "application/json", auth=None)
     credential = key.credential

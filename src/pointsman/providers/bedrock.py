@@ -2,7 +2,8 @@
 
 Most models are called by Converse, which no client speaks, so every request is translated. Converse has no place for
 some fields of Anthropic's Messages. So Claude is called by InvokeModel, whose body is a Messages request:
-https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html. The embeddings of
+Titan and Cohere are made by InvokeModel too.
 
 The path names the model: its id, that of an inference profile, or an ARN. A request is signed with AWS keys, or has an
 API key of Bedrock as a bearer token: https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html. Models are
@@ -15,12 +16,12 @@ from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._bedrock_answers import ERRORS, amazon_failure, judge, usage_in
 from pointsman.providers._bedrock_claude import CLAUDE
+from pointsman.providers._bedrock_embeddings import COHERE, TITAN
 from pointsman.providers._bedrock_requests import path_of, sent
 from pointsman.providers._error_table import Rules
 from pointsman.providers._judged import JudgedCodec
 from pointsman.providers._translated_stream import UpstreamStream
 from pointsman.providers.api import Provider, StreamDecoder, WholeAnswer
-from pointsman.wire.json_object import encode_object
 from pointsman.wire.upstreams.bedrock import HALVES
 from pointsman.wire.upstreams.bedrock.frames import converse_splitter
 from pointsman.wire.upstreams.bedrock.models import REGIONS, fitted
@@ -49,7 +50,7 @@ class ConverseCodec(JudgedCodec, frozen=True, kw_only=True, eq=False):
         now_unix_s: float = 0.0,
     ) -> UpstreamRequest:
         path = path_of(candidate.model_at(key), "converse-stream" if call.stream else "converse")
-        return sent(candidate, key, path, encode_object(call.fields), now_unix_s)
+        return sent(candidate, key, path, call.fields, now_unix_s)
 
     def judge(self, call: Call, body: bytes) -> WholeAnswer | Failure:  # noqa: ARG002
         return judge(body, self.errors)
@@ -73,7 +74,7 @@ PROVIDER = Provider(
     credentials=("value", "aws"),
     takes={"region": frozenset({"value", "aws"})},
     regional_url=_address,
-    families={"*claude*": CLAUDE},
+    families={"*claude*": CLAUDE, "*cohere.embed*": COHERE, "*titan-embed-text*": TITAN},
     regions=REGIONS,
     splitter=converse_splitter,
 )

@@ -4,6 +4,7 @@ Gemini speaks Google's own dialect, as at AI Studio, at paths that name the proj
 Anthropic's Messages in `rawPredict`, with a version in the body and without the model:
 https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai. Open models, whose names have a publisher,
 have a server in OpenAI's dialect: https://cloud.google.com/vertex-ai/generative-ai/docs/maas/call-open-model-apis.
+Embeddings are made by `predict` (`wire.embedders.vertex`).
 
 The express mode takes an API key, at paths without project and region, for Gemini alone:
 https://cloud.google.com/vertex-ai/generative-ai/docs/start/express-mode/vertex-ai-express-mode-api-reference.
@@ -19,6 +20,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.messages import Headers, UpstreamRequest
 from pointsman.domain.origin import AccessToken, Secret
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
+from pointsman.providers._embeddings import EmbedderCodec
 from pointsman.providers._error_table import Rules, rule
 from pointsman.providers._gemini_answers import google_failure
 from pointsman.providers._openai_compatible import openai_compatible
@@ -84,6 +86,29 @@ class VertexGenerateCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
         return _target(candidate.endpoint, candidate.model_at(key), "google", method)
 
 
+class PredictCodec(EmbedderCodec, frozen=True, kw_only=True, eq=False):
+    """A codec for embeddings."""
+
+    dialect: str = "vertex"
+    errors: Rules = ERRORS
+
+    def encode(
+        self,
+        call: Call,
+        candidate: Candidate,
+        key: ProviderKey,
+        attempt_id: str = "",  # noqa: ARG002
+        now_unix_s: float = 0.0,  # noqa: ARG002
+    ) -> UpstreamRequest:
+        endpoint, model = candidate.endpoint, candidate.model_at(key)
+        _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=_credential)
+        target = _target(endpoint, model, "google", "predict")
+        return UpstreamRequest(b"POST", target, headers, encode_object(call.fields))
+
+    def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
+        return google_failure(status, headers, body, now_unix_s, self.errors)
+
+
 class RawPredictCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
     """A codec for Claude."""
 
@@ -144,7 +169,7 @@ PROVIDER = Provider(
     title="Google Vertex AI",
     base_url=None,
     key_env="GOOGLE_API_KEY",
-    codecs={"chat": VertexGenerateCodec()},
+    codecs={"chat": VertexGenerateCodec(), "embedding": PredictCodec()},
     auth=_credential,
     adapt=fitted,
     docs="https://cloud.google.com/vertex-ai/generative-ai/docs",

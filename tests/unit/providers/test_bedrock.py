@@ -13,7 +13,7 @@ from fakes.anthropic import message_call
 from fakes.bedrock import answer, chunk, exception, frame, stream_of, text, thought
 from fakes.wire import CHAT, SECRET, drain, parse, target
 from pointsman.domain import failures
-from pointsman.domain.calls import Call
+from pointsman.domain.calls import Call, Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.origin import AwsKeys, Secret
@@ -21,6 +21,7 @@ from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers import PROVIDERS, codec_for, codec_of, dialects_of, families_of
 from pointsman.providers.api import Codec, WholeAnswer
+from pointsman.routing.policies import translation
 
 RECORD = PROVIDERS["bedrock"]
 NATIVE = RECORD.codecs["chat"]
@@ -327,3 +328,48 @@ def test_error_is_read_by_its_header(model: str) -> None:
     rejected = codec.failure(403, {}, b'{"Message":"Authentication failed: key ABSK-secret is not valid"}', 0.0)
     assert rejected.kind is failures.CREDENTIAL_REJECTED
     assert "ABSK" not in rejected.for_client
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "body", "answered"),
+    [
+        (
+            "amazon.titan-embed-text-v2:0",
+            b"/model/amazon.titan-embed-text-v2%3A0/invoke",
+            {"inputText": "a"},
+            b'{"embedding":[1.5],"inputTextTokenCount":4}',
+        ),
+        (
+            "us.cohere.embed-v4:0",
+            b"/model/us.cohere.embed-v4%3A0/invoke",
+            {"texts": ["a"], "embedding_types": ["float"], "input_type": "search_document", "truncate": "NONE"},
+            b'{"embeddings":{"float":[[1.5]]}}',
+        ),
+    ],
+)
+def test_embeddings_are_those_of_the_models_author(model: str, path: bytes, body: Any, answered: bytes) -> None:
+    call, item = parse({"model": "m", "input": "a"}, "/embeddings"), candidate_of(model)
+    request = encoded(call, item)
+    assert (request.target, json.loads(request.body)) == (path, body)
+    assert b"authorization: Bearer " in request.headers
+    codec = codec_for(item, "embedding", "openai")
+    found = codec.decode(call, answered)
+    assert isinstance(found, WholeAnswer)
+    assert json.loads(found.body)["data"] == [{"object": "embedding", "index": 0, "embedding": [1.5]}]
+    assert found.usage == codec.usage_in(answered) == (Usage(4, 0) if "titan" in model else None)
+    denied = codec.failure(403, {b"x-amzn-errortype": b"AccessDeniedException:x"}, b"{}", 0.0)
+    assert denied.kind is failures.UPSTREAM_MODEL_DENIED
+
+
+def test_each_model_is_asked_for_what_it_makes() -> None:
+    def reason(call: Call, model: str) -> str:
+        nothing: Any = None
+        found = translation.check(candidate_of(model), Facts(call), nothing, 0.0)
+        return "" if found is None else found.code
+
+    chat, vectors = parse(CHAT), parse({"model": "m", "input": "a"}, "/embeddings")
+    assert [reason(one, "amazon.titan-embed-text-v2:0") for one in (chat, vectors)] == ["not_expressible", ""]
+    assert [reason(one, NOVA) for one in (chat, vectors)] == ["", "not_expressible"]
+    several = parse({"model": "m", "input": ["a", "b"]}, "/embeddings")
+    assert reason(several, "amazon.titan-embed-text-v2:0") == "not_expressible"
+    assert reason(several, "cohere.embed-english-v3") == ""

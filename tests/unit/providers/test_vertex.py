@@ -12,9 +12,10 @@ from fakes.google_errors import google_error
 from fakes.wire import CHAT, drain, parse
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
-from pointsman.domain.failures import Kind
+from pointsman.domain.failures import Failure, Kind
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.origin import AccessToken, Secret
+from pointsman.domain.outcomes import Usage
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
 from pointsman.providers import PROVIDERS, codec_for
@@ -115,6 +116,21 @@ def test_tokens_of_claude_are_counted_at_a_path_of_their_own() -> None:
     _, request = encoded(message_call(counts=True), CLAUDE)
     assert request.target.decode() == f"{PLACE}/publishers/anthropic/models/count-tokens:rawPredict"
     assert json.loads(request.body)["model"] == CLAUDE
+
+
+def test_embeddings_are_predictions() -> None:
+    call = parse({"model": "m", "input": "a"}, "/embeddings")
+    item, request = encoded(call, "text-embedding-005")
+    assert request.target.decode() == f"{PLACE}/publishers/google/models/text-embedding-005:predict"
+    assert b"authorization: Bearer ya29.token\r\n" in request.headers
+    codec = codec_for(item, "embedding", "openai")
+    answered = b'{"predictions":[{"embeddings":{"values":[1.5],"statistics":{"token_count":4}}}]}'
+    found = codec.decode(call, answered)
+    assert isinstance(found, WholeAnswer)
+    assert json.loads(found.body)["data"] == [{"object": "embedding", "index": 0, "embedding": [1.5]}]
+    assert found.usage == codec.usage_in(answered) == Usage(4, 0)
+    assert isinstance(codec.decode(call, b'{"predictions":[]}'), Failure)
+    assert codec.usage_in(b"{") is None
 
 
 def test_express_mode_takes_an_api_key_without_project_and_region() -> None:

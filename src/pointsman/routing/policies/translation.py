@@ -13,11 +13,13 @@ from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason
 from pointsman.routing.policies import Asker, Watch
 from pointsman.routing.view import View
-from pointsman.wire.dialects import DIALECTS
+from pointsman.wire.dialects import CONVERSATIONS, DIALECTS
 from pointsman.wire.embedders import EMBEDDERS
 from pointsman.wire.embeddings import EmbeddingHalves, translate_embedding
 from pointsman.wire.translation import translate
 from pointsman.wire.upstreams import SPOKEN
+
+CONVERSING = frozenset({one.operation for one in CONVERSATIONS})
 
 
 def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | None:
@@ -26,6 +28,8 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
         ours = DIALECTS[call.head.dialect].embeddings
         if ours is not None and item.embedder != call.head.dialect:
             return _of_embedding(ours, item, call)
+    if not spoken and item.endpoint.families and call.operation in CONVERSING:
+        return Reason("not_expressible", f"{item.id} answers no conversations")
     client = DIALECTS[call.head.dialect].halves
     if call.head.dialect in spoken or client is None or not spoken or call.operation not in item.endpoint.operations:
         return None
