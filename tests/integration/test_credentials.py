@@ -125,7 +125,7 @@ def test_refused_secret_is_the_fault_of_the_key_and_another_provider_serves() ->
             first, second = await running.wait_for_records(2)
             attempt = first["attempts"][0]
             assert attempt["outcome"] == "upstream_credential_rejected"
-            assert "no token for the key azure:only: Entra ID refused with status 401" in attempt["message"]
+            assert "no credential for the key azure:only: Entra ID refused with status 401" in attempt["message"]
             assert "check tenant, client_id and client_secret" in attempt["message"]
             assert [one["provider"] for one in second["attempts"]] == ["spare"], "the key is blocked"
             assert not running.providers["azure"].requests

@@ -97,23 +97,21 @@ class CredentialCompiler(Struct, frozen=True):
         keys: AwsKeys | None = None
         if settings.access_key_id is not None:
             key_id = self._id(settings.access_key_id, (*place, "access_key_id"))
-            secret = self._found(settings.secret_access_key or "", (*place, "secret_access_key"), self._required)
+            secret = self._found(
+                settings.secret_access_key or "", (*place, "secret_access_key"), self.references.resolve
+            )
             token = None
             if settings.session_token is not None:
-                token = self._found(settings.session_token, (*place, "session_token"), self._required)
+                token = self._found(settings.session_token, (*place, "session_token"), self.references.resolve)
             if key_id is None or secret is None or (token is None and settings.session_token is not None):
                 return None
             keys = AwsKeys(key_id, secret, token)
         elif settings.session_token is not None:
             self.findings.error((*place, "session_token"), "requires access_key_id and secret_access_key; set them")
             return None
-        return keys if keys is not None and settings.role_arn is None else self._role(keys, settings.role_arn or "")
-
-    def _role(self, keys: AwsKeys | None, role_arn: str) -> AwsSource:
-        return AwsSource(keys, role_arn, self.region)
-
-    def _required(self, reference: str) -> Secret:
-        return self.references.resolve(reference)
+        if keys is not None and settings.role_arn is None:
+            return keys
+        return AwsSource(keys, settings.role_arn or "", self.region)
 
     def _google(self, text: str, place: Location) -> GoogleSource | None:
         if text == "adc":
@@ -160,7 +158,7 @@ class CredentialCompiler(Struct, frozen=True):
             self.findings.error(place, "set one of client_secret and federated_token_file")
             return None
         if settings.client_secret is not None:
-            secret = self._found(settings.client_secret, (*place, "client_secret"), self._required)
+            secret = self._found(settings.client_secret, (*place, "client_secret"), self.references.resolve)
         authority = self._authority(settings.authority, (*place, "authority"))
         if tenant is None or client_id is None or authority is None or (file is None and secret is None):
             return None
@@ -183,6 +181,10 @@ class CredentialCompiler(Struct, frozen=True):
             self.findings.error(place, "http:// would send the secret unencrypted; use https://")
             return None
         return f"{origin}{path}"
+
+
+def _is_twin(one: ProviderKey, other: ProviderKey) -> bool:
+    return one.credential == other.credential and one.deployments == other.deployments
 
 
 def _problem_of(fields: Mapping[str, object]) -> str:
@@ -237,13 +239,11 @@ class ProviderKeyCompiler(Struct, frozen=True):
             is_empty = key.credential == Secret("")
             if is_empty and record.needs_key and settings.base_url is None:
                 self.findings.warning((*place, "value"), f"is empty, but {record.title} rejects requests without a key")
-            same = (other.name for other in keys if other.credential == key.credential and not is_empty)
-            twin = next(same, None)
+            # Two deployments of one model need two keys, which may be of one account.
+            twin = next((one for one in keys if _is_twin(one, key) and not is_empty), None)
             if twin is not None:
-                self.findings.warning(
-                    (*place, kind_in(key_settings) or "value"),
-                    f"is the same secret as that of the key {twin!r}; remove one of the two keys",
-                )
+                message = f"is the same credential as that of the key {twin.name!r}; remove one of the two keys"
+                self.findings.warning((*place, kind_in(key_settings) or "value"), message)
             keys.append(key)
         if len(keys) < len(settings.keys):
             return None

@@ -47,6 +47,11 @@ Found = ProviderKey | Failure
 Then = Callable[[Found], None]
 Mint = Callable[[Source, Machine], Awaitable[Minted]]
 
+_NOTHING_YET = Failure(
+    failures.CONNECT_TIMEOUT,
+    "its service has not answered yet; check that the gateway can reach it",
+    client_message="no credential could be fetched in time",
+)
 _logger = logging.getLogger(__name__)
 
 
@@ -128,7 +133,7 @@ class _Value:
                 failures_in_row += 1
                 wait_s = wait_after_failures(failures_in_row, RETRY_S, self._random())
                 _logger.exception("the credential %s cannot be renewed", self._name)
-                self.failure = Failure(failures.INTERNAL, f"the credential {self._name} cannot be renewed; see the log")
+                self.failure = Failure(failures.INTERNAL, "an unexpected error, which the log describes")
             self._tried_at = self._machine.clock()
             waiting, self._waiting = self._waiting, []
             for then in waiting:
@@ -163,13 +168,12 @@ class _Value:
     def _note(self, error: RefusedError | UnavailableError) -> None:
         is_refused = isinstance(error, RefusedError)
         kind = failures.CREDENTIAL_REJECTED if is_refused else getattr(error, "kind", None) or failures.UPSTREAM_ERROR
-        message = f"no token for the key {self._name}: {error}"
         client_message = "the provider's credential was refused" if is_refused else "no credential could be fetched"
-        failure = Failure(kind, message, client_message=client_message, scope=Scope.KEY if is_refused else None)
+        failure = Failure(kind, str(error), client_message=client_message, scope=Scope.KEY if is_refused else None)
         failure = redact(failure, self._source)
         if self.failure is None or self.failure.message != failure.message:
             still = "the old one is still valid" if self.present() is not None else "requests with this key fail"
-            _logger.error("%s; %s", failure.message, still)
+            _logger.error("no credential for the key %s: %s; %s", self._name, failure.message, still)
         self.failure = failure
 
 
@@ -202,7 +206,7 @@ class Credentials:
             return
         value = self._value(endpoint, key)
         if value is None or not value.is_awaited:
-            then(key if value is None else self._found(value, key))
+            then(key if value is None else self._found(value, endpoint, key))
             return
         is_told = False
 
@@ -211,7 +215,7 @@ class Credentials:
             if not is_told:
                 is_told = True
                 timer.cancel()
-                then(self._found(value, key))
+                then(self._found(value, endpoint, key))
 
         timer = asyncio.get_running_loop().call_later(min(patience_s, FIRST_S), tell)
         value.when_tried(tell)
@@ -243,10 +247,11 @@ class Credentials:
         self._values.clear()
         self._ready.clear()
 
-    def _found(self, value: _Value, key: ProviderKey) -> Found:
+    def _found(self, value: _Value, endpoint: Endpoint, key: ProviderKey) -> Found:
         present = value.present()
-        if present is None:
-            return value.failure or _nothing_yet(key)
+        if present is None:  # keys with the same source share it, and its failure
+            failure = value.failure or _NOTHING_YET
+            return replace(failure, message=f"no credential for the key {endpoint.name}:{key.name}: {failure.message}")
         made = replace(key, credential=present, cached_heads=CachedHeads())
         self._ready[key] = _Ready(value, made)
         return made
@@ -272,8 +277,3 @@ class Credentials:
             return await fetch(client, origin, request, TIMEOUT_S, MOST_BYTES)
 
         return send
-
-
-def _nothing_yet(key: ProviderKey) -> Failure:
-    message = f"no token for the key {key.name} came within {FIRST_S:g} s"
-    return Failure(failures.CONNECT_TIMEOUT, message, client_message="no credential could be fetched in time")

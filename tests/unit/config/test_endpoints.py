@@ -172,7 +172,7 @@ providers:
     assert found(outcome, "warning") == [
         "providers.plain.base_url: http:// sends prompts and the key unencrypted; use https://",
         "providers.openai.keys.empty: is empty, but OpenAI rejects requests without a key",
-        "providers.openai.keys.two: is the same secret as that of the key 'one'; remove one of the two keys",
+        "providers.openai.keys.two: is the same credential as that of the key 'one'; remove one of the two keys",
         "providers.groq.keys: every key has weight 0, so no request can use this provider; set a weight above 0",
     ]
     assert problem_at(outcome, "providers.openai.keys.idle.weight").severity == "note"
@@ -225,6 +225,12 @@ providers:
     assert [candidate(openai, "gpt-4o").model_at(key) for key in openai.keys] == ["gpt-4o", "ft:gpt-4o:acme"]
     (note,) = found(outcome, "note")
     assert note.startswith("providers.openai.keys.b.deployments.mine: the catalog has no such model of openai")
+
+
+def test_one_credential_may_have_two_deployments() -> None:
+    keys = "a: {value: env.K, deployments: {m: one}}, b: {value: env.K, deployments: {m: two}}"
+    text = OPEN + f"providers: {{openai: {{keys: {{{keys}}}}}}}"
+    assert found(checked(text, {"K": "a-key"}), "warning") == []
 
 
 def test_keys_of_one_model_have_one_api() -> None:

@@ -157,7 +157,7 @@ def test_token_is_used_until_it_ends_while_the_service_is_away(monkeypatch: pyte
         rig.now += LIFE_S * 0.1
         failure = rig.failure()
         assert failure.kind is failures.CONNECT_FAILED
-        assert failure.message == "no token for the key alpha:k: could not open a connection"
+        assert failure.message == "no credential for the key alpha:k: could not open a connection"
         await rig.until(lambda: rig.calls == 3)
         await rig.give("two")
         assert rig.token() == "two"
@@ -172,7 +172,9 @@ def test_refusal_is_a_fault_of_the_key_and_hides_its_secret(monkeypatch: pytest.
         (failure,) = waiting
         assert isinstance(failure, Failure)
         assert (failure.kind, failure.scope) == (failures.CREDENTIAL_REJECTED, Scope.KEY)
-        assert failure.message == "no token for the key alpha:k: Entra ID refused ([redacted]); check client_secret"
+        assert (
+            failure.message == "no credential for the key alpha:k: Entra ID refused ([redacted]); check client_secret"
+        )
         assert failure.client_message == "the provider's credential was refused"
         assert rig.failure() == failure, "later requests do not wait"
         rig.now += 11
@@ -190,6 +192,7 @@ def test_wait_for_the_first_token_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         (failure,) = waiting
         assert isinstance(failure, Failure)
         assert failure.kind is failures.CONNECT_TIMEOUT
+        assert failure.message.startswith("no credential for the key alpha:k: its service has not answered yet")
         await rig.give("one")
         assert len(waiting) == 1
         assert rig.token() == "one"
@@ -423,3 +426,19 @@ def test_service_of_this_machine_is_reached_without_the_proxy() -> None:
         deadlines.close()
 
     run(main())
+
+
+def test_failure_names_the_key_that_the_request_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of several providers may have one source, such as the account of the machine."""
+
+    async def main(rig: Rig) -> None:
+        waiting = rig.ask()
+        await rig.give(RefusedError("Entra ID refused"))
+        assert len(waiting) == 1
+        found: list[Found] = []
+        rig.credentials.use(endpoint("beta"), ProviderKey("other", entra()), 60.0, found.append)
+        (failure,) = found
+        assert isinstance(failure, Failure)
+        assert failure.message == "no credential for the key beta:other: Entra ID refused"
+
+    on_rig(main, monkeypatch)

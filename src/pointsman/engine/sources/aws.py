@@ -118,13 +118,17 @@ async def _from_machine(machine: Machine) -> Minted:
     life = {"x-aws-ec2-metadata-token-ttl-seconds": "300"}
     session = await machine.ask(f"{base}/latest/api/token", method="PUT", headers=life, is_local=True)
     token = session.body.decode("ascii", "replace").strip()
-    if session.status != 200 or not token.isprintable():
+    if session.status != 200:
         raise failed(session.status, service, "", "allow IMDSv2 with a hop limit of 2 for containers")
+    if not token.isprintable():
+        raise UnavailableError(None, f"{service} returned an unreadable token")
     headers = {"x-aws-ec2-metadata-token": token}
     roles = await machine.ask(base + _ROLES, headers=headers, is_local=True)
     if roles.status != 200:
         raise failed(roles.status, service, "", "give the machine an instance profile")
     role = roles.body.decode("utf-8", "replace").strip().partition("\n")[0]
+    if not role:
+        raise RefusedError(f"{service} names no role; give the machine an instance profile")
     answer = await machine.ask(base + _ROLES + quote(role, safe=""), headers=headers, is_local=True)
     return _from_metadata(answer, service)
 

@@ -118,7 +118,9 @@ class _Reader(Struct, frozen=True):
 
     async def _of_role(self, name: str, fields: Fields, depth: int) -> Minted:
         if "mfa_serial" in fields:
-            raise RefusedError(f"the profile {name!r} requires a code of a device, which the gateway cannot enter")
+            raise RefusedError(
+                f"the profile {name!r} requires a code of a device, which the gateway cannot enter; name another"
+            )
         role = {"RoleArn": fields["role_arn"]}
         for field, parameter in (("role_session_name", "RoleSessionName"), ("external_id", "ExternalId")):
             if fields.get(field):

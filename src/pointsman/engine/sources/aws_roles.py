@@ -68,7 +68,8 @@ async def _ask(
     if answer.status != 200:
         code = re.search(rb'"Code" ?: ?"(\w+)"|<Code>(\w+)</Code>', answer.body)
         detail = (code[1] or code[2]).decode() if code is not None else ""
-        advice = f"check the keys, and whether they may assume {fields['RoleArn']}"
+        means = "the keys, and whether they" if keys is not None else "the web identity token, and whether it"
+        advice = f"check {means} may assume {fields['RoleArn']}"
         raise failed(answer.status, _SERVICE, detail, advice)
     found = _sts_keys(answer, action)
     expiration = found.expiration

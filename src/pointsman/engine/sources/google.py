@@ -136,7 +136,8 @@ async def _from_account(text: bytes, machine: Machine) -> Minted:
                 raise RefusedError("`source_credentials` of Google's file of credentials is unusable; create it again")
             return await _impersonated(account, await _from_account(source, machine), machine)
     raise RefusedError(
-        f"the type {account.type[:40]!r} of Google's file of credentials is not supported; use a service account"
+        f"the type {account.type[:40]!r} of Google's file of credentials is not supported; use a file of one of these: "
+        "service_account, authorized_user, external_account, impersonated_service_account"
     )
 
 

@@ -138,3 +138,20 @@ def test_named_profile_that_does_not_exist_is_refused() -> None:
         RefusedError, match="the profile 'none' of AWS's shared files does not exist; correct AWS_PROFILE"
     ):
         minted(TokenService({}), AMBIENT, {"AWS_PROFILE": "none"})
+
+
+@pytest.mark.parametrize(
+    ("token", "roles", "error", "message"),
+    [
+        (b"\x01\x02", b"my-role", UnavailableError, "returned an unreadable token"),
+        (b"session", b"\n", RefusedError, "names no role; give the machine an instance profile"),
+    ],
+)
+def test_odd_answers_of_the_metadata_service(token: bytes, roles: bytes, error: type[Exception], message: str) -> None:
+    base = "http://169.254.169.254/latest"
+    answers: dict[str, list[tuple[int, object]]] = {
+        f"{base}/api/token": [(200, token)],
+        f"{base}/meta-data/iam/security-credentials/": [(200, roles)],
+    }
+    with pytest.raises(error, match=message):
+        minted(TokenService(answers), AMBIENT)

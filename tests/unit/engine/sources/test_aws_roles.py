@@ -66,3 +66,8 @@ def test_address_of_the_service_may_be_another_one() -> None:
 def test_other_answers_are_faults_that_may_pass(answer: tuple[int, object]) -> None:
     with pytest.raises(UnavailableError):
         minted(TokenService({STS: [answer]}), AwsSource(OWN, ROLE, "eu-west-1"))
+
+
+def test_refused_web_identity_names_its_token() -> None:
+    with pytest.raises(RefusedError, match="check the web identity token, and whether it may assume arn:"):
+        run(by_web_identity("t", {"RoleArn": ROLE}, "eu-west-1", TokenService({STS: [(403, b"")]}).machine()))
