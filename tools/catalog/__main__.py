@@ -39,7 +39,8 @@ def main() -> int:
     (ROOT / "docs/reference/catalog.md").write_text(page(merged, sources, DATE))
     for warning in old_packages(datetime.now(UTC).date()):
         print(warning, file=sys.stderr)
-    print(f"{len(merged.entries)} models at providers, {len(merged.names)} canonical names")
+    names = {places[0] for places in merged.names.values()}
+    print(f"{len(merged.entries)} models at providers, {len(names)} canonical names")
     return 0
 
 

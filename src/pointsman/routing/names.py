@@ -228,10 +228,13 @@ def _best(every: Iterable[str], requested: str, endpoint: Endpoint, catalog: Cat
     return min(every, key=lambda name: _preference(name, requested, endpoint, catalog))
 
 
-def _preference(name: str, requested: str, endpoint: Endpoint, catalog: Catalog) -> tuple[bool, bool, int, int, str]:
+def _preference(
+    name: str, requested: str, endpoint: Endpoint, catalog: Catalog
+) -> tuple[bool, bool, bool, int, int, str]:
     """Return the sort key of one of a model's names at one provider. One with a deployment is first, then the requested
-    name, then one without a region; one that may leave its region is last."""
+    name, then one that several tables list, then one without a region; one that may leave its region is last."""
     facts = catalog.find(endpoint.catalog, name)
     region = facts.region if facts is not None else None
     is_deployed = endpoint.has_deployment(name)
-    return (not is_deployed, name != requested, {None: 0, "global": 2}.get(region, 1), len(name), name)
+    is_doubtful = facts is not None and facts.is_doubtful
+    return (not is_deployed, name != requested, is_doubtful, {None: 0, "global": 2}.get(region, 1), len(name), name)
