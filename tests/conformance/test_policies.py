@@ -102,6 +102,9 @@ class SmallModel:
     def name_of(self, model: str) -> str | None:
         return model
 
+    def price_source(self, provider_type: str, model: str) -> str:
+        return ""
+
     def serving(self, model: str) -> list[tuple[str, str]]:
         return []
 

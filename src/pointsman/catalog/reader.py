@@ -135,6 +135,15 @@ class ModelCatalog:
         entry = self._entry(provider, model)
         return self._file.provenance[entry.origin] if entry is not None else {}
 
+    def price_source(self, provider_type: str, model: str) -> str:
+        """Return where the price of a model is from: `catalog`, or the name of a layer; empty if it has none."""
+        found = self.origins(provider_type, model)
+        table = next((table for name, table in sorted(found.items()) if name.startswith("price ")), None)
+        if table is None:
+            return ""
+        is_of_a_table = table in self._file.dates and " " not in table
+        return "catalog" if is_of_a_table or not self.layers else table.partition(" ")[0]
+
     def price_date(self, provider: str, model: str) -> str | None:
         """Return the day of the table that has an entry's price."""
         tables = {name: table for name, table in self.origins(provider, model).items() if name.startswith("price ")}

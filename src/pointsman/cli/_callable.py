@@ -10,6 +10,7 @@ import msgspec
 
 from pointsman.catalog.search import fits
 from pointsman.cli._configuration import compiled_or_exit
+from pointsman.cli._prices import note_on, usd
 from pointsman.cli._terminal import print_json, print_line, print_table
 from pointsman.config.callable_models import callable_models
 from pointsman.domain.prices import ModelFacts
@@ -38,11 +39,6 @@ def list_callable(config: Path | None, wanted: Wanted, limit: int, *, reads_secr
     return 0 if usable else 1
 
 
-def usd(pico: int | None) -> str:
-    """Return a price per token, in pico-dollars, as dollars per million tokens."""
-    return f"{pico / 1e6:g}" if pico is not None else ""
-
-
 def _is_wanted(one: CallableModel, wanted: Wanted) -> bool:
     if wanted.providers is not None and one.provider not in wanted.providers:
         return False
@@ -52,15 +48,17 @@ def _is_wanted(one: CallableModel, wanted: Wanted) -> bool:
 def _print(usable: list[CallableModel]) -> None:
     lines = []
     for one in usable:
-        rates = one.price.rates if one.price is not None else None
+        rates = one.price.rates if one.price is not None and not one.price.only_units else None
         amounts = (rates.input, rates.output) if rates is not None else (None, None)
         sent = one.sent if one.sent != one.model else ""
-        names = ", ".join(one.names)
-        lines.append((one.provider, one.key, one.model, sent, names, *map(usd, amounts), ", ".join(one.tags)))
+        names, note = ", ".join(one.names), note_on(one.price, one.facts)
+        tags = ", ".join(one.tags)
+        lines.append((one.provider, one.key, one.model, sent, names, *map(usd, amounts), note, one.price_source, tags))
     if lines:
         numbers = ("$ in", "$ out")
-        print_table(("provider", "key", "model", "sent as", "a client writes", *numbers, "tags"), lines, numbers)
-        print_line("prices in dollars per million tokens; empty if unknown")
+        columns = ("provider", "key", "model", "sent as", "a client writes", *numbers, "note", "price from", "tags")
+        print_table(columns, lines, numbers)
+        print_line("prices in dollars per million tokens; pricing.overrides outranks the overlay, and that the catalog")
 
 
 def _print_reasons(others: list[CallableModel]) -> None:
@@ -84,6 +82,8 @@ def _as_data(one: CallableModel) -> dict[str, object]:
         "sent_as": one.sent,
         "names": list(one.names),
         "price_pico_usd_per_token": msgspec.to_builtins(one.price),
+        "price_source": one.price_source,
+        "note": note_on(one.price, one.facts),
         "tags": list(one.tags),
         "callable": not one.reason,
         "reason": one.reason,

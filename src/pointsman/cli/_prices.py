@@ -24,6 +24,16 @@ def is_free(price: Price | None) -> bool:
     return price is not None and not price.only_units and not any(flat(price).values())
 
 
+def note_on(price: Price | None, facts: ModelFacts | None) -> str:
+    """Return what the prices of tokens do not tell: prices of other units, `free`, or why there is no price."""
+    if price is None:
+        reason = facts.unpriced if facts is not None else "the catalog does not know this model"
+        return f"no price: {reason or 'no source has one'}"
+    if is_free(price):
+        return "free"
+    return ", ".join(f"{unit} {span(prices)}" for unit, prices in price.units.items())
+
+
 def described(facts: ModelFacts) -> str:
     """Return the price of a model in a few words, or the reason why it has none."""
     price = facts.price

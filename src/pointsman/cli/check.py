@@ -13,6 +13,7 @@ from pointsman.cli._terminal import print_json, print_line
 if TYPE_CHECKING:
     from pointsman.config.compile import Checked
     from pointsman.config.snapshot_file import Compiled
+    from pointsman.domain.prices import Price
     from pointsman.domain.snapshots import PublicModel, Snapshot
     from pointsman.domain.targets import Candidate
 
@@ -77,8 +78,8 @@ def _summary(compiled: Compiled) -> list[str]:
     lines.append("models" if snapshot.models else "models       none named; clients use provider/model")
     for model in snapshot.models.values():
         lines.append(f"  {model.name}  {(model.strategy or snapshot.routing.strategy).name}")
-        lines += [f"    {_target(item, model)}" for item in model.targets]
-        lines += [f"    {item.id}  fallback{_causes(item)}" for item in model.fallbacks]
+        lines += [f"    {_target(item, model, snapshot)}" for item in model.targets]
+        lines += [f"    {item.id}  fallback{_causes(item)}{_price(item, snapshot)}" for item in model.fallbacks]
     return lines
 
 
@@ -96,7 +97,27 @@ def _causes(item: Candidate) -> str:
     return f", {describe_causes(item)}" if item.after else ""
 
 
-def _target(item: Candidate, model: PublicModel) -> str:
+def _price(item: Candidate, snapshot: Snapshot) -> str:
+    """Return a note on a target without a price, or without a cost."""
+    note = _note_on_price(item, snapshot)
+    return f", {note}" if note else ""
+
+
+def _note_on_price(item: Candidate, snapshot: Snapshot) -> str:
+    from pointsman.cli._prices import note_on
+    from pointsman.money.terms import terms_of
+
+    price = terms_of(None, item, snapshot).price
+    return note_on(price, snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)) if _is_odd(price) else ""
+
+
+def _is_odd(price: Price | None) -> bool:
+    from pointsman.cli._prices import is_free
+
+    return price is None or is_free(price)
+
+
+def _target(item: Candidate, model: PublicModel, snapshot: Snapshot) -> str:
     from pointsman.routing.explain import describe_causes
 
     notes = [f"variant {item.variant}"] if item.variant else []
@@ -108,6 +129,8 @@ def _target(item: Candidate, model: PublicModel) -> str:
         heaviest = max(other.weight for other in model.targets)
         share = (item.weight / heaviest) / sum(other.weight / heaviest for other in model.targets)
         notes.append(f"{share:.1%}{' before costs' if getattr(model.strategy.settings, 'cost', 0) else ''}")
+    if note := _note_on_price(item, snapshot):
+        notes.append(note)
     return f"{item.id}  {', '.join(notes)}".rstrip()
 
 
@@ -135,7 +158,13 @@ def _as_data(checked: Checked, *, failed: bool) -> dict[str, object]:
             model.name: {
                 "strategy": (model.strategy or snapshot.routing.strategy).name,
                 "targets": [
-                    {"candidate": item.id, "weight": item.weight, "variant": item.variant} for item in model.targets
+                    {
+                        "candidate": item.id,
+                        "weight": item.weight,
+                        "variant": item.variant,
+                        "price_note": _note_on_price(item, snapshot),
+                    }
+                    for item in model.targets
                 ],
                 "fallbacks": [item.id for item in model.fallbacks],
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,8 @@ from pointsman.cli._options import AsJson, NoSecrets
 from pointsman.cli._terminal import print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pointsman.catalog.reader import ModelCatalog
     from pointsman.catalog.search import Found
-    from pointsman.domain.units import UnitPrice
 
 _HELP = {
     "query": "Words in the model's name or in a provider's name for it, in any order.",
@@ -31,6 +29,7 @@ _HELP = {
     "limit": "The largest number of lines; 0 prints all.",
     "callable": "List what this configuration can call: each model at each provider key, the names that a client may "
     "write, and why a model cannot be called. `--provider` then names a configured provider.",
+    "public": "List the public names of the configuration alone, with their targets and prices.",
     "sources": "Also print the source table of each field.",
 }
 
@@ -46,13 +45,15 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help=_HELP["limit"])] = 40,
     sources: Annotated[bool, typer.Option("--sources", help=_HELP["sources"])] = False,
     is_callable: Annotated[bool, typer.Option("--callable", help=_HELP["callable"])] = False,
+    is_public: Annotated[bool, typer.Option("--public", help=_HELP["public"])] = False,
     no_secrets: NoSecrets = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search the models of the catalog, cheapest first, or list those that a configuration can call.
+    """Search the models of the catalog, or list those that a configuration can call.
 
-    Every line is one model at one provider. Nothing is sent. Exits with 1 if nothing is found. With `--callable`, the
-    configuration is that of `--config`, or the one that `serve` builds from the environment.
+    Every line is one model at one provider: the model that the words name, then the cheapest. Nothing is sent. Exits
+    with 1 if nothing is found. With `--callable` and `--public`, the configuration is that of `--config`, or the one
+    that `serve` builds from the environment.
     """
     from msgspec.structs import replace
 
@@ -69,6 +70,10 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
         context,
         round(price * 1e6) if price is not None else None,
     )
+    if is_public:
+        from pointsman.cli._public import list_public
+
+        raise typer.Exit(list_public(config, wanted.words, reads_secrets=not no_secrets, as_json=as_json))
     if is_callable:
         from pointsman.cli._callable import list_callable
 
@@ -92,22 +97,31 @@ def _catalog(
     """Return the catalog and the providers to search; `None` means all of them."""
     import os
 
+    from pointsman.catalog.reader import ModelCatalog
     from pointsman.config.catalog import read_catalog
     from pointsman.config.overrides import default_data_dir
 
     if config is None:
-        return read_catalog(data_dir or default_data_dir(os.environ)).catalog, None
+        from pointsman.cli._overlay import over
+
+        folder = data_dir or default_data_dir(os.environ)
+        return over(read_catalog(folder).catalog, None, folder), None
     from pointsman.cli._configuration import compiled_or_exit
 
     compiled = compiled_or_exit(config, reads_secrets=reads_secrets)
     providers = {endpoint.catalog for endpoint in compiled.snapshot.endpoints.values()}
-    return read_catalog(data_dir or compiled.settings.data_dir).catalog, frozenset(providers - {""})
+    if data_dir is None:
+        catalog = compiled.snapshot.pricing.catalog
+        assert isinstance(catalog, ModelCatalog), "configurations are compiled with one"
+        return catalog, frozenset(providers - {""})
+    return read_catalog(data_dir).catalog, frozenset(providers - {""})
 
 
 def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
-    from pointsman.cli._callable import usd
+    from pointsman.cli._prices import age, note_on, usd
 
     numbers = ("context", "$ in", "$ cached", "$ out")
+    today = datetime.now(UTC).date()
     lines: list[tuple[str, ...]] = []
     for one in found:
         facts = one.facts
@@ -116,25 +130,24 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
         amounts = (rates.input, rates.cache_read, rates.output) if rates is not None else (None, None, None)
         context = str(facts.context) if facts.context is not None else ""
         can = ", ".join(sorted(facts.capabilities))
-        of_units = ", ".join(f"{unit} {_range(prices)}" for unit, prices in price.units.items()) if price else ""
-        lines.append((facts.name, one.provider, one.model, context, *map(usd, amounts), of_units, can))
+        old = age(catalog.price_date(one.provider, one.model), today) if price is not None else ""
+        source = catalog.price_source(one.provider, one.model)
+        priced = ", ".join(word for word in (old, source if source != "catalog" else "") if word)
+        note = note_on(price, facts)
+        lines.append((facts.name, one.provider, one.model, context, *map(usd, amounts), note, priced, can))
     if found:
-        print_table(("model", "provider", "provider's name", *numbers, "$ by unit", "can"), lines, numbers)
-        print_line(f"prices in dollars per million tokens, and by unit, as of {catalog.date}; empty if unknown")
+        print_table(("model", "provider", "provider's name", *numbers, "note", "price's age", "can"), lines, numbers)
+        print_line(f"prices in dollars per million tokens, and by unit in the note; the catalog is of {catalog.date}")
     for one in found if sources else ():
         print_line(f"{one.provider}/{one.model}")
         for field, table_name in sorted(catalog.origins(one.provider, one.model).items()):
             print_line(f"  {field}: {catalog.sources[table_name]}")
 
 
-def _range(prices: Sequence[UnitPrice]) -> str:
-    """Return the lowest and the highest price of a unit, in dollars."""
-    amounts = sorted({one.pico / one.per / 1e12 for one in prices})
-    return "-".join(f"{usd:g}" for usd in dict.fromkeys((amounts[0], amounts[-1])))
-
-
 def _as_data(one: Found, catalog: ModelCatalog, *, sources: bool) -> dict[str, object]:
     import msgspec
+
+    from pointsman.cli._prices import note_on
 
     facts = one.facts
     data: dict[str, object] = {
@@ -150,6 +163,10 @@ def _as_data(one: Found, catalog: ModelCatalog, *, sources: bool) -> dict[str, o
         "deprecated_on": facts.deprecated_on,
         "region": facts.region,
         "price_pico_usd_per_token": msgspec.to_builtins(facts.price),
+        "price_source": catalog.price_source(one.provider, one.model),
+        "priced_on": catalog.price_date(one.provider, one.model) if facts.price is not None else None,
+        "note": note_on(facts.price, facts),
+        "vouched": facts.vouched,
     }
     if sources:
         data["sources"] = catalog.origins(one.provider, one.model)

@@ -15,7 +15,7 @@ from pointsman.domain.prices import ModelFacts, Price
 from pointsman.domain.requirements import merged
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
-from pointsman.money.terms import terms_of
+from pointsman.money.terms import price_source, terms_of
 from pointsman.providers import PROVIDERS
 from pointsman.routing.compliance import lacking
 from pointsman.routing.router import router_of
@@ -33,7 +33,7 @@ _MADE_BY: Mapping[tuple[str, ...], tuple[Operation, ...]] = {
 class CallableModel(Struct, frozen=True, kw_only=True):
     """One model at one provider key. `model` is the provider's name in the catalog, and `sent` the name that the server
     gets. `names` are those that a client may write; `reason` is empty if it can be called. `price` is the one without a
-    virtual key, `None` if it is unknown. `tags` are those of the key."""
+    virtual key, `None` if it is unknown, and `price_source` where it is from. `tags` are those of the key."""
 
     provider: str
     key: str
@@ -41,6 +41,7 @@ class CallableModel(Struct, frozen=True, kw_only=True):
     sent: str
     names: tuple[str, ...]
     price: Price | None
+    price_source: str
     tags: tuple[str, ...]
     facts: ModelFacts | None
     reason: str
@@ -55,7 +56,7 @@ def callable_models(snapshot: Snapshot, unix_s: float) -> list[CallableModel]:
             item = candidate(endpoint, model)
             facts = snapshot.pricing.catalog.find(endpoint.catalog, model)
             names = (*public.get(item.id, ()), *_bare_names(item, facts, snapshot), item.id)
-            price = terms_of(None, item, snapshot).price
+            price, source = terms_of(None, item, snapshot).price, price_source(None, item, snapshot)
             found += [
                 CallableModel(
                     provider=endpoint.name,
@@ -64,6 +65,7 @@ def callable_models(snapshot: Snapshot, unix_s: float) -> list[CallableModel]:
                     sent=item.model_at(key),
                     names=tuple(dict.fromkeys(names)),
                     price=price,
+                    price_source=source,
                     tags=_tags(endpoint, key),
                     facts=facts,
                     reason=_reason(item, key, facts, snapshot, unix_s),

@@ -1,6 +1,7 @@
 """Compiles `models` into public models. The routing code resolves every name to the providers that serve it, once."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from time import time
 
@@ -23,6 +24,7 @@ from pointsman.domain.snapshots import Failover, HealthLimits, Mirror, Names, Pu
 from pointsman.domain.targets import Arm, Candidate, Endpoint, Strategy
 from pointsman.routing.names import find, siblings
 
+_SOON_DAYS = 30  # a retirement within these is worth a warning
 _FETCHED: dict[bool | str, str] = {False: "no", True: "https", "http": "http"}
 
 
@@ -304,19 +306,30 @@ class ModelCompiler:
         """Report a model that the catalog does not have at a provider it knows well: it is most likely misspelt."""
         endpoint, catalog = item.endpoint, self.names.catalog
         settings = self._document.providers.get(endpoint.name)
-        if settings is None or settings.base_url is not None or endpoint.serves or not endpoint.catalog:
-            return
         facts = catalog.find(endpoint.catalog, item.model)
         if facts is not None:
-            if facts.deprecated_on is not None:
-                message = f"{endpoint.catalog} retires {item.model} on {facts.deprecated_on}, according to the catalog"
-                self._findings.note(location, message)
+            self._note_retirement(item, facts.deprecated_on, location)
+            return
+        if settings is None or settings.base_url is not None or endpoint.serves or not endpoint.catalog:
             return
         known = list(catalog.models(endpoint.catalog))
         if known and not any(item.model in names for names in endpoint.listed.values()):
             guess = nearest(item.model, known)
             message = f"the catalog has no model {item.model!r} of {endpoint.catalog}{guess}"
             (self._findings.warning if guess else self._findings.note)(location, message)
+
+    def _note_retirement(self, item: Candidate, day: str | None, location: Location) -> None:
+        """Warn of a model that retires within a month, or has retired. A later retirement is only noted."""
+        if day is None:
+            return
+        left = (date.fromisoformat(day) - datetime.fromtimestamp(self._now_unix_s, UTC).date()).days
+        when = f"in {left} days, on {day}" if left > 1 else f"on {day}"
+        verb = "has retired" if left <= 0 else "retires"
+        message = f"{item.endpoint.catalog} {verb} {item.model} {when}, according to the catalog"
+        if left > _SOON_DAYS:
+            self._findings.note(location, message)
+        else:
+            self._findings.warning(location, f"{message}; choose a newer model, or add a fallback")
 
     def _note_hidden(self, name: str, used: set[str], location: Location) -> None:
         """Warn if a public name hides a bare name that a provider serves."""

@@ -98,6 +98,11 @@ class Catalog(Protocol):
         """Return the canonical name of a model by any of its names."""
         ...
 
+    def price_source(self, provider_type: str, model: str) -> str:
+        """Return where the price of a provider's model is from, such as `catalog` or `overlay`; empty if it has
+        none."""
+        ...
+
     def serving(self, model: str) -> Sequence[tuple[str, str]]:
         """Return every provider that serves the model of this name, canonical or not, and its own name for it."""
         ...
@@ -114,6 +119,9 @@ class NoCatalog:
 
     def name_of(self, model: str) -> str | None:  # noqa: ARG002
         return None
+
+    def price_source(self, provider_type: str, model: str) -> str:  # noqa: ARG002
+        return ""
 
     def serving(self, model: str) -> Sequence[tuple[str, str]]:  # noqa: ARG002
         return ()

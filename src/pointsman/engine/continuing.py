@@ -39,7 +39,13 @@ def continue_stream(
         return None
     now = monotonic()
     first_at = earlier.committed_at if earlier is not None else attempt.receiver.committed_at or now
-    rest = continuing(plan, following, deadline_of(plan, call, first_at, now), continues_in)
+    catalog = call.snapshot.pricing.catalog
+    rest = continuing(
+        plan,
+        following,
+        deadline_of(plan, call, first_at, now),
+        lambda item: continues_in(item, catalog.find(item.endpoint.catalog, item.model)),
+    )
     if not rest.choices:
         return None
     log.continuation = Continuation(

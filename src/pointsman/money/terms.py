@@ -100,11 +100,7 @@ def terms_of(
     entry a later one.
     """
     limits = limits_for(key, candidate, of_user)
-    owners: tuple[str, ...] = ()
-    if key is not None:
-        named = (("virtual_key", key.name), ("team", key.team), ("customer", key.customer))
-        owners = tuple(f"{kind}:{name}" for kind, name in named if name is not None)
-    fitting = _fitting(snapshot.pricing.overrides, candidate.id, owners)
+    fitting = _fitting(snapshot.pricing.overrides, candidate.id, _owners(key))
     facts = snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
     price = next((override.price for override in fitting if override.price is not None), None)
     output = next((override.output for override in fitting if override.output is not None), None)
@@ -140,6 +136,23 @@ class _BeyondBytes(TypedDict):
     context: int | None
     tools: dict[str, ToolPrice]
     model_uses: tuple[Use, ...]
+
+
+def price_source(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> str:
+    """Return where the price of a candidate is from: `pricing.overrides`, a layer over the catalog such as `overlay`,
+    or the `catalog`; empty if it is unknown. Each outranks those after it."""
+    owners = _owners(key)
+    if any(one.price is not None for one in _fitting(snapshot.pricing.overrides, candidate.id, owners)):
+        return "pricing.overrides"
+    return snapshot.pricing.catalog.price_source(candidate.endpoint.catalog, candidate.model)
+
+
+def _owners(key: VirtualKey | None) -> tuple[str, ...]:
+    """Return the owners of a virtual key, the narrowest first, such as `team:research`."""
+    if key is None:
+        return ()
+    named = (("virtual_key", key.name), ("team", key.team), ("customer", key.customer))
+    return tuple(f"{kind}:{name}" for kind, name in named if name is not None)
 
 
 def _beyond_bytes(candidate: Candidate, fitting: Sequence[PriceOverride], facts: ModelFacts | None) -> _BeyondBytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from pointsman.domain.operations import Operation
+from pointsman.domain.prices import ModelFacts
 from pointsman.domain.targets import Candidate, Family
 from pointsman.providers._continued import ContinuedCodec, marking, own_head
 from pointsman.providers._translated import TranslatedCodec
@@ -131,12 +132,21 @@ def operations_of(provider: Provider) -> frozenset[Operation]:
     return frozenset(operation for record in records for operation, _ in _CODECS[record.name])
 
 
-def continues_in(item: Candidate) -> Upstream | None:
+def continues_in(item: Candidate, facts: ModelFacts | None = None) -> Upstream | None:
     """Return the dialect in which a candidate gets the request for the rest of an answer; `None` if its model does not
-    continue a text."""
+    continue a text. `facts` are those of the catalog, which decide if they know it."""
+    prefill = _record_of(item).prefill
+    is_known = facts is not None and "prefill" in facts.capabilities | facts.lacks
+    takes = "prefill" in facts.capabilities if facts is not None and is_known else None
+    if prefill is None or not (prefill.takes(item.names_at()) if takes is None else takes):
+        return None
+    return _dialect_of_rest(item)
+
+
+def _dialect_of_rest(item: Candidate) -> Upstream | None:
     provider = _record_of(item)
     spoken = _native(provider)
-    if provider.prefill is None or spoken is None or not provider.prefill.takes(item.names_at()):
+    if provider.prefill is None or spoken is None:
         return None
     is_served = spoken.operation in item.endpoint.operations and spoken.name in item.dialects
     return spoken if is_served else None
@@ -144,9 +154,9 @@ def continues_in(item: Candidate) -> Upstream | None:
 
 def continued_codec(item: Candidate, dialect: str, writer: Callable[[bool], PieceWriter]) -> Codec:
     """Return the codec of an attempt that continues an answer for a client of `dialect`. `writer` returns the writer of
-    the rest, and gets whether the provider repeats the text so far. Raises `KeyError` if the candidate continues no
+    the rest, and gets whether the provider repeats the text so far. Raises `KeyError` if the provider continues no
     text."""
-    provider, spoken, ours = _record_of(item), continues_in(item), DIALECTS[dialect].halves
+    provider, spoken, ours = _record_of(item), _dialect_of_rest(item), DIALECTS[dialect].halves
     prefill = provider.prefill
     if spoken is None or prefill is None or not isinstance(ours, Halves):
         raise KeyError(item.id)

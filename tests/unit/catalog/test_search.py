@@ -37,7 +37,8 @@ def test_every_result_meets_the_requirements(catalog: ModelCatalog) -> None:
 
 
 def test_the_cheapest_come_first_and_unknown_prices_last(catalog: ModelCatalog) -> None:
-    prices = [mixed_pico(one.facts) for one in search(catalog, Wanted(("gpt-oss-120b",)))]
+    found = search(catalog, Wanted(("gpt-oss", "120b")))
+    prices = [mixed_pico(one.facts) for one in found if one.facts.name == "gpt-oss-120b"]
     assert prices == sorted(prices)
     assert prices[-1] == mixed_pico(ModelFacts(name="unknown"))
     assert not search(catalog, Wanted(("no-such-model",)))
@@ -47,3 +48,15 @@ def test_every_capability_can_be_searched(catalog: ModelCatalog) -> None:
     assert all(search(catalog, Wanted(capabilities=frozenset({name}))) for name in CAPABILITIES)
     known = {name for one in search(catalog, Wanted()) for name in one.facts.capabilities}
     assert known == CAPABILITIES
+
+
+def test_named_model_comes_first(catalog: ModelCatalog) -> None:
+    def first(*words: str) -> tuple[str, str]:
+        found = search(catalog, Wanted(words))[0]
+        return found.provider, found.facts.name
+
+    assert first("gpt-4o")[1] == "gpt-4o"
+    assert first("GPT", "4o")[1] == "gpt-4o"
+    assert first("openai/gpt-4o") == ("openai", "gpt-4o")
+    assert first("vertex_ai/claude-4.5-sonnet") == ("vertex", "claude-sonnet-4-5")
+    assert first("claude-4.5-sonnet")[1] == "claude-sonnet-4-5"

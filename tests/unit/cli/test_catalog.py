@@ -118,7 +118,7 @@ def test_default_folder_is_the_gateways(file: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert read_catalog(default_data_dir(env)).catalog.date == DATE
     models = CliRunner().invoke(build_app(), ["models", "--limit", "1"], env=env)
-    assert f"as of {DATE}" in models.output
+    assert f"the catalog is of {DATE}" in models.output
 
 
 def test_configuration_names_the_folder_without_reading_secrets(file: Path, tmp_path: Path) -> None:

@@ -48,9 +48,9 @@ def test_valid_file_prints_a_summary(file: Path) -> None:
         "models",
         "  chat  weighted",
         "    openai/gpt-5.4  variant x, 75.0%",
-        "    local/b  25.0%",
+        "    local/b  25.0%, no price: the catalog does not know this model",
         "    openai/gpt-5.2  drained",
-        "    local/d  fallback",
+        "    local/d  fallback, no price: the catalog does not know this model",
     ]
 
 
@@ -81,7 +81,12 @@ def test_json_output(file: Path) -> None:
     assert data["passed"] is True
     assert data["problems"][0]["path"] == "models.chat.targets[2].weight"
     assert data["problems"][0]["line"] == 8
-    assert data["models"]["chat"]["targets"][0] == {"candidate": "openai/gpt-5.4", "weight": 3.0, "variant": "x"}
+    assert data["models"]["chat"]["targets"][0] == {
+        "candidate": "openai/gpt-5.4",
+        "weight": 3.0,
+        "variant": "x",
+        "price_note": "",
+    }
     assert data["providers"]["local"]["keys"] == ["default"]
     assert data["virtual_keys"] == ["me"]
     assert "never-printed" not in result.output

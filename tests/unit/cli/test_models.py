@@ -1,6 +1,7 @@
 """`pointsman models`: its results and exit status."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from typer.testing import CliRunner, Result
@@ -86,3 +87,46 @@ def test_callable_models_of_a_configuration(tmp_path: Path) -> None:
     assert places["mini", "gpt-4o"]["callable"] is False
     assert run("--callable", "--config", str(file), "no-such-model").exit_code == 1
     assert json.loads(run("--callable", "--config", str(file), "--json", "-p", "groq").stdout) == []
+
+
+PUBLIC = """
+providers: {openai: env.OPENAI_API_KEY, local: {type: vllm, base_url: "http://127.0.0.1:9/v1"}}
+models: {chat: {targets: [openai/gpt-5.4, local/free], fallbacks: [local/unknown]}, draw: [openai/gpt-image-2]}
+governance: {require_key: false}
+pricing: {overrides: [{model: local/free, input_usd_per_million: 0, output_usd_per_million: 0}]}
+"""
+
+
+def test_public_names_are_listed_alone(tmp_path: Path) -> None:
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(PUBLIC)
+    lines = run("--public", "--config", str(file)).output.splitlines()
+    rows = {tuple(line.split()[:3]): line for line in lines}
+    assert rows["chat", "openai/gpt-5.4", "target"].rstrip().endswith("catalog")
+    assert "free" in rows["chat", "local/free", "target"]
+    assert rows["chat", "local/free", "target"].rstrip().endswith("pricing.overrides")
+    assert "no price: the catalog does not know this model" in rows["chat", "local/unknown", "fallback"]
+    (chat,) = json.loads(run("--public", "--config", str(file), "--json", "chat").stdout)
+    assert [one["price_source"] for one in chat["candidates"]] == ["catalog", "pricing.overrides", ""]
+    assert run("--public", "--config", str(file), "nothing").exit_code == 1
+
+
+def test_model_of_the_overlay_is_shown_with_its_age(tmp_path: Path) -> None:
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    day = datetime.now(UTC).date()
+    price = f"input_usd_per_million: 2, output_usd_per_million: 8, priced_on: {day}"
+    (folder / "overlay.yaml").write_text(f"models: {{openai/gpt-99: {{{price}}}}}")
+    assert "0 d, overlay" in run("gpt-99", "--data-dir", str(tmp_path)).output
+    (model,) = json.loads(run("gpt-99", "--data-dir", str(tmp_path), "--json").stdout)
+    assert (model["price_source"], model["priced_on"], model["note"]) == ("overlay", day.isoformat(), "")
+    (folder / "overlay.yaml").write_text("models: {openai/gpt-99: {contxt: 5}}")
+    assert "did you mean" in run("gpt-99", "--data-dir", str(tmp_path)).output or run("gpt-99").exit_code == 1
+
+
+def test_missing_and_free_prices_are_explained() -> None:
+    models = json.loads(run("--json", "-n", "0").stdout)
+    notes = {model["note"] for model in models if model["price_pico_usd_per_token"] is None}
+    assert notes
+    assert all(note.startswith("no price: ") for note in notes)
+    assert any(model["note"] == "free" for model in models)

@@ -1,9 +1,12 @@
 """Public names are compiled into targets and fallbacks."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 
 from fakes.configuration import OPEN, checked, compiled, errors, found
-from pointsman.config.catalog import packaged
+from pointsman.config.problems import Severity
 from pointsman.domain.snapshots import PublicModel
 from pointsman.domain.targets import Strategy
 
@@ -166,13 +169,28 @@ def test_default_strategy_is_noted_where_it_ignores_the_order_of_targets(name: s
     assert not any("default" in note for note in found(explicit, "note"))
 
 
-def test_deprecated_model_is_a_note() -> None:
-    catalog = packaged()
-    found_ = [(name, catalog.find("openai", name)) for name in catalog.models("openai")]
-    ending, facts = next((name, one) for name, one in found_ if one is not None and one.deprecated_on is not None)
-    outcome = checked(OPEN + f"providers: {{openai: env.OPENAI_API_KEY}}\nmodels: {{a: [openai/{ending}]}}")
-    expected = f"models.a[0]: openai retires {ending} on {facts.deprecated_on}, according to the catalog"
-    assert found(outcome, "note") == [expected]
+@pytest.mark.parametrize(
+    ("left", "severity", "message"),
+    [
+        (31, "note", "openai retires gpt-99 in 31 days, on 2030-06-15, according to the catalog"),
+        (
+            30,
+            "warning",
+            "openai retires gpt-99 in 30 days, on 2030-06-15, according to the catalog; choose a newer model",
+        ),
+        (1, "warning", "openai retires gpt-99 on 2030-06-15, according to the catalog; choose a newer model"),
+        (-5, "warning", "openai has retired gpt-99 on 2030-06-15, according to the catalog; choose a newer model"),
+    ],
+)
+def test_retirement_within_a_month_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, severity: Severity, message: str
+) -> None:
+    day = datetime(2030, 6, 15, 12, tzinfo=UTC)
+    monkeypatch.setattr("pointsman.config.public_models.time", (day - timedelta(days=left)).timestamp)
+    (tmp_path / "over.yaml").write_text("models: {openai/gpt-99: {retires_on: 2030-06-15}}")
+    text = OPEN + "providers: {openai: env.OPENAI_API_KEY}\nmodels: {a: [openai/gpt-99]}\ncatalog: {overlay: over.yaml}"
+    (told,) = found(checked(text, folder=tmp_path), severity)
+    assert told.startswith(f"models.a[0]: {message}")
 
 
 def test_bare_name_resolves_to_each_provider_with_it_in_the_catalog() -> None:

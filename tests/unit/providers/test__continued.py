@@ -7,6 +7,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from fakes.wire import CHAT, parse, target
+from pointsman.domain.prices import ModelFacts
+from pointsman.domain.targets import Candidate
 from pointsman.providers import PROVIDERS, continued_codec, continues_in, dialects_of, families_of
 
 TURNS = [*CHAT["messages"], {"role": "assistant", "content": "so far"}]
@@ -59,3 +61,17 @@ def test_end_of_a_conversation_reaches_claude_at_bedrock() -> None:
         "content": [{"type": "text", "text": "so far"}],
     }
     assert "stream" not in sent
+
+
+def _at(model: str) -> Candidate:
+    item = target("anthropic", model)
+    return replace(item, endpoint=replace(item.endpoint, dialects=dialects_of(PROVIDERS["anthropic"])))
+
+
+def test_catalog_decides_if_it_knows_whether_a_model_continues_a_text() -> None:
+    older, newer = _at("claude-haiku-4-5"), _at("claude-opus-4-8")
+    assert continues_in(older) is not None
+    assert continues_in(older, ModelFacts(name="x", lacks=frozenset({"prefill"}))) is None
+    assert continues_in(newer) is None
+    assert continues_in(newer, ModelFacts(name="x", capabilities=frozenset({"prefill"}))) is not None
+    assert continues_in(newer, ModelFacts(name="x")) is None

@@ -47,6 +47,9 @@ class Catalog:
     def name_of(self, model: str) -> str | None:
         return next((facts.name for facts in MODELS.values() if facts.name == model.lower()), None)
 
+    def price_source(self, provider_type: str, model: str) -> str:
+        return "catalog" if self.find(provider_type, model) is not None else ""
+
     def serving(self, model: str) -> list[tuple[str, str]]:
         name = model.lower()
         return [place for place, facts in MODELS.items() if facts.name == name and name not in RETIRED]
