@@ -143,8 +143,18 @@ def _direct(load: Load, way: Way, kind: str) -> Sample:
     result = load(way.ports[kind])
     if result["errors"] or not result["requests"]:
         raise RuntimeError(f"directly: {result['errors']:.0f} requests failed")
-    times = [result[name] for name in ("p50_us", "p99_us", "ttft_p50_us", "ttft_p99_us")]
-    return Sample(int(result["requests"]), 0.0, 0.0, 0.0, 0.0, *times[:2], 0.0, *times[2:])
+    return Sample(
+        requests=int(result["requests"]),
+        rate=0.0,
+        worker_us=0.0,
+        control_us=0.0,
+        all_us=0.0,
+        p50_us=result["p50_us"],
+        p99_us=result["p99_us"],
+        others=0.0,
+        ttft_p50_us=result["ttft_p50_us"],
+        ttft_p99_us=result["ttft_p99_us"],
+    )
 
 
 def _load(bench: "Bench", way: Way, kind: str, most: int, seconds: float) -> Load:

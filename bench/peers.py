@@ -199,17 +199,17 @@ def _measure(
             if number:  # the first run is a warm-up
                 found[name].append(one)
     fields = ("worker_us", "all_us", "p50_us", "p99_us", "rate")
-    medians = {
+    medians: dict[str, dict[str, float]] = {
         name: {field: statistics.median([getattr(one, field) for one in samples]) for field in fields}
         for name, samples in found.items()
         if samples
     }
     ours = medians["Pointsman"]
-    for name, one in sorted(medians.items(), key=lambda item: item[1]["worker_us"]):
-        worker, whole = one["worker_us"], one["all_us"]
+    for name, median in sorted(medians.items(), key=lambda item: item[1]["worker_us"]):
+        worker, whole = median["worker_us"], median["all_us"]
         print(
             f"| {name} | {worker:.1f} | {worker / ours['worker_us']:.2f} | {whole:.1f} | {whole / ours['all_us']:.2f}"
-            f" | {core_hours(whole):.3f} | {one['p50_us']:,.0f} | {one['p99_us']:,.0f} | {one['rate']:,.0f} |",
+            f" | {core_hours(whole):.3f} | {median['p50_us']:,.0f} | {median['p99_us']:,.0f} | {median['rate']:,.0f} |",
             flush=True,
         )
     return medians
