@@ -42,7 +42,8 @@ _PRIOR = 2.0  # the number of answers at the ratio 1 that the mean of all candid
 def first_content_s(call: Call, cached: float = 0.0) -> float:
     """Return the time in seconds that a usual provider takes until its answer begins, whether it streams it or not. Of
     the prompt, `cached` tokens take no time."""
-    return FIRST_TOKEN_S + PROMPT_TOKEN_S * max(about_by_size(call) - cached, 0.0)
+    tokens = about_by_size(call) - cached
+    return FIRST_TOKEN_S + PROMPT_TOKEN_S * tokens if tokens > 0.0 else FIRST_TOKEN_S
 
 
 def usual_s(call: Call, tokens_out: float | None = None, cached: float = 0.0) -> float:

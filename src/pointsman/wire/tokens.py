@@ -389,6 +389,8 @@ def is_dense(text: bytes) -> bool:
 def about_by_size(call: Call) -> int:
     """Estimate the tokens of a prompt by its size alone, without a look at its text."""
     media = call.media
+    if not (media.size or media.count):
+        return -(-call.size // BYTES_PER_TOKEN)  # as `about_size`: a strategy calls this several times for a request
     return about_size(max(call.size - media.size, 0)) + media.count * IMAGE_TOKENS
 
 

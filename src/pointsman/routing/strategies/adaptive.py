@@ -93,17 +93,6 @@ class Score(Struct, frozen=True, gc=False):
     weight: float = 0.0
     p95_s: float = 0.0
 
-    def __str__(self) -> str:
-        cost_s = self.cost_s
-        cached = f"; {self.cached:.0f} cached tokens expected" if self.cached else ""
-        terms = f"{self.expected_s:.3g} s expected, {self.failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
-        terms += f", {self.others_s:.2g} s of delay for others" if self.others_s else ""
-        rest_s = self.total - self.expected_s - self.failures_s - self.cost_s - self.others_s
-        if abs(rest_s) >= LEAST_TOLD_S:
-            terms += f", {rest_s:+.2g} s {'of noise' if self.pace is not None else 'for a first look'}"
-        known = f"from {self.weight:.1f} recent answers" if self.weight >= 0.05 else "no recent answers"
-        return f"{self.candidate.id}: {self.total:.3g} = {terms} ({known}{cached}"
-
 
 class Scoring(Struct, frozen=True, gc=False):
     """The totals of the candidates for one request, in seconds, and all that they were computed from. `whole_s` and
@@ -146,6 +135,27 @@ class Scoring(Struct, frozen=True, gc=False):
             p95_s=ratio * pace.spread * first_s + failures_s if pace is not None else 0.0,
         )
 
+    def describe(self, place: int) -> str:
+        """Return the score of a candidate and its terms for people. Most requests have such a text, so it is made
+        without a `Score`."""
+        known, nano, total = self.estimates.each[place], self.costs[place], self.totals[place]
+        tokens = self.match.tokens[place] if self.match is not None else 0.0
+        count, slope, whole_s = self.running[place], known.slope, self.whole_s - tokens * PROMPT_TOKEN_S
+        expected_s, others_s, failures_s = known.ratio * whole_s, 0.0, known.failures_s
+        if count:
+            expected_s += slope * max(count - known.usual, 0.0) * whole_s
+            others_s = slope * count * whole_s
+        cost_s = (self.dearest if nano is None else nano) * self.seconds_per_nano
+        terms = f"{expected_s:.3g} s expected, {failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
+        if others_s:
+            terms += f", {others_s:.2g} s of delay for others"
+        rest_s = total - expected_s - failures_s - cost_s - others_s
+        if rest_s >= LEAST_TOLD_S or rest_s <= -LEAST_TOLD_S:
+            terms += f", {rest_s:+.2g} s {'of noise' if known.pace is not None else 'for a first look'}"
+        recent = f"from {known.weight:.1f} recent answers" if known.weight >= 0.05 else "no recent answers"
+        cached = f"; {tokens:.0f} cached tokens expected" if tokens else ""
+        return f"{self.candidates[place].id}: {total:.3g} = {terms} ({recent}{cached}"
+
 
 class AdaptiveNotes(Struct, frozen=True, gc=False):
     """The scores of the candidates, by their places in the order. The request is a `probe` of the candidate at that
@@ -162,10 +172,11 @@ class AdaptiveNotes(Struct, frozen=True, gc=False):
         return [self.scoring.score(place) for place in self.places]
 
     def __iter__(self) -> Iterator[str]:
+        scoring, goal = self.scoring, self.goal
         for place in self.places:
-            score = self.scoring.score(place)
             first = "; probed, since it had no answer for a while" if place == self.probe else ""
-            yield f"{score}{first}){self.goal.describe(score)}"
+            bound = goal.describe(scoring.score(place)) if goal.p95_s != inf else ""
+            yield f"{scoring.describe(place)}{first}){bound}"
 
 
 class Goal(Struct, frozen=True, gc=False):
@@ -189,7 +200,7 @@ class Goal(Struct, frozen=True, gc=False):
 
     def describe(self, score: Score) -> str:
         """Return how a candidate compares with the bound, for people."""
-        if self.p95_s == inf or score.pace is None:
+        if score.pace is None:
             return ""
         relation = "above" if score.p95_s > self.p95_s else "within"
         text = f"; its 95th percentile of {score.p95_s:.3g} s is {relation} ttft_p95_ms"
