@@ -98,7 +98,7 @@ def test_stored_decision_is_the_explained_one(has_rules: bool) -> None:
             name = answer.headers["x-pointsman-request-id"]
 
             def printed() -> str:
-                line = ["requests", name, "--url", gateway.console_url]
+                line = ["trace", name, "--url", gateway.console_url]
                 return CliRunner().invoke(build_app(), line, env={"POINTSMAN_ADMIN_TOKEN": ADMIN_TOKEN}).output
 
             text = await asyncio.to_thread(printed)

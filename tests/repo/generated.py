@@ -276,7 +276,7 @@ MEANINGS = {
     "internal_error": "The gateway failed. Look up the request id in its log, and report the error.",
     "unsupported_operation": "No target supports this operation. Use a model at a provider that supports it.",
     "upstream_unsupported": "The provider does not support this operation. Use a model at another provider.",
-    "all_attempts_failed": "Every attempt failed. `pointsman requests ID` prints the reason of each.",
+    "all_attempts_failed": "Every attempt failed. `pointsman trace ID` prints the reason of each.",
     "connect_failed": "The provider's address accepts no connection. Check `base_url`, the network and the provider.",
     "connection_lost": "The connection ended before the answer was complete. Retry the request.",
     "connection_stale": "A kept-alive connection ended before it was used. The gateway sends the request again.",

@@ -96,7 +96,7 @@ def test_demonstration_prints_the_output_of_the_readme(tmp_path: Path) -> None:
 
     def run(command: str) -> str:
         command = command.replace(":8080", f":{port}").replace("pm-admin-...", token)
-        command = re.sub(r"(pointsman requests \S+)", rf"\1 --url http://127.0.0.1:{console_port}", command)
+        command = re.sub(r"(pointsman trace \S+)", rf"\1 --url http://127.0.0.1:{console_port}", command)
         done = subprocess.run(
             ["bash", "-ec", command],
             env={**os.environ, "PATH": path, "COLUMNS": "200"},
@@ -132,10 +132,10 @@ def test_demonstration_prints_the_output_of_the_readme(tmp_path: Path) -> None:
                 break
         assert providers == {"flaky", "courier"}
         (request_id,) = re.findall(r"x-pointsman-request-id: (\S+)", failover)
-        command, expected = shown("pointsman requests")
-        command = re.sub(r"(pointsman requests) \S+", rf"\1 {request_id}", command)
+        command, expected = shown("pointsman trace")
+        command = re.sub(r"(pointsman trace) \S+", rf"\1 {request_id}", command)
         # Control writes the record to the store some time after the answer.
-        command = re.sub(r"(pointsman requests .*)", r"for i in $(seq 50); do \1 && break; sleep 0.2; done", command)
+        command = re.sub(r"(pointsman trace .*)", r"for i in $(seq 50); do \1 && break; sleep 0.2; done", command)
         assert missing(expected, run(command)) == []
     finally:
         process.send_signal(signal.SIGINT)

@@ -1,5 +1,6 @@
-"""Prints recent requests, or the routing of one request."""
+"""Prints the story of one request."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -8,66 +9,27 @@ from pointsman.cli._admin import URL
 from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._terminal import print_json, print_line, print_table
 
+WIDTH = 50  # of the drawing of attempts, in characters
 _TIME = "%Y-%m-%d %H:%M:%SZ"
 
 
-def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
-    request_id: Annotated[
-        str | None, typer.Argument(help="The id of one request, to print in full.", show_default=False)
-    ] = None,
-    key: Annotated[str | None, typer.Option("--key", help="Only requests of this virtual key.")] = None,
-    provider: Annotated[str | None, typer.Option("--provider", help="Only requests that this provider served.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Only requests for this model.")] = None,
-    status: Annotated[int | None, typer.Option("--status", help="Only requests with this response status.")] = None,
-    client_id: Annotated[
-        str | None, typer.Option("--client-id", help="Only requests with this `x-request-id` from the client.")
-    ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="The largest number of requests to print.")
-    ] = 20,
+def command(
+    request_id: Annotated[str, typer.Argument(help="The id of the request, from the header x-pointsman-request-id.")],
     url: Url = URL,
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the latest requests, or one request with its attempts, verdicts and cost. Times are in UTC. The admin token
-    comes from POINTSMAN_ADMIN_TOKEN or a file."""
+    """Print the story of one request: its attempts over time, the verdicts on all candidates, and its cost. Times are
+    in UTC. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file."""
     from urllib.parse import quote
 
     from pointsman.cli._admin import get
 
-    if request_id is not None:
-        found = get(url, f"requests/{quote(request_id, safe='')}", {}, token_file)
-    else:
-        parameters = {"limit": limit, "key": key, "provider": provider, "model": model, "status": status}
-        found = get(url, "requests", {**parameters, "client_request_id": client_id}, token_file)
+    found = get(url, f"requests/{quote(request_id, safe='')}", {}, token_file)
     if as_json:
         print_json(found)
-    elif request_id is not None:
-        _print_one(found)
     else:
-        _print_all(found)
-
-
-def _print_all(rows: list[dict[str, Any]]) -> None:
-    from pointsman.cli._admin import describe_uncertainty, dollars, format_utc
-
-    if not rows:
-        print_line("no request found; new requests take a moment to appear, and old ones are deleted")
-        return
-    names = ("time", "key", "requested", "served by", "status", "cost", "id")
-    lines = [
-        (
-            format_utc(row["at"], _TIME),
-            row["virtual_key"],
-            row["model"],
-            row["provider"],
-            str(row["status"] or "worker died"),
-            f"{dollars(row['cost_nano'])}{describe_uncertainty(row)}",
-            row["request_id"],
-        )
-        for row in rows
-    ]
-    print_table(names, lines, numbers={"cost"})
+        _print_one(found)
 
 
 def _print_one(one: dict[str, Any]) -> None:
@@ -114,12 +76,28 @@ def _print_one(one: dict[str, Any]) -> None:
         names = ("", "provider", "model", "key", "outcome", "duration", "tokens", "cost")
         lines = [_attempt(number, attempt) for number, attempt in enumerate(one["attempts"], 1)]
         print_table(names, lines, numbers={"duration", "cost"})
+        for line in timeline(one["attempts"], one["duration_us"]):
+            print_line(f"  {line}")
     decision = recorded_lines(msgspec.convert(one, RequestRecord))
     if decision:
         print_line()
         print_line("decision, as `pointsman explain` prints it")
         for line in decision:
             print_line(f"  {line}")
+
+
+def timeline(attempts: Sequence[dict[str, Any]], duration_us: int) -> list[str]:
+    """Draw the attempts over the time of the request: dots until the first byte, then a line until the end."""
+    if len(attempts) < 2 or duration_us <= 0:
+        return []
+    scale = WIDTH / max(duration_us, *(one["start_us"] + one["duration_us"] for one in attempts))
+    lines = []
+    for number, one in enumerate(attempts, 1):
+        begin, end = int(one["start_us"] * scale), int((one["start_us"] + one["duration_us"]) * scale)
+        first = min(end, int(one["first_byte_us"] * scale)) if one.get("first_byte_us") is not None else end
+        bar = f"{'':{begin}}{'.' * (first - begin)}{'-' * (end - first)}{'|' if one['outcome'] == 'ok' else 'x'}"
+        lines.append(f"{number}  {bar:{WIDTH + 1}}  {(one['start_us'] + one['duration_us']) / 1000:,.1f} ms")
+    return lines
 
 
 def _attempt(number: int, attempt: dict[str, Any]) -> tuple[str, ...]:

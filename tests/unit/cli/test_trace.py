@@ -1,4 +1,4 @@
-"""`pointsman requests`: the latest requests, or the routing of one."""
+"""`pointsman trace`: the story of one request."""
 
 import json
 import time
@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from fakes.admin_api import served
 from fakes.control import TOKEN, ControlPlane, request_id, scope
 from pointsman.cli import build_app
+from pointsman.cli.trace import timeline
 
 ENV = {"POINTSMAN_ADMIN_TOKEN": TOKEN}
 NOW = time.time()
@@ -40,24 +41,9 @@ def fill(plane: ControlPlane) -> None:
     plane.writer.close()
 
 
-def test_latest_requests_are_printed_as_a_table(tmp_path: Path) -> None:
-    with served(tmp_path, fill) as url:
-        done = CliRunner().invoke(build_app(), ["requests", "--url", url], env=ENV)
-        assert done.exit_code == 0, done.output
-        lines = [line for line in done.output.splitlines() if "-7000-8000-" in line]  # a part of every id
-        assert ["worker died" in line for line in lines] == [True, False, False], "the newest first"
-        assert "$0.00000007 " in lines[2]
-        assert all(word in lines[1] for word in (" you ", " chat ", " openai ", " 429 ", request_id(2, NOW + 1)))
-
-        chosen = CliRunner().invoke(build_app(), ["requests", "--url", url, "--key", "you", "--json"], env=ENV)
-        assert [row["virtual_key"] for row in json.loads(chosen.output)] == ["you"]
-        none = CliRunner().invoke(build_app(), ["requests", "--url", url, "--status", "418"], env=ENV)
-        assert none.output == "no request found; new requests take a moment to appear, and old ones are deleted\n"
-
-
 def test_one_request_is_printed_with_attempts_and_verdicts(tmp_path: Path) -> None:
     with served(tmp_path, fill) as url:
-        done = CliRunner().invoke(build_app(), ["requests", request_id(1, NOW), "--url", url], env=ENV)
+        done = CliRunner().invoke(build_app(), ["trace", request_id(1, NOW), "--url", url], env=ENV)
         assert done.exit_code == 0, done.output
         text = " ".join(done.output.split())
         assert f"request: {request_id(1, NOW)}" in text
@@ -71,12 +57,23 @@ def test_one_request_is_printed_with_attempts_and_verdicts(tmp_path: Path) -> No
         assert "2 openai gpt-4o spare ok 2.0 ms 10 in, 5 out $0.00000007 (reported)" in text
         assert text.endswith("groq/llama excluded: is excluded by the key")
 
-        dead = CliRunner().invoke(build_app(), ["requests", request_id(3, NOW + 2), "--url", url], env=ENV)
+        dead = CliRunner().invoke(build_app(), ["trace", request_id(3, NOW + 2), "--url", url], env=ENV)
         assert "status: the worker died worker_died: " in " ".join(dead.output.split())
 
-        as_json = CliRunner().invoke(build_app(), ["requests", request_id(2, NOW + 1), "--url", url, "--json"], env=ENV)
+        as_json = CliRunner().invoke(build_app(), ["trace", request_id(2, NOW + 1), "--url", url, "--json"], env=ENV)
         assert json.loads(as_json.output)["code"] == "rate_limited"
 
-        none = CliRunner().invoke(build_app(), ["requests", "no-such", "--url", url], env=ENV)
+        none = CliRunner().invoke(build_app(), ["trace", "no-such", "--url", url], env=ENV)
         assert none.exit_code == 1
         assert "returned 404: there is no request 'no-such'" in none.output
+
+
+def test_attempts_are_drawn_over_time() -> None:
+    attempts = [
+        {"start_us": 0, "duration_us": 500, "outcome": "upstream_error"},
+        {"start_us": 500, "duration_us": 500, "first_byte_us": 750, "outcome": "ok"},
+    ]
+    first, second = timeline(attempts, 1000)
+    assert first == f"1  {'.' * 25}x{'':25}  0.5 ms"
+    assert second == f"2  {'':25}{'.' * 12}{'-' * 13}|  1.0 ms"
+    assert timeline(attempts[:1], 1000) == [], "one attempt needs no drawing"
