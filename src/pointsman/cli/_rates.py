@@ -28,7 +28,7 @@ class TargetRates(Struct, kw_only=True):
     usd_per_h: float
 
 
-class Rates(Struct, kw_only=True):
+class Traffic(Struct, kw_only=True):
     """The whole gateway. `failed` are shares of 1: of all requests and of a target's attempts."""
 
     requests_per_s: float
@@ -50,7 +50,7 @@ def read(text: str) -> Samples:
     return found
 
 
-def rates(before: Samples, now: Samples, seconds: float) -> Rates:
+def rates(before: Samples, now: Samples, seconds: float) -> Traffic:
     """Return the rates of the `seconds` between two readings; the busiest targets come first."""
 
     def grown(name: str) -> dict[Labels, float]:
@@ -61,7 +61,7 @@ def rates(before: Samples, now: Samples, seconds: float) -> Rates:
     total = sum(requests.values())
     failed = sum(value for labels, value in requests.items() if not dict(labels)["status"].startswith("2"))
     targets = _targets(grown, now, seconds)
-    return Rates(
+    return Traffic(
         requests_per_s=total / seconds,
         failed=failed / total if total else 0.0,
         in_progress=int(sum(now.get("pointsman_requests_in_progress", {}).values())),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from pointsman.cli._rates import Rates, TargetRates
+    from pointsman.cli._rates import TargetRates, Traffic
 
 MAX_LIMITS = 8
 _STYLES = {"failed": "bold red", "recovering": "yellow", "degraded": "yellow"}
@@ -27,7 +27,7 @@ _STYLES = {"failed": "bold red", "recovering": "yellow", "degraded": "yellow"}
 class Page(Struct):
     """All facts of one page: the rates, the answers of the admin API, and the limits that are used most."""
 
-    rates: Rates
+    rates: Traffic
     status: dict[str, Any]
     health: dict[str, Any]
     limits: list[dict[str, Any]]
