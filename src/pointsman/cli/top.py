@@ -85,7 +85,7 @@ def _metrics(url: str, token_file: Path | None) -> str:
     return get_text(url, "metrics", token_file)
 
 
-def _page(measured: Rates, url: str, token_file: Path | None) -> Page:
+def _page(measured: Traffic, url: str, token_file: Path | None) -> Page:
     from pointsman.cli._admin import get
 
     limits = [one for one in get(url, "budgets", {"limit": 1000}, token_file) if one["limit"]]

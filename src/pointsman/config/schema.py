@@ -389,7 +389,7 @@ class CatalogSettings(Section):
 
     overlay: Text | None = None
     """A file with changes of the catalog: new models, prices, limits, capabilities and retirements. A relative path
-    starts at the configuration file. Default: `catalog/overlay.yaml` in `data_dir`, if it exists."""
+    starts at the configuration file. Default: `overlay.yaml` in the folder `catalog` of `data_dir`, if it exists."""
     list_models_s: Annotated[float, Field(ge=60, le=7 * 86_400)] | None = None
     """The interval at which the gateway requests each provider's list of models, in seconds. New models are then known
     without a new catalog. Default: never."""

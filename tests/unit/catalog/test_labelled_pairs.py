@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from tools.catalog import sheet
 
 from pointsman.catalog.reader import ModelCatalog
-from tools.catalog import sheet
 
 SHEETS = sorted(Path(__file__).parent.glob("pairs-*.jsonl"))
 
