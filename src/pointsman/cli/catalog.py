@@ -138,8 +138,8 @@ def add(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     """Add a model to the overlay of the catalog, or change its entry there.
 
     The overlay is the file `catalog.overlay` of the configuration, or `overlay.yaml` in `catalog` of the data folder.
-    It is checked before it is written, and keeps all else. A running gateway loads it within seconds, or at SIGHUP if it has
-    no configuration file.
+    It is checked before it is written, and keeps all else. A running gateway loads it within seconds, or at SIGHUP if
+    it has no configuration file.
     """
     from pointsman.cli._catalog_add import Added, add_model
 
