@@ -369,6 +369,15 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample(401, openai_error("Invalid API key provided.", 401, "invalid_api_key"), REJECTED),
         Sample(400, openai_error("Invalid model 'x'.", 400, "invalid_model"), MISSING),
     ],
+    # https://platform.stepfun.com/docs/zh/api-reference/error-codes. It does not document the text for a prompt that is
+    # too long, so OpenAI's stands here.
+    "stepfun": [
+        Sample(400, openai_error("This model's maximum context length is 65536 tokens.", None), TOO_LONG),
+        Sample(401, openai_error("Incorrect API key provided", None, "invalid_api_key"), REJECTED),
+        Sample(402, openai_error("Insufficient balance", None), EMPTY),
+        Sample(429, openai_error("Rate limit exceeded", None), LIMITED),
+        Sample(451, openai_error("The content did not pass the review", None), FILTERED),
+    ],
     # https://docs.tokenfactory.nebius.com
     "nebius": [
         Sample(
