@@ -36,11 +36,9 @@ _MOVED = {
     ("together", "deepseek-r1"): "https://docs.together.ai/docs/serverless-models names R1-0528",
 }
 
-# Pairs of keys that mean one model: (key, key of the group, reason).
+# Previews that became general: (key, key of the group, source). Those of image models differ in context from them.
 JOINS = (
     ("gemini-3-1-flash-lite-preview", "gemini-3-1-flash-lite", "https://ai.google.dev/gemini-api/docs/deprecations"),
-    ("gemini-3-1-flash-image-preview", "gemini-3-1-flash-image", "https://ai.google.dev/gemini-api/docs/deprecations"),
-    ("gemini-3-pro-image-preview", "gemini-3-pro-image", "https://ai.google.dev/gemini-api/docs/deprecations"),
     ("gemini-embedding-2-preview", "gemini-embedding-2", "https://ai.google.dev/gemini-api/docs/deprecations"),
 )
 JOINED = {key: to for key, to, _ in JOINS}
@@ -67,6 +65,7 @@ _WORDS = frozenset((
     "vision", "vl", "fp", "distill", "pro", "air", "flash", "max", "code", "coder", "codex", "uncensored",
     "abliterated", "terminus", "speciale", "awq", "int", "tools", "audio", "image", "embed", "tts", "realtime",
 ))  # fmt: skip
+_FAR, _FEW = 8, 3  # times the median of a group, and the least number of contexts with a median
 _ISO = re.compile(r"-20\d\d-\d\d-\d\d$")
 
 
@@ -75,7 +74,7 @@ class Flag(Struct, frozen=True, order=True):
 
     key: str
     place: Place
-    kind: str  # `number` or `word` of a title, `price`, `moved`, or `undated`
+    kind: str  # `number` or `word` of a title, `price`, `context`, `moved` or `undated`
     detail: str
     reason: str = ""
 
@@ -99,6 +98,7 @@ def group(models: Mapping[Place, ByTable]) -> Groups:
     for key, places in by_key.items():
         reference = _reference(key, places, models)
         flagged: set[Place] = set()
+        groups.flags += _context_flags(key, places, models)
         for place in places:
             flags = [*_title_flags(key, place, models[place]), *_price_flags(key, place, models[place], reference)]
             flags = [_explained(flag) for flag in flags]
@@ -200,6 +200,22 @@ def _price_flags(key: str, place: Place, by_table: ByTable, reference: list[tupl
         return []
     shown = f"{prices[0][0] / 1e6:g}/{prices[0][1] / 1e6:g}"
     return [Flag(key, place, "price", f"{shown} instead of {reference[0][0] / 1e6:g}/{reference[0][1] / 1e6:g}")]
+
+
+def _context_flags(key: str, places: list[Place], models: Mapping[Place, ByTable]) -> list[Flag]:
+    """Note contexts that are far from the group's. They part nothing, because a host may limit a context."""
+    found = {
+        place: next((record.context for record in models[place].values() if record.context), None) for place in places
+    }
+    known = [context for context in found.values() if context is not None]
+    if len(known) < _FEW:
+        return []
+    middle = median(known)
+    return [
+        Flag(key, place, "context", f"{context} tokens instead of {middle:g}", "a host may limit the context")
+        for place, context in found.items()
+        if context is not None and not 1 / _FAR < context / middle < _FAR
+    ]
 
 
 def _is_near(one: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -163,6 +163,8 @@ def _draft(entry: dict[str, Any]) -> Draft:
         elif thousands is not None:
             changes = draft.above.setdefault(int(thousands) * 1000 + 1, {})
         changes[_CLASSES[kind]] = rate
+    if not draft.rates.get("output") and "image_out" in draft.rates:
+        draft.rates["output"] = draft.rates["image_out"]  # an answer may not tell the two apart
     for step in entry.get("tiered_pricing") or ():
         if "range" in step:
             _add_step(draft, step)

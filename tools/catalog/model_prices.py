@@ -47,6 +47,9 @@ def read(wheel: Path, on: date) -> Table:
 
 def _draft(modes: dict[str, Any], rates: dict[str, Any], on: date) -> Draft:
     draft = Draft(_plain(rates), _above(rates))
+    thinking = _in_force(modes["thinking"], on) if "thinking" in modes else None
+    if thinking is not None and thinking["output"] != rates["output"]:
+        draft.rates["reasoning"] = round(thinking["output"] * 1e6)
     for tier in _TIERS:
         changed = _in_force(modes[tier], on) if tier in modes else None
         if changed is not None:

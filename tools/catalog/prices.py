@@ -24,6 +24,7 @@ SETTLED = {
     ),
     ("mistral", "mistral-medium"): ("litellm", "the price of Mistral Medium 3.5, which it means in the newest table"),
     ("bedrock", "amazon.nova-2-lite-v1:0"): ("pi-ai", "within a region it costs a tenth more than across regions"),
+    ("alibaba", "qwen3-vl-32b-thinking"): ("litellm", "the page has a higher price for thinking, and it always thinks"),
     ("xai", "grok-code-fast"): ("litellm", "https://docs.x.ai/docs/models, by the alias grok-code-fast-1"),
     ("xai", "grok-code-fast-1-0825"): ("litellm", "https://docs.x.ai/docs/models, by the alias grok-code-fast-1"),
 }
@@ -75,9 +76,7 @@ def chosen(place: Place, by_table: ByTable, *, is_closed: bool) -> Offer:
         return offer
     table = SETTLED.get(place, ("", ""))[0]
     if table not in drafts:
-        table = _agreed(drafts, by_table)
-    if (place[0], "model-prices") == _OF_PAGES and "model-prices" in drafts and by_table["model-prices"].page:
-        table = "model-prices"
+        table = _agreed(place, drafts, by_table)
     offer.draft = price = drafts.pop(table).copy()
     offer.origins = {f"price {name}": table for name in price.flat()}
     for other, draft in drafts.items():
@@ -104,8 +103,11 @@ def _order(place: Place) -> tuple[str, ...]:
     return ORDER
 
 
-def _agreed(drafts: Mapping[str, Draft], by_table: ByTable) -> str:
+def _agreed(place: Place, drafts: Mapping[str, Draft], by_table: ByTable) -> str:
     """Return the first table of those whose plain rates most independent tables share."""
+    provider, table = _OF_PAGES
+    if place[0] == provider and table in drafts and by_table[table].page:
+        return table
     votes: Counter[tuple[int, int]] = Counter()
     for table, draft in drafts.items():
         is_old_copy = table in ("models.dev", "model-prices") and "pi-ai" in drafts and not by_table[table].page
