@@ -5,10 +5,11 @@
 | `image_url`, and `file` with an address as its data | chat completions |
 | `input_image`, `input_file` with `file_url` | responses |
 | `image` and `document` with a source of type `url` | Messages |
+| `fileData` | Gemini |
 
 https://platform.openai.com/docs/guides/images-vision, https://platform.openai.com/docs/guides/pdf-files,
-https://platform.claude.com/docs/en/build-with-claude/vision. The content decides on the type of what was fetched, since
-servers often state a wrong one.
+https://platform.claude.com/docs/en/build-with-claude/vision, https://ai.google.dev/api/caching#FileData. The content
+decides on the type of what was fetched, since servers often state a wrong one.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,11 +22,13 @@ from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
 from pointsman.wire import PATHS
+from pointsman.wire.dialects.gemini.models import ONLY_FOR_GOOGLE
 from pointsman.wire.json_object import UNREADABLE, encode_object
 from pointsman.wire.paths import ParsedHead
 
-_FIELDS = ("messages", "input", "system")
-_HOLDERS = ("content", "output")  # of turns, results of tools and documents: the fields with parts
+_FIELDS = ("messages", "input", "system", "contents")
+# The fields with parts: of turns, results of tools and documents, and of the fields in these that hold them.
+_HOLDERS, _INNER = ("content", "output", "parts"), ("source", "functionResponse")
 _PDF = "application/pdf"
 _SIGNS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -90,14 +93,16 @@ def _walk(parts: Any, find: Find) -> None:
     for part in parts if isinstance(parts, list) else ():
         if isinstance(part, dict):
             _part(part, find)
-            source = part.get("source")
-            for holder in (part, source) if isinstance(source, dict) else (part,):
+            inner = [part.get(name) for name in _INNER]
+            for holder in (part, *[one for one in inner if isinstance(one, dict)]):
                 for name in _HOLDERS:
                     _walk(holder.get(name), find)
 
 
 def _part(part: dict[str, Any], find: Find) -> None:
     """Replace the address in a part, if it has one."""
+    if isinstance(part.get("fileData"), dict):
+        _file_data(part, part["fileData"], find)
     match part.get("type"):
         case "image_url":
             inner = part.get("image_url")
@@ -138,6 +143,17 @@ def _source(source: Any, find: Find, *, is_image: bool) -> None:
     if content is not None:
         del source["url"]
         source |= {"type": "base64", "media_type": content.media_type, "data": content.data}
+
+
+def _file_data(part: dict[str, Any], file: dict[str, Any], find: Find) -> None:
+    address = _address(file.get("fileUri"))
+    if address.startswith(ONLY_FOR_GOOGLE):
+        return
+    is_image = str(file.get("mimeType", "")).startswith("image/")
+    content = find(address, is_image) if address else None
+    if content is not None:
+        del part["fileData"]
+        part["inlineData"] = {"mimeType": content.media_type, "data": content.data}
 
 
 def _address(value: object) -> str:

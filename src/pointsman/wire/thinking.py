@@ -54,8 +54,8 @@ def requests_none(raw: Raw) -> bool:
         return False
     if not isinstance(value, dict):
         return value is False or value == "none"
-    is_off = value.get("type") == "disabled" or value.get("enabled") is False
-    return is_off or value.get("effort") == "none" or value.get("budget_tokens", value.get("max_tokens")) == 0
+    is_off = value.get("type") == "disabled" or value.get("enabled") is False or value.get("effort") == "none"
+    return is_off or any(value.get(name) == 0 for name in ("budget_tokens", "max_tokens", "thinkingBudget"))
 
 
 def budget_of(thinking: Thinking) -> int | None:

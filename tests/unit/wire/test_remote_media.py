@@ -125,6 +125,28 @@ def test_results_of_tools_have_media() -> None:
     assert addresses_in(with_contents(call, CONTENTS)) == {}
 
 
+def test_files_of_geminis_requests_become_contents() -> None:
+    file = {"fileData": {"mimeType": "image/png", "fileUri": IMAGE}}
+    result = {"functionResponse": {"name": "f", "response": {}, "parts": [{"fileData": {"fileUri": FILE}}]}}
+    called = {"functionCall": {"name": "f", "args": {"parts": [file], "content": [file]}}}
+    stored = {"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/x"}}
+    turns = [
+        {"role": "user", "parts": [{"text": IMAGE}, file]},
+        {"role": "model", "parts": [called]},
+        {"role": "user", "parts": [result]},
+    ]
+    call = parse({"contents": turns}, "/generateContent")
+    assert addresses_in(call) == {IMAGE: True, FILE: False}
+    changed = with_contents(call, CONTENTS)
+    first, second, third = json.loads(bytes(changed.fields["contents"]))
+    assert first["parts"] == [{"text": IMAGE}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]
+    assert second["parts"] == [called], "arguments of tools are no media"
+    (inner,) = third["parts"][0]["functionResponse"]["parts"]
+    assert inner == {"inlineData": {"mimeType": "application/pdf", "data": "BBBB"}}
+    assert addresses_in(changed) == {}
+    assert addresses_in(parse({"contents": [{"role": "user", "parts": [stored]}]}, "/generateContent")) == {}
+
+
 def test_other_addresses_are_not_fetched() -> None:
     inline = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     call = call_of("/chat/completions", inline, {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}})

@@ -66,6 +66,8 @@ def test_budget_in_a_request_is_read(fields: dict[str, object], stated: int | No
         (b'{"enabled": false}', True),
         (b'{"effort": "none"}', True),
         (b'{"max_tokens": 0}', True),
+        (b'{"thinkingBudget": 0}', True),
+        (b'{"thinkingBudget": -1}', False),
         (b"true", False),
         (b'"low"', False),
         (b'{"type": "enabled", "budget_tokens": 1024}', False),

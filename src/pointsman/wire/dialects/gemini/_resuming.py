@@ -12,6 +12,7 @@ from pointsman.domain.pieces import Start
 from pointsman.wire.delivered import appended
 from pointsman.wire.dialects.gemini.answer_writer import GenerateWriter
 from pointsman.wire.json_object import encode_object, read_leniently, read_or
+from pointsman.wire.thinking import requests_none
 from pointsman.wire.translation import PieceWriter, Resuming
 
 _CONFIG, _REASONING = "generationConfig", "thinkingConfig"
@@ -48,7 +49,8 @@ def continued(fields: dict[str, Raw], text: str) -> dict[str, Raw]:
     kept = dict(fields)
     kept["contents"] = appended(fields["contents"], {"role": "model", "parts": [{"text": text}]})
     config = read_or(_FIELDS, fields.get(_CONFIG, b"{}"), {})
-    if config.pop(_REASONING, None) is not None:
+    if _REASONING in config and not requests_none(config[_REASONING]):
+        del config[_REASONING]
         kept[_CONFIG] = Raw(encode_object(config))
     return kept
 

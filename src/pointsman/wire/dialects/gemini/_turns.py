@@ -20,13 +20,12 @@ from pointsman.wire.dialects.gemini._signatures import (
     read_shown,
     standard_base64,
 )
-from pointsman.wire.dialects.gemini.models import FOREIGN_SIGNATURE
+from pointsman.wire.dialects.gemini.models import FOREIGN_SIGNATURE, ONLY_FOR_GOOGLE
 from pointsman.wire.json_object import UNREADABLE, read_or, read_value, rejection
 
 NO_VALUE = Raw(b"")
 _ROLES = {"": "user", "user": "user", "function": "user", "tool": "user", "model": "assistant"}
 _FORMATS = {kind: name for name, kind in SOUNDS.items()} | {"audio/x-wav": "wav", "audio/mpeg": "mp3"}
-_GOOGLES = ("gs://", "https://generativelanguage.googleapis.com/", "https://www.youtube.com/", "https://youtu.be/")
 _MOVING = (".mp4", ".mov", ".webm", ".mp3", ".wav")  # ends of addresses that are no image's
 
 
@@ -172,7 +171,7 @@ class TurnReader:
 
     def _file(self, file: _File, place: str) -> list[Part]:
         url, kind = file.file_uri, file.mime_type
-        if url.startswith(_GOOGLES):
+        if url.startswith(ONLY_FOR_GOOGLE):
             self.rest[f"{place}.fileUri, an address that only Google reads"] = NO_VALUE
             return []
         path = url.partition("?")[0].lower()

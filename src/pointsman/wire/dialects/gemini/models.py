@@ -21,6 +21,13 @@ from pointsman.domain.conversations import Effort, Thinking
 from pointsman.wire.json_object import UNREADABLE, encode_object, read_or, rejection
 from pointsman.wire.thinking import budget_of, effort_of
 
+# Beginnings of addresses that only Google reads: those of its own files, and of videos.
+ONLY_FOR_GOOGLE = (
+    "gs://",
+    "https://generativelanguage.googleapis.com/",
+    "https://www.youtube.com/",
+    "https://youtu.be/",
+)
 FOREIGN_SIGNATURE = "skip_thought_signature_validator"
 MAX_BUDGET, MAX_PRO_BUDGET, MIN_PRO_BUDGET, MIN_LITE_BUDGET = 24_576, 32_768, 128, 512  # tokens
 
