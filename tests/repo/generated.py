@@ -32,7 +32,9 @@ def main() -> int:
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "dialects.md": dialects_page(),
         REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "metrics.md": NOTICE + "\n" + metrics_page(),
         REFERENCE / "providers.md": providers_page(),
+        ROOT / "deploy" / "grafana" / "pointsman.json": dashboard(),
         REFERENCE / "rules.md": rules_page(),
         NEWEST: newest_schema(),
     }
@@ -366,6 +368,20 @@ def providers_page() -> str:
 
 
 # Rules.
+
+
+def metrics_page() -> str:
+    sys.path.insert(0, str(ROOT / "tests"))
+    from repo.metrics_page import metrics_page as page
+
+    return page()
+
+
+def dashboard() -> str:
+    sys.path.insert(0, str(ROOT / "tests"))
+    from repo.dashboards import dashboard as made
+
+    return made()
 
 
 def rules_page() -> str:

@@ -7,6 +7,7 @@ from pointsman import __version__
 from pointsman.control.inquiries import ControlState, LimitState
 from pointsman.domain.dollars import NANO
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, MetricsPage, counter, gauge
+from pointsman.telemetry.process import process_use, use_metrics
 
 MAX_LIMITS = 1000
 _OWNER = ("scope", "owner", "period")
@@ -14,7 +15,9 @@ _OWNER = ("scope", "owner", "period")
 
 def own_page(state: ControlState, limits: Sequence[LimitState], silent: int) -> MetricsPage:
     """Return counters and gauges of control. `silent` workers are connected but did not answer this time."""
-    return MetricsPage(list(_counters(state)), [], [*_processes(state, silent), *_accounting(state), *_limits(limits)])
+    cpu, memory = use_metrics([("control", state.use), ("admin", process_use())])
+    gauges = [*_processes(state, silent), *_accounting(state), *_limits(limits), memory]
+    return MetricsPage([*_counters(state), cpu], [], gauges)
 
 
 def _counters(state: ControlState) -> Iterator[CounterFamily]:

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from pointsman.domain.holds import Hold
+from pointsman.telemetry.process import ProcessUse
 
 # Inquiries.
 
@@ -112,7 +113,8 @@ class ControlState(Struct, frozen=True, kw_only=True):
     reason why it is unusable. `backlog_bytes` are in journals but not in the store yet, in whole segments;
     `caught_up_s` is the time in seconds since there were none. `journal_damage` counts skipped places since the start,
     `refused_records` the lines of the file `quarantine.jsonl`. `has_canaries` is true if some
-    target is a canary. `holds` are the orders of operators."""
+    target is a canary. `holds` are the orders of operators, and `use` is
+    control's use of the machine."""
 
     digest: str
     config_refused: list[str]
@@ -129,6 +131,7 @@ class ControlState(Struct, frozen=True, kw_only=True):
     refusals: int
     has_canaries: bool = False
     holds: list[Hold] = []
+    use: ProcessUse = ProcessUse()
 
 
 class LimitState(Struct, frozen=True, kw_only=True):

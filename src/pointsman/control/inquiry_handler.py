@@ -42,6 +42,7 @@ from pointsman.domain.limits import Limit
 from pointsman.domain.snapshots import has_canaries, limits_to_list
 from pointsman.link.frames import FromControl, Inquiry, Reply
 from pointsman.money.leases import LeaseTable, Spent
+from pointsman.telemetry.process import process_use
 
 AT_ONCE = 200  # windows checked, or items sent, before the event loop serves the workers again
 
@@ -149,6 +150,7 @@ class InquiryHandler(Struct, eq=False, frozen=True):
             refusals=configuration.rejections,
             has_canaries=has_canaries(configuration.current.snapshot),
             holds=self.lease_server.holds.present() or [],
+            use=process_use(),
         )
 
     async def _budgets(self, inquiry: BudgetInquiry) -> list[LimitState]:

@@ -16,6 +16,7 @@ from pointsman.telemetry.metrics import MAX_SERIES, OTHER, Counter, CounterFamil
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
+_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0)
 _OVERHEAD_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
 MAX_SERVED = 1000  # unlisted models that a provider served: each has some forty series
 
@@ -26,6 +27,12 @@ _HEDGES = "Second attempts beside slow ones: won (it answered first), lost, or f
 _RACES = "Second attempts that find out how a target is: won (it answered first), lost, or failed."
 _CONTINUATIONS = "Attempts that went on with a stream that broke off: won (it is complete), or failed."
 _MIRRORS = "Copies of requests, by the comparison of their answer: same, different, unread, failed or skipped."
+_PARTS = "Seconds that the gateway took before the first attempt, between attempts, and after the last one."
+_FIRST_TOKENS = "Seconds from the arrival of a request to the first content of its stream."
+_OUTPUT_PACE = "Mean seconds for each output token of a stream after the first content."
+_ERRORS = "Requests whose client received a failure of the gateway or of a provider, by its code."
+_RETRIES = "Attempts after the first one of a request, of any kind."
+_KINDS = "Tokens that the others include: cached and cache_write of prompts, reasoning of answers."
 _RULES = "Rules that matched a request, and those without a result: a fact was unknown, or the condition failed."
 
 Knows = Callable[[str, str], bool]
@@ -124,13 +131,24 @@ class RequestMetrics:
         self.continuations = CounterFamily("pointsman_continuations_total", _CONTINUATIONS, (*target, "result"))
         self.mirrors = CounterFamily("pointsman_mirrored_total", _MIRRORS, ("public_model", "result"))
         self.rules = CounterFamily("pointsman_rule_results_total", _RULES, ("rule", "result"))
+        self._add_paces(target)
         families = tuple(vars(self).values())
         self.counters = tuple(one for one in families if isinstance(one, CounterFamily))
         self.histograms = tuple(one for one in families if isinstance(one, HistogramFamily))
         self._overhead = self.overhead.series()
+        self._before, self._after = self.parts.series("before"), self.parts.series("after")
         self._lease_wait = self.lease_waits.series()
         self._targets: dict[str, _Target] = {}
         self._requests: dict[tuple[str | None, int, str | None, bool, str | None], _Requests] = {}
+
+    def _add_paces(self, target: tuple[str, str]) -> None:
+        """Add the families of the gateway's own time, of the pace of answers, and of failures."""
+        self.parts = HistogramFamily("pointsman_gateway_part_seconds", _PARTS, ("part",), _OVERHEAD_S)
+        self.first_tokens = HistogramFamily("pointsman_time_to_first_token_seconds", _FIRST_TOKENS, target, _SECONDS)
+        self.token_times = HistogramFamily("pointsman_time_per_output_token_seconds", _OUTPUT_PACE, target, _TOKEN_S)
+        self.errors = CounterFamily("pointsman_request_errors_total", _ERRORS, ("operation", "error_type"))
+        self.retries = CounterFamily("pointsman_retries_total", _RETRIES, ("operation",))
+        self.token_kinds = CounterFamily("pointsman_special_tokens_total", _KINDS, (*target, "kind"))
 
     @property
     def log_dropped(self) -> int:
@@ -216,6 +234,12 @@ class RequestMetrics:
             series.tokens_in.value += record.tokens_in
             series.tokens_out.value += record.tokens_out or 0
         self._overhead.observe(record.gateway_us / 1e6)
+        if record.code is not None:
+            self.errors.series(record.operation or "none", record.code).value += 1
+        if record.attempts:
+            self._observe_parts(record)
+        if record.tokens_cached or record.tokens_reasoning or record.tokens_cache_write or record.ttft_us is not None:
+            self._observe_answer(record)
         if record.variant is not None:
             self.variants.series(record.model or "", record.variant, str(record.status)).value += 1
         if not is_kept:
@@ -223,6 +247,36 @@ class RequestMetrics:
         line = self._log.put(record)
         if self._journal is not None:
             self._journal.request(line)
+
+    def _observe_parts(self, record: RequestRecord) -> None:
+        """Observe the parts of the gateway's own time. Attempts are in the order of their ends."""
+        attempts = record.attempts
+        before_us, last = attempts[0].start_us, attempts[-1]
+        after_us = record.duration_us - last.start_us - last.duration_us
+        if len(attempts) > 1:
+            before_us = min(one.start_us for one in attempts)
+            self.retries.series(record.operation or "none").value += len(attempts) - 1
+            between_us = record.gateway_us - before_us - after_us
+            self.parts.series("between").observe(max(between_us, 0) / 1e6)
+        self._before.observe(before_us / 1e6)
+        self._after.observe(after_us / 1e6)
+
+    def _observe_answer(self, record: RequestRecord) -> None:
+        """Observe the pace of a stream, and the special tokens of an answer."""
+        provider = record.provider or ""
+        model, tokens = self.model_label(provider, record.upstream_model or ""), record.tokens_out or 0
+        if record.ttft_us is not None:
+            self.first_tokens.series(provider, model).observe(record.ttft_us / 1e6)
+            if tokens > 1:
+                taken_us = record.duration_us - record.ttft_us
+                self.token_times.series(provider, model).observe(taken_us / (tokens - 1) / 1e6)
+        for kind, count in (
+            ("cached", record.tokens_cached),
+            ("cache_write", record.tokens_cache_write),
+            ("reasoning", record.tokens_reasoning),
+        ):
+            if count:
+                self.token_kinds.series(provider, model, kind).value += count
 
     def _target(self, candidate: Candidate, outcome: str) -> _Target:
         provider, name = candidate.endpoint.name, candidate.model

@@ -6,6 +6,7 @@ from time import monotonic, time
 from pointsman.engine.engine import Engine
 from pointsman.engine.upstreams import Upstreams
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, HealthRow, MetricsPage, counter, gauge
+from pointsman.telemetry.process import process_use, use_metrics
 from pointsman.transport.http_server import HttpServer
 
 EVERY_MODEL = "*"
@@ -21,10 +22,11 @@ _READINGS = {
 def metrics_page(engine: Engine, public: HttpServer) -> MetricsPage:
     """Return the counters, histograms and gauges of one worker."""
     request_metrics = engine.request_metrics
+    cpu, memory = use_metrics([("worker", process_use())])
     return MetricsPage(
-        [*request_metrics.counters, *_counters(engine)],
+        [*request_metrics.counters, *_counters(engine), cpu],
         list(request_metrics.histograms),
-        list(_gauges(engine, public)),
+        [*_gauges(engine, public), memory],
         list(_health(engine)),
     )
 

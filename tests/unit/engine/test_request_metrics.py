@@ -9,7 +9,7 @@ from fakes.engine import FakeLog
 from fakes.metrics import samples
 from fakes.routing import endpoint
 from pointsman.domain.outcomes import Usage
-from pointsman.domain.records import RequestRecord
+from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.targets import candidate
 from pointsman.engine import request_metrics as module
 from pointsman.engine.request_metrics import RequestMetrics
@@ -49,6 +49,48 @@ def record(
 def read(request_metrics: RequestMetrics) -> dict[str, float]:
     """Return the samples by name and labels."""
     return samples(MetricsPage(list(request_metrics.counters), list(request_metrics.histograms)))
+
+
+def attempt(start_us: int, duration_us: int) -> AttemptRecord:
+    return AttemptRecord(
+        provider="alpha", model="gpt-4o", key="k", outcome="ok", start_us=start_us, duration_us=duration_us
+    )
+
+
+def test_parts_of_the_gateways_time_are_observed() -> None:
+    """The attempts took 100,000 to 120,000 µs and 150,000 to 249,000 µs, of 250,000; the gateway had 31,000."""
+    metrics = RequestMetrics(FakeLog())
+    one = record()
+    one.attempts, one.gateway_us = (attempt(100_000, 20_000), attempt(150_000, 99_000)), 131_000
+    metrics.request(one)
+    found = read(metrics)
+    sums = {
+        part: found[f'pointsman_gateway_part_seconds_sum{{part="{part}"}}'] for part in ("before", "between", "after")
+    }
+    assert sums == pytest.approx({"before": 0.1, "between": 0.03, "after": 0.001})
+    assert found['pointsman_retries_total{operation="chat"}'] == 1
+
+
+def test_pace_of_a_stream_is_observed() -> None:
+    metrics = RequestMetrics(FakeLog())
+    one = record(stream=True)
+    one.provider, one.upstream_model, one.ttft_us, one.tokens_out, one.tokens_cached = "alpha", "gpt-4o", 50_000, 21, 7
+    metrics.request(one)
+    found, target = read(metrics), '{model="gpt-4o",provider="alpha"}'
+    assert found[f"pointsman_time_to_first_token_seconds_sum{target}"] == 0.05
+    assert found[f"pointsman_time_per_output_token_seconds_sum{target}"] == pytest.approx(0.01)
+    assert found['pointsman_special_tokens_total{kind="cached",model="gpt-4o",provider="alpha"}'] == 7
+
+
+def test_failures_are_counted_by_their_code() -> None:
+    metrics = RequestMetrics(FakeLog())
+    one = record(status=402)
+    one.code = "budget_exceeded"
+    metrics.request(one)
+    metrics.request(record())
+    found = read(metrics)
+    errors = {name: value for name, value in found.items() if name.startswith("pointsman_request_errors_total")}
+    assert errors == {'pointsman_request_errors_total{error_type="budget_exceeded",operation="chat"}': 1}
 
 
 NOTHING = Charge(0, 0, "none")

@@ -18,6 +18,7 @@ from pointsman.link.inquirer import AwayError, Inquirer
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Labels, MetricsPage, counter_family, gauge
 
 SETTINGS_S = 2.0  # between two inquiries for the settings
+RETRY_S = 10.0  # the longest pause after an export of metrics that failed
 
 _logger = logging.getLogger("pointsman")
 
@@ -119,7 +120,8 @@ class Exporter:
                 status.fail(str(error))
             else:
                 status.succeed(count, sent.rejected, sent.reason)
-            await asyncio.sleep(settings.metrics_interval_s)
+            interval_s = settings.metrics_interval_s
+            await asyncio.sleep(min(interval_s, RETRY_S) if status.problem else interval_s)
 
     def _counters(self) -> Iterator[CounterFamily]:
         for name, description, field in (

@@ -41,12 +41,15 @@ class Follower:
 
     async def run(self) -> None:
         """Send new requests until it is cancelled. The first message is empty: it tests the address."""
-        await self._deliver(*self._encode(()))
         position: int | None = None
+        is_tested = False
         while True:
             try:
-                if position is None:
+                if position is None:  # before the test, because requests arrive while the collector is away
                     position = await self._first_position()
+                if not is_tested:
+                    await self._deliver(*self._encode(()))
+                    is_tested = True
                 rows = await self._store.stored_after(position, self._at_once)
             except (StoreError, OSError) as error:
                 self._status.fail(f"the stored requests cannot be read: {error}")

@@ -169,6 +169,23 @@ def test_dead_collector_is_reported_before_any_request(tmp_path: Path, monkeypat
     on_rig(tmp_path, monkeypatch, test)
 
 
+def test_requests_are_kept_for_a_collector_that_is_away_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(rig: Rig) -> None:
+        await settled(rig)
+        await rig.stop()
+        (tmp_path / "p.position").unlink()
+        rig.collector.mode = 503
+        await rig.start()
+        await settled(rig)
+        await rig.add(1)
+        rig.collector.mode = "ok"
+        await rig.until_exported(1)
+
+    on_rig(tmp_path, monkeypatch, test)
+
+
 def test_message_that_is_too_large_is_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(rig: Rig) -> None:
         await settled(rig)
