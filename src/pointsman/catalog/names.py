@@ -39,9 +39,7 @@ _WRAPPINGS = (
     # DeepSeek's names mean its newest release: https://api-docs.deepseek.com/quick_start/pricing
     ("deepseek", r"^deepseek-flash$", "deepseek-v4.1-flash-1017"),
     ("deepseek", r"^deepseek-v4-pro$", "deepseek-v4-pro-0813"),
-    # Of a name with several versions, the deployment chooses one.
-    ("azure", r"^gpt-35-turbo(-16k)?$", r"gpt-35-turbo\1@azure"),
-    ("azure", r"^(gpt-4|gpt-4o|gpt-audio-mini|gpt-4o-mini-(tts|transcribe))$", r"\1@azure"),
+    ("azure", r"^gpt-35-turbo(-16k)?$", r"gpt-35-turbo\1@azure"),  # the version is chosen at deployment
     ("azure", r"^gpt-35-", "gpt-3.5-"),
     ("azure", r"^whisper$", "whisper-1"),
     # Tuned, by their titles in the tables.
