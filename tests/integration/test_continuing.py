@@ -19,7 +19,7 @@ from pointsman.simulate import Settings
 from pointsman.wire.sse import event_data, split_events
 
 TABLE = Path(__file__).parents[2] / "docs" / "measurements" / "stream_recovery.json"
-MODEL = "claude-3-5-haiku"  # every provider continues its texts
+MODEL = "claude-3-5-haiku-20241022"  # every provider continues its texts
 LENGTH = 40
 WHOLE = "".join(f" {number}" for number in range(LENGTH))
 # The providers that go on with a text: their settings, and the mark that their simulated model requires.

@@ -12,7 +12,6 @@ from pointsman.engine.continuation import Continuation, Recording
 from pointsman.providers import continues_in
 from pointsman.routing.continuing import MOST_CONTINUATIONS, continuing, is_break, may_continue
 from pointsman.wire.delivered import continued_call, total
-from pointsman.wire.dialects import DIALECTS
 
 
 def continue_stream(
@@ -21,12 +20,11 @@ def continue_stream(
     """Prepare the attempts that go on with the stream of an attempt, which is settled. Return their plan and their
     call; `None` if the stream is complete or cannot be continued. `call` is the client's."""
     recording, log, earlier = answer.sink, answer.log, answer.log.continuation
-    halves = DIALECTS[call.head.dialect].halves
     number = 1 if earlier is None else earlier.number + 1
     if not isinstance(recording, Recording) or failure is None or not is_break(failure):
         return None
     delivered = recording.delivered()
-    if number > MOST_CONTINUATIONS or not delivered.is_text or halves is None or halves.resuming is None:
+    if number > MOST_CONTINUATIONS or not delivered.is_text:
         return None
     whole = delivered.text
     text = whole.rstrip()
@@ -34,7 +32,7 @@ def continue_stream(
         return None
     before = _usage(attempt, earlier)
     events = attempt.receiver.events + (0 if earlier is None else earlier.events)
-    following = continued_call(halves.resuming, call, text, events)
+    following = continued_call(delivered.resuming, call, text, events)
     if not may_continue(following, text, is_unstored=attempt.is_translating):
         return None
     now = monotonic()

@@ -27,11 +27,10 @@ _UNSTORED = Raw(b"false")
 
 
 def may_follow(plan: Plan, call: Call) -> bool:
-    """Return whether the text of an answer is kept as it passes, since the answer may have to be continued."""
-    if plan.routing.failover.stream_recovery != "continue" or plan.pinned or plan.max_attempts < 2:
-        return False
-    halves = DIALECTS[call.head.dialect].halves
-    return halves is not None and halves.resuming is not None and call.operation in ("chat", "responses")
+    """Return whether the text of an answer is kept as it passes, since the answer may have to be continued. Its dialect
+    must have a way to resume it."""
+    is_wanted = plan.routing.failover.stream_recovery == "continue" and not plan.pinned and plan.max_attempts > 1
+    return is_wanted and call.operation in ("chat", "responses")
 
 
 def is_break(failure: Failure) -> bool:

@@ -44,6 +44,7 @@ class Delivered:
 
     def __init__(self, halves: Halves, resuming: Resuming, call: Call) -> None:
         self._reader = halves.reader()
+        self.resuming = resuming
         self._resumption = resuming.follow(call)
         self._texts: list[str] = []
         self._length = 0
