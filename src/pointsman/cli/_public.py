@@ -9,7 +9,7 @@ import msgspec
 from pointsman.cli._configuration import compiled_or_exit
 from pointsman.cli._prices import note_on, usd
 from pointsman.cli._terminal import print_json, print_line, print_table
-from pointsman.money.terms import price_source, terms_of
+from pointsman.money.terms import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +38,12 @@ def _candidates(one: PublicModel) -> list[tuple[Candidate, str]]:
 
 
 def _line(one: PublicModel, item: Candidate, kind: str, snapshot: Snapshot) -> tuple[str, ...]:
-    price = terms_of(None, item, snapshot).price
+    terms = terms_of(None, item, snapshot)
+    price = terms.price
     rates = price.rates if price is not None and not price.only_units else None
     amounts = (rates.input, rates.output) if rates is not None else (None, None)
     facts = snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
-    source = price_source(None, item, snapshot)
-    return (one.name, item.id, kind, *map(usd, amounts), note_on(price, facts), source)
+    return (one.name, item.id, kind, *map(usd, amounts), note_on(price, facts), terms.price_source)
 
 
 def _as_data(one: PublicModel, snapshot: Snapshot) -> dict[str, object]:
@@ -54,7 +54,7 @@ def _as_data(one: PublicModel, snapshot: Snapshot) -> dict[str, object]:
                 "candidate": item.id,
                 "as": kind,
                 "price_pico_usd_per_token": msgspec.to_builtins(terms_of(None, item, snapshot).price),
-                "price_source": price_source(None, item, snapshot),
+                "price_source": terms_of(None, item, snapshot).price_source,
             }
             for item, kind in _candidates(one)
         ],

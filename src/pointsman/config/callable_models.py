@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Secret
-from pointsman.domain.prices import ModelFacts, Price
+from pointsman.domain.prices import ModelFacts, Price, written_name
 from pointsman.domain.requirements import merged
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Candidate, Endpoint, ProviderKey, candidate
-from pointsman.money.terms import price_source, terms_of
+from pointsman.money.terms import terms_of
 from pointsman.providers import PROVIDERS
 from pointsman.routing.compliance import lacking
 from pointsman.routing.router import router_of
@@ -56,7 +56,7 @@ def callable_models(snapshot: Snapshot, unix_s: float) -> list[CallableModel]:
             item = candidate(endpoint, model)
             facts = snapshot.pricing.catalog.find(endpoint.catalog, model)
             names = (*public.get(item.id, ()), *_bare_names(item, facts, snapshot), item.id)
-            price, source = terms_of(None, item, snapshot).price, price_source(None, item, snapshot)
+            terms = terms_of(None, item, snapshot)
             found += [
                 CallableModel(
                     provider=endpoint.name,
@@ -64,8 +64,8 @@ def callable_models(snapshot: Snapshot, unix_s: float) -> list[CallableModel]:
                     model=model,
                     sent=item.model_at(key),
                     names=tuple(dict.fromkeys(names)),
-                    price=price,
-                    price_source=source,
+                    price=terms.price,
+                    price_source=terms.price_source,
                     tags=_tags(endpoint, key),
                     facts=facts,
                     reason=_reason(item, key, facts, snapshot, unix_s),
@@ -100,7 +100,8 @@ def _public_names(snapshot: Snapshot) -> dict[str, list[str]]:
 
 def _bare_names(item: Candidate, facts: ModelFacts | None, snapshot: Snapshot) -> Iterator[str]:
     """Yield the names without a provider that lead to a target, unless they are public names."""
-    for name in dict.fromkeys((facts.name, item.model) if facts is not None else (item.model,)):
+    canonical = written_name(facts, item.endpoint.catalog, item.model) if facts is not None else item.model
+    for name in dict.fromkeys((canonical, item.model)):
         resolved = router_of(snapshot).resolve(name) if name not in snapshot.models else None
         if resolved is not None and any(target.id == item.id for target in resolved.targets):
             yield name

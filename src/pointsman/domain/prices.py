@@ -83,6 +83,12 @@ class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.vouched == 1
 
 
+def written_name(facts: ModelFacts, provider: str, model: str) -> str:
+    """Return the name that people write for a provider's model: the canonical one, unless the provider is a part of it,
+    because other providers have another model under the name."""
+    return model if facts.name.endswith(f"@{provider}") else facts.name
+
+
 class Catalog(Protocol):
     """Models and prices, in memory."""
 

@@ -1,5 +1,6 @@
 """The gateway's own answers to GET /v1/models and /v1/models/{id}: the names that a virtual key may request. Their
-field `pointsman` has capabilities and prices. Clients of Anthropic's and Gemini's dialects get pages of another shape.
+field `pointsman` has capabilities and prices. With `?public=true`, the list has the public names alone. Clients of
+Anthropic's and Gemini's dialects get pages of another shape.
 
 The names are public names, models listed in `serves`, and the catalog's models of configured providers. The list is
 computed once for each snapshot. The list of a virtual key omits the names that the key may not request, and those that
@@ -8,6 +9,7 @@ no compliant provider serves.
 
 from fnmatch import fnmatchcase
 from typing import TypeVar
+from urllib.parse import parse_qs
 
 from msgspec import Raw, Struct
 from msgspec.json import encode
@@ -15,6 +17,7 @@ from msgspec.json import encode
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.prices import written_name
 from pointsman.domain.requirements import NO_REQUIREMENTS, Requirements, merged
 from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
@@ -24,6 +27,7 @@ from pointsman.money.terms import terms_of
 from pointsman.routing.compliance import compliant, first_expiry
 from pointsman.routing.policies import Asker, rights
 from pointsman.routing.router import router_of
+from pointsman.routing.unknown_names import guess
 from pointsman.wire.public_names import own_name
 
 # The dialects whose lists have pages.
@@ -86,7 +90,7 @@ class ModelsAsked(Struct, frozen=True):
     unix_s: float = 0.0
 
 
-_Reader = tuple[VirtualKey | None, Requirements]
+_Reader = tuple[VirtualKey | None, Requirements, bool]  # with true for the public names alone
 
 
 class ModelList:
@@ -116,7 +120,7 @@ class ModelList:
             self._until = first_expiry(self.snapshot, asked.unix_s)
         key = asked.key
         is_unrestricted = key is None or not (key.allow_models or key.entries or key.require)
-        shared = (None if is_unrestricted else key, asked.require)
+        shared = (None if is_unrestricted else key, asked.require, _is_public(query))
         page_of = _PAGES.get(asked.dialect)
         if page_of is not None:
             entries = self._entries.get((asked.dialect, shared))
@@ -140,11 +144,16 @@ class ModelList:
                 found = find(shown.entries[asked.dialect], wanted) if is_paged else bytes(shown.body)
             if found is not None:
                 return found
-        message = f"the model {wanted!r} does not exist, or this key may not use it; GET /v1/models lists its models"
+        near = guess(name, self.snapshot, router_of(self.snapshot).resolve, asked.key) or ";"
+        message = (
+            f"the model {wanted!r} does not exist, or this key may not use it{near} GET /v1/models lists its models"
+        )
         raise Rejection(Failure(failures.MODEL_NOT_FOUND, message, param="model"))
 
     def _usable_by(self, asked: ModelsAsked) -> list[_Row]:
-        found = [_shown_to(asked, row, self.snapshot) for row in self._all_rows()]
+        is_public = _is_public(asked.path.partition("?")[2])
+        rows = [row for row in self._all_rows() if not is_public or row.name in self.snapshot.models]
+        found = [_shown_to(asked, row, self.snapshot) for row in rows]
         return [row for row in found if row is not None]
 
     def _all_rows(self) -> list[_Row]:
@@ -152,6 +161,11 @@ class ModelList:
             models = dict.fromkeys(names_of(self.snapshot))
             self._rows = [_row(name, self.snapshot) for name in models]
         return self._rows
+
+
+def _is_public(query: str) -> bool:
+    """Return whether a client requests the public names alone."""
+    return parse_qs(query).get("public") == ["true"]
 
 
 def _keep(known: dict[K, T], key: K, value: T) -> None:
@@ -179,7 +193,7 @@ def _catalog_names(snapshot: Snapshot) -> list[str]:
         for model in catalog.models(endpoint.catalog):
             facts = catalog.find(endpoint.catalog, model)
             if facts is not None:
-                candidates.add(facts.name)
+                candidates.add(written_name(facts, endpoint.catalog, model))
     return sorted(name for name in candidates if router_of(snapshot).resolve(name) is not None)
 
 

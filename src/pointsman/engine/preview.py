@@ -59,6 +59,7 @@ class _Preview:
         self._now = now
         self._billing = _BillingAt(live, facts.unix_s)
         self._bounds: dict[str, tuple[int | None, int]] = {}
+        self._prices: dict[str, str] = {}
         self._uses: dict[str, LimitUse] = {}
 
     def of(self, plan: Plan) -> Previewed:
@@ -71,6 +72,7 @@ class _Preview:
             if call.batch is not None:
                 call = self._billing.priced_batch(call, self._facts.virtual_key, Try(choice, choice.keys[0], 0.0))
             terms = self._billing.terms_cache.find_for(call, self._facts.virtual_key, item)
+            self._prices[item.id] = terms.terms.price_source
             found, reason = self._reserve(terms, call)
             before = call
             if reason is not None or self._may_fit_counted(terms, call, found):
@@ -99,7 +101,7 @@ class _Preview:
                 found, _ = self._reserve(terms, fitting.call)
                 if isinstance(found, ReservedAttempt):
                     self._note_bound(item.id, found)
-        consulted = Consulted(self._bounds, tuple(self._uses.values()))
+        consulted = Consulted(self._bounds, self._prices, tuple(self._uses.values()))
         if left.choices:
             return Previewed(left, consulted)
         if left.instead and (choices := opened(left.instead, left.verdicts)):

@@ -27,17 +27,19 @@ Limits = tuple[Limit, ...]
 class Terms(Struct, frozen=True, kw_only=True, eq=False):
     """The prices and limits of a virtual key at a candidate.
 
-    `limits` are ordered from the narrowest owner to the widest. `price` is `None` if unknown. `output` is the most
-    tokens that an answer can have, if known. `has_budget` is true if one of the limits is a budget that is not
-    soft, so that an unknown price is rejected too. `max_input_rate` and `max_output_rate` are the most that a token can
-    cost, in pico-dollars; 0 if no price is known. `by_tier` has the same two for requests that name their service tier.
-    `default_output` is the most tokens, by operation, for requests that set no bound; without an entry, `output`
-    applies. `context` is the most tokens that the model can read, if known. `tools` are the prices of the tools that
-    the provider runs itself, and `model_uses` the tools that the model always uses.
+    `limits` are ordered from the narrowest owner to the widest. `price` is `None` if unknown. `price_source` is
+    `pricing.overrides`, a layer over the catalog such as `overlay`, or `catalog`: each outranks those after it.
+    `output` is the most tokens that an answer can have, if known. `has_budget` is true if one of the limits is a budget
+    that is not soft, so that an unknown price is rejected too. `max_input_rate` and `max_output_rate` are the most that
+    a token can cost, in pico-dollars; 0 if no price is known. `by_tier` has the same two for requests that name their
+    service tier. `default_output` is the most tokens, by operation, for requests that set no bound; without an entry,
+    `output` applies. `context` is the most tokens that the model can read, if known. `tools` are the prices of the
+    tools that the provider runs itself, and `model_uses` the tools that the model always uses.
     """
 
     limits: tuple[Limit, ...]
     price: Price | None
+    price_source: str = ""
     output: int | None
     has_budget: bool
     max_input_rate: int = 0
@@ -103,9 +105,12 @@ def terms_of(
     fitting = _fitting(snapshot.pricing.overrides, candidate.id, _owners(key))
     facts = snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
     price = next((override.price for override in fitting if override.price is not None), None)
+    source = "pricing.overrides" if price is not None else ""
     output = next((override.output for override in fitting if override.output is not None), None)
     if facts is not None:
-        price = price or facts.price
+        if price is None and facts.price is not None:
+            price = facts.price
+            source = snapshot.pricing.catalog.price_source(candidate.endpoint.catalog, candidate.model)
         output = output or facts.output
     has_budget = any(limit.metric == "usd" and not limit.soft for limit in limits)
     max_input_rate, max_output_rate, request_nano = 0, 0, 0
@@ -121,6 +126,7 @@ def terms_of(
     terms = Terms(
         limits=limits,
         price=price,
+        price_source=source,
         output=output,
         has_budget=has_budget,
         max_input_rate=max_input_rate,
@@ -136,15 +142,6 @@ class _BeyondBytes(TypedDict):
     context: int | None
     tools: dict[str, ToolPrice]
     model_uses: tuple[Use, ...]
-
-
-def price_source(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> str:
-    """Return where the price of a candidate is from: `pricing.overrides`, a layer over the catalog such as `overlay`,
-    or the `catalog`; empty if it is unknown. Each outranks those after it."""
-    owners = _owners(key)
-    if any(one.price is not None for one in _fitting(snapshot.pricing.overrides, candidate.id, owners)):
-        return "pricing.overrides"
-    return snapshot.pricing.catalog.price_source(candidate.endpoint.catalog, candidate.model)
 
 
 def _owners(key: VirtualKey | None) -> tuple[str, ...]:

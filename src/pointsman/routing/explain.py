@@ -28,13 +28,16 @@ class LimitUse(Struct, frozen=True):
 
 class Consulted(Struct, frozen=True):
     """The amounts that a decision depends on: the most that an attempt at each candidate can cost, in nano-dollars
-    (`None` if its price is unknown) and in tokens, by the candidates' ids, and the use of limits."""
+    (`None` if its price is unknown) and in tokens, by the candidates' ids, and the use of limits. `prices` are the
+    sources of their prices, such as `pricing.overrides`, `overlay` or `catalog`."""
 
     bounds: dict[str, Bound] = {}
+    prices: dict[str, str] = {}
     limits: tuple[LimitUse, ...] = ()
 
 
 _NOTHING = Consulted()
+_USUAL = ("", "catalog", "pricing.overrides")  # sources of prices that go without saying
 _EMPTY = '""'  # the text of a fact that a request does not have
 NOTED = ("shortened", "counted")  # the codes of reasons that exclude nobody
 
@@ -72,6 +75,7 @@ def as_data(decision: Plan | Failure, now: float, consulted: Consulted = _NOTHIN
                 "provenance": choice.candidate.provenance,
                 "after": _causes(choice.candidate),
                 **_bound_data(consulted.bounds.get(choice.candidate.id)),
+                **_price_data(consulted.prices.get(choice.candidate.id, "")),
             }
             for choice in (*decision.choices, *decision.instead)
         ],
@@ -222,6 +226,10 @@ def _bound_data(bound: Bound | None) -> dict[str, object]:
     return {} if bound is None else {"most_nano": bound[0], "most_tokens": bound[1]}
 
 
+def _price_data(source: str) -> dict[str, object]:
+    return {"price_from": source} if source else {}
+
+
 def limit_data(use: LimitUse) -> dict[str, object]:
     return {"limit": use.limit, "metric": use.metric, "amount": use.amount, "used": use.used}
 
@@ -256,6 +264,8 @@ def as_lines(decision: Plan | Failure, now: float, consulted: Consulted = _NOTHI
         bound = consulted.bounds.get(item.id)
         if bound is not None:
             notes.append(_bound_text(bound))
+        if (source := consulted.prices.get(item.id, "")) not in _USUAL:
+            notes.append(f"price from the {source}")
         keys = ", ".join(key.name for key in choice.keys)
         lines.append(f"{number:3}. {item.id}  ({', '.join(notes)}; keys {keys})")
     lines += [f"   - {choice.candidate.id} if a budget has no room" for choice in decision.instead]

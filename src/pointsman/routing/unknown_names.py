@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.domain.identity import VirtualKey
+from pointsman.domain.prices import written_name
 from pointsman.domain.provider_prefixes import VENDORS
 from pointsman.domain.snapshots import Names, PublicModel, Snapshot
 from pointsman.routing.model_rights import is_allowed
@@ -22,11 +23,9 @@ def model_not_found(
     model: str, snapshot: Snapshot, param: str, resolve: Resolve, key: VirtualKey | None = None
 ) -> Failure:
     """Return the 404 for an unknown name, with names that would have worked for this virtual key."""
-    near = suggested(model, snapshot, resolve, key)
+    near = guess(model, snapshot, resolve, key)
     absent = providers_to_add(model, snapshot)
-    message = f"the model {model!r} does not exist here"
-    if near:
-        message += f"; did you mean {either(near)}?"
+    message = f"the model {model!r} does not exist here{near}"
     if absent:
         message += f"{'' if near else '.'} It is served by {listed(absent)}, which this gateway has not configured."
     elif not near:
@@ -35,6 +34,12 @@ def model_not_found(
     providers = listed(snapshot.endpoints)
     message = f"{message} Public names: {names}. Or use provider/model; the providers are {providers}."
     return Failure(failures.MODEL_NOT_FOUND, message, param=param)
+
+
+def guess(model: str, snapshot: Snapshot, resolve: Resolve, key: VirtualKey | None = None) -> str:
+    """Return `"; did you mean 'gpt-4o'?"`, or an empty text if no name is near."""
+    near = suggested(model, snapshot, resolve, key)
+    return f"; did you mean {either(near)}?" if near else ""
 
 
 def suggested(model: str, snapshot: Snapshot, resolve: Resolve, key: VirtualKey | None = None) -> list[str]:
@@ -71,4 +76,4 @@ def _known(snapshot: Snapshot) -> Iterator[str]:
         for model in catalog.models(endpoint.catalog):
             facts = catalog.find(endpoint.catalog, model)
             if facts is not None:
-                yield facts.name
+                yield written_name(facts, endpoint.catalog, model)

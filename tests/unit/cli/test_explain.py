@@ -174,3 +174,22 @@ def test_request_that_is_made_from_a_model_can_be_translated(path: str, tmp_path
     assert result.exit_code == 0, result.output
     assert "1. openai/gpt-4o" in result.output
     assert "2. anthropic/claude-sonnet-4-5" in result.output
+
+
+def test_source_of_a_price_is_explained(tmp_path: Path) -> None:
+    file = tmp_path / "pointsman.yaml"
+    override = "{model: openai/own, input_usd_per_million: 1, output_usd_per_million: 1}"
+    targets = "models: {chat: [openai/gpt-99, openai/gpt-5.4, openai/own, local/b]}"
+    file.write_text(
+        CONFIG.partition("models:")[0]
+        + f"{targets}\ngovernance: {{require_key: false}}\ncatalog: {{overlay: over.yaml}}\n"
+        + f"pricing: {{overrides: [{override}]}}\n"
+    )
+    price = "{input_usd_per_million: 2, output_usd_per_million: 8}"
+    (tmp_path / "over.yaml").write_text(f"models: {{openai/gpt-99: {price}}}")
+    lines = run("-c", str(file), "--model", "chat").output.splitlines()
+    assert "price from the overlay" in next(line for line in lines if "openai/gpt-99" in line)
+    assert sum("price from" in line for line in lines) == 1
+    data = json.loads(run("-c", str(file), "--model", "chat", "--json").output)
+    sources = {one["model"]: one.get("price_from") for one in data["attempts"]}
+    assert sources == {"gpt-99": "overlay", "gpt-5.4": "catalog", "own": "pricing.overrides", "b": None}

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates
+from pointsman.domain.prices import ModelFacts, NoCatalog, Price, Rates, written_name
 
 
 def test_empty_catalog_finds_nothing() -> None:
@@ -20,3 +20,8 @@ def test_model_facts_survive_compact_encoding() -> None:
     assert b"audio" not in encoded
     assert b'"cache_read":0' in encoded, "free is not unknown"
     assert msgspec.json.decode(encoded, type=ModelFacts) == facts
+
+
+def test_written_name_has_no_provider() -> None:
+    assert written_name(ModelFacts(name="gpt-4o"), "azure", "eu/gpt-4o") == "gpt-4o"
+    assert written_name(ModelFacts(name="gpt-4o@azure"), "azure", "gpt-4o") == "gpt-4o"

@@ -126,3 +126,19 @@ def test_key_with_a_requirement_sees_only_models_of_compliant_providers(dialect:
     if dialect == "openai":  # the other dialect names no providers
         assert msgspec.json.decode(both)["owned_by"] == "de"
         assert b"us" not in models.answer(ModelsAsked(keys["eu"], "/models/far-first", dialect))
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])
+def test_public_names_can_be_listed_alone(snapshot: Snapshot, dialect: str) -> None:
+    models = ModelList(snapshot)
+    alone = models.answer(ModelsAsked(None, "/models?public=true", dialect))
+    assert b"chat" in alone
+    assert b"gpt-oss-120b" not in alone
+    assert b"gpt-4o-mini" in models.answer(ModelsAsked(None, "/models?public=false&limit=1000", dialect))
+
+
+def test_unknown_model_is_answered_with_near_names(snapshot: Snapshot) -> None:
+    failure = rejected(lambda: ModelList(snapshot).answer(ModelsAsked(None, "/models/gpt-40")))
+    assert "may not use it; did you mean 'gpt-4o'" in failure.message
+    failure = rejected(lambda: ModelList(snapshot).answer(ModelsAsked(None, "/models/zzz")))
+    assert failure.message.endswith("may not use it; GET /v1/models lists its models")
