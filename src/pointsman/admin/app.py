@@ -70,7 +70,8 @@ async def readyz(services: Has) -> dict[str, str]:
 @_metrics.get("/metrics", include_in_schema=False)
 async def metrics(services: Has, request: Request) -> Response:
     accept = request.headers.get("accept", "")
-    text = await asyncio.to_thread(render, await services.page(), accept)
+    exemplars = services.exporter.exemplars if services.exporter is not None else None
+    text = await asyncio.to_thread(render, await services.page(), accept, exemplars)
     return Response(text, headers={"content-type": content_type(accept)})
 
 

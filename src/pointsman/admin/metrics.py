@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
+from pointsman.admin.export.exemplars import Example, Exemplars
 from pointsman.telemetry.metrics import (
     Counter,
     CounterFamily,
@@ -112,8 +114,9 @@ def _add_gauges(found: dict[str, GaugeFamily], family: GaugeFamily) -> None:
 
 
 class _Families(Collector):
-    def __init__(self, page: MetricsPage) -> None:
+    def __init__(self, page: MetricsPage, exemplars: Exemplars) -> None:
         self._page = page
+        self._exemplars = exemplars
 
     def collect(self) -> Iterator[Metric]:
         for counters in self._page.counters:
@@ -126,7 +129,12 @@ class _Families(Collector):
             made = HistogramMetricFamily(histograms.name, histograms.description, labels=histograms.labels)
             for labels, one in histograms.by_labels.items():
                 bounds = (*map(repr, one.bounds), "+Inf")
-                made.add_metric(labels, list(zip(bounds, accumulate(one.counts), strict=True)), one.total)
+                examples = self._exemplars.by_bucket(histograms.name, labels, one.bounds)
+                buckets = [
+                    (bound, count, _exemplar(examples[place])) if place in examples else (bound, count)
+                    for place, (bound, count) in enumerate(zip(bounds, accumulate(one.counts), strict=True))
+                ]
+                made.add_metric(labels, buckets, one.total)
             yield made
         for gauges in self._page.gauges:
             read = GaugeMetricFamily(gauges.name, gauges.description, labels=gauges.labels)
@@ -135,10 +143,15 @@ class _Families(Collector):
             yield read
 
 
-def render(page: MetricsPage, accept: str = "") -> bytes:
-    """Return the page in OpenMetrics if the header `accept` names it, else in the text format of Prometheus."""
+def _exemplar(example: Example) -> Exemplar:
+    return Exemplar({"trace_id": example.trace_id}, example.value, example.at)
+
+
+def render(page: MetricsPage, accept: str = "", exemplars: Exemplars | None = None) -> bytes:
+    """Return the page in OpenMetrics if the header `accept` names it, else in the text format of Prometheus, which has
+    no exemplars."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(page))
+    registry.register(_Families(page, exemplars or Exemplars()))
     return choose_encoder(accept)[0](registry)
 
 

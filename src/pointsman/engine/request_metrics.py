@@ -1,6 +1,7 @@
 """Counts and records finished requests and attempts."""
 
 import logging
+from bisect import bisect_left
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -249,17 +250,22 @@ class RequestMetrics:
             self._journal.request(line)
 
     def _observe_parts(self, record: RequestRecord) -> None:
-        """Observe the parts of the gateway's own time. Attempts are in the order of their ends."""
+        """Observe the parts of the gateway's own time. Attempts are in the order of their ends. Every request calls
+        this, so it does without the calls of `observe`."""
         attempts = record.attempts
-        before_us, last = attempts[0].start_us, attempts[-1]
-        after_us = record.duration_us - last.start_us - last.duration_us
+        last = attempts[-1]
+        before_us = last.start_us
+        after_us = record.duration_us - before_us - last.duration_us
         if len(attempts) > 1:
-            before_us = min(one.start_us for one in attempts)
+            before_us = min([one.start_us for one in attempts])
             self.retries.series(record.operation or "none").value += len(attempts) - 1
             between_us = record.gateway_us - before_us - after_us
             self.parts.series("between").observe(max(between_us, 0) / 1e6)
-        self._before.observe(before_us / 1e6)
-        self._after.observe(after_us / 1e6)
+        before, after, before_s, after_s = self._before, self._after, before_us / 1e6, after_us / 1e6
+        before.counts[bisect_left(_OVERHEAD_S, before_s)] += 1
+        before.total += before_s
+        after.counts[bisect_left(_OVERHEAD_S, after_s)] += 1
+        after.total += after_s
 
     def _observe_answer(self, record: RequestRecord) -> None:
         """Observe the pace of a stream, and the special tokens of an answer."""

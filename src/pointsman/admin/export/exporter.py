@@ -6,14 +6,16 @@ memory.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from time import time_ns
 
+from pointsman.admin.export.exemplars import Exemplars
 from pointsman.admin.export.status import SignalStatus
 from pointsman.control.inquiries import ExportInquiry, ExportSettings
 from pointsman.control.store.reports import Reports
+from pointsman.domain.records import RequestRecord
 from pointsman.link.inquirer import AwayError, Inquirer
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Labels, MetricsPage, counter_family, gauge
 
@@ -36,6 +38,7 @@ class Exporter:
         self._started_ns = time_ns()
         self._settings: ExportSettings | None = None
         self.statuses: dict[str, SignalStatus] = {}
+        self.exemplars = Exemplars()
         self.problem = ""  # the reason why the present settings cannot be used
 
     async def run(self) -> None:
@@ -84,7 +87,10 @@ class Exporter:
         from pointsman.admin.export.sender import Sender  # noqa: PLC0415
         from pointsman.admin.export.spans import log_request, trace_request  # noqa: PLC0415
 
-        encoders = {"traces": trace_request, "logs": log_request}
+        def trace(records: Iterable[RequestRecord], settings: ExportSettings) -> tuple[bytes, int]:
+            return trace_request(records, settings, self.exemplars.note)
+
+        encoders = {"traces": trace, "logs": log_request}
         senders: list[Sender] = []
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,6 +1,6 @@
 """Spans and log records of stored requests, as OTLP messages. https://opentelemetry.io/docs/specs/otlp/"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import time_ns
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -39,9 +39,16 @@ def is_sent(record: RequestRecord, settings: ExportSettings) -> bool:
     return is_sampled(record.request_id, _context(record), Tracing(settings.ratio))
 
 
-def trace_request(records: Iterable[RequestRecord], settings: ExportSettings) -> tuple[bytes, int]:
-    """Return the message with the spans of those requests that are sent, and the number of spans."""
-    spans = [span for record in records if is_sent(record, settings) for span in _spans(record, settings.types)]
+def trace_request(
+    records: Iterable[RequestRecord], settings: ExportSettings, note: Callable[[RequestRecord], object] = id
+) -> tuple[bytes, int]:
+    """Return the message with the spans of those requests that are sent, and the number of spans. Each of those
+    requests is passed to `note`."""
+    spans: list[Span] = []
+    for record in records:
+        if is_sent(record, settings):
+            spans += _spans(record, settings.types)
+            note(record)
     scope = ScopeSpans(scope=_scope(), spans=spans)
     message = ExportTraceServiceRequest(
         resource_spans=[ResourceSpans(resource=resource(settings), scope_spans=[scope])]
