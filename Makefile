@@ -79,7 +79,7 @@ test-frameworks: setup ## run LangChain, Pydantic AI, OpenAI's Agents SDK and Go
 # The agents call their makers, so they run in a network that has only the machine's own addresses.
 AGENTS := $(VENV)/agents
 APART  := unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net
-test-agents: setup ## run Claude Code, Codex, OpenCode and Vercel's AI SDK through the gateway (downloads 400 MB of npm packages)
+test-agents: setup ## run Claude Code, Codex, OpenCode, Gemini CLI and Vercel's AI SDK through the gateway (downloads 430 MB of npm packages)
 	@if ! npm ping > /dev/null 2>&1; then \
 	    echo "SKIPPED test-agents: npm is missing or its registry cannot be reached" >&2; \
 	elif ! $(APART) ip link set lo up; then \

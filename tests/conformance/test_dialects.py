@@ -7,6 +7,7 @@ express, as dropped, or as a change on the reference page of the dialects. The p
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fakes.answered import answer_differences, answers, groups
 from fakes.dialects import (
@@ -58,7 +59,7 @@ def test_conversation_survives_its_own_dialect(dialect: Dialect, count: int) -> 
         assert set(differences(conversation, read)) <= {name for feature in used for name in changes[feature]}
         again = sent(dialect, read, streamed=is_streamed)
         assert again is not None
-        assert halves(dialect).read_request(again) == read
+        assert halves(dialect).read_request(again) == replace(read, labels=())  # which are dropped
 
     check()
 

@@ -123,6 +123,7 @@ OF_GEMINI = frozenset(
     | {"response", "responseJsonSchema"}  # schemas of the results of functions
     | {"taskType", "title"}  # of a text to be embedded
     | {VALIDATED}
+    | {"top_k"}  # Gemini CLI sets one in every request
 )
 # A request may be served without these fields, if no provider has them. Codex and Cursor set `verbosity` by default.
 DROPPABLE = frozenset(
@@ -149,6 +150,11 @@ def labels_of(conversation: Conversation, tiers: Container[str] = ()) -> list[st
         "prompt_cache_key": bool(conversation.prompt_cache_key),
     }
     return [name for name, is_set in labels.items() if is_set] + deferred(conversation.tools)
+
+
+def dropped_top_k(conversation: Conversation) -> list[str]:
+    """Return `top_k` if a dialect without it drops it. Gemini CLI sets one in every request, whatever the model."""
+    return ["top_k"] if conversation.origin == "gemini" and conversation.sampling.top_k is not None else []
 
 
 def deferred(tools: Sequence[Tool]) -> list[str]:

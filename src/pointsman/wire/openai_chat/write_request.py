@@ -36,7 +36,7 @@ from pointsman.domain.conversations import (
 from pointsman.wire.json_object import encode_object
 from pointsman.wire.openai_chat._reasoning import NAME, ReasoningDetail, for_author
 from pointsman.wire.thinking import effort_of
-from pointsman.wire.translation import deferred
+from pointsman.wire.translation import deferred, dropped_top_k
 
 Fields = dict[str, object]
 
@@ -114,7 +114,9 @@ class _ChatRequestWriter:
             "top_logprobs": sampling.top_logprobs,
         }
         fields.update({name: value for name, value in values.items() if value is not None})
-        if sampling.top_k is not None:
+        dropped = dropped_top_k(self._given)
+        self._dropped += dropped
+        if sampling.top_k is not None and not dropped:
             self._cannot.append("top_k")
         if sampling.choices != 1:
             self._cannot.append("n above 1")

@@ -27,7 +27,7 @@ from pointsman.wire.dialects.openai_responses._shapes import (
 from pointsman.wire.dialects.openai_responses._tools import read_choice, read_tools, write_choice, write_tools
 from pointsman.wire.json_object import encode_object, is_empty, read_typed, read_value, rejection
 from pointsman.wire.thinking import effort_of
-from pointsman.wire.translation import deferred
+from pointsman.wire.translation import deferred, dropped_top_k
 
 # Fields that the gateway handles, and fields that are read below.
 _HANDLED = frozenset(
@@ -206,7 +206,11 @@ def write_request(conversation: Conversation, is_streamed: bool) -> Written:
     return Written(
         fields={name: Raw(encode_object(value)) for name, value in fields.items()},
         cannot=(*cannot, *dict.fromkeys(writer.cannot)),
-        dropped=(*(("seed",) if conversation.sampling.seed is not None else ()), *deferred(conversation.tools)),
+        dropped=(
+            *(("seed",) if conversation.sampling.seed is not None else ()),
+            *dropped_top_k(conversation),
+            *deferred(conversation.tools),
+        ),
     )
 
 
@@ -218,7 +222,8 @@ def _cannot(conversation: Conversation) -> list[str]:
     if sampling.choices > 1:
         found.append("n above 1")
     settings = {name: getattr(sampling, name) for name in ("top_k", "presence_penalty", "frequency_penalty")}
-    return found + [name for name, value in settings.items() if value]
+    dropped = dropped_top_k(conversation)
+    return found + [name for name, value in settings.items() if value and name not in dropped]
 
 
 def _write_tools(conversation: Conversation, fields: dict[str, object]) -> None:
