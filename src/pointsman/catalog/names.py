@@ -118,6 +118,7 @@ _SPELLINGS = (
     (r"^(devstral-2(-123b)?(-instruct)?(-2512)?|devstral-2512)$", "devstral-2-123b-instruct-2512"),
     (r"^(mistral-medium-3-5(-128b)?|mistral-medium-2604)$", "mistral-medium-3-5"),
     (r"^voxtral-small-24b-2507$", "voxtral-small-2507"),
+    (r"^l3-8b-lunaris$", "l3-lunaris-8b"),
     (r"^(open-mistral-nemo|mistral-nemo(-instruct)?(-2407)?)$", "mistral-nemo-instruct-2407"),
     (r"^(open-mixtral-8x7b|mixtral-8x7b-instruct(-v0-1)?)$", "mixtral-8x7b-instruct-v0-1"),
     (r"^(open-mixtral-8x22b|mixtral-8x22b-instruct(-v0-1)?)$", "mixtral-8x22b-instruct-v0-1"),
