@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools.catalog.sheet import read, score
 
 import pointsman.catalog.reader
 from fakes.clock import pace
@@ -236,14 +235,6 @@ def file_with(entry: dict[str, Any], change: dict[str, Any] | None = None) -> by
     file = {"format": 1, "date": "2026-01-01", "sources": {}, "provenance": [{}], "names": {"m": ["m", "a/m"]}}
     file |= {"providers": {"a": {"hosts": [], "models": {"m": entry}}}}
     return json.dumps(file | (change or {})).encode()
-
-
-def test_random_pairs_that_were_labelled_by_names_and_pages_alone_are_siblings(catalog: ModelCatalog) -> None:
-    """The sheet was drawn by `python -m tools.catalog.sheet` and labelled without the catalog's verdict."""
-    found = score(catalog, read(FIXTURES / "pairs-2026-11-30.jsonl"))
-    assert found.pairs >= 150
-    assert len(found.wrong) <= 1
-    assert not found.missed
 
 
 def test_census_of_the_most_used_models_has_no_wrong_sibling(catalog: ModelCatalog) -> None:
