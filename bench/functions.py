@@ -25,7 +25,7 @@ from bench.instructions import HEAVY, Client, compiled, count_within, running, s
 
 _NAME, _COUNTS = "stepper", "counts.tsv"
 _TOGGLE = signal.SIGRTMIN + 5
-_WARM = 60
+_WARM = 170  # each key is seen three times, so that its head is remembered
 UNIQUE = "bench-unique"  # requests for `PLAIN` with such a header
 _TITLES = {
     PLAIN: "weighted over two targets",
