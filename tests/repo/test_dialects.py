@@ -16,6 +16,7 @@ FIELDS = frozenset(
 # Words that are something else there, and one error that names the field at fault.
 OTHERS = {
     "config/load.py": {"input"},  # of an error of pydantic's
+    "config/overlay_schema.py": {"json_schema", "tools"},  # capabilities
     "config/schema.py": {"prompt", "max_tokens", "max_completion_tokens"},  # values of the configuration
     "engine/background.py": {"background"},  # the name of a thread
     "money/charges.py": {"prompt"},  # a value of `bills_unfinished`

@@ -91,7 +91,7 @@ def test_free_tier_gets_short_answers(key: str, most: int | None, expected: int)
 
 
 def test_teams_get_their_own_models() -> None:
-    assert route(ask("teams", "scientist", {"tools": TOOLS})) == ["anthropic/claude-sonnet-4-5", GPT]
+    assert route(ask("teams", "scientist", {"tools": TOOLS})) == ["anthropic/claude-sonnet-5-5", GPT]
     assert route(ask("teams", "scientist")) == [GPT]
     assert route(ask("teams", "scientist", PICTURE)) == [GPT]
     assert route(ask("teams", "visitor")) == [MINI, LLAMA]

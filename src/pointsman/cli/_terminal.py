@@ -5,11 +5,17 @@ Escape sequences can move the cursor, change the title or fill the clipboard. Ma
 line.
 """
 
+from __future__ import annotations
+
 import json
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _INTERPRETED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control characters, direction marks, surrogates, line ends
 
@@ -52,6 +58,24 @@ def print_table(names: Sequence[str], lines: Iterable[Sequence[str]], numbers: C
         table.add_row(*(Text(visible(cell)) for cell in line))  # `Text` does not interpret square brackets as markup
     console = Console()
     (console if console.is_terminal else Console(width=1000)).print(table)
+
+
+def show(page: Callable[[], RenderableType], *, once: bool) -> None:
+    """Show one page after another on the whole screen, until Ctrl-C. Print a single one if `once`, or elsewhere than at
+    a terminal. The text of pages must be `visible`."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    if once or not console.is_terminal:
+        console.print(page())
+        return
+    try:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                live.update(page(), refresh=True)
+    except KeyboardInterrupt:
+        return
 
 
 def _escaped(character: str) -> str:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pointsman.cli._admin import URL
 from pointsman.cli._options import AsJson, TokenFile, Url
-from pointsman.cli._terminal import print_json, visible
+from pointsman.cli._terminal import print_json, show, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,12 +46,8 @@ def command(
     limits that are used most, until Ctrl-C. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file."""
     import time
 
-    from rich.console import Console
-    from rich.live import Live
-
     from pointsman.cli._rates import rates, read
 
-    console = Console()
     before, at = read(_metrics(url, token_file)), time.monotonic()
 
     def next_page() -> Page:
@@ -62,21 +58,12 @@ def command(
         before, at = found, now
         return _page(measured, url, token_file)
 
-    if once or as_json or not console.is_terminal:
-        page = next_page()
-        if as_json:
-            import msgspec
+    if as_json:
+        import msgspec
 
-            print_json(msgspec.to_builtins(page))
-        else:
-            console.print(_rendered(page))
-        return
-    try:
-        with Live(console=console, screen=True, auto_refresh=False) as live:
-            while True:
-                live.update(_rendered(next_page()), refresh=True)
-    except KeyboardInterrupt:
-        return
+        print_json(msgspec.to_builtins(next_page()))
+    else:
+        show(lambda: _rendered(next_page()), once=once)
 
 
 def _metrics(url: str, token_file: Path | None) -> str:

@@ -66,11 +66,11 @@ def fill(plane: ControlPlane) -> None:
         ["usage", "--by", "key,tag", "--csv"],
         ["usage", "--json"],
         ["usage", "--team", EVIL.replace("x", "q")],
-        ["requests"],
-        ["requests", "--json"],
-        ["requests", "ID"],
-        ["requests", "ID", "--json"],
-        ["requests", EVIL],
+        ["logs"],
+        ["logs", "--json"],
+        ["trace", "ID"],
+        ["trace", "ID", "--json"],
+        ["trace", EVIL],
         ["budgets"],
         ["budgets", "--json"],
         ["reconcile", EVIL, "--usd", "1"],
@@ -82,7 +82,7 @@ def test_text_from_providers_and_clients_is_escaped(arguments: list[str], tmp_pa
     wide = {**ENV, "COLUMNS": "4000"}
     with served(tmp_path, fill) as url:
         if "ID" in arguments:
-            listed = CliRunner().invoke(build_app(), ["requests", "--json", "--url", url], env=wide)
+            listed = CliRunner().invoke(build_app(), ["logs", "--json", "--url", url], env=wide)
             (one,) = re.findall('"request_id": "([^"]*)"', listed.output)
             arguments = [one if word == "ID" else word for word in arguments]
         done = CliRunner().invoke(build_app(), [*arguments, "--url", url], env=wide)
