@@ -86,6 +86,60 @@ def test_embeddings_and_inputs_that_cannot_be_sent() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("model", ["ranker", "cohere/rerank-v3.5", "rerank-v3.5"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_documents_are_ranked(model: str, version: str) -> None:
+    async def main() -> None:
+        async with cohere(models={"ranker": ["cohere/rerank-v3.5"]}, pricing={}) as (gateway, provider):
+            ranked = [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}]
+            made = {"id": "r", "results": ranked, "meta": {"billed_units": {"search_units": 1}}}
+            provider.answer = Served(json.dumps(made).encode(), kind=JSON)
+            body = {"model": model, "query": "trains", "documents": ["a ship", "a train"], "return_documents": True}
+            answered = await gateway.ask(body, path=f"/{version}/rerank")
+            assert answered.status == 200, answered
+            assert [one["document"]["text"] for one in answered.json["results"]] == ["a train", "a ship"]
+            assert "post /v2/rerank " in provider.last_head
+            assert provider.last_body == {"model": "rerank-v3.5", "query": "trains", "documents": body["documents"]}
+            (record,) = await gateway.wait_for_records(1)
+            assert record["cost_nano"] == 2_000_000
+
+    run(main())
+
+
+def test_ranking_fails_over_to_cohere() -> None:
+    async def main() -> None:
+        provider, other = ScriptedProvider("chat"), ScriptedProvider("chat")
+        provider.answer = Served(b'{"id":"r","results":[{"index":0,"relevance_score":0.9}]}', kind=JSON)
+        other.answer = Served(b'{"detail":"down"}', status=503)
+        async with serving_script(provider.script) as fake, serving_script(other.script) as down:
+            given = {
+                "voyage": {"type": "voyage", "base_url": str(down.origin)},
+                "cohere": {"type": "cohere", "base_url": str(fake.origin)},
+            }
+            models = {"ranker": ["voyage/rerank-2.5", "cohere/rerank-v3.5"]}
+            async with serving(provider_settings=given, models=models, is_alone=False) as gateway:
+                answered = await gateway.ask({"model": "ranker", "query": "x", "documents": ["a"]}, path="/v1/rerank")
+                assert answered.status == 200, answered
+                assert (bool(other.requests), provider.last_body["model"]) == (True, "rerank-v3.5")
+
+    run(main())
+
+
+def test_embeddings_at_a_provider_of_another_dialect_of_chats() -> None:
+    async def main() -> None:
+        provider = ScriptedProvider("responses")
+        made = b'{"object":"list","data":[{"object":"embedding","index":0,"embedding":[1.0]}],"model":"pplx-embed"}'
+        provider.answer = Served(made, kind=JSON)
+        async with serving_script(provider.script) as fake:
+            given = {"perplexity": {"type": "perplexity", "base_url": str(fake.origin)}}
+            async with serving(provider_settings=given, is_alone=False) as gateway:
+                answered = await gateway.ask({"model": "perplexity/pplx-embed", "input": "a"}, path="/v1/embeddings")
+                assert answered.status == 200, answered
+                assert "post /embeddings " in provider.last_head
+
+    run(main())
+
+
 def test_error_has_the_shape_of_the_client() -> None:
     async def main() -> None:
         async with cohere() as (gateway, provider):

@@ -28,7 +28,9 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
         ours = DIALECTS[call.head.dialect].embeddings
         if ours is not None and item.embedder != call.head.dialect:
             return _of_embedding(ours, item, call)
-    if not spoken and item.endpoint.families and call.operation in CONVERSING:
+    if call.operation not in CONVERSING:  # its operation has one API at every provider, such as that of rankings
+        return None
+    if not spoken and item.endpoint.families:
         return Reason("not_expressible", f"{item.id} answers no conversations")
     client = DIALECTS[call.head.dialect].halves
     if call.head.dialect in spoken or client is None or not spoken or call.operation not in item.endpoint.operations:
