@@ -7,6 +7,7 @@ from pointsman.domain.origin import Origin
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_USER = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:(?=[/\\]))?[/\\]*)[^/\\]*@")
 _AUTHORITY = re.compile(r"(?:\[(?P<v6>.*)\]|(?P<name>[^\[:]*))(?::(?P<port>.*))?")
 
 
@@ -28,6 +29,14 @@ def split_url(text: str) -> tuple[Origin, str]:
     host = found["name"] or read_ipv6(found["v6"])
     port = read_port(found["port"], lowest=1) if found["port"] is not None else DEFAULT_PORTS[scheme]
     return Origin(scheme, host.lower(), port), after[len(authority) :]
+
+
+def without_secrets(address: str, most_chars: int = 200) -> str:
+    """Return the scheme, host and path of an address for a message. Its query may hold a signature, and the text before
+    its host a password."""
+    head = re.split(r"[?#]", address.strip(), maxsplit=1)[0]
+    shown = _USER.sub(r"\1", head)
+    return shown if len(shown) <= most_chars else f"{shown[: most_chars - 3]}..."
 
 
 def is_host(host: str) -> bool:

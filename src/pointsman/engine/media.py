@@ -17,7 +17,7 @@ from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
-from pointsman.domain.urls import split_url
+from pointsman.domain.urls import split_url, without_secrets
 from pointsman.domain.verdicts import Verdict
 from pointsman.engine.tasks import Waiter
 from pointsman.engine.upstreams import Upstreams
@@ -132,5 +132,5 @@ def _parsed(address: str, *, takes_http: bool) -> tuple[Origin, bytes]:
 
 
 def _failure(address: str, reason: str) -> Failure:
-    shown = address if len(address) <= 200 else f"{address[:197]}..."
-    return Failure(failures.INVALID_REQUEST, f"the media at {shown} cannot be fetched: {reason}")
+    message = f"the media at {without_secrets(address)} cannot be fetched: {reason}"
+    return Failure(failures.INVALID_REQUEST, message)

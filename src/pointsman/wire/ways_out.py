@@ -27,6 +27,7 @@ from msgspec import Raw, Struct
 
 from pointsman.domain.calls import NO_MEDIA, Call
 from pointsman.domain.failures import Rejection
+from pointsman.domain.urls import without_secrets
 from pointsman.wire.bounds import SMALL_BYTES, count_names
 from pointsman.wire.json_object import UNREADABLE, is_empty, read_object
 from pointsman.wire.state import DATA, members_in
@@ -206,7 +207,7 @@ def _connector(tool: _AnyTool) -> str:
 def _server(address: str, field: str) -> WayOut:
     """Return the way to an MCP server. A host that cannot be read for certain is not named, so only `mcp` allows it."""
     match = _SERVER.fullmatch(address)
-    return WayOut(f"{MCP}:{match[1].lower()}" if match is not None else MCP, field, address[:200])
+    return WayOut(f"{MCP}:{match[1].lower()}" if match is not None else MCP, field, without_secrets(address))
 
 
 def _in_field(field: str, text: bytes) -> Iterator[WayOut]:
@@ -229,7 +230,7 @@ def _in_field(field: str, text: bytes) -> Iterator[WayOut]:
         place, one = stack.pop()
         if isinstance(one, str):
             if _is_remote(place, one):
-                yield WayOut(REMOTE, field, one[:_MOST_CHARS])
+                yield WayOut(REMOTE, field, without_secrets(one, _MOST_CHARS))
         elif isinstance(one, list):
             stack += [(place, inner) for inner in one if isinstance(inner, str | list | dict)]
         elif isinstance(one, dict) and not _is_text(one):

@@ -3,7 +3,7 @@
 import pytest
 
 from pointsman.domain.origin import Origin
-from pointsman.domain.urls import split_url
+from pointsman.domain.urls import split_url, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,20 @@ def test_origin_and_rest_of_an_address(text: str, origin: Origin, rest: str) -> 
 def test_invalid_address_has_a_reason(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         split_url(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://b.s3.example/x.png?X-Amz-Signature=SIG", "https://b.s3.example/x.png"),
+        ("https://user:p%40w@host.test:8080/a#t=SIG", "https://host.test:8080/a"),
+        (" HTTPS:\\\\user:pw@host.test/a", "HTTPS:\\\\host.test/a"),
+        ("//user:pw@host.test/a?b", "//host.test/a"),
+        ("https://host.test/@name/a", "https://host.test/@name/a"),
+        ("user:pw@host.test", "host.test"),
+        ("https://host.test/" + "a" * 200, "https://host.test/" + "a" * 179 + "..."),
+        ("file-id", "file-id"),
+    ],
+)
+def test_messages_hold_no_secrets_of_an_address(address: str, shown: str) -> None:
+    assert without_secrets(address) == shown

@@ -166,3 +166,12 @@ def test_recordings_are_data_and_not_addresses() -> None:
         for data, expected in (("https://a.test/x.wav?" + "x" * size, ["remote_urls"]), ("aGVsbG8=", [])):
             recording = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
             assert chat(padding, recording) == expected
+
+
+def test_addresses_are_named_without_their_secrets() -> None:
+    picture = "https://user:pw@b.s3.example/x.png?X-Amz-Signature=SIG"
+    (way,) = ways_out_of(make_call("image", fields={"image": picture}))
+    assert way.address == "https://b.s3.example/x.png"
+    tools = [{"type": "mcp", "server_label": "s", "server_url": "https://mcp.test/sse?token=SECRET"}]
+    (server,) = ways_out_of(make_call("responses", fields={"tools": tools}))
+    assert (server.name, server.address) == ("mcp:mcp.test", "https://mcp.test/sse")

@@ -16,7 +16,7 @@ from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import is_loopback, is_metadata
 from pointsman.domain.origin import Concrete, Credential, Origin
 from pointsman.domain.redaction import redact
-from pointsman.domain.urls import split_url
+from pointsman.domain.urls import split_url, without_secrets
 from pointsman.transport.fetch import Fetched, FetchError
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -99,7 +99,9 @@ class Machine(Struct, frozen=True):
         """Return the answer to a request with secrets, which needs `https` unless it stays on this machine. Raises
         `RefusedError` and `UnavailableError`."""
         if url[:5].lower() == "http:" and not is_loopback(_split(url)[0].host):
-            raise RefusedError(f"the address {url[:200]} would get the secret unencrypted; it must begin with https://")
+            raise RefusedError(
+                f"the address {without_secrets(url)} would get the secret unencrypted; it must begin with https://"
+            )
         return await self.ask(url, method="POST", headers=headers, body=body)
 
     async def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Fetched:
@@ -120,7 +122,7 @@ def _split(url: str) -> tuple[Origin, str]:
     try:
         return split_url(url)
     except ValueError as error:
-        raise RefusedError(f"the address {url[:200]!r} of the token service is not valid: {error}") from None
+        raise RefusedError(f"the address {without_secrets(url)!r} of the token service is not valid: {error}") from None
 
 
 class _OauthError(Struct):
