@@ -142,7 +142,23 @@ def test_unreachable_token_service_is_a_fault_that_another_provider_covers() -> 
                 answer = await running.ask(chat())
                 assert (answer.status, answer.headers["x-pointsman-provider"]) == (200, "spare")
                 (record,) = await running.wait_for_records(1)
-                assert record["attempts"][0]["outcome"] == "connect_failed"
+                assert record["attempts"][0]["outcome"] == "upstream_credential_unavailable"
+
+
+def test_key_without_a_credential_is_tried_once_for_a_request() -> None:
+    async def main() -> None:
+        async with token_service() as service:
+            service.origin = "http://127.0.0.1:1"
+            async with gateway(service) as running:
+                answer = await running.ask(chat(), headers={"x-pointsman-provider": "azure"})
+                assert answer.status == 502
+                error = answer.json["error"]
+                assert error["code"] == "upstream_credential_unavailable"
+                assert (
+                    "the credential of the key azure:only cannot be fetched: its service accepts no" in error["message"]
+                )
+                (record,) = await running.wait_for_records(1)
+                assert [one["outcome"] for one in record["attempts"]] == ["upstream_credential_unavailable"]
 
     run(main())
 

@@ -287,6 +287,9 @@ MEANINGS = {
     "tls_failed": "No TLS connection to the provider is possible. Check its certificate and `egress.ca_file`.",
     "truncated": "The provider ended its answer early. Retry the request.",
     "upstream_balance_empty": "The account of the provider key has no balance. Add credit at the provider.",
+    "upstream_credential_unavailable": (
+        "No credential could be fetched for the provider key. See the message and the log."
+    ),
     "upstream_credential_rejected": "The provider rejected the provider key. Replace the key in `providers`.",
     "upstream_error": "The provider answered with an error of its own. Retry the request, or add a fallback.",
     "upstream_forbidden": "The provider denies its key this request. Check the rights of the key at the provider.",

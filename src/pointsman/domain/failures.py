@@ -27,7 +27,7 @@ class Fault(Enum):
 class Scope(Enum):
     """The part that is avoided after a failure: the smallest that may be affected."""
 
-    ATTEMPT = "attempt"  # nothing: the cause is unknown
+    ATTEMPT = "attempt"  # nothing: the cause is unknown, or the gateway sees its end by itself
     MODEL = "model"  # this model, there or with this key
     OPERATION = "operation"  # this operation of the model: the server does not have it
     KEY = "key"  # every model with this key
@@ -103,6 +103,7 @@ UPSTREAM_ERROR = _row("upstream_error", 502, _SERVER, Fault.PROVIDER)
 UPSTREAM_OVERLOADED = _row("upstream_overloaded", 503, _SERVER, Fault.PROVIDER)
 UPSTREAM_RATE_LIMITED = _row("upstream_rate_limited", 429, "rate_limit_error", Fault.QUOTA)
 CREDENTIAL_REJECTED = _row("upstream_credential_rejected", 502, _SERVER, Fault.CREDENTIAL)
+CREDENTIAL_UNAVAILABLE = _row("upstream_credential_unavailable", 502, _SERVER, Fault.CREDENTIAL)
 BALANCE_EMPTY = _row("upstream_balance_empty", 502, _SERVER, Fault.CREDENTIAL)
 UPSTREAM_MODEL_DENIED = _row("upstream_model_denied", 502, _SERVER, Fault.CREDENTIAL)
 UPSTREAM_FORBIDDEN = _row("upstream_forbidden", 502, _SERVER, Fault.CREDENTIAL)

@@ -47,10 +47,25 @@ Found = ProviderKey | Failure
 Then = Callable[[Found], None]
 Mint = Callable[[Source, Machine], Awaitable[Minted]]
 
-_NOTHING_YET = Failure(
-    failures.CONNECT_TIMEOUT,
-    "its service has not answered yet; check that the gateway can reach it",
-    client_message="no credential could be fetched in time",
+# The reason that a client gets. The full one may name an address or a file of the gateway.
+_REASONS = {
+    failures.CONNECT_FAILED: "its service accepts no connection",
+    failures.CONNECT_TIMEOUT: "its service accepts no connection in time",
+    failures.DNS_FAILED: "the name of its service cannot be resolved",
+    failures.TLS_FAILED: "its service has no valid TLS connection",
+    failures.CONNECTION_LOST: "its service ended the connection",
+    failures.COMMIT_TIMEOUT: "its service does not answer in time",
+}
+
+
+def _unavailable(message: str, reason: str) -> Failure:
+    """Return the failure to fetch a value. The request leaves the key. It is not blocked, since its value comes back by
+    itself, and a try with it costs nothing until then."""
+    return Failure(failures.CREDENTIAL_UNAVAILABLE, message, client_message=reason, scope=Scope.ATTEMPT)
+
+
+_NOTHING_YET = _unavailable(
+    "its service has not answered yet; check that the gateway can reach it", "its service has not answered yet"
 )
 _logger = logging.getLogger(__name__)
 
@@ -133,7 +148,7 @@ class _Value:
                 failures_in_row += 1
                 wait_s = wait_after_failures(failures_in_row, RETRY_S, self._random())
                 _logger.exception("the credential %s cannot be renewed", self._name)
-                self.failure = Failure(failures.INTERNAL, "an unexpected error, which the log describes")
+                self.failure = _unavailable("an unexpected error, which the log describes", "an unexpected error")
             self._tried_at = self._machine.clock()
             waiting, self._waiting = self._waiting, []
             for then in waiting:
@@ -166,10 +181,12 @@ class _Value:
                 continue
 
     def _note(self, error: RefusedError | UnavailableError) -> None:
-        is_refused = isinstance(error, RefusedError)
-        kind = failures.CREDENTIAL_REJECTED if is_refused else getattr(error, "kind", None) or failures.UPSTREAM_ERROR
-        client_message = "the provider's credential was refused" if is_refused else "no credential could be fetched"
-        failure = Failure(kind, str(error), client_message=client_message, scope=Scope.KEY if is_refused else None)
+        if isinstance(error, RefusedError):
+            reason = "its service refuses it"
+            failure = Failure(failures.CREDENTIAL_REJECTED, str(error), client_message=reason, scope=Scope.KEY)
+        else:
+            known = _REASONS.get(error.kind) if error.kind is not None else None
+            failure = _unavailable(str(error), known or "its service does not answer as it should")
         failure = redact(failure, self._source)
         if self.failure is None or self.failure.message != failure.message:
             still = "the old one is still valid" if self.present() is not None else "requests with this key fail"
@@ -251,7 +268,12 @@ class Credentials:
         present = value.present()
         if present is None:  # keys with the same source share it, and its failure
             failure = value.failure or _NOTHING_YET
-            return replace(failure, message=f"no credential for the key {endpoint.name}:{key.name}: {failure.message}")
+            name = f"{endpoint.name}:{key.name}"
+            return replace(
+                failure,
+                message=f"no credential for the key {name}: {failure.message}",
+                client_message=f"the credential of the key {name} cannot be fetched: {failure.for_client}",
+            )
         made = replace(key, credential=present, cached_heads=CachedHeads())
         self._ready[key] = _Ready(value, made)
         return made

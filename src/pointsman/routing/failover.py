@@ -7,7 +7,7 @@ By the class of the last failure:
 
     provider     another provider at once; else another model of the same; else retry after a pause
     quota        another key, else another provider, at once; wait when only quota blocks
-    credential   another key, else another provider, at once
+    credential   another key, else another provider, at once; the same key is not tried again
     request      give up, unless a declared fallback covers the failure, or it does not concern other targets. A refusal
                  in a whole answer, or before the content of a stream, is such a failure if a fallback is for it
     gateway      another candidate: this gateway could not reach the one it tried
@@ -73,7 +73,7 @@ LACKING = frozenset({failures.UPSTREAM_MODEL_MISSING, failures.UPSTREAM_UNSUPPOR
 # The provider has received no part of a request that failed in one of these ways.
 NEVER_SENT = frozenset(
     {failures.CONNECT_FAILED, failures.CONNECT_TIMEOUT, failures.DNS_FAILED, failures.TLS_FAILED}
-    | {failures.OVERLOADED_GATEWAY}
+    | {failures.OVERLOADED_GATEWAY, failures.CREDENTIAL_UNAVAILABLE}
 )
 
 # The longest wait of a request for others to settle for less than they reserved, if a rate limit has no room. For a

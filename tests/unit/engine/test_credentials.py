@@ -156,8 +156,11 @@ def test_token_is_used_until_it_ends_while_the_service_is_away(monkeypatch: pyte
         assert rig.token() == "one"
         rig.now += LIFE_S * 0.1
         failure = rig.failure()
-        assert failure.kind is failures.CONNECT_FAILED
+        assert (failure.kind, failure.scope) == (failures.CREDENTIAL_UNAVAILABLE, Scope.ATTEMPT)
         assert failure.message == "no credential for the key alpha:k: could not open a connection"
+        assert failure.client_message == (
+            "the credential of the key alpha:k cannot be fetched: its service accepts no connection"
+        )
         await rig.until(lambda: rig.calls == 3)
         await rig.give("two")
         assert rig.token() == "two"
@@ -175,7 +178,7 @@ def test_refusal_is_a_fault_of_the_key_and_hides_its_secret(monkeypatch: pytest.
         assert (
             failure.message == "no credential for the key alpha:k: Entra ID refused ([redacted]); check client_secret"
         )
-        assert failure.client_message == "the provider's credential was refused"
+        assert failure.client_message == ("the credential of the key alpha:k cannot be fetched: its service refuses it")
         assert rig.failure() == failure, "later requests do not wait"
         rig.now += 11
         await rig.until(lambda: rig.calls == 2)
@@ -191,7 +194,7 @@ def test_wait_for_the_first_token_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         await rig.until(lambda: waiting)
         (failure,) = waiting
         assert isinstance(failure, Failure)
-        assert failure.kind is failures.CONNECT_TIMEOUT
+        assert failure.kind is failures.CREDENTIAL_UNAVAILABLE
         assert failure.message.startswith("no credential for the key alpha:k: its service has not answered yet")
         await rig.give("one")
         assert len(waiting) == 1
@@ -204,7 +207,7 @@ def test_unexpected_error_does_not_end_the_renewal(monkeypatch: pytest.MonkeyPat
     async def main(rig: Rig) -> None:
         rig.ask()
         await rig.give(RuntimeError("unexpected"))
-        assert rig.failure().kind is failures.INTERNAL
+        assert rig.failure().kind is failures.CREDENTIAL_UNAVAILABLE
         rig.now += 2
         await rig.until(lambda: rig.calls == 2)
         await rig.give("one")
