@@ -113,7 +113,7 @@ def _number(value: Decimal | None) -> int | float | None:
 
 def _report(place: str, catalog: ModelCatalog, path: Path, *, is_watched: bool) -> None:
     from pointsman.cli._prices import described
-    from pointsman.config.problems import listed
+    from pointsman.routing.wording import listed
 
     provider, _, model = place.partition("/")
     facts = catalog.find(provider, model)

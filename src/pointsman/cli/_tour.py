@@ -102,7 +102,7 @@ class Tour:
         for name in ("x-pointsman-provider", "x-pointsman-attempts", "x-pointsman-cost-usd"):
             print_line(f"    {name}: {headers.get(name, '')}")
         print_line("Two attempts, one answer. The log of requests holds both attempts, and why the first failed:")
-        self._command("requests", headers["x-pointsman-request-id"])
+        self._command("trace", headers["x-pointsman-request-id"])
 
     def _explain(self) -> None:
         print_line("`explain` runs the code that routes, and sends nothing. It prints the order, and every reason.")

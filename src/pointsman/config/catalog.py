@@ -12,8 +12,8 @@ from msgspec import Struct
 from pointsman.catalog.diff import missing
 from pointsman.catalog.names import key_of
 from pointsman.catalog.reader import CatalogError, ModelCatalog
-from pointsman.config.problems import listed
 from pointsman.config.whole_file import write_whole
+from pointsman.routing.wording import listed
 
 FOLDER = "catalog"  # in the data folder
 CURRENT = "models.json"

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from pointsman.config.addresses import parse_base_url
 from pointsman.config.credentials_schema import AwsField, EntraField, EntraSettings
-from pointsman.config.problems import Findings, listed
+from pointsman.config.problems import Findings
 from pointsman.config.references import BadReference, References
 from pointsman.config.requirements import compile_tags
 from pointsman.config.schema import Deployments, KeySettings, ProviderSettings
@@ -18,6 +18,7 @@ from pointsman.domain.network import is_loopback
 from pointsman.domain.origin import AwsKeys, AwsSource, Credential, CredentialKind, EntraSource, GoogleSource, Secret
 from pointsman.domain.targets import ProviderKey
 from pointsman.providers.api import Provider
+from pointsman.routing.wording import listed
 
 _KINDS: tuple[CredentialKind, ...] = ("value", "aws", "google", "entra")
 _OF_APPLICATIONS = ("tenant", "client_secret", "federated_token_file")  # fields of `entra`

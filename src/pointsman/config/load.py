@@ -13,10 +13,11 @@ from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pointsman.config.problems import Findings, Problem, in_order, listed, nearest
+from pointsman.config.problems import Findings, Problem, in_order, nearest
 from pointsman.config.schema import Document
 from pointsman.config.sections import Section
 from pointsman.config.source import Location, Source, SourceError, parse, written_place
+from pointsman.routing.wording import listed
 
 
 class Loaded(Struct, frozen=True):

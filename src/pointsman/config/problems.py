@@ -88,10 +88,3 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     by_folded = {candidate.lower(): candidate for candidate in valid}
     close = get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean {by_folded[close[0]]!r}?" if close else ""
-
-
-def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Return names for a message, cut short if there are many."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
-    return (", ".join(ordered[:limit]) + more) or "none"

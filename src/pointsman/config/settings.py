@@ -1,11 +1,14 @@
-"""The settings of the processes: their addresses and their output. A change takes effect at a restart."""
+"""The settings of the processes: their addresses and their output. A change takes effect at a restart, except one of
+`Telemetry`."""
 
 from pathlib import Path
 
 from msgspec import Struct
 
 from pointsman.config.addresses import ListenAddress
-from pointsman.domain.origin import Secret
+from pointsman.domain.network import Network
+from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.tracing import Tracing
 from pointsman.transport.http_server import Limits
 
 
@@ -35,6 +38,30 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal_bytes: int = 8 * 1024**3
     list_models_s: float | None = None
     console_hosts: frozenset[str] = frozenset()
+
+
+class Collector(Struct, frozen=True, kw_only=True):
+    """A server of OTLP over HTTP. `base_path` is the part of its address before `/v1/traces`. `headers` are secret
+    values by name. Times are in seconds."""
+
+    origin: Origin
+    base_path: str
+    headers: tuple[tuple[str, Secret], ...]
+    network: Network
+    timeout_s: float
+    metrics_interval_s: float
+    signals: tuple[str, ...]
+
+
+class Telemetry(Struct, frozen=True, kw_only=True):
+    """The settings of the export. `errors` and `slow_s` choose requests whatever their head decided."""
+
+    collector: Collector | None = None
+    tracing: Tracing = Tracing()
+    errors: bool = True
+    slow_s: float | None = None
+    service_name: str = "pointsman"
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 def changed_fields(old: Settings, new: Settings) -> list[str]:

@@ -25,8 +25,7 @@ from pointsman.config.catalog import packaged, read_catalog
 from pointsman.config.frozen import FrozenError, freeze, thaw
 from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory
 from pointsman.config.references import BadReference, References
-from pointsman.config.settings import Settings
-from pointsman.config.telemetry import Telemetry
+from pointsman.config.settings import Settings, Telemetry
 from pointsman.config.whole_file import write_whole
 from pointsman.domain.origin import Secret
 from pointsman.domain.snapshots import Snapshot

@@ -6,11 +6,12 @@ from typing import Annotated
 import msgspec
 from pydantic import BeforeValidator, Field
 
-from pointsman.config.problems import Findings, listed, nearest
+from pointsman.config.problems import Findings, nearest
 from pointsman.config.sections import Name, Section
 from pointsman.config.source import Location
 from pointsman.domain.targets import Strategy
 from pointsman.routing.strategies import STRATEGIES, StrategyKind
+from pointsman.routing.wording import listed
 
 
 class StrategySettings(Section):

@@ -1,44 +1,19 @@
 """Compiles `telemetry`: the collector, and the choice of requests whose spans are sent."""
 
-from msgspec import Struct
-
 from pointsman.config.addresses import parse_base_url
 from pointsman.config.problems import Findings
 from pointsman.config.process import compile_network
 from pointsman.config.references import BadReference, References
 from pointsman.config.schema import Document
+from pointsman.config.settings import Collector, Telemetry
 from pointsman.config.source import Location
 from pointsman.config.telemetry_schema import OtlpSettings
 from pointsman.domain.network import Network, is_loopback, is_metadata
-from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.origin import Secret
 from pointsman.domain.tracing import Tracing
 
 _OTLP: Location = ("telemetry", "otlp")
 _RESERVED = frozenset({"host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection"})
-
-
-class Collector(Struct, frozen=True, kw_only=True):
-    """A server of OTLP over HTTP. `base_path` is the part of its address before `/v1/traces`. `headers` are secret
-    values by name. Times are in seconds."""
-
-    origin: Origin
-    base_path: str
-    headers: tuple[tuple[str, Secret], ...]
-    network: Network
-    timeout_s: float
-    metrics_interval_s: float
-    signals: tuple[str, ...]
-
-
-class Telemetry(Struct, frozen=True, kw_only=True):
-    """The settings of the export. `errors` and `slow_s` choose requests whatever their head decided."""
-
-    collector: Collector | None = None
-    tracing: Tracing = Tracing()
-    errors: bool = True
-    slow_s: float | None = None
-    service_name: str = "pointsman"
-    attributes: tuple[tuple[str, str], ...] = ()
 
 
 def compile_telemetry(document: Document, references: References, findings: Findings) -> Telemetry:

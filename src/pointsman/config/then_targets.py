@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from time import time
 
-from pointsman.config.problems import Findings, listed, nearest
+from pointsman.config.problems import Findings, nearest
 from pointsman.config.schema import Document, Limited
 from pointsman.config.source import Location
 from pointsman.domain.identity import VirtualKey
@@ -17,6 +17,7 @@ from pointsman.routing.compliance import compliant
 from pointsman.routing.instead import instead
 from pointsman.routing.policies import STATIC, Asker
 from pointsman.routing.router import router_of
+from pointsman.routing.wording import listed
 
 
 def check_then(

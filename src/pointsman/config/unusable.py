@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from time import time
 
-from pointsman.config.problems import Findings, listed
+from pointsman.config.problems import Findings
 from pointsman.config.requirements import warn_unmet
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.limits import Limit
@@ -12,6 +12,7 @@ from pointsman.domain.snapshots import PublicModel, Snapshot
 from pointsman.domain.targets import Candidate
 from pointsman.money.terms import terms_of
 from pointsman.providers import PROVIDERS
+from pointsman.routing.wording import listed
 
 _LATER = ("other",)
 

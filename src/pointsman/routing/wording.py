@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Return the first of the names, and the number of the others."""
+    """Return the first of the names and the number of the others, or `none`."""
     ordered = sorted(names)
     more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
-    return ", ".join(ordered[:limit]) + more
+    return (", ".join(ordered[:limit]) + more) or "none"
 
 
 def either(names: Sequence[str]) -> str:

@@ -34,6 +34,8 @@ def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
     else:
         checked = _generated_configuration(Path.cwd(), environ)
     for problem in checked.problems:
+        if problem.severity == "note":  # `pointsman check` prints it
+            continue
         line = f"{config}:{problem.line or 1}: " if config is not None else ""
         print(f"{line}{problem.severity}: {problem}", file=sys.stderr)  # noqa: T201
     if checked.compiled is None:

@@ -36,12 +36,12 @@ def test_one_attempt_is_reconciled_once(tmp_path: Path) -> None:
         assert "nobody-1: there is no such attempt" in unknown.output
         spent = json.loads(invoke("usage", "--by", "key", "--json", "--url", url).output)["total"]
         assert (spent["cost_nano"], spent["estimated_nano"], spent["held_nano"]) == (570_000, 70_000, 930_000)
-        shown = invoke("requests", request_id(1, NOW), "--url", url).output
+        shown = invoke("trace", request_id(1, NOW), "--url", url).output
         assert "$0.0005 (reconciled)" in shown
-        shown = invoke("requests", request_id(2, NOW), "--url", url).output
+        shown = invoke("trace", request_id(2, NOW), "--url", url).output
         assert "$0.00007 (estimated)" in shown
         assert "(estimated, $0.00093 more held)" in shown
-        assert "$0.00007 (estimated)" in invoke("requests", "--url", url).output
+        assert "$0.00007 (estimated)" in invoke("logs", "--url", url).output
         assert "of which $0.00007 estimated; budgets hold $0.00093 more" in invoke("usage", "--url", url).output
 
 

@@ -1,6 +1,6 @@
 """Problems are sorted and rendered, and names are suggested."""
 
-from pointsman.config.problems import Findings, Problem, in_order, listed, nearest, render
+from pointsman.config.problems import Findings, Problem, in_order, nearest, render
 from pointsman.config.source import parse
 
 
@@ -35,9 +35,3 @@ def test_problems_are_rendered_in_the_format_of_compilers() -> None:
 def test_nearest_suggests_only_similar_names() -> None:
     assert nearest("Wieght", ["weight", "value"]) == "; did you mean 'weight'?"
     assert nearest("zzz", ["weight", "value"]) == ""
-
-
-def test_listed_names_are_sorted_and_cut_short() -> None:
-    assert listed([]) == "none"
-    assert listed("ba") == "a, b"
-    assert listed("abcd", limit=2) == "a, b and 2 more"

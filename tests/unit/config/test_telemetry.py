@@ -3,8 +3,8 @@
 import pytest
 
 from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
+from pointsman.config.settings import Collector, Telemetry
 from pointsman.config.snapshot_file import read_snapshot, write_snapshot
-from pointsman.config.telemetry import Collector, Telemetry
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.tracing import Tracing

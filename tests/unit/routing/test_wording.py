@@ -4,6 +4,7 @@ from pointsman.routing.wording import either, listed
 
 
 def test_long_list_is_cut_short() -> None:
+    assert listed([]) == "none"
     assert listed(["b", "a"]) == "a, b"
     assert listed("abcd", limit=2) == "a, b and 2 more"
 
