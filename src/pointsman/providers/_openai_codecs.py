@@ -182,6 +182,8 @@ class JsonCodec(PassthroughCodec, frozen=True, kw_only=True, eq=False):
             quirks = self.quirks
         fields = self._bounded(call, quirks.output_bound)
         fields["model"] = model_field(candidate.model_at(key))
+        if self.own_fields is not None:
+            fields = self.own_fields(fields)
         if not self.streams_usage:
             fields.pop("stream_options", None)
         elif call.stream and not call.wants_usage:

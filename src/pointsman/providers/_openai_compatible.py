@@ -1,8 +1,19 @@
-"""The row that describes a provider with OpenAI's dialect."""
+"""The row that describes a provider with OpenAI's dialect, and its columns.
 
-from collections.abc import Mapping
+`also` are further operations, passed through. `streams_usage` says that it understands `stream_options.include_usage`,
+which is otherwise left out. `rename` maps OpenAI's field names to the provider's. `omit` are fields that it rejects and
+that do not change an answer: they are left out. `output_bound` is the field for a bound on a chat's answer.
+`completion_tokens` is the longest text completion if the request sets no bound. It is `COMPLETION_TOKENS` in OpenAI's
+dialect, but some servers go on to the end. `takes_unlimited` says that it accepts -1 for an answer without a bound,
+which is otherwise left out. `lists_models` says that it has OpenAI's list of models. `locate` finds the path of a call,
+if it is not OpenAI's. `own_fields` prepares the fields of a chat, with the model in them, if the provider takes fewer
+values than OpenAI. The other columns are those of `Provider`.
+"""
+
+from collections.abc import Callable, Mapping
 from functools import partial
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from pointsman.domain.operations import Operation
@@ -49,21 +60,15 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
     has_deployments: bool = False,
     credentials: tuple[CredentialKind, ...] = ("value",),
     prefill: Prefill | None = None,
+    own_fields: Callable[[dict[str, Raw]], dict[str, Raw]] | None = None,
 ) -> Provider:
-    """Return a provider that speaks OpenAI's dialect, from one row of facts.
-
-    `also` are further operations, passed through. `streams_usage` says that it understands
-    `stream_options.include_usage`, which is otherwise left out. `rename` maps OpenAI's field names to the provider's.
-    `omit` are fields that it rejects and that do not change an answer: they are left out. `output_bound` is the field
-    for a bound on a chat's answer. `completion_tokens` is the longest text completion if the request sets no bound. It
-    is `COMPLETION_TOKENS` in OpenAI's dialect, but some servers go on to the end. `takes_unlimited` says that it
-    accepts -1 for an answer without a bound, which is otherwise left out. `lists_models` says that it has OpenAI's list
-    of models. `locate` finds the path of a call, if it is not OpenAI's. The other columns are those of `Provider`.
-    """
+    """Return a provider that speaks OpenAI's dialect, from one row of facts."""
     usual = Quirks(output_bound, tuple((rename or {}).items()), omit)
     passed = PassthroughCodec(errors=errors, takes_unlimited=takes_unlimited, auth=auth, locate=locate)
     plain = JsonCodec(errors=errors, auth=auth, locate=locate)
-    generating = replace(plain, streams_usage=streams_usage, quirks=usual, takes_unlimited=takes_unlimited)
+    generating = replace(
+        plain, streams_usage=streams_usage, quirks=usual, takes_unlimited=takes_unlimited, own_fields=own_fields
+    )
     codecs: dict[Operation, Codec] = {one: _passed(passed, one) for one in also}
     if chat:
         codecs["chat"] = generating

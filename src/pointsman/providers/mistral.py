@@ -2,6 +2,7 @@
 
 from pointsman.domain import failures
 from pointsman.providers._error_table import rule
+from pointsman.providers._mistral_ids import with_fitting_ids
 from pointsman.providers._openai_compatible import openai_compatible
 from pointsman.providers._prefill import on_message
 from pointsman.providers._quota_headers import quota_of
@@ -30,5 +31,6 @@ PROVIDER = openai_compatible(
     quota=quota_of(requests="req-minute", tokens="tokens-minute"),
     # https://docs.mistral.ai/api (`prefix`): the answer may begin with the text.
     prefill=Prefill(mark=on_message("prefix"), echoes=True),
+    own_fields=with_fitting_ids,
     docs="https://docs.mistral.ai/api",
 )

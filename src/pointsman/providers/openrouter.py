@@ -2,8 +2,11 @@
 
 import re
 
+from msgspec import Raw
+
 from pointsman.domain import failures
 from pointsman.providers._error_table import rule
+from pointsman.providers._mistral_ids import with_fitting_ids
 from pointsman.providers._openai_compatible import openai_compatible
 from pointsman.providers.api import Prefill
 
@@ -21,6 +24,12 @@ ERRORS = (
 
 _PREFILLED = re.compile(r"^anthropic/claude-(?:3|[a-z]+-4(?:\.[015])?(?![.\d]))")
 
+
+def _fitted(fields: dict[str, Raw]) -> dict[str, Raw]:
+    """Return the fields of a chat with ids of calls that its model takes."""
+    return with_fitting_ids(fields) if bytes(fields["model"]).startswith(b'"mistralai/') else fields
+
+
 PROVIDER = openai_compatible(
     "openrouter",
     "OpenRouter",
@@ -31,5 +40,6 @@ PROVIDER = openai_compatible(
     errors=ERRORS,
     # https://openrouter.ai/docs/api-reference/overview (`Assistant Prefill`), for models whose authors take one
     prefill=Prefill(models=_PREFILLED),
+    own_fields=_fitted,
     docs="https://openrouter.ai/docs/api-reference",
 )
