@@ -78,7 +78,8 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     `dropped` are fields of the body that were left out when it was read. `text_tokens` bounds the tokens of its text if
     they were counted; until then its bytes do. `units` bounds what it costs beside tokens, such as images. `model_at`
     is set for a form that is held in `raw_body`: the place of the model's name in it, (0, 0) for none.
-    `batch` is the work of a requested batch, if its file was read.
+    `batch` is the work of a requested batch, if its file was read. `remote` are the fields of a form that hold the
+    address of content.
 
     A call is made for every request and is part of no reference cycle, so the garbage collector need not track it
     (`gc=False`).
@@ -107,6 +108,7 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     units: Units | None = None
     model_at: tuple[int, int] | None = None
     batch: BatchWork | None = None
+    remote: tuple[str, ...] = ()
 
 
 class Facts(Struct, frozen=True, gc=False):

@@ -19,6 +19,7 @@ from pointsman.wire.public_names import own_name
 from pointsman.wire.state import touched
 from pointsman.wire.tokens import MEDIA_TOKENS, in_recording
 from pointsman.wire.units import COUNTS, count_images, image_units, recording_units
+from pointsman.wire.ways_out import is_remote_text
 
 _RECORDING_FIELDS = frozenset({"url", "file_url"})  # Groq's and Mistral's, in place of the file
 _STREAM = frozenset({"stream"})
@@ -43,6 +44,7 @@ def form_reader(parsed: ParsedHead, length: int | None, most_held: int, *, finds
         late=_STREAM | _OF_IMAGES if is_image else _STREAM if operation == "audio" else frozenset(),
         reads_on=is_image or length is None or length <= most_held,
         finds_state=finds_state,
+        is_remote=is_remote_text,
     )
 
 
@@ -74,11 +76,12 @@ def form_call(parsed: ParsedHead, size: int, form: ReadForm = NO_FORM, *, is_siz
     operation, answers = parsed.api.operation, 1
     media, units = NO_MEDIA, None
     if operation == "audio":
-        elsewhere = next((name for name in _RECORDING_FIELDS if name in values), "")
+        elsewhere = next((name for name in (*values, *form.remote) if name in _RECORDING_FIELDS | {*form.remote}), "")
         media = in_recording(size, elsewhere)
         units = _recording(size, form) if is_sized and not elsewhere else None
     elif operation == "image":
-        media = Media(form.files, form.files * MEDIA_TOKENS, form.file_bytes)
+        count = form.files + len(form.remote)
+        media = Media(count, count * MEDIA_TOKENS, form.file_bytes)
         answers = count_images({name: Raw(values[name].encode()) for name in COUNTS if name in values})
         units = image_units(answers, values.get("quality", ""), values.get("size", ""))
     return Call(
@@ -94,6 +97,7 @@ def form_call(parsed: ParsedHead, size: int, form: ReadForm = NO_FORM, *, is_siz
         media=media,
         state=touched(parsed.head.method, parsed.head.path, {}, form=form.named),
         units=units,
+        remote=form.remote,
     )
 
 

@@ -8,6 +8,7 @@ characters. No byte comes before the first part or after the last one.
 """
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ MAX_HEAD_BYTES = 8 * 1024  # of one part
 MAX_VALUE_BYTES = 512  # of a field that the gateway acts on
 FILE_HEAD_BYTES = 4 * 1024  # of the first file, which are kept
 
+ADDRESS_BYTES = 64  # the beginning of a text, which shows whether it is an address
 MAX_PARTS = 1_000
 MAX_TYPE_BYTES = 1024  # of a content type
 
@@ -57,14 +59,15 @@ class FormField(Struct, frozen=True):
 
 class ReadForm(Struct, frozen=True, kw_only=True):
     """The part of a form that was read: the `values` of fields that the gateway acts on, the number of files with
-    their bytes, the beginning of the first, and the fields that name stored objects. `is_whole` says that it is all of
-    the form."""
+    their bytes, the beginning of the first, the fields that name stored objects, and those that hold the address of
+    content. `is_whole` says that it is all of the form."""
 
     values: dict[str, str] = {}
     files: int = 0
     file_bytes: int = 0
     file_head: bytes = b""
     named: tuple[tuple[str, str], ...] = ()
+    remote: tuple[str, ...] = ()
     is_whole: bool = False
 
 
@@ -89,7 +92,8 @@ class FormReader:
 
     Until `decide` is called, nothing is read after the last of the wanted fields. The decision therefore does not
     depend on how the form is cut. With `reads_on` the form is read to its end. With `finds_state`, `named` are the
-    fields that name objects stored by a provider, each with its one id.
+    fields that name objects stored by a provider, each with its one id. `remote` are the texts that hold an address of
+    content: `is_remote` decides on that by the name of a field and the beginning of its text.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class FormReader:
         late: frozenset[str] = frozenset(),
         reads_on: bool = False,
         finds_state: bool = False,
+        is_remote: Callable[[str, bytes], bool] = lambda name, beginning: False,  # noqa: ARG005
     ) -> None:
         self.fields: dict[str, FormField] = {}
         self.files = 0
@@ -112,6 +117,9 @@ class FormReader:
         self._reads_on = reads_on
         self.named: list[tuple[str, str]] = []
         self._finds_state = finds_state
+        self.remote: list[str] = []
+        self._is_remote = is_remote
+        self._text = ""  # the name of a text whose beginning was not looked at yet
         self._is_decided = False
         self._delimiter = b"--" + boundary
         # The first delimiter is due; in the content of a part; between a delimiter and content; after the last one.
@@ -150,6 +158,7 @@ class FormReader:
             file_bytes=self.file_bytes,
             file_head=self.file_head,
             named=tuple(self.named),
+            remote=tuple(dict.fromkeys(self.remote)),
             is_whole=self._phase == "end",
         )
 
@@ -187,8 +196,10 @@ class FormReader:
         end = (found if found >= 0 else len(held) - len(delimiter) + 1) - len(b"\r\n")
         if self._name and end > start + MAX_VALUE_BYTES:
             raise rejection(f"the field {self._name!r} is too long; send at most {MAX_VALUE_BYTES} bytes", self._name)
+        if self._text and (found >= 0 or end >= start + ADDRESS_BYTES):
+            self._look_at(bytes(held[start : min(end, start + ADDRESS_BYTES)]))
         if found < 0:
-            if end <= start or self._name:
+            if end <= start or self._name or self._text:
                 return None
             self._count_file(start, end)
             return end
@@ -214,6 +225,7 @@ class FormReader:
             raise rejection("a boundary of the form is not followed by a line end; send CRLF after each boundary")
         name, is_file, is_text = _read_part(bytes(held[after + 2 : end]))
         self._is_file = is_file
+        self._text = "" if is_file else name
         self.files += is_file
         if name in self._wanted or (self._finds_state and names_state(name)):
             self._check_field(name, is_plain=is_text and not is_file)
@@ -228,6 +240,17 @@ class FormReader:
             self.file_bytes += end - start
             if self.files == 1 and len(self.file_head) < FILE_HEAD_BYTES:
                 self.file_head += self._held[start : min(end, start + FILE_HEAD_BYTES - len(self.file_head))]
+
+    def _look_at(self, beginning: bytes) -> None:
+        """Note a text that holds an address of content. It must precede the decision, which depends on it."""
+        name, self._text = self._text, ""
+        if self._is_remote(name, beginning):
+            if self._is_decided and name not in self.remote:
+                raise rejection(
+                    f"the field {name!r} holds an address and comes too late in the form; send it before the files",
+                    name,
+                )
+            self.remote.append(name)
 
     def _check_field(self, name: str, *, is_plain: bool) -> None:
         if name in self.fields:

@@ -15,7 +15,8 @@ fetches.
 | a batch, whose lines the gateway does not read | `batches` |
 
 An address is found by the name of its field, at any depth. Fields whose names end with `url` or `uri` hold one, and so
-do those of media. The results of earlier searches and the arguments of tools are text, so they are not searched.
+do those of media. A text of a form is found in the same way, and in any field but those for prompts if it begins as an
+address of the web. The results of earlier searches and the arguments of tools are text, so they are not searched.
 """
 
 import re
@@ -62,6 +63,8 @@ _ABSENT = Raw(b"")
 _MAX_DEPTH = 4  # of groups of tools
 _MOST_CHARS = 64  # of a text that is searched: an address shows its scheme at its beginning
 _DATA_MARKS = (b'"data:', b'"data":"', b'"data": "')
+_PROMPTS = frozenset({"prompt", "negative_prompt", "input", "text", "instructions", "user"})  # of forms
+_PATH = re.compile(r"[\[\].]+")  # between the parts of a form's name, such as `image[]`
 _SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
 _SERVER = re.compile(r"https?://([A-Za-z0-9.-]{1,253}(?::\d{1,5})?)(?:[/?#].*)?", re.DOTALL)
 
@@ -108,7 +111,7 @@ def ways_out_of(call: Call) -> tuple[WayOut, ...]:
     """Return the ways out of a request, which is empty for most."""
     found: list[WayOut] = []
     if not call.fields:  # a form, or no body
-        return (WayOut(REMOTE, call.media.elsewhere),) if call.media.elsewhere in ("url", "file_url") else ()
+        return tuple([WayOut(REMOTE, name) for name in call.remote])
     fields = {name.casefold(): raw for name, raw in call.fields.items()}  # some servers take any case
     if len(fields) < len(call.fields):
         found.append(WayOut(UNKNOWN, "a name in two spellings"))
@@ -138,6 +141,22 @@ def ways_out_of(call: Call) -> tuple[WayOut, ...]:
 def is_allowed(way: WayOut, allowed: Collection[str]) -> bool:
     """Return whether a list of names allows a way out. `mcp` allows every server, and `mcp:HOST` one."""
     return way.name in allowed or way.name.partition(":")[0] in allowed
+
+
+def is_remote_text(name: str, beginning: bytes) -> bool:
+    """Return whether a text in a form is the address of content that the provider may fetch: any address in a field for
+    media or addresses, and one of the web in any field but those for prompts. An object or a list in a field for media
+    may hold one. Text that is not in UTF-8 is read like other text."""
+    path = [part for part in _PATH.split(name.casefold()) if part]
+    text = beginning.translate(None, b"\0\xfe\xff\xef\xbb\xbf").decode("latin-1").lstrip()
+    if not text or not path or path[0] in _PROMPTS:
+        return bool(beginning) and not text
+    if text.casefold().startswith(("http:", "https:", "//")):
+        return True
+    if not any(part in _MEDIA or _is_address_field(part) for part in path):
+        return False
+    is_data = text.casefold().startswith("data:")
+    return not is_data and (text[0] in "{[" or _SCHEME.match(text) is not None)
 
 
 def _may_hold(text: bytes) -> bool:

@@ -10,6 +10,7 @@ from pointsman.domain.units import Units
 from pointsman.wire.forms import form_call, form_reader, whole_call
 from pointsman.wire.multipart import ReadForm
 from pointsman.wire.tokens import MEDIA_TOKENS
+from pointsman.wire.ways_out import WayOut, ways_out_of
 
 FORM = "multipart/form-data; boundary=B"
 
@@ -152,3 +153,29 @@ def test_whole_form_belongs_to_no_account() -> None:
     assert (whole.stateful, whole.raw_body, whole.model_at) == (False, b"body", (1, 2))
     video = form_call(parsed_head("/videos", content_type=FORM), 10)
     assert whole_call(video, b"body", None) is None
+
+
+@pytest.mark.parametrize("name", ["image_url", "image", "image[]", "mask"])
+def test_addresses_in_a_form_are_ways_out_and_count_as_images(name: str) -> None:
+    parts = part("model", b"m"), part("prompt", b"https://a.test/x"), part(name, b"https://a.test/b.png")
+    call = read("/images/edits", *parts, part("image", b"\x89PNG", "a.png"))
+    assert ways_out_of(call) == (WayOut("remote_urls", name),)
+    assert call.media.count == 2
+    assert ways_out_of(read("/images/edits", part("model", b"m"), part("image", b"https://a", "a.png"))) == ()
+
+
+def test_recording_at_an_address_in_any_field_has_no_bound() -> None:
+    for name in ("url", "file_url", "file", "audio_url"):
+        call = read("/audio/transcriptions", part(name, b"https://x/a.mp3"), part("model", b"m"))
+        assert (call.media.elsewhere, call.units) == (name, None)
+        assert ways_out_of(call) == (WayOut("remote_urls", name),)
+
+
+def test_address_may_not_follow_the_decision() -> None:
+    form = form_reader(parsed_head("/audio/transcriptions", content_type=FORM), None, 1000, finds_state=False)
+    assert form is not None
+    form.feed(part("model", b"m"))
+    form.decide()
+    form.feed(part("file", b"x" * 500, "a.wav"))
+    late = rejected(lambda: form.feed(part("audio_url", b"https://x/a.mp3") + b"--B--"))
+    assert (late.param, "too late" in late.message) == ("audio_url", True)

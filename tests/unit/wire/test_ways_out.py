@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from fakes.money import make_call
 from fakes.wire import parse
 from pointsman.domain.calls import Media
 from pointsman.domain.operations import Operation
 from pointsman.wire.bounds import SMALL_BYTES
-from pointsman.wire.ways_out import WayOut, is_allowed, ways_out_of
+from pointsman.wire.ways_out import WayOut, is_allowed, is_remote_text, ways_out_of
 
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"url": {"type": "string"}}}}}
 LONG = "x" * SMALL_BYTES
@@ -148,8 +149,34 @@ def test_values_that_servers_may_read_differently_are_ways_out(fields: dict[str,
 
 
 def test_a_form_with_an_address_is_found() -> None:
-    assert ways_out_of(make_call("audio", media=Media(elsewhere="file_url"))) == (WayOut("remote_urls", "file_url"),)
+    named = replace(make_call("audio"), remote=("file_url",))
+    assert ways_out_of(named) == (WayOut("remote_urls", "file_url"),)
     assert ways_out_of(make_call("audio", media=Media(count=1))) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("image_url", b"https://a.test/x.png", True),
+        ("image", b"HTTPS://a.test/x.png", True),
+        ("image[]", b" http://a.test", True),
+        ("mask", b"https://a.test", True),
+        ("images[0][url]", b"gs://bucket/x", True),
+        ("webhook", b"https://a.test", True),
+        ("style", "https://a.test".encode("utf-16"), True),
+        ("image", b'{"url": "https://a.test"}', True),
+        ("image", b" " * 64, True),
+        ("image", b"data:image/png;base64,AA", False),
+        ("image", b"file-abc", False),
+        ("prompt", b"https://a.test is a page", False),
+        ("user", b"https://a.test", False),
+        ("size", b"1024x1024", False),
+        ("timestamp_granularities[]", b"word", False),
+        ("image", b"", False),
+    ],
+)
+def test_texts_of_forms_that_are_addresses(name: str, text: bytes, expected: bool) -> None:
+    assert is_remote_text(name, text) is expected
 
 
 def test_names_allow_ways_out() -> None:
