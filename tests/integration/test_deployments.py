@@ -3,6 +3,9 @@
 import msgspec
 import pytest
 
+from integration.batching import FORM as FILE_FORM
+from integration.batching import form as file_form
+from integration.batching import jsonl, line
 from integration.gateway import run, serving
 from integration.test_passthrough import FORM, TRANSCRIPTIONS, form
 from integration.wire import ask
@@ -52,5 +55,48 @@ def test_model_without_a_deployment_is_not_served_by_its_bare_name() -> None:
         async with serving(providers=SIMULATED, provider_settings={"azure": AZURE}, environ=ENVIRON) as gateway:
             answer = await gateway.ask({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]})
             assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+
+    run(main())
+
+
+TUNED = {
+    "type": "openai",
+    "keys": {"main": "env.K", "tuned": {"value": "env.T", "deployments": {"my-tune": "ft:gpt-4o-mini:acme::2"}}},
+}
+FINE_TUNED = Settings(models=("ft:gpt-4o-mini:acme::2",), kept_requests=8)
+
+
+@pytest.mark.parametrize("model", ["my-tune", "openai/my-tune"])
+def test_own_name_is_sent_with_its_key_alone(model: str) -> None:
+    environ = {"K": "key-main", "T": "key-tuned"}
+
+    async def main() -> None:
+        async with serving(
+            providers={"openai": FINE_TUNED}, provider_settings={"openai": TUNED}, environ=environ
+        ) as gateway:
+            for _ in range(8):
+                answer = await gateway.ask({"model": model, "messages": [{"role": "user", "content": "hi"}]})
+                assert answer.status == 200, answer
+            sent = gateway.providers["openai"].requests
+            assert {msgspec.json.decode(one.body)["model"] for one in sent} == {"ft:gpt-4o-mini:acme::2"}
+            assert {one.headers["authorization"] for one in sent} == {"Bearer key-tuned"}
+
+    run(main())
+
+
+def test_file_of_a_batch_names_an_own_name_at_its_key_alone() -> None:
+    environ = {"K": "key-main", "T": "key-tuned"}
+
+    async def main() -> None:
+        async with serving(
+            providers={"openai": FINE_TUNED}, provider_settings={"openai": TUNED}, environ=environ
+        ) as gateway:
+            for _ in range(8):
+                data = file_form(jsonl([line(1, "my-tune")]))
+                answer = await gateway.ask(data, path="/v1/files", headers=FILE_FORM)
+                assert answer.status == 200, answer
+            sent = gateway.providers["openai"].requests
+            assert {one.headers["authorization"] for one in sent} == {"Bearer key-tuned"}
+            assert all(b'"ft:gpt-4o-mini:acme::2"' in one.body for one in sent)
 
     run(main())

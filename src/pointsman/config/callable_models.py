@@ -119,7 +119,7 @@ def _reason(item: Candidate, key: ProviderKey, facts: ModelFacts | None, snapsho
         return "drained: the weight of the key is 0"
     if record.needs_key and key.credential == Secret("") and f"//{endpoint.origin.host}" in (record.base_url or ""):
         return "no key: its value is empty"
-    if key.is_deployed_only and item.model not in key.deployments:
+    if item.model in key.lacks or (key.is_deployed_only and item.model not in key.deployments):
         return "the key has no deployment of it"
     if not key.serves_model(item.model):
         return "it is not in `serves` of the key"

@@ -4,6 +4,7 @@ from time import time
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pointsman.catalog.tool_prices import TOOL_MODELS, TOOL_PRICES
 from pointsman.config.catalog import CatalogInUse, by_name
@@ -95,12 +96,13 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         self._check_version(record, settings, base_path, location)
         serves = self._serves(record, settings, catalog, location)
         own_list = self.models.lists.providers.get(name)
+        own_names = self._own_names(settings, catalog, own_list or [])
         return Endpoint(
             name=name,
             type=record.name,
             origin=origin,
             base_path=base_path,
-            keys=keys,
+            keys=tuple([replace(one, lacks=own_names.difference(one.deployments, one.serves)) for one in keys]),
             operations=operations_of(record),
             dialects=dialects_of(record),
             embedder=embedder_of(record),
@@ -142,6 +144,11 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         if only:
             return tuple(only)
         return tuple(dict.fromkeys((*also, *(_deployed(settings) if record.has_deployments else ()))))
+
+    def _own_names(self, settings: ProviderSettings, catalog: str, own_list: list[str]) -> frozenset[str]:
+        """Return the configuration's own names of deployments. No server has a model of such a name."""
+        every = frozenset(_deployed(settings)).difference(own_list)
+        return frozenset([name for name in every if self.models.catalog.find(catalog, name) is None])
 
     def _check_version(self, record: Provider, settings: ProviderSettings, base_path: str, location: Location) -> None:
         """Report an address that does not fit the version of the API, or a version at a type without one."""

@@ -32,8 +32,8 @@ class ProviderKey(Struct, frozen=True, eq=False):
     """One credential of a provider, under a name. `serves` are shell-style patterns of upstream model names; empty
     means all. Its `tags` replace those of its provider that have the same name. Keys of a provider with the same
     `cache_domain`, by default the key's own name, share its cache of prompts. Its `deployments` are those of its
-    provider, or replace them; with `is_deployed_only` it serves no other model. The codecs that send the key keep its
-    `cached_heads`."""
+    provider, or replace them; with `is_deployed_only` it serves no other model. It `lacks` the deployments of other
+    keys alone. The codecs that send the key keep its `cached_heads`."""
 
     name: str
     credential: Credential
@@ -43,6 +43,7 @@ class ProviderKey(Struct, frozen=True, eq=False):
     cache_domain: str = ""
     deployments: Mapping[str, str] = {}
     is_deployed_only: bool = False
+    lacks: frozenset[str] = frozenset()
     cached_heads: CachedHeads = field(default_factory=CachedHeads)
 
     @property
@@ -55,7 +56,7 @@ class ProviderKey(Struct, frozen=True, eq=False):
         return replace(self, credential=Secret(""), cached_heads=CachedHeads())
 
     def serves_model(self, model: str) -> bool:
-        if self.is_deployed_only and model not in self.deployments:
+        if model in self.lacks or (self.is_deployed_only and model not in self.deployments):
             return False
         return not self.serves or any(fnmatchcase(model, pattern) for pattern in self.serves)
 

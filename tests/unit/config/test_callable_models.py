@@ -59,6 +59,7 @@ def test_reasons_why_a_model_cannot_be_called() -> None:
     assert found["openai", "old", "gpt-4o"].reason == "drained: the weight of the key is 0"
     assert found["openai", "empty", "gpt-4o"].reason == "no key: its value is empty"
     assert found["azure", "b", "gpt-4o"].reason == "the key has no deployment of it"
+    assert found["openai", "main", "mine"].reason == "the key has no deployment of it"
 
 
 def test_requirement_of_the_file_is_a_reason() -> None:

@@ -227,6 +227,24 @@ providers:
     assert note.startswith("providers.openai.keys.b.deployments.mine: the catalog has no such model of openai")
 
 
+def test_own_name_of_a_deployment_is_served_by_its_keys_alone() -> None:
+    text = """
+providers:
+  openai:
+    deployments: {shared: "ft:s"}
+    keys:
+      a: env.OPENAI_API_KEY
+      b: {value: env.SECOND, deployments: {gpt-4o: "ft:gpt-4o:acme", mine: "ft:x"}}
+      c: {value: env.THIRD, serves: [mine]}
+"""
+    endpoint = compiled(OPEN + text, {"OPENAI_API_KEY": "sk-a", "SECOND": "sk-b", "THIRD": "sk-c"}).snapshot.endpoints
+    served = {
+        name: [key.name for key in candidate(endpoint["openai"], name).keys]
+        for name in ("mine", "shared", "gpt-4o", "o3")
+    }
+    assert served == {"mine": ["b", "c"], "shared": ["a"], "gpt-4o": ["a", "b"], "o3": ["a", "b"]}
+
+
 def test_one_credential_may_have_two_deployments() -> None:
     keys = "a: {value: env.K, deployments: {m: one}}, b: {value: env.K, deployments: {m: two}}"
     text = OPEN + f"providers: {{openai: {{keys: {{{keys}}}}}}}"

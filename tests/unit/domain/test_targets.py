@@ -66,3 +66,12 @@ def test_key_with_deployments_only_serves_no_other_model() -> None:
     assert [key.name for key in candidate(item, "n").keys] == ["any"]
     narrow = replace(only, serves=("x*",))
     assert not narrow.serves_model("m")
+
+
+def test_key_does_not_serve_a_name_of_another_key() -> None:
+    plain, tuned = replace(provider_key("plain"), lacks=frozenset({"mine"})), provider_key("tuned")
+    item = endpoint("a", plain, tuned)
+    assert [[key.name for key in candidate(item, model).keys] for model in ("mine", "m")] == [
+        ["tuned"],
+        ["plain", "tuned"],
+    ]
