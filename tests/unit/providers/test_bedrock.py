@@ -19,7 +19,7 @@ from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.origin import AwsKeys, Secret
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.targets import Candidate, ProviderKey
-from pointsman.providers import PROVIDERS, codec_for, codec_of, dialects_of, families_of
+from pointsman.providers import PROVIDERS, codec_for, codec_of, dialects_of, embedder_of, families_of
 from pointsman.providers.api import Codec, WholeAnswer
 from pointsman.routing.policies import translation
 
@@ -42,6 +42,7 @@ def candidate_of(model: str = NOVA, credential: Any = None, **fields: Any) -> Ca
     key = ProviderKey("k1", credential if credential is not None else Secret(SECRET))
     given = {
         "dialects": dialects_of(RECORD),
+        "embedder": embedder_of(RECORD),
         "region": "eu-central-1",
         "families": families_of(RECORD),
         "keys": (key,),
