@@ -28,7 +28,7 @@ BOUND = {"chat": "max_tokens", "messages": "max_tokens", "responses": "max_outpu
 @pytest.mark.parametrize("ours", DIALECTS)
 def test_loop_moves_to_another_dialect(ours: Dialect, first: Dialect, second: Dialect, stream: bool) -> None:
     async def main() -> None:
-        given = Settings(models=(MODEL,), parallel_calls=2, shows_reasoning=True)
+        given = Settings(models=(MODEL, f"anthropic/{MODEL}"), parallel_calls=2, shows_reasoning=True)
         async with serving(
             providers={"a": given, "b": given},
             provider_settings={"a": {"type": TYPES[first]}, "b": {"type": TYPES[second]}},
