@@ -19,6 +19,7 @@ from pointsman.domain.prices import Price
 from pointsman.domain.units import Units
 from pointsman.money.pricing import WITH_OUTPUT, cost_nano, counted_usage
 from pointsman.money.provider_tools import tools_nano
+from pointsman.money.speech import Spoken, spoken
 from pointsman.money.terms import Terms
 from pointsman.money.units import price_for, used_units
 from pointsman.wire.dialects import DIALECTS
@@ -186,6 +187,9 @@ def charge_estimated(call: Call, tariff: Tariff, bound: Bound, arrived: Arrived,
         if bound.unbounded is None or price is None:
             return charge
         return replace(charge, held_nano=max(charge.held_nano, bound.nano - charge.nano))
+    speech = spoken(call, arrived.bytes_in if failure is None else None)
+    if speech is not None:
+        return _charge_spoken(call, price, bound, speech)
     tokens_out = _expected(call, arrived, failure, tariff.answers)
     if tokens_out is None:
         return Charge(bound.nano, bound.tokens, "reserved", is_priced=price is not None)
@@ -204,6 +208,17 @@ def _charge_units(call: Call, price: Price, bound: Bound, reported: Usage | None
     if failure is None and call.units is not None and call.units.is_exact:
         return charge if reported is not None else replace(charge, source="request")
     return replace(charge, source="estimated", held_nano=max(bound.nano - charge.nano, 0))
+
+
+def _charge_spoken(call: Call, price: Price | None, bound: Bound, speech: Spoken) -> Charge:
+    """Return the charge for a spoken text. Limits hold the cost of the most tokens that its audio can have."""
+    likely, most = [
+        _charge(price, replace(counted_usage(call, tokens), audio_out=tokens), "estimated")
+        for tokens in (speech.likely, speech.most)
+    ]
+    nano = min(likely.nano, bound.nano)
+    held = min(most.nano, bound.nano) - nano
+    return replace(likely, nano=nano, tokens=min(most.tokens, bound.tokens), held_nano=held)
 
 
 def _charge(price: Price | None, usage: Usage, source: UsageSource) -> Charge:

@@ -6,6 +6,7 @@ bound.
 | prompt | its size: a token for every four bytes, and a fixed number for each image, recording and file |
 | cached prompt | the part that its cache is known to hold, else the shares of earlier prompts in its cache |
 | answer | the mean of the candidate's earlier answers, else that of the other candidates', else `USUAL_ANSWER` |
+| speech | by the characters of the text |
 | longest answer | the request's own bound, or the model's maximum |
 | rates | those of the requested service tier, and of the price step that the prompt reaches |
 | images, seconds and other units | as requested, or a usual number |
@@ -25,6 +26,7 @@ from pointsman.domain.outcomes import Usage
 from pointsman.money.charges import USUAL_ANSWER, Answers
 from pointsman.money.pricing import WITH_OUTPUT, cost_nano, is_billed_later
 from pointsman.money.provider_tools import unbounded_of
+from pointsman.money.speech import spoken
 from pointsman.money.terms import Terms
 from pointsman.money.units import likely, price_for
 from pointsman.wire.dialects import DIALECTS
@@ -105,7 +107,10 @@ def expected_nano(
 
 def expected_output(terms: Terms, call: Call, answers: Answers | None, usual: float) -> int:
     """Return the expected tokens of all answers to a call. A few answers say little, so at first they only move the
-    usual length."""
+    usual length. Those of a spoken text follow from the text."""
+    speech = spoken(call, None) if call.operation == "audio" else None
+    if speech is not None:
+        return speech.likely
     each = usual
     if answers is not None and answers.mean is not None:
         each = (answers.mean * answers.count + usual * PRIOR) / (answers.count + PRIOR)

@@ -8,6 +8,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.limits import Metric
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates
+from pointsman.money.speech import most_spoken
 from pointsman.money.terms import DEFAULT_OUTPUT, Terms
 from pointsman.money.units import likely, most_pico, price_for, units_pico
 from pointsman.wire.dialects import DIALECTS
@@ -110,7 +111,9 @@ def _max_rates(terms: Terms, call: Call) -> tuple[int, int]:
 
 def most_output(terms: Terms, call: Call) -> int:
     """Return the most tokens that each answer may have: as requested, else the provider's default for the operation,
-    else the model's maximum."""
+    else the model's maximum. A text to be spoken bounds its answer too."""
+    if call.operation == "audio" and (spoken := most_spoken(call)) is not None:
+        return min(spoken, terms.output or DEFAULT_OUTPUT)
     if call.max_tokens is None and call.operation in terms.default_output:
         return terms.default_output[call.operation]
     return call.max_tokens or terms.output or DEFAULT_OUTPUT
