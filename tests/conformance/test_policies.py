@@ -102,6 +102,12 @@ class SmallModel:
     def name_of(self, model: str) -> str | None:
         return model
 
+    def key(self, provider: str, model: str) -> str:
+        return model
+
+    def provider_at(self, host: str) -> str | None:
+        return None
+
     def price_source(self, provider_type: str, model: str) -> str:
         return ""
 

@@ -119,6 +119,10 @@ class ModelCatalog:
         places = self._places(model)
         return places[0] if places else None
 
+    def key(self, provider: str, model: str) -> str:
+        """Return a name in the form in which all spellings of a model are equal, those of this provider too."""
+        return key_of(provider, model)
+
     def serving(self, model: str) -> list[tuple[str, str]]:
         """Return every provider that still serves a model, with the provider's own name for it. Any name of the model
         will do."""

@@ -104,6 +104,14 @@ class Catalog(Protocol):
         """Return the canonical name of a model by any of its names."""
         ...
 
+    def key(self, provider: str, model: str) -> str:
+        """Return a name in the form in which all spellings of a model are equal, those of this provider too."""
+        ...
+
+    def provider_at(self, host: str) -> str | None:
+        """Return the provider whose address has this host."""
+        ...
+
     def price_source(self, provider_type: str, model: str) -> str:
         """Return where the price of a provider's model is from, such as `catalog` or `overlay`; empty if it has
         none."""
@@ -124,6 +132,12 @@ class NoCatalog:
         return ()
 
     def name_of(self, model: str) -> str | None:  # noqa: ARG002
+        return None
+
+    def key(self, provider: str, model: str) -> str:  # noqa: ARG002
+        return model
+
+    def provider_at(self, host: str) -> str | None:  # noqa: ARG002
         return None
 
     def price_source(self, provider_type: str, model: str) -> str:  # noqa: ARG002

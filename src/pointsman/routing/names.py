@@ -6,12 +6,13 @@ spelling. A name that no rule knows is sent as it is, to the provider that it na
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from fnmatch import fnmatchcase
 from itertools import islice
 
 from msgspec.structs import replace
 
+from pointsman.domain.geographies import GLOBAL, geographies_of, is_abroad
 from pointsman.domain.prices import Catalog
 from pointsman.domain.provider_prefixes import VENDORS, folded, provider_of, split
 from pointsman.domain.snapshots import Names, PublicModel
@@ -44,15 +45,21 @@ def absent_provider(names: Names, model: str) -> str:
 
 def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: Names) -> tuple[Candidate, ...]:
     """Return the same models as the targets at other configured providers, unless they are among `others`."""
-    taken = {item.id for item in (*targets, *others)}
+    tried = (*targets, *others)
+    taken = {item.id for item in tried} | {(item.endpoint.name, _model_of(item, names)) for item in tried}
     found: list[Candidate] = []
-    for target in targets:
-        facts = names.catalog.find(target.endpoint.catalog, target.model)
-        for item in _by_catalog(facts.name, names, "sibling") if facts is not None else ():
-            if item.endpoint is not target.endpoint and item.id not in taken:
+    for model in dict.fromkeys(_model_of(target, names) for target in targets):
+        for item in _by_catalog(model, names, "sibling") if model else ():
+            if taken.isdisjoint((item.id, (item.endpoint.name, model))):
                 taken.add(item.id)
                 found.append(item)
     return tuple(found)
+
+
+def _model_of(item: Candidate, names: Names) -> str:
+    """Return the canonical name of a candidate's model; empty if the catalog does not know it."""
+    facts = names.catalog.find(item.endpoint.catalog, item.model)
+    return facts.name if facts is not None else ""
 
 
 def _bare(model: str, names: Names) -> PublicModel | None:
@@ -116,18 +123,37 @@ def _known_name(endpoint: Endpoint, model: str, names: Names) -> str | None:
         return model
     if any(model in listed for listed in endpoint.listed.values()):
         return model
-    every = _own_names(endpoint, model, catalog)
-    usable = [name for name in every if any(key.serves_model(name) for key in endpoint.keys)]
-    if every:
+    stated = next((region for pattern, region in endpoint.regions if fnmatchcase(model.lower(), pattern)), "")
+    spellings = _spellings(endpoint, model, catalog)
+    found = [every for one in spellings if (every := _own_names(endpoint, one, catalog, stated))]
+    if found:
+        certain = (every for every in found if any(not _is_doubtful(name, endpoint, catalog) for name in every))
+        every = next(certain, found[0])
+        usable = [name for name in every if any(key.serves_model(name) for key in endpoint.keys)]
         return _best(usable or every, model, endpoint, catalog)
-    retired = [one for one in catalog.models(endpoint.catalog) if _means(one, model, endpoint, catalog)]
+    meant = {catalog.name_of(spelling) for spelling in spellings} - {None}
+    retired = [
+        one
+        for one in catalog.models(endpoint.catalog)
+        if _means(one, model, meant, endpoint, catalog) and _is_usable(one, endpoint, catalog, stated)
+    ]
     return _best(retired, model, endpoint, catalog) if retired else None
 
 
-def _means(name: str, model: str, endpoint: Endpoint, catalog: Catalog) -> bool:
+def _spellings(endpoint: Endpoint, model: str, catalog: Catalog) -> list[str]:
+    """Return the spellings under which the catalog may know what a name means at one provider: as it is, with a date
+    after a dash, without what this provider puts around a name, and as a name with a meaning of its own there."""
+    if not endpoint.catalog:
+        return [model]
+    key = catalog.key(endpoint.catalog, model)
+    own = (f"{name}@{endpoint.catalog}" for name in (model, key))
+    return list(dict.fromkeys((model, _DATED.sub("-", model), key, *own)))
+
+
+def _means(name: str, model: str, meant: Container[str | None], endpoint: Endpoint, catalog: Catalog) -> bool:
     """Return whether a provider's name means a model, though the provider should have retired it by now."""
     facts = catalog.find(endpoint.catalog, name)
-    return folded(name) == folded(model) or (facts is not None and facts.name == catalog.name_of(model))
+    return folded(name) == folded(model) or (facts is not None and facts.name in meant)
 
 
 def _by_catalog(model: str, names: Names, provenance: Provenance = "target") -> list[Candidate]:
@@ -143,11 +169,31 @@ def _by_catalog(model: str, names: Names, provenance: Provenance = "target") -> 
     return found
 
 
-def _own_names(endpoint: Endpoint, model: str, catalog: Catalog) -> list[str]:
-    """Return a provider's names for a model, by the catalog and by its own list."""
+def _own_names(endpoint: Endpoint, model: str, catalog: Catalog, stated: str = "") -> list[str]:
+    """Return a provider's names for a model, by the catalog and by its own list: those that its region can use, or
+    those of a stated region."""
     by_catalog = [name for provider, name in catalog.serving(model) if provider == endpoint.catalog]
     listed = endpoint.listed.get(catalog.name_of(model) or model, ())
-    return list(dict.fromkeys((*by_catalog, *listed)))
+    every = dict.fromkeys((*by_catalog, *listed))
+    return [name for name in every if name == model or _is_usable(name, endpoint, catalog, stated)]
+
+
+def _is_usable(name: str, endpoint: Endpoint, catalog: Catalog, stated: str = "") -> bool:
+    """Return whether a name runs in a stated region, or else whether the provider's region can use it."""
+    region = _region_of(name, endpoint, catalog)
+    return region == stated if stated else not is_abroad(endpoint.region, region)
+
+
+def _is_doubtful(name: str, endpoint: Endpoint, catalog: Catalog) -> bool:
+    """Return whether a single public table has a provider's name for a model."""
+    facts = catalog.find(endpoint.catalog, name)
+    return facts is not None and facts.is_doubtful
+
+
+def _region_of(name: str, endpoint: Endpoint, catalog: Catalog) -> str | None:
+    """Return the region that a provider's name for a model states."""
+    facts = catalog.find(endpoint.catalog, name)
+    return facts.region if facts is not None else None
 
 
 def _by_own_name(model: str, names: Names) -> list[Candidate]:
@@ -158,12 +204,12 @@ def _by_own_name(model: str, names: Names) -> list[Candidate]:
         found: list[Candidate] = []
         known: set[str] = set()
         for endpoint in names.endpoints.values():
-            own = _own_names(endpoint, f"{model}@{endpoint.catalog}", names.catalog) if is_host_meaning else (model,)
-            for name in own[:1]:
-                facts = names.catalog.find(endpoint.catalog, name)
-                if facts is not None and _may_serve(endpoint, model, name):
-                    found.append(candidate(endpoint, name))
-                    known.add(facts.name)
+            own = _own_names(endpoint, f"{model}@{endpoint.catalog}", names.catalog) if is_host_meaning else [model]
+            facts = names.catalog.find(endpoint.catalog, own[0]) if own else None
+            served = [name for name in own if _may_serve(endpoint, model, name)]
+            if facts is not None and served:
+                found.append(candidate(endpoint, _best(served, model, endpoint, names.catalog)))
+                known.add(facts.name)
         if found:
             return found if len(known) == 1 else []
     doubtful = (
@@ -232,9 +278,11 @@ def _preference(
     name: str, requested: str, endpoint: Endpoint, catalog: Catalog
 ) -> tuple[bool, bool, bool, int, int, str]:
     """Return the sort key of one of a model's names at one provider. One with a deployment is first, then the requested
-    name, then one that several tables list, then one without a region; one that may leave its region is last."""
-    facts = catalog.find(endpoint.catalog, name)
-    region = facts.region if facts is not None else None
+    name, then one that several tables list, then one of the provider's geography, then one without a region; one that
+    may leave its region is last. Bedrock serves most newer models by a profile of a geography only."""
+    region = _region_of(name, endpoint, catalog)
+    order = (*geographies_of(endpoint.region), None)
+    place = order.index(region) if region in order else len(order) + (region == GLOBAL)
     is_deployed = endpoint.has_deployment(name)
-    is_doubtful = facts is not None and facts.is_doubtful
-    return (not is_deployed, name != requested, is_doubtful, {None: 0, "global": 2}.get(region, 1), len(name), name)
+    is_doubtful = _is_doubtful(name, endpoint, catalog)
+    return (not is_deployed, name != requested, is_doubtful, place, len(name), name)

@@ -1,5 +1,6 @@
 """Candidates of names that the configuration does not list."""
 
+import json
 from timeit import repeat
 
 import pytest
@@ -7,6 +8,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from fakes.routing import NOW, FakeView, ScriptedRandom, call, endpoint, provider_key
+from pointsman.catalog.names import key_of
+from pointsman.catalog.reader import ModelCatalog
 from pointsman.domain.calls import Facts
 from pointsman.domain.plans import Plan
 from pointsman.domain.prices import ModelFacts
@@ -14,6 +17,7 @@ from pointsman.domain.snapshots import Names, PublicModel, Snapshot
 from pointsman.domain.targets import Endpoint
 from pointsman.routing.decide import decide
 from pointsman.routing.router import router_of
+from pointsman.wire.upstreams.bedrock.models import REGIONS
 
 MODELS = {
     ("alpha", "big"): ModelFacts(name="big", context=1000, lacks=frozenset({"audio_in"})),
@@ -46,6 +50,12 @@ class Catalog:
 
     def name_of(self, model: str) -> str | None:
         return next((facts.name for facts in MODELS.values() if facts.name == model.lower()), None)
+
+    def key(self, provider: str, model: str) -> str:
+        return model
+
+    def provider_at(self, host: str) -> str | None:
+        return None
 
     def price_source(self, provider_type: str, model: str) -> str:
         return "catalog" if self.find(provider_type, model) is not None else ""
@@ -255,3 +265,104 @@ def test_host_has_its_own_meaning_of_a_name_but_an_exact_id_comes_first() -> Non
     assert [item.id for item in resolved(both, "host-meaning").targets] == ["p/host-meaning"]
     assert [item.id for item in resolved(snapshot(A, B), "host-meaning").targets] == ["b/vendor/host-meaning"]
     assert resolve(snapshot(A), "host-meaning") is None
+
+
+def made_of(*models: tuple[str, str, str]) -> ModelCatalog:
+    """Return a catalog of models: the provider, its own name, and the canonical name. A `?` before the own name says
+    that a single table has it."""
+    providers: dict[str, dict[str, object]] = {}
+    names: dict[str, list[str]] = {}
+    for provider, own, name in models:
+        model = own.removeprefix("?")
+        geography = model.partition(".")[0]
+        entry = {"name": name, "vouched": 1 if own != model else 3}
+        if provider == "bedrock" and any(geography == region for _, region in REGIONS):
+            entry["region"] = geography
+        listed = providers.setdefault(provider, {"hosts": [f"{provider}.example"], "models": {}})["models"]
+        assert isinstance(listed, dict)
+        listed[model] = entry
+        names.setdefault(key_of("", name), [name]).append(f"{provider}/{model}")
+    outline = {"format": 1, "date": "2026-11-30", "sources": {}, "provenance": [{}], "providers": providers}
+    return ModelCatalog(json.dumps({**outline, "names": names}).encode())
+
+
+SONNET, HAIKU = "anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic.claude-haiku-5"
+REAL = made_of(
+    *(("bedrock", f"{start}{SONNET}", "claude-sonnet-4-5") for start in ("", "us.", "eu.", "jp.", "global.")),
+    *(("bedrock", f"{start}{HAIKU}", "claude-haiku-5") for start in ("eu.", "apac.", "global.")),
+    ("bedrock", "us.amazon.nova-pro-v1:0", "nova-pro"),
+    ("bedrock", "eu.amazon.nova-lite-v1:0", "nova-lite"),
+    ("bedrock", "?moonshotai.kimi-k3.1", "kimi-k3.1"),
+    ("bedrock", "in.moonshotai.kimi-k3.1", "kimi-k3.1"),
+    ("bedrock", "us.moonshotai.kimi-k3.1", "kimi-k3.1@bedrock"),
+    ("bedrock", "global.moonshotai.kimi-k3.1", "kimi-k3.1@bedrock"),
+    ("openrouter", "deepseek/deepseek-r1", "deepseek-r1@openrouter"),
+    ("openrouter", "openai/gpt-5", "gpt-5"),
+    ("vertex", "claude-sonnet-4-5@20250929", "claude-sonnet-4-5"),
+    ("anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5"),
+    ("openai", "gpt-5", "gpt-5"),
+    ("openai", "gpt-5-2025-08-07", "gpt-5"),
+)
+
+
+def real(*providers: str, region: str = "") -> Snapshot:
+    """Return a configuration of providers of the catalog `REAL`."""
+    found = {name: replace(endpoint(name), catalog=name) for name in providers}
+    if "bedrock" in found:
+        found["bedrock"] = replace(found["bedrock"], region=region, regions=REGIONS)
+    return replace(snapshot(*found.values()), names=Names(found, REAL))
+
+
+@pytest.mark.parametrize(
+    ("region", "name", "expected"),
+    [
+        ("us-east-1", "claude-sonnet-4-5", f"us.{SONNET}"),
+        ("us-east-1", SONNET, SONNET),
+        ("eu-central-1", "bedrock/claude-sonnet-4-5", f"eu.{SONNET}"),
+        ("ap-northeast-1", "claude-sonnet-4-5", f"jp.{SONNET}"),
+        ("ap-northeast-1", "claude-haiku-5", f"apac.{HAIKU}"),
+        ("ap-northeast-2", "claude-sonnet-4-5", SONNET),
+        ("us-east-1", "claude-haiku-5", f"global.{HAIKU}"),
+        ("us-east-1", "kimi-k3.1", "us.moonshotai.kimi-k3.1"),
+        ("us-east-1", "bedrock/kimi-k3.1", "us.moonshotai.kimi-k3.1"),
+        ("ap-south-1", "kimi-k3.1", "in.moonshotai.kimi-k3.1"),
+        ("", "claude-sonnet-4-5", SONNET),
+    ],
+)
+def test_profile_of_the_configured_regions_geography_comes_first(region: str, name: str, expected: str) -> None:
+    assert [item.model for item in resolved(real("bedrock", region=region), name).targets] == [expected]
+
+
+def test_profile_of_another_geography_is_used_only_if_the_name_states_it() -> None:
+    configuration = real("bedrock", "anthropic", region="us-east-1")
+    assert resolve(configuration, "nova-lite") is None
+    found = resolved(configuration, "claude-haiku-5")
+    assert [item.model for item in (*found.targets, *found.fallbacks)] == [f"global.{HAIKU}"]
+    stated = "eu.amazon.nova-lite-v1:0"
+    assert [item.model for item in resolved(configuration, f"bedrock/{stated}").targets] == [stated]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("openrouter/deepseek-r1", "openrouter/deepseek/deepseek-r1"),
+        ("vertex/claude-sonnet-4.5@20250929", "vertex/claude-sonnet-4-5@20250929"),
+        ("anthropic/claude-sonnet-4-5@20250929", "anthropic/claude-sonnet-4-5"),
+        ("bedrock/anthropic.claude-sonnet-4-5", f"bedrock/us.{SONNET}"),
+        ("bedrock/eu.claude-sonnet-4-5", f"bedrock/eu.{SONNET}"),
+        ("bedrock/amazon.nova-pro", "bedrock/us.amazon.nova-pro-v1:0"),
+        ("bedrock/claude-sonnet-4-5-20250929-v1:0", f"bedrock/us.{SONNET}"),
+        ("bedrock/anthropic.claude-sonnet-9", "bedrock/anthropic.claude-sonnet-9"),
+    ],
+)
+def test_name_after_a_provider_may_be_in_any_spelling(name: str, expected: str) -> None:
+    configuration = real("openrouter", "vertex", "anthropic", "bedrock", region="us-east-1")
+    assert [item.id for item in resolved(configuration, name).targets] == [expected]
+
+
+def test_provider_of_a_dated_name_is_no_sibling_with_the_undated_one() -> None:
+    found = resolved(real("openai", "openrouter"), "gpt-5-2025-08-07")
+    assert [item.id for item in (*found.targets, *found.fallbacks)] == [
+        "openai/gpt-5-2025-08-07",
+        "openrouter/openai/gpt-5",
+    ]

@@ -22,7 +22,7 @@ from pointsman.wire.json_object import encode_object, read_or, rejection
 from pointsman.wire.thinking import effort_of
 from pointsman.wire.upstreams.bedrock.request_writer import REASONING, TOP_K
 
-GEOGRAPHIES = ("us", "us-gov", "eu", "apac", "jp", "au", "ca", "sa", "global")
+GEOGRAPHIES = ("us", "us-gov", "eu", "apac", "jp", "au", "ca", "in", "sa", "global")
 # An inference profile runs anywhere in its geography: patterns of its ids and ARNs.
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 REGIONS = tuple((f"{start}{name}.*", name) for name in GEOGRAPHIES for start in ("", "arn:*/"))

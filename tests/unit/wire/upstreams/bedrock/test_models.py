@@ -108,3 +108,8 @@ def test_arguments_of_any_depth_are_sent_or_rejected(depth: int) -> None:
 def test_geography_of_a_profile(model: str, geography: str, bare: str | None) -> None:
     assert next((name for pattern, name in REGIONS if fnmatchcase(model, pattern)), "") == geography
     assert without_geography(model) == (bare or model)
+
+
+def test_profile_of_india_states_its_region() -> None:
+    assert ("in.*", "in") in REGIONS
+    assert without_geography("in.anthropic.claude-opus-5") == "anthropic.claude-opus-5"
