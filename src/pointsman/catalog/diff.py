@@ -7,6 +7,7 @@ from msgspec import Struct
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.domain.prices import ModelFacts, Price, Rates
 
+FAR = 3  # a factor that a price rarely changes by
 Place = tuple[str, str]  # a provider of the catalog, and its name for a model
 
 
@@ -33,6 +34,17 @@ class FieldChange(Struct, frozen=True, kw_only=True):
     model: str
     old: str | None
     new: str | None
+
+
+class Losses(Struct, frozen=True, kw_only=True):
+    """The models that an older catalog serves, and those that a newer one lacks, retires, has no price for, or has at
+    a price that differs by a factor above `FAR`."""
+
+    served: list[Place]
+    missing: list[Place]
+    retired: list[Place]
+    unpriced: list[Place]
+    repriced: list[Place]
 
 
 class Differences(Struct, frozen=True, kw_only=True):
@@ -67,10 +79,32 @@ def differences(old: ModelCatalog, new: ModelCatalog) -> Differences:
     )
 
 
-def missing(old: ModelCatalog, new: ModelCatalog) -> tuple[int, list[Place]]:
-    """Return the number of models that the old catalog still serves, and those of them that the new one lacks."""
-    served = [place for name in old.canonical_names() for place in old.serving(name)]
-    return len(served), sorted(place for place in served if new.find(*place) is None)
+def losses(old: ModelCatalog, new: ModelCatalog) -> Losses:
+    """Compare the models that the old catalog still serves. Each is one provider's own name."""
+    served, still = _served(old), _served(new)
+    found = Losses(served=sorted(served), missing=[], retired=[], unpriced=[], repriced=[])
+    for place in found.served:
+        before, after = old.find(*place), new.find(*place)
+        if after is None or before is None:
+            found.missing.append(place)
+            continue
+        if place not in still:
+            found.retired.append(place)
+        if before.price is not None and after.price is None:
+            found.unpriced.append(place)
+        elif after.price is not None and _is_far(flat(before.price), flat(after.price)):
+            found.repriced.append(place)
+    return found
+
+
+def _served(catalog: ModelCatalog) -> set[Place]:
+    return {place for name in catalog.canonical_names() for place in catalog.serving(name)}
+
+
+def _is_far(before: dict[str, int], after: dict[str, int]) -> bool:
+    """Return whether a rate that both have is more than `FAR` times the other."""
+    both = [(before[rate], after[rate]) for rate in before.keys() & after.keys()]
+    return any(max(pair) > FAR * min(pair) for pair in both)
 
 
 def _entries(catalog: ModelCatalog) -> Iterator[tuple[Place, ModelFacts]]:

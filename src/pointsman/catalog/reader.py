@@ -7,6 +7,7 @@ source table.
 
 from collections.abc import Iterator
 from copy import copy
+from datetime import date
 from fnmatch import fnmatchcase
 from hashlib import sha256
 
@@ -71,6 +72,8 @@ class ModelCatalog:
             self._file = _FILE.decode(content)
         except msgspec.DecodeError as error:
             raise CatalogError(f"the file is not a catalog: {error}") from None
+        if not is_day(self._file.date):
+            raise CatalogError(f"its date, {self._file.date}, is not a day, such as 2026-11-30")
         self.digest = sha256(content).hexdigest()
         self._today = today or self._file.date
         self._decoded: dict[tuple[str, str], _Entry | None] = {}
@@ -141,21 +144,22 @@ class ModelCatalog:
 
     def price_source(self, provider_type: str, model: str) -> str:
         """Return where the price of a model is from: `catalog`, or the name of a layer; empty if it has none."""
-        found = self.origins(provider_type, model)
-        table = next((table for name, table in sorted(found.items()) if name.startswith("price ")), None)
-        if table is None:
+        tables = self._price_tables(provider_type, model)
+        if not tables:
             return ""
+        table = tables[0]
         is_of_a_table = table in self._file.dates and " " not in table
         return "catalog" if is_of_a_table or not self.layers else table.partition(" ")[0]
 
     def price_date(self, provider: str, model: str) -> str | None:
         """Return the day of the table that has an entry's price."""
-        tables = {name: table for name, table in self.origins(provider, model).items() if name.startswith("price ")}
-        dates = (
-            self._file.dates.get(tables[name])
-            for name in sorted(tables, key=lambda name: (name != "price input", name))
-        )
+        dates = (self._file.dates.get(table) for table in self._price_tables(provider, model))
         return next((day for day in dates if day is not None), None)
+
+    def _price_tables(self, provider: str, model: str) -> list[str]:
+        """Return the source tables of a price, that of the input first."""
+        found = [(name != "price input", name, table) for name, table in self.origins(provider, model).items()]
+        return [table for _, name, table in sorted(found) if name.startswith("price ")]
 
     def validate(self) -> int:
         """Decode everything and return the number of entries. Raise `CatalogError` for the first faulty entry, and for
@@ -206,6 +210,13 @@ class ModelCatalog:
     def _places(self, model: str) -> list[str]:
         raw = self._file.names.get(key_of("", model))
         return _PLACES.decode(raw) if raw is not None else []
+
+
+def is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def check_price(place: str, entry: ModelFacts) -> None:

@@ -33,7 +33,8 @@ _HELP = {
     "source": "The file or https address of a catalog. Its checksum is read from the same place, with `.sha256` "
     "appended to the name, unless --sha256 sets it.",
     "sha256": "The expected SHA-256 of the catalog, in hexadecimal.",
-    "force": "Accept a catalog that is older than the one in force, lacks models of it, or has a date in the future.",
+    "force": "Accept a catalog that is older than the one in force, has a date in the future, or loses or changes too "
+    "much of it.",
     "file": "The file of another catalog. Default: the release's catalog is compared with the one in force.",
     "model": "The provider's name for the model.",
     "provider": "The provider, by its name in the configuration or in the catalog.",
@@ -60,6 +61,11 @@ command = typer.Typer(
 def _show_by_default(context: typer.Context, config: Config = None, data_dir: DataDir = None) -> None:
     if context.invoked_subcommand is None:
         show(config, data_dir)
+    else:  # the options count for the subcommand too, unless it has its own
+        given = {"config": config, "data_dir": data_dir}
+        context.default_map = {
+            context.invoked_subcommand: {name: one for name, one in given.items() if one is not None}
+        }
 
 
 @command.command()
@@ -84,8 +90,9 @@ def update(
     """Install a whole catalog from a file or an address.
 
     A catalog is accepted whole or not at all. The checksum must match, and every entry must be readable. Without
-    --force, it must not be older than the catalog in force, lack its models, or come from the future. A running gateway
-    loads it within seconds, or at SIGHUP if it has no configuration file.
+    --force, it must not be older than the catalog in force, or come from the future. Nor may it lack, retire, or have
+    no price for more than 5 % of the served models, or half of those of a provider. The same holds for prices that
+    change by a factor above 3. A running gateway loads it within seconds, or at SIGHUP if it has no configuration file.
     """
     from pointsman.catalog.reader import CatalogError
     from pointsman.config.catalog import install
@@ -197,9 +204,13 @@ def schema() -> None:
 
 
 def _in_force(catalog: ModelCatalog) -> None:
+    providers = list(catalog.providers())
+    models = sum(1 for provider in providers for _ in catalog.models(provider))
     names = sum(1 for _ in catalog.canonical_names())
     overlay = " and an overlay" if catalog.layers else ""
-    print_line(f"in force: the catalog of {catalog.date} with {names} models{overlay}, sha256 {catalog.digest}")
+    print_line(f"in force: the catalog of {catalog.date}{overlay}, sha256 {catalog.digest}")
+    count = "1 provider" if len(providers) == 1 else f"{len(providers)} providers"
+    print_line(f"{models} models at {count}, retired ones too; {names} canonical names that are still served")
 
 
 def _with_overlay(catalog: ModelCatalog, config: Path | None, data_dir: Path | None) -> ModelCatalog:

@@ -1,5 +1,6 @@
 """The model catalogs: the one of the package, a newer one in the data folder, and the providers' own lists."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -9,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from pointsman.catalog.diff import missing
+from pointsman.catalog.diff import FAR, Place, losses
 from pointsman.catalog.names import key_of
 from pointsman.catalog.reader import CatalogError, ModelCatalog
 from pointsman.config.whole_file import write_whole
@@ -21,7 +22,9 @@ PREVIOUS = "models.previous.json"
 LISTS = "lists.json"
 MAX_BYTES = 64 * 1024 * 1024
 MAX_LISTED = 20_000  # models of one provider
-MOST_LOST = 0.05  # of the served models: some disappear with every new catalog
+# Some models disappear with every new catalog, and some prices change. More of them are a mistake.
+MOST_LOST = 0.05  # of the served models
+MOST_OF_ONE, FEW = 0.5, 3  # of the models of one provider, if more than a few are lost
 
 
 class Lists(Struct, frozen=True):
@@ -97,8 +100,8 @@ def _read(path: Path, today: str, _mtime_ns: int, _size: int) -> ModelCatalog:
 def install(data_dir: Path, content: bytes, *, force: bool = False) -> ModelCatalog:
     """Install a catalog, whole or not at all, and keep the one before it. It is used from the next check on. Raises
     `CatalogError` for one that is faulty, and `OSError`. Unless `force` is set, it also raises `CatalogError` for one
-    that is older than the catalog in force, lacks models of it, or comes from the future."""
-    catalog = ModelCatalog(content)
+    that is older than the catalog in force, comes from the future, or lacks many models or prices of it."""
+    catalog = ModelCatalog(content, _today())
     catalog.validate()
     if not force:
         _check_plausible(catalog, read_catalog(data_dir).catalog)
@@ -117,13 +120,33 @@ def _check_plausible(catalog: ModelCatalog, in_force: ModelCatalog) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()  # it is made in any time zone
     if catalog.date > tomorrow:
         raise CatalogError(f"its date, {catalog.date}, is in the future{remedy}")
-    served, lost = missing(in_force, catalog)
-    gone = sorted({provider for provider, _ in lost} - set(catalog.providers()))
-    if gone or len(lost) > served * MOST_LOST:
-        providers = f", and has nothing of {listed(gone)}" if gone else ""
-        some = "/".join(lost[0])
-        message = f"it lacks {len(lost)} of {served} models that are still served, such as {some}{providers}"
-        raise CatalogError(message + remedy)
+    found = losses(in_force, catalog)
+    gone = sorted({provider for provider, _ in found.missing} - set(catalog.providers()))
+    if gone:
+        raise CatalogError(f"it has nothing of {listed(gone)}{remedy}")
+    for lost, what in (
+        (found.missing, "it lacks"),
+        (found.retired, "it retires, as of today,"),
+        (found.unpriced, "it has no price for"),
+        (found.repriced, f"it changes prices by a factor above {FAR} for"),
+    ):
+        where = _too_many(lost, found.served)
+        if where is not None:
+            some = "/".join(lost[0])
+            raise CatalogError(
+                f"{what} {len(lost)} of {len(found.served)} served models{where}, such as {some}{remedy}"
+            )
+
+
+def _too_many(lost: list[Place], served: list[Place]) -> str | None:
+    """Return where too many models are lost: empty for the whole catalog, and `None` if they are few."""
+    if len(lost) > len(served) * MOST_LOST:
+        return ""
+    before = Counter(provider for provider, _ in served)
+    for provider, count in Counter(provider for provider, _ in lost).items():
+        if count > max(FEW, before[provider] * MOST_OF_ONE):
+            return f", {count} of them at {provider}, which has {before[provider]}"
+    return None
 
 
 def revert(data_dir: Path) -> ModelCatalog:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pointsman.catalog.diff import FieldChange, PriceChange, differences, flat, missing
+from pointsman.catalog.diff import FieldChange, PriceChange, differences, flat, losses
 from pointsman.catalog.overlay import EntryChange, Layer, overlaid
 from pointsman.config.catalog import packaged
 from pointsman.domain.prices import Price, Rates
@@ -39,10 +39,26 @@ def test_missing_models_are_those_that_are_still_served() -> None:
         changes={"openai/gpt-99-test": EntryChange(), "openai/old": EntryChange(deprecated_on="2020-01-01")},
     )
     more = overlaid(packaged(), (msgspec.json.encode(gone),))
-    served, lost = missing(more, packaged())
-    assert lost == [("openai", "gpt-99-test")]
-    assert served > 1000
-    assert missing(packaged(), more)[1] == []
+    found = losses(more, packaged())
+    assert found.missing == [("openai", "gpt-99-test")]
+    assert len(found.served) == len(set(found.served)), "a place counts once, whatever its number of names"
+    assert 1000 < len(found.served) < sum(1 for name in packaged().providers() for _ in packaged().models(name))
+    assert losses(packaged(), more).missing == []
+
+
+def test_losses_are_retirements_and_prices_too() -> None:
+    base = {place: EntryChange(price=Price(Rates(input=1000, output=2000))) for place in ("house/a", "house/b")}
+    base |= {"house/c": EntryChange()}
+    old = overlaid(packaged(), (msgspec.json.encode(Layer(source="overlay", changes=base)),))
+    changes = {
+        "house/a": EntryChange(price=Price(Rates(input=3001, output=2000))),
+        "house/b": EntryChange(price=Price(Rates(input=3000, output=700))),
+        "house/c": EntryChange(deprecated_on="2020-01-01"),
+    }
+    new = overlaid(old, (msgspec.json.encode(Layer(source="overlay", changes=changes)),))
+    found = losses(old, new)
+    assert (found.repriced, found.retired) == ([("house", "a")], [("house", "c")])
+    assert (found.missing, found.unpriced) == ([], [])
 
 
 def test_every_rate_of_a_price_has_a_name() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import pointsman.catalog.reader
 from fakes.clock import pace
+from pointsman.catalog.overlay import overlaid
 from pointsman.catalog.reader import CatalogError, ModelCatalog
 from pointsman.domain.units import Unit, UnitPrice
 
@@ -198,7 +199,14 @@ def test_broken_catalog_is_explained(said: str, change: Any) -> None:
 
 
 def test_name_without_an_entry_is_an_error() -> None:
-    file = {"format": 1, "date": "", "sources": {}, "provenance": [{}], "providers": {}, "names": {"m": ["m", "a/m"]}}
+    file = {
+        "format": 1,
+        "date": "2026-01-01",
+        "sources": {},
+        "provenance": [{}],
+        "providers": {},
+        "names": {"m": ["m", "a/m"]},
+    }
     with pytest.raises(CatalogError, match="which has no entry"):
         ModelCatalog(json.dumps(file).encode()).validate()
 
@@ -229,6 +237,15 @@ def test_prices_are_younger_than_the_catalog_at_most(catalog: ModelCatalog) -> N
     found = catalog.price_date("openai", "gpt-4o-mini")
     assert found is not None
     assert "2026-08" < found <= catalog.date
+
+
+def test_price_is_from_the_table_of_its_input(catalog: ModelCatalog) -> None:
+    """Some rates of a tier moved with the others. They say nothing about the source of the price."""
+    layered = overlaid(catalog, (b'{"source":"overlay","changes":{}}',))
+    found = layered.origins("gemini", "gemini-2.5-pro")
+    assert "pointsman" in {table for name, table in found.items() if name.startswith("price ")}
+    priced = [(provider, model) for provider in layered.providers() for model in layered.models(provider)]
+    assert {layered.price_source(*place) for place in priced} == {"catalog", ""}
 
 
 def file_with(entry: dict[str, Any], change: dict[str, Any] | None = None) -> bytes:

@@ -69,7 +69,9 @@ def test_update_and_revert(file: Path, data_dir: Path) -> None:
     assert packaged().date in run(data_dir).output
     result = run(data_dir, "update", "--force", "--from", str(file))
     assert result.exit_code == 0
-    assert result.output == f"in force: the catalog of {DATE} with 1 models, sha256 {SUM}\n"
+    first, second = result.output.splitlines()
+    assert first == f"in force: the catalog of {DATE}, sha256 {SUM}"
+    assert second == "1 models at 1 provider, retired ones too; 1 canonical names that are still served"
     assert read_catalog(data_dir).catalog.date == DATE
     assert packaged().date in run(data_dir, "revert").output
     assert run(data_dir, "revert").exit_code == 1
@@ -141,7 +143,7 @@ def test_implausible_catalog_needs_force(file: Path, data_dir: Path) -> None:
     assert "its date, 9999-01-01, is in the future" in update("9999-01-01").output
     shrunken = update(DATE)
     assert shrunken.exit_code == 1
-    assert "models that are still served, such as " in shrunken.output
+    assert "it has nothing of " in shrunken.output
     assert "--force accepts it: `pointsman catalog update --from … --force`" in shrunken.output
     assert read_catalog(data_dir).catalog is packaged()
 
@@ -164,7 +166,11 @@ def test_added_model_is_in_the_overlay(tmp_path: Path) -> None:
     same = add(tmp_path, "own-name", "--provider", "local", "--name", "gpt-4o", "--max-output", "5")
     assert "clients request it as gpt-4o; it is the same model as " in same.output
     shown = CliRunner().invoke(build_app(), ["catalog", "--config", str(tmp_path / "pointsman.yaml")])
-    assert "models and an overlay" in shown.output
+    assert " and an overlay, sha256 " in shown.output
+    config = str(tmp_path / "pointsman.yaml")
+    for of_group in (["catalog", "--config", config, "diff"], ["catalog", "-c", config, "show"]):
+        output = CliRunner().invoke(build_app(), of_group, env={"POINTSMAN_DATA_DIR": ""}).output
+        assert "overlay" in output, "an option before the subcommand counts"
 
 
 def test_mistake_changes_nothing(tmp_path: Path, data_dir: Path) -> None:

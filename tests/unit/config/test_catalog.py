@@ -1,7 +1,10 @@
 """The catalog in force: the package's own, or an installed one."""
 
 import json
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,6 +70,53 @@ def test_faulty_or_older_catalog_is_not_installed(tmp_path: Path) -> None:
         install(tmp_path, json.dumps(dangling).encode())
     assert read_catalog(tmp_path).catalog.date == "9999-01-02"
     assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {CURRENT}
+
+
+def changed(edit: Callable[[str, dict[str, Any]], object]) -> bytes:
+    """Return the release's catalog after a change of every entry, given with its provider."""
+    file = json.loads(files("pointsman.catalog").joinpath("models.json").read_bytes())
+    for provider, listed in file["providers"].items():
+        for entry in listed["models"].values():
+            edit(provider, entry)
+    return json.dumps(file).encode()
+
+
+def dearer(provider: str, entry: dict[str, Any]) -> None:
+    if provider == "openai" and "price" in entry:
+        entry["price"]["rates"]["input"] *= 4
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (lambda _, entry: entry.pop("price", None), r"it has no price for \d+ of \d+ served models, such as"),
+        (lambda name, entry: name == "groq" and entry.pop("price", None), "of them at groq, which has "),
+        (dearer, "changes prices by a factor above 3 for .* at openai"),
+        (
+            lambda _, entry: entry.update(deprecated_on="2026-11-01"),
+            r"it retires, as of today, \d+ of \d+ served models",
+        ),
+    ],
+)
+def test_catalog_that_loses_too_much_needs_force(
+    tmp_path: Path, edit: Callable[[str, dict[str, Any]], object], reason: str
+) -> None:
+    damaged = changed(edit)
+    with pytest.raises(CatalogError, match=reason):
+        install(tmp_path, damaged)
+    assert not (tmp_path / FOLDER).exists()
+    install(tmp_path, damaged, force=True)
+
+
+def test_catalog_with_few_changes_is_installed(tmp_path: Path) -> None:
+    install(tmp_path, changed(lambda _, entry: entry["name"] == "gpt-4o" and entry.pop("price", None)))
+    assert (tmp_path / FOLDER / CURRENT).exists()
+
+
+@pytest.mark.parametrize("day", ["2026-11-31", "tomorrow", "20261130"])
+def test_date_must_be_a_day(tmp_path: Path, day: str) -> None:
+    with pytest.raises(CatalogError, match="is not a day, such as 2026-11-30"):
+        install(tmp_path, content(day), force=True)
 
 
 def test_newer_catalog_is_used_and_a_damaged_one_ignored(tmp_path: Path) -> None:
