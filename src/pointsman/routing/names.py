@@ -19,6 +19,7 @@ from pointsman.domain.snapshots import Names, PublicModel
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 
 _DATED = re.compile(r"@(?=\d{4})")  # Google Cloud's mark before a version, as in claude-sonnet-4@20250514
+FREE = ":free"  # OpenRouter's models without a price, https://openrouter.ai/docs/faq
 _TUNED = "ft:"  # OpenAI's and Mistral's names of fine-tuned models: ft:BASE:…
 
 
@@ -38,9 +39,11 @@ def find(names: Names, model: str) -> PublicModel | None:
 
 
 def absent_provider(names: Names, model: str) -> str:
-    """Return the provider that the beginning of a name chooses, if the configuration has no such provider."""
+    """Return the provider that the beginning of a name chooses, if the configuration has no such provider. A publisher
+    without the model is not chosen."""
     provider = provider_of(split(model)[0])
-    return provider if provider is not None and not _endpoints_named(provider, names) else ""
+    is_absent = provider is not None and not _endpoints_named(provider, names) and _is_published(model, names.catalog)
+    return provider if provider is not None and is_absent else ""
 
 
 def siblings(targets: Iterable[Candidate], others: Iterable[Candidate], names: Names) -> tuple[Candidate, ...]:
@@ -64,7 +67,8 @@ def _model_of(item: Candidate, names: Names) -> str:
 
 def _bare(model: str, names: Names) -> PublicModel | None:
     """Return the candidates of a name without a provider."""
-    known = {item.endpoint.name: item for item in _by_catalog(model, names)}
+    is_published = _is_published(model, names.catalog)
+    known = {item.endpoint.name: item for item in _by_catalog(model, names)} if is_published else {}
     targets: list[Candidate] = []
     for endpoint in names.endpoints.values():
         if _is_named_by(endpoint, model) or _is_own(endpoint, model, names.catalog):
@@ -73,22 +77,43 @@ def _bare(model: str, names: Names) -> PublicModel | None:
         elif _is_listed_for(endpoint, model):  # by a pattern, so the catalog may know the provider's spelling
             targets.append(known.pop(endpoint.name, candidate(endpoint, model)))
     targets += known.values()
-    targets = targets or _by_own_name(model, names) or _tuned(model, names)
+    targets = targets or (_by_own_name(model, names) if is_published else []) or _tuned(model, names)
     if not targets:
         return None
     fallbacks = siblings(targets, (), names) if names.siblings else ()
     return PublicModel(name=model, targets=tuple(targets), fallbacks=fallbacks, source="providers that serve the name")
 
 
-def _at_provider(endpoint: Endpoint, rest: str, whole: str, names: Names) -> PublicModel:
-    """Return the model of one provider. `whole` is the name with its prefix."""
+def _at_provider(endpoint: Endpoint, rest: str, whole: str, names: Names) -> PublicModel | None:
+    """Return the model of one provider. `whole` is the name with its prefix. `None` if the name is a mistake: the
+    provider is a publisher which does not have the model, and the catalog knows who has it."""
     known = _known_name(endpoint, rest, names) or _known_name(endpoint, whole, names)
+    is_publisher = endpoint.catalog in VENDORS and names.catalog.provider_at(endpoint.origin.host) == endpoint.catalog
     if known is None and endpoint.catalog and "/" in whole:
         # The prefix may be the publisher of a model that others serve, as in openai/gpt-oss-120b.
         elsewhere = _bare(whole, names)
         if elsewhere is not None:
             return elsewhere
+        if is_publisher and not _is_published(whole, names.catalog):
+            return None
+        if is_publisher and whole.endswith(FREE):
+            return _free(whole, names)
     return PublicModel(name=whole, targets=(candidate(endpoint, known or rest),), source="provider/model")
+
+
+def _free(model: str, names: Names) -> PublicModel | None:
+    """Return a free variant that the catalog does not know at OpenRouter, which alone has such names."""
+    targets = tuple([candidate(one, model) for one in names.endpoints.values() if one.catalog == "openrouter"])
+    return PublicModel(name=model, targets=targets, source="provider/model") if targets else None
+
+
+def _is_published(model: str, catalog: Catalog) -> bool:
+    """Return whether the publisher that a name begins with has the model, or others have it under the same prefix. It
+    counts as published if the catalog does not know the name, or the prefix is no publisher's."""
+    prefix, rest = split(model)
+    publisher = provider_of(prefix)
+    places = (catalog.serving(rest) or catalog.serving(model)) if publisher in VENDORS else ()
+    return not places or any(publisher in (place, provider_of(split(name)[0])) for place, name in places)
 
 
 def _prefixed(model: str, names: Names) -> PublicModel | None:
@@ -104,7 +129,8 @@ def _prefixed(model: str, names: Names) -> PublicModel | None:
         return PublicModel(name=model, targets=targets, source="provider/model")
     if model[len(prefix)] == "/" and len(endpoints) == 1:
         return _at_provider(endpoints[0], rest, model, names)
-    return _bare(rest, names) if provider in VENDORS and not endpoints else None
+    is_model = provider in VENDORS and not endpoints and _is_published(model, names.catalog)
+    return _bare(rest, names) if is_model else None
 
 
 def _named_like(prefix: str, names: Names) -> Endpoint | None:
@@ -199,12 +225,14 @@ def _region_of(name: str, endpoint: Endpoint, catalog: Catalog) -> str | None:
 def _by_own_name(model: str, names: Names) -> list[Candidate]:
     """Return the endpoints that have a model under this very name, if it is the same model at all of them. According to
     the catalog it is retired by now, or its name means another model elsewhere (`name@provider`). The provider knows
-    its present meaning. If a single public table lists the model at each endpoint, the first has to serve it alone."""
+    its present meaning. If a single public table lists the model at each endpoint, the first that has it under this
+    very name serves it alone; another publisher may stand in front."""
     for is_host_meaning in (False, True):
         found: list[Candidate] = []
         known: set[str] = set()
         for endpoint in names.endpoints.values():
             own = _own_names(endpoint, f"{model}@{endpoint.catalog}", names.catalog) if is_host_meaning else [model]
+            own = [name for name in own if _is_named(name, model) or not _is_doubtful(name, endpoint, names.catalog)]
             facts = names.catalog.find(endpoint.catalog, own[0]) if own else None
             served = [name for name in own if _may_serve(endpoint, model, name)]
             if facts is not None and served:
@@ -216,9 +244,14 @@ def _by_own_name(model: str, names: Names) -> list[Candidate]:
         candidate(endpoint, name)
         for endpoint in names.endpoints.values()
         for name in _own_names(endpoint, model, names.catalog)
-        if _may_serve(endpoint, model, name)
+        if _is_named(name, model) and _may_serve(endpoint, model, name)
     )
     return list(islice(doubtful, 1))
+
+
+def _is_named(name: str, model: str) -> bool:
+    """Return whether a provider's name is the requested one, apart from case and a publisher."""
+    return f"/{name}".lower().endswith((f"/{model}".lower(), f".{model}".lower()))
 
 
 def _is_certain(endpoint: Endpoint, requested: str, name: str, catalog: Catalog) -> bool:

@@ -9,14 +9,14 @@ from pointsman.domain.prices import written_name
 from pointsman.domain.provider_prefixes import VENDORS
 from pointsman.domain.snapshots import Names, PublicModel, Snapshot
 from pointsman.routing.model_rights import is_allowed
-from pointsman.routing.names import absent_provider
+from pointsman.routing.names import FREE, absent_provider
 from pointsman.routing.near_names import NearNames
 from pointsman.routing.wording import either, listed
 
 Resolve = Callable[[str], PublicModel | None]
 _MOST_PROVIDERS = 4  # in a message
+_FIREWORKS = "accounts/fireworks/"  # in front of its names, https://docs.fireworks.ai/getting-started/concepts
 _GLOBS = frozenset("*?[")
-_FREE = ":free"  # OpenRouter's models without a price, https://openrouter.ai/docs/faq
 
 
 def model_not_found(
@@ -57,8 +57,10 @@ def providers_to_add(model: str, snapshot: Snapshot) -> list[str]:
     catalog. Its publisher comes first."""
     names = snapshot.names or Names(snapshot.endpoints, snapshot.pricing.catalog)
     configured = {endpoint.catalog for endpoint in snapshot.endpoints.values()}
-    if model.endswith(_FREE):
+    if model.endswith(FREE):
         return [] if "openrouter" in configured else ["openrouter"]
+    if model.startswith(_FIREWORKS):
+        return [] if "fireworks" in configured else ["fireworks"]
     chosen = absent_provider(names, model)
     if chosen:
         return [chosen]

@@ -34,6 +34,7 @@ MODELS = {
     ("beta", "vendor/vague"): ModelFacts(name="vague", vouched=1),
     ("gamma", "vendor/vague"): ModelFacts(name="vague", vouched=1),
     ("beta", "vendor/host-meaning"): ModelFacts(name="host-meaning@beta"),
+    ("gemini", "big"): ModelFacts(name="big"),
     ("publisher", "host-meaning"): ModelFacts(name="newest"),
 }
 RETIRED = {"past"}
@@ -147,6 +148,7 @@ def test_prefix_of_another_tool_selects_the_provider() -> None:
     assert [item.id for item in resolved(both, "google-gla:big").targets] == ["mine/big"]
     assert resolve(snapshot(A), "groq/big") is None, "another machine was chosen"
     assert [item.id for item in resolved(snapshot(A), "gemini/big").targets] == ["a/big"], "the vendor is absent"
+    assert resolve(snapshot(A), "mistral/big") is None, "it is not this vendor's"
 
 
 def test_tuned_model_goes_to_the_only_provider_of_its_base() -> None:
@@ -300,6 +302,11 @@ REAL = made_of(
     ("openrouter", "openai/gpt-5", "gpt-5"),
     ("vertex", "claude-sonnet-4-5@20250929", "claude-sonnet-4-5"),
     ("anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5"),
+    ("openrouter", "openai/gpt-oss-120b", "gpt-oss-120b"),
+    ("openrouter", "openai/gpt-oss-20b:free", "gpt-oss-20b:free"),
+    ("bedrock", "?anthropic.claude-v1", "claude"),
+    ("bedrock", "?amazon.titan-embed-g1", "titan-embed-g1"),
+    ("together", "?meta-llama/Meta-Llama-3.1-8B", "llama-3.1-8b@together"),
     ("openai", "gpt-5", "gpt-5"),
     ("openai", "gpt-5-2025-08-07", "gpt-5"),
 )
@@ -308,6 +315,7 @@ REAL = made_of(
 def real(*providers: str, region: str = "") -> Snapshot:
     """Return a configuration of providers of the catalog `REAL`."""
     found = {name: replace(endpoint(name), catalog=name) for name in providers}
+    found = {name: replace(one, origin=replace(one.origin, host=f"{name}.example")) for name, one in found.items()}
     if "bedrock" in found:
         found["bedrock"] = replace(found["bedrock"], region=region, regions=REGIONS)
     return replace(snapshot(*found.values()), names=Names(found, REAL))
@@ -366,3 +374,38 @@ def test_provider_of_a_dated_name_is_no_sibling_with_the_undated_one() -> None:
         "openai/gpt-5-2025-08-07",
         "openrouter/openai/gpt-5",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("openai/gpt-oss-120b", ["openrouter/openai/gpt-oss-120b"]),
+        ("openai/claude-sonnet-4-5", []),
+        ("mistral/claude-sonnet-4-5", []),
+        ("openai/gpt-99", ["openai/gpt-99"]),
+        ("openai/gpt-oss-20b:free", ["openrouter/openai/gpt-oss-20b:free"]),
+        ("openai/gpt-oss-120b:free", ["openrouter/openai/gpt-oss-120b:free"]),
+        ("openrouter/claude-sonnet-4-5", ["openrouter/claude-sonnet-4-5"]),
+    ],
+)
+def test_prefix_of_a_publisher_leads_elsewhere_only_with_its_own_models(name: str, expected: list[str]) -> None:
+    found = resolve(real("openai", "anthropic", "openrouter"), name)
+    assert [item.id for item in found.targets] == expected if found is not None else not expected
+
+
+def test_server_at_an_address_of_ones_own_gets_every_name() -> None:
+    proxy = replace(endpoint("openai"), catalog="openai")
+    configuration = replace(snapshot(proxy), names=Names({"openai": proxy}, REAL))
+    for model in ("claude-sonnet-4-5", "gpt-oss-120b:free"):
+        assert [item.id for item in resolved(configuration, f"openai/{model}").targets] == [f"openai/{model}"]
+
+
+def test_free_variant_has_no_other_provider_than_openrouter() -> None:
+    assert resolve(real("openai", "anthropic"), "openai/gpt-oss-120b:free") is None
+
+
+def test_model_of_a_single_table_has_no_other_spelling() -> None:
+    configuration = real("bedrock", "together", "anthropic")
+    for name in ("claude", "llama-3.1-8b"):
+        assert resolve(configuration, name) is None
+    assert [item.id for item in resolved(configuration, "titan-embed-g1").targets] == ["bedrock/amazon.titan-embed-g1"]

@@ -40,6 +40,8 @@ def test_vendor_of_a_missing_model_comes_first() -> None:
     assert providers_to_add("gemini-2.5-pro", FEW)[0] == "gemini"
     assert providers_to_add("google/gemma-4-31b-it:free", FEW) == ["openrouter"]
     assert "openai" not in providers_to_add("gpt-4o", FEW)
+    assert providers_to_add("accounts/fireworks/models/llama-v3p1-405b-instruct", FEW) == ["fireworks"]
+    assert "gemini" not in providers_to_add("google/claude-sonnet-4-6", FEW), "it does not have the model"
 
 
 def test_key_learns_only_the_names_that_it_may_request() -> None:
