@@ -4,6 +4,7 @@ A layer is JSON, so that every process can read it without the libraries of the 
 each field that a change sets replaces that of the entry below, and the other fields stay.
 """
 
+import re
 from hashlib import sha256
 
 import msgspec
@@ -61,6 +62,21 @@ def like_of(catalog: ModelCatalog, provider: str, like: str) -> ModelFacts | Non
         return facts
     places = sorted(catalog.serving(like), key=lambda place: place[0] != provider)
     return catalog.find(*places[0]) if places else None
+
+
+def same_at(catalog: ModelCatalog, provider: str, model: str) -> list[str]:
+    """Return the ids by which the catalog has a model at this provider, if the given one is not among them. Those that
+    differ only in case and punctuation come alone."""
+    models = list(catalog.models(provider))
+    if model in models:
+        return []
+    spelt = [one for one in models if _letters(one) == _letters(model)]
+    key = key_of(provider, model)
+    return spelt or [one for one in models if key_of(provider, one) == key]
+
+
+def _letters(model: str) -> str:
+    return "-".join(re.findall(r"[a-z0-9]+", model.lower()))
 
 
 def _overlaid(catalog: ModelCatalog, content: bytes) -> ModelCatalog:

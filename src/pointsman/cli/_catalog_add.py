@@ -67,7 +67,7 @@ def add_model(added: Added, config: Path | None, data_dir: Path) -> None:
     except OSError as error:
         print_line(f"{path}: {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
-    _report(place, changed, path, is_watched=config is not None)
+    _report(place, changed, path, compiled)
 
 
 def _place(added: Added, compiled: Compiled | None, catalog: ModelCatalog) -> str:
@@ -86,7 +86,24 @@ def _place(added: Added, compiled: Compiled | None, catalog: ModelCatalog) -> st
         known = [*catalog.providers(), *(compiled.snapshot.endpoints if compiled is not None else ())]
         message = f"neither the catalog nor the configuration has a provider {provider!r}{nearest(provider, known)}"
         raise typer.BadParameter(message, param_hint="--provider")
-    return f"{provider}/{model}"
+    return f"{provider}/{_known(added, provider, model, catalog)}"
+
+
+def _known(added: Added, provider: str, model: str, catalog: ModelCatalog) -> str:
+    """Return the catalog's id of a model that is given in another way, and say so."""
+    from pointsman.catalog.overlay import same_at
+
+    models = list(catalog.models(provider))
+    for prefix in {f"{added.provider}/", f"{provider}/"}:
+        rest = model.removeprefix(prefix)
+        # Some providers have ids of their own in this form, such as openrouter/auto.
+        if model not in models and (rest in models or not any(one.startswith(prefix) for one in models)):
+            model = rest
+    same = same_at(catalog, provider, model) if added.like is None and added.name is None else []
+    if len(same) == 1:
+        print_line(f"the catalog has {model} of {provider} as {same[0]}, so this entry is changed")
+        return same[0]
+    return model
 
 
 def _fields(added: Added) -> dict[str, Value]:
@@ -111,7 +128,7 @@ def _number(value: Decimal | None) -> int | float | None:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _report(place: str, catalog: ModelCatalog, path: Path, *, is_watched: bool) -> None:
+def _report(place: str, catalog: ModelCatalog, path: Path, compiled: Compiled | None) -> None:
     from pointsman.cli._prices import described
     from pointsman.routing.wording import listed
 
@@ -128,8 +145,14 @@ def _report(place: str, catalog: ModelCatalog, path: Path, *, is_watched: bool) 
     print_line(f"{place} is in {path}: {'; '.join(known)}")
     others = sorted("/".join(one) for one in catalog.serving(facts.name) if one != (provider, model))
     same = f"; it is the same model as {listed(others, limit=4)}" if others else ""
-    print_line(f"clients request it as {facts.name}{same}")
-    if is_watched:
+    endpoints = compiled.snapshot.endpoints.items() if compiled is not None else ()
+    if compiled is not None and not any(provider in (name, endpoint.catalog) for name, endpoint in endpoints):
+        print_line(
+            f"no provider of the configuration has the catalog of {provider}, so clients cannot request it there"
+        )
+    else:
+        print_line(f"clients request it as {facts.name}{same}")
+    if compiled is not None:
         print_line("a running gateway with this configuration loads it within seconds")
     else:
         print_line("a gateway without a configuration file loads it at SIGHUP; with one, name it with --config")

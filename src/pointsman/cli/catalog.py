@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pointsman.catalog.reader import ModelCatalog
 
 MAX_CHECKSUM_BYTES = 4096
+LEAST_USD = "0.001"  # per million tokens: a lower price is one per token
 
 Config = Annotated[
     Path | None,
@@ -41,6 +42,7 @@ _HELP = {
     "price_input": "Dollars per million tokens of prompt; 0 means free.",
     "price_output": "Dollars per million tokens of answer; 0 means free.",
     "price_cached": "Dollars per million tokens of prompt that are read from the provider's cache.",
+    "low": "Accept a price below a tenth of a cent per million tokens.",
     "context": "The context window in tokens.",
     "max_output": "The most tokens of an answer.",
     "can": "A feature that the model has, such as `tools`. May be repeated.",
@@ -139,6 +141,7 @@ def add(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     like: Annotated[str | None, typer.Option("--like", help=_HELP["like"])] = None,
     name: Annotated[str | None, typer.Option("--name", help=_HELP["name"])] = None,
     retires_on: Annotated[str | None, typer.Option("--retires-on", help=_HELP["retires_on"])] = None,
+    force: Annotated[bool, typer.Option("--force", help=_HELP["low"])] = False,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -153,9 +156,9 @@ def add(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     added = Added(
         model=model,
         provider=provider,
-        price_input=_usd(price_input, "--price-input"),
-        price_output=_usd(price_output, "--price-output"),
-        price_cached=_usd(price_cached, "--price-cached"),
+        price_input=_usd(price_input, "--price-input", force=force),
+        price_output=_usd(price_output, "--price-output", force=force),
+        price_cached=_usd(price_cached, "--price-cached", force=force),
         context=context,
         max_output=max_output,
         can=can or [],
@@ -220,7 +223,7 @@ def _with_overlay(catalog: ModelCatalog, config: Path | None, data_dir: Path | N
     return over(catalog, config, data_dir or _data_dir(config))
 
 
-def _usd(text: str | None, option: str) -> Decimal | None:
+def _usd(text: str | None, option: str, *, force: bool) -> Decimal | None:
     from decimal import Decimal, InvalidOperation
 
     if text is None:
@@ -231,6 +234,9 @@ def _usd(text: str | None, option: str) -> Decimal | None:
         raise typer.BadParameter(f"{text!r} is not a number of dollars, such as 2.5", param_hint=option) from None
     if not 0 <= value < 10**6:
         raise typer.BadParameter("must be from 0 to 1,000,000 dollars per million tokens", param_hint=option)
+    if 0 < value < Decimal(LEAST_USD) and not force:
+        message = f"prices are per million tokens; write {(value * 10**6).normalize():f}, or accept {text} with --force"
+        raise typer.BadParameter(message, param_hint=option)
     return value
 
 

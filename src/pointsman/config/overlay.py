@@ -9,13 +9,14 @@ import msgspec
 from msgspec import Struct
 from pydantic import ValidationError
 
-from pointsman.catalog.overlay import EntryChange, Layer, like_of, overlaid
+from pointsman.catalog.overlay import EntryChange, Layer, like_of, overlaid, same_at
 from pointsman.catalog.reader import CatalogError, ModelCatalog
 from pointsman.config.load import explain, location_of
 from pointsman.config.overlay_schema import OverlayDocument, OverlayEntry
 from pointsman.config.prices import price_of
 from pointsman.config.problems import nearest
 from pointsman.config.source import Location, Source, SourceError, parse
+from pointsman.routing.wording import listed
 
 NAME = "overlay.yaml"  # in the folder `catalog` of the data folder
 SOURCE = "overlay"
@@ -110,6 +111,7 @@ def lay_over(catalog: ModelCatalog, overlay: Overlay, path: Path, providers: Ite
         else:
             try:
                 changes[place] = _change(entry)
+                _check_known(catalog, provider, model, entry)
             except ValueError as error:
                 problems.append(_at(location, str(error), overlay.source, path))
     if problems:
@@ -126,6 +128,22 @@ def overlay_schema() -> dict[str, Any]:
     schema = OverlayDocument.model_json_schema(mode="validation")
     schema["properties"]["models"]["additionalProperties"] = False
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **json.loads(json.dumps(schema))}
+
+
+def _check_known(catalog: ModelCatalog, provider: str, model: str, entry: OverlayEntry) -> None:
+    """Raise `ValueError` for a model that the catalog lacks, unless the entry says that the model is new."""
+    models = list(catalog.models(provider))
+    if not models or model in models:
+        return
+    same = same_at(catalog, provider, model)
+    is_new = entry.like is not None or entry.name is not None
+    if same and not is_new:
+        others = listed([f"{provider}/{one}" for one in same], limit=4)
+        message = f"the catalog has this model as {others}; write it so, or set `name` or `like` if it is another one"
+        raise ValueError(message)
+    if not is_new and (entry.context_tokens is None or entry.input_usd_per_million is None):
+        remedy = "a new one needs `like`, `name`, or both `context_tokens` and a price"
+        raise ValueError(f"the catalog has no model {model!r} at {provider}, and {remedy}{nearest(model, models)}")
 
 
 def _change(entry: OverlayEntry) -> EntryChange:

@@ -178,20 +178,47 @@ def test_mistake_changes_nothing(tmp_path: Path, data_dir: Path) -> None:
     assert "name the provider: --provider PROVIDER" in add(tmp_path, "x").output
     assert "is not a number of dollars" in add(tmp_path, "openai/x", "--price-input", "two").output
     assert "must be from 0 to 1,000,000" in add(tmp_path, "openai/x", "--price-input", "-1").output
-    result = add(tmp_path, "openai/x", "--price-input", "2")
+    result = add(tmp_path, "openai/x", "--price-input", "2", "--name", "x")
     assert result.exit_code == 1
     assert "set both input_usd_per_million and output_usd_per_million" in result.output
     assert "nothing was changed" in result.output
     assert not (tmp_path / "data" / "catalog" / "overlay.yaml").exists()
-    alone = run(data_dir, "add", "openai/x", "--context", "5")
+    alone = run(data_dir, "add", "openai/x", "--context", "5", "--name", "x")
     assert "loads it at SIGHUP" in alone.output
     assert "no price is known" in alone.output
+
+
+def test_other_spelling_is_the_known_model(tmp_path: Path) -> None:
+    price = ("--price-input", "1", "--price-output", "2")
+    for model in ("GPT-4O", "openai/gpt-4o", "openai/GPT 4o"):
+        output = add(tmp_path, model, "--provider", "openai", *price).output
+        assert "openai/gpt-4o is in " in output
+        assert ("so this entry is changed" in output) is (model != "openai/gpt-4o")
+    assert "openrouter/openai/gpt-4o is in " in add(tmp_path, "openai/gpt-4o", "-p", "openrouter", *price).output
+    assert "openrouter/openrouter/auto is in " in add(tmp_path, "openrouter/auto", "-p", "openrouter", *price).output
+    misspelt = add(tmp_path, "gpt-4o-minni", "--provider", "openai", *price)
+    assert misspelt.exit_code == 1
+    assert "did you mean 'gpt-4o-mini'?" in misspelt.output
+
+
+def test_price_per_token_is_refused(tmp_path: Path) -> None:
+    price = ("--price-input", "0.000002", "--price-output", "0")
+    result = add(tmp_path, "openai/gpt-4o", *price)
+    assert result.exit_code == 2
+    assert "prices are per million tokens; write 2, or" in " ".join(result.output.replace("│", " ").split())
+    assert add(tmp_path, "openai/gpt-4o", *price, "--force").exit_code == 0
+
+
+def test_model_without_a_provider_of_the_configuration_is_noted(tmp_path: Path) -> None:
+    output = add(tmp_path, "claude-9", "--provider", "anthropic", "--like", "claude-sonnet-4-6").output
+    assert "no provider of the configuration has the catalog of anthropic, so clients cannot request it" in output
+    assert "clients request it as" not in output
 
 
 def test_differences_are_printed(tmp_path: Path, file: Path) -> None:
     price = ("--price-input", "2", "--price-output", "8")
     add(tmp_path, "gpt-4o", "--provider", "openai", *price, "--retires-on", "never")
-    add(tmp_path, "gpt-99", "--provider", "openai", *price)
+    add(tmp_path, "gpt-99", "--provider", "openai", *price, "--context", "5")
     config = ("--config", str(tmp_path / "pointsman.yaml"))
     text = CliRunner().invoke(build_app(), ["catalog", "diff", *config]).output
     assert "+ openai/gpt-99  $2 in, $8 out per million tokens" in text

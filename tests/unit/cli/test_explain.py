@@ -185,7 +185,7 @@ def test_source_of_a_price_is_explained(tmp_path: Path) -> None:
         + f"{targets}\ngovernance: {{require_key: false}}\ncatalog: {{overlay: over.yaml}}\n"
         + f"pricing: {{overrides: [{override}]}}\n"
     )
-    price = "{input_usd_per_million: 2, output_usd_per_million: 8}"
+    price = "{name: gpt-99, input_usd_per_million: 2, output_usd_per_million: 8}"
     (tmp_path / "over.yaml").write_text(f"models: {{openai/gpt-99: {price}}}")
     lines = run("-c", str(file), "--model", "chat").output.splitlines()
     assert "price from the overlay" in next(line for line in lines if "openai/gpt-99" in line)

@@ -115,7 +115,7 @@ def test_model_of_the_overlay_is_shown_with_its_age(tmp_path: Path) -> None:
     folder = tmp_path / "catalog"
     folder.mkdir()
     day = datetime.now(UTC).date()
-    price = f"input_usd_per_million: 2, output_usd_per_million: 8, priced_on: {day}"
+    price = f"name: gpt-99, input_usd_per_million: 2, output_usd_per_million: 8, priced_on: {day}"
     (folder / "overlay.yaml").write_text(f"models: {{openai/gpt-99: {{{price}}}}}")
     assert "0 d, overlay" in run("gpt-99", "--data-dir", str(tmp_path)).output
     (model,) = json.loads(run("gpt-99", "--data-dir", str(tmp_path), "--json").stdout)

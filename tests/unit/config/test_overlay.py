@@ -93,6 +93,16 @@ def test_provider_with_models_of_another_one_is_rejected(tmp_path: Path) -> None
         ("models: {openai/x: {retires_on: soon}}", "must be a day, such as 2027-03-31, or `never`"),
         ("models: {openai/x: {priced_on: 2026-11-30}}", "`priced_on` is the day of a price; set the price too"),
         ("models: {gpt-4o: {}}", "write it as provider/model, without spaces"),
+        (
+            "models: {openai/gpt-4o-minni: {input_usd_per_million: 1, output_usd_per_million: 2}}",
+            "the catalog has no model 'gpt-4o-minni' at openai, and a new one needs `like`, `name`, or both ",
+        ),
+        ("models: {openai/gpt-4oo: {retires_on: 2027-03-31}}", "and a price; did you mean 'gpt-4o'?"),
+        ("models: {openai/GPT-4O: {context_tokens: 5}}", "the catalog has this model as openai/gpt-4o; write it so"),
+        (
+            "models: {anthropic/claude-sonnet-4.6: {input_usd_per_million: 1, output_usd_per_million: 2}}",
+            "the catalog has this model as anthropic/claude-sonnet-4-6; write it so",
+        ),
         ("model: {}", "unknown field; did you mean 'models'?"),
         ("models: {openai/x: {}, openai/x: {}}", "duplicate key"),
     ],
@@ -104,6 +114,19 @@ def test_mistake_is_rejected_with_its_place(text: str, message: str) -> None:
     assert len(found) == 1
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "openai/gpt-4oo: {like: gpt-4o}",
+        "openai/gpt-4oo: {name: gpt-4oo}",
+        "openai/gpt-4oo: {context_tokens: 5, input_usd_per_million: 1, output_usd_per_million: 2}",
+        "openai/gpt-4o: {context_tokens: 5}",
+    ],
+)
+def test_new_model_says_so(entry: str) -> None:
+    assert over(f"models: {{{entry}}}").find("openai", entry.partition(":")[0].partition("/")[2]) is not None
+
+
 def test_empty_overlay_changes_nothing() -> None:
     for text in ("# nothing yet\n", "models:\n", "models: {}\n"):
         facts = over(text).find("openai", "gpt-4o")
@@ -111,7 +134,7 @@ def test_empty_overlay_changes_nothing() -> None:
 
 
 def test_retirement_may_be_a_day_or_never() -> None:
-    dates = over("models: {openai/a: {retires_on: 2027-03-31}, openai/gpt-4o: {retires_on: never}}")
+    dates = over("models: {openai/a: {name: a, retires_on: 2027-03-31}, openai/gpt-4o: {retires_on: never}}")
     retired, kept = dates.find("openai", "a"), dates.find("openai", "gpt-4o")
     assert retired is not None
     assert kept is not None

@@ -187,7 +187,7 @@ def test_retirement_within_a_month_is_a_warning(
 ) -> None:
     day = datetime(2030, 6, 15, 12, tzinfo=UTC)
     monkeypatch.setattr("pointsman.config.public_models.time", (day - timedelta(days=left)).timestamp)
-    (tmp_path / "over.yaml").write_text("models: {openai/gpt-99: {retires_on: 2030-06-15}}")
+    (tmp_path / "over.yaml").write_text("models: {openai/gpt-99: {name: gpt-99, retires_on: 2030-06-15}}")
     text = OPEN + "providers: {openai: env.OPENAI_API_KEY}\nmodels: {a: [openai/gpt-99]}\ncatalog: {overlay: over.yaml}"
     (told,) = found(checked(text, folder=tmp_path), severity)
     assert told.startswith(f"models.a[0]: {message}")
