@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 def command(
     file: Annotated[Path | None, typer.Argument(help="The configuration file.", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="The same file, in the words of `serve`.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     no_secrets: NoSecrets = False,
@@ -39,6 +42,9 @@ def command(
     if schema:
         print_json(document_schema())
         return
+    if file is not None and config is not None:
+        raise typer.BadParameter("a file is given too; name the file once", param_hint="--config")
+    file = file or config
     if file is None:
         raise typer.BadParameter("no file given; name the file to check", param_hint="FILE")
     checked = compile_file(file, os.environ, reads_secrets=not no_secrets)

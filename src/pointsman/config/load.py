@@ -57,7 +57,7 @@ def load(content: bytes) -> Loaded:
 
 def location_of(details: ErrorDetails) -> Location:
     """Return the place of an error in the document."""
-    location = tuple(part for part in details["loc"] if part != _HOURS and not str(part).startswith("literal["))
+    location = tuple(part for part in details["loc"] if part not in _MAPPINGS and not str(part).startswith("literal["))
     return location[:-1] if location and location[-1] == "[key]" else location
 
 
@@ -69,9 +69,9 @@ def _is_of_other_form(details: ErrorDetails) -> bool:
     """Return whether an error is about the other form of a field. If a field may be text or a mapping, each form
     reports an error. Only that of the value's form is relevant."""
     location, value = details["loc"], details["input"]
-    if not location or not (location[-1] == _HOURS or str(location[-1]).startswith("literal[")):
+    if not location or not (location[-1] in _MAPPINGS or str(location[-1]).startswith("literal[")):
         return False
-    return isinstance(value, dict) if location[-1] != _HOURS else not isinstance(value, dict)
+    return isinstance(value, dict) if location[-1] not in _MAPPINGS else not isinstance(value, dict)
 
 
 def _without(
@@ -129,7 +129,7 @@ def explain(location: Location, details: ErrorDetails, root: type[Section] = Doc
         case "missing":
             return "this field is required"
         case "string_pattern_mismatch":
-            return _NAMING.get(details["ctx"]["pattern"], "contains characters that are not allowed")
+            return _mismatch(details["ctx"]["pattern"], details["input"])
         case "literal_error":
             return f"must be {details['ctx']['expected']}"
         case "decimal_max_places":
@@ -143,6 +143,13 @@ def explain(location: Location, details: ErrorDetails, root: type[Section] = Doc
     return f"must be {message}" if details["msg"].startswith("Input should be ") else message
 
 
+def _mismatch(pattern: str, value: object) -> str:
+    """Explain a text of a wrong form. Only the code of a character is named, and only of one that cannot be seen."""
+    odd = next((one for one in str(value) if not one.isprintable()), None)
+    message = _NAMING.get(pattern, f"must match {pattern}")
+    return message if odd is None else f"{message}; the character U+{ord(odd):04X} is not allowed, remove it"
+
+
 def _length(details: ErrorDetails) -> str:
     context = details["ctx"]
     unit = "characters" if details["type"].startswith("string") else "items"
@@ -154,7 +161,8 @@ def _length(details: ErrorDetails) -> str:
 
 
 _REFERRED_TO = frozenset({("providers",), ("governance", "teams"), ("governance", "customers")})
-_HOURS = "HoursSettings"
+# The parts of an error's place that name the form of a value, where a field may be a text or a mapping.
+_MAPPINGS = frozenset({"HoursSettings", "AwsSettings", "EntraSettings"})
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -174,6 +182,8 @@ _NAMING = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "a name must have 1 to 64 letters, digits, dots, dashes or underscores, "
     "and must begin with a letter or digit",
     r"^[^\s\x00-\x1f\x7f]{1,256}$": "a model name must have 1 to 256 characters and no spaces",
+    r"^arn:[a-z-]+:iam::[0-9]{12}:role/[!-~]{1,512}$": "must be the ARN of a role, such as "
+    "arn:aws:iam::123456789012:role/gateway",
     r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$": "must be the name of an HTTP header",
 }
 

@@ -356,7 +356,9 @@ def _note_idle_keys(models: Mapping[str, PublicModel], endpoints: Mapping[str, E
             named.setdefault(item.endpoint.name, set()).add(item.model)
     for endpoint in endpoints.values():
         exact = {pattern for pattern in endpoint.serves if not set(pattern) & set("*?[")}
-        names = named.get(endpoint.name, set()) | exact
+        names = named.get(endpoint.name, set()) | exact | endpoint.deployments.keys()
+        for key in endpoint.keys:
+            names |= key.deployments.keys()
         for key in endpoint.keys:
             if key.serves and names and not any(key.serves_model(name) for name in names):
                 message = "matches no model that this file configures for the provider"

@@ -31,6 +31,12 @@ def split_url(text: str) -> tuple[Origin, str]:
     return Origin(scheme, host.lower(), port), after[len(authority) :]
 
 
+def described(address: str) -> str:
+    """Return the words for an address in a reason not to send it: nothing fetches one outside the web."""
+    is_of_web = address[:8].lower().startswith(("https://", "http://"))
+    return "an address" if is_of_web else "an address that does not begin with https"
+
+
 def without_secrets(address: str, most_chars: int = 200) -> str:
     """Return the scheme, host and path of an address for a message. Its query may hold a signature, and the text before
     its host a password."""

@@ -157,7 +157,9 @@ def _price_unknown(terms: Terms, scope: ChargeScope, pricing: Pricing) -> Reason
     if not terms.has_budget and pricing.unknown != "deny":
         return None
     what = f"{scope.provider}/{scope.model}" if scope.model else "a call that names no model"
-    of_units = f"; only that of a {' and a '.join(terms.price.units)} is known" if terms.price is not None else ""
+    units = terms.price.units if terms.price is not None else ()
+    named = " and ".join(f"an {unit}" if unit[0] in "aeiou" else f"a {unit}" for unit in units)
+    of_units = f"; only that of {named} is known" if named else ""
     return no_price(what, has_budget=terms.has_budget, more=of_units)
 
 

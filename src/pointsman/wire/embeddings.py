@@ -40,6 +40,9 @@ class EmbeddingProviderHalves(Struct, frozen=True, kw_only=True, eq=False):
     path: str = ""
 
 
+NOT_TEXT = "an input that is not text"
+
+
 class EmbeddingHalves(EmbeddingProviderHalves, frozen=True, kw_only=True, eq=False):
     """The four halves of a dialect that clients speak too. `read_request` raises `Rejection`."""
 
@@ -52,5 +55,6 @@ def translate_embedding(client: EmbeddingHalves, provider: EmbeddingProviderHalv
     shape."""
     asked = client.read_request(call)
     written = provider.write_request(asked)
-    cannot = written.cannot if asked.texts else (*written.cannot, "an input without a text")
+    is_told = bool(asked.texts) or NOT_TEXT in written.cannot
+    cannot = written.cannot if is_told else (*written.cannot, "an empty input")
     return replace(written, cannot=cannot, dropped=(*written.dropped, *asked.labels))

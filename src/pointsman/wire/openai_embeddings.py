@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from pointsman.domain.calls import Call
 from pointsman.domain.conversations import Written
-from pointsman.wire.embeddings import EmbeddingHalves, EmbeddingRequest, Embeddings
+from pointsman.wire.embeddings import NOT_TEXT, EmbeddingHalves, EmbeddingRequest, Embeddings
 from pointsman.wire.json_object import UNREADABLE, encode_object, is_empty, read_value
 from pointsman.wire.usage import read_usage
 
@@ -44,7 +44,7 @@ def read_request(call: Call) -> EmbeddingRequest:
         found = _INPUT.decode(fields.get("input", _NULL))
         texts = (found,) if isinstance(found, str) else tuple(found)
     except UNREADABLE:
-        rest["input that is no text"] = _NULL
+        rest[NOT_TEXT] = _NULL
     dimensions = read_value(_COUNT, fields.get("dimensions", _NULL), "dimensions")
     labels = ("user",) if not is_empty(fields.get("user", _NULL)) else ()
     return EmbeddingRequest(texts=texts, dimensions=dimensions, labels=labels, rest=rest)

@@ -33,6 +33,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def test_file_may_be_named_in_the_words_of_serve(file: Path) -> None:
+    assert run("--config", str(file)).output == run(str(file)).output
+    twice = run(str(file), "-c", str(file))
+    assert (twice.exit_code, "name the file once" in twice.output) == (2, True)
+
+
 def test_valid_file_prints_a_summary(file: Path) -> None:
     result = run(str(file))
     assert result.exit_code == 0

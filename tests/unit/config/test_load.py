@@ -96,6 +96,29 @@ routng: {}
             "providers: {a: x}\ngovernance: {key_headers: ['a b']}",
             "governance.key_headers[0]: must be the name of an HTTP header",
         ),
+        (
+            'providers: {a: x}\nmodels: {"b\\u2028": [x]}',
+            (
+                'models."b\u2028": a model name must have 1 to 256 characters and no spaces; '
+                "the character U+2028 is not allowed, remove it"
+            ),
+        ),
+        ("providers: {a: {region: 'é'}}", "providers.a.region: must match ^[a-z0-9-]{1,64}$"),
+        (
+            "providers: {a: {keys: {b: {aws: {role_arn: x}}}}}",
+            (
+                "providers.a.keys.b.aws.role_arn: must be the ARN of a role, such as "
+                "arn:aws:iam::123456789012:role/gateway"
+            ),
+        ),
+        (
+            "providers: {a: {keys: {b: {entra: {tenant: 1}}}}}",
+            "providers.a.keys.b.entra.tenant: must be text, not a number",
+        ),
+        (
+            "providers: {a: {keys: {b: {aws: machine}}}}",
+            "providers.a.keys.b.aws: must be 'ambient'",
+        ),
     ],
 )
 def test_errors_of_form_have_plain_messages(text: str, problem: str | None) -> None:

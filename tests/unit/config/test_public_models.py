@@ -269,6 +269,12 @@ def test_drained_and_unknown_targets_are_notes() -> None:
     ]
 
 
+def test_key_that_serves_a_deployed_model_is_not_idle() -> None:
+    keys = "keys: {a: {value: env.OPENAI_API_KEY, serves: [my-tune/x], deployments: {my-tune/x: d}}}"
+    text = f"{OPEN}providers: {{openai: {{{keys}}}}}\nmodels: {{m: openai/gpt-4o}}\n"
+    assert not [one for one in found(checked(text), "note") if "matches no model" in one]
+
+
 def test_headers_that_strategies_read_are_in_the_snapshot() -> None:
     sticky = "strategy: {{weighted: {{sticky: {}}}}}, targets: [openai/a, one/b]"
     text = f"{PROVIDERS}  chat: {{{sticky.format('header:x-user')}}}\n  other: {{{sticky.format('session')}}}\n"

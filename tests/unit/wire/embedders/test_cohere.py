@@ -37,8 +37,8 @@ def test_clients_set_the_type_of_their_texts() -> None:
 @pytest.mark.parametrize(
     ("fields", "reasons"),
     [
-        ({"input": [1, 2]}, ("input that is no text", "an input without a text")),
-        ({"input": []}, ("an input without a text",)),
+        ({"input": [1, 2]}, ("an input that is not text",)),
+        ({"input": []}, ("an empty input",)),
         ({"input": ["a"] * 97}, ("more than 96 texts in input",)),
         ({"input": "a", "encoding_format": "int8"}, ("an encoding_format other than float and base64",)),
         ({"input": "a", "x_field": 1}, ("x_field",)),

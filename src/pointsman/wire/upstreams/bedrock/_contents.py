@@ -24,6 +24,7 @@ from pointsman.domain.conversations import (
     ToolCall,
     ToolResult,
 )
+from pointsman.domain.urls import described
 from pointsman.wire.tool_calls import CallIds, tool_input
 from pointsman.wire.upstreams.bedrock.answer_reader import NAME
 
@@ -143,7 +144,7 @@ class BlockWriter:
             self.dropped["detail"] = None
         kind = _IMAGES.get(image.media_type, "")
         if image.url:
-            self.cannot["an image at an address"] = None
+            self.cannot[f"an image at {described(image.url)}"] = None
         elif not kind:
             self.cannot[f"an image of type {image.media_type or 'unknown'}"] = None
         return [{"image": {"format": kind, "source": {"bytes": image.data}}}, *cache_point(image.cache)]
@@ -157,7 +158,7 @@ class BlockWriter:
         kind, data = document.media_type.partition(";")[0], document.data
         mark = cache_point(document.cache)
         if document.url:
-            self.cannot["a document at an address"] = None
+            self.cannot[f"a document at {described(document.url)}"] = None
         if data and kind in _IMAGES:
             return [{"image": {"format": _IMAGES[kind], "source": {"bytes": data}}}, *mark]
         if data and kind in _VIDEOS:

@@ -23,6 +23,7 @@ from pointsman.domain.conversations import (
     ToolResult,
     Turn,
 )
+from pointsman.domain.urls import described
 
 Fields = dict[str, object]
 
@@ -135,6 +136,10 @@ def _title(part: Part) -> str:
         case Audio():
             return "a recording"
         case DocumentPart():
-            return "a document by its address" if part.url else f"a document of type {part.media_type or 'unknown'}"
+            return (
+                f"a document at {described(part.url)}"
+                if part.url
+                else f"a document of type {part.media_type or 'unknown'}"
+            )
         case _:
             return f"a part of type {type(part).__name__.lower()}"

@@ -224,6 +224,11 @@ CALLED: Turn = Turn("assistant", (ToolCall("a", "f", "{}"),))
         ((Turn("user", (Image(data=DATA, media_type="image/tiff"),)),), {}, "an image of type image/tiff"),
         ((Turn("user", (Audio(DATA, "amr"),)),), {}, "a recording in the format amr"),
         ((Turn("user", (Text("x"), DocumentPart(url="https://x"))),), {}, "a document at an address"),
+        (
+            (Turn("user", (Image(url="file:///etc/passwd"),)),),
+            {},
+            "an image at an address that does not begin with https",
+        ),
         ((Turn("user", (Text("x"), DocumentPart(data=DATA, media_type="a/b"))),), {}, "a document of type a/b"),
         ((Turn("user", (DocumentPart(text="x"),)),), {}, "a document in a message without a text"),
     ],

@@ -103,7 +103,7 @@ def test_images_and_text_documents_are_parts() -> None:
         (Audio("AAAA", "wav"), "a recording"),
         (Image(data="AAAA", media_type="image/tiff"), "an image of type image/tiff"),
         (DocumentPart(data="AAAA", media_type="application/pdf"), "a document of type application/pdf"),
-        (DocumentPart(url="https://a.test/b.pdf"), "a document by its address"),
+        (DocumentPart(url="https://a.test/b.pdf"), "a document at an address"),
     ],
 )
 def test_parts_without_a_form_are_named(part: Any, expected: str) -> None:
