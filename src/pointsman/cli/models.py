@@ -13,7 +13,7 @@ from pointsman.cli._terminal import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from pointsman.catalog.reader import ModelCatalog
-    from pointsman.catalog.search import Found
+    from pointsman.catalog.search import Found, Wanted
 
 _HELP = {
     "query": "Words in the model's name or in a provider's name for it, in any order.",
@@ -88,6 +88,8 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
         _print(shown, catalog, sources=sources)
         if len(found) > len(shown):
             print_line(f"{len(found) - len(shown)} more; narrow the search, or raise --limit", err=True)
+    if not found:
+        print_line(_nothing(wanted, catalog), err=True)
     raise typer.Exit(0 if found else 1)
 
 
@@ -115,6 +117,22 @@ def _catalog(
         assert isinstance(catalog, ModelCatalog), "configurations are compiled with one"
         return catalog, frozenset(providers - {""})
     return read_catalog(data_dir).catalog, frozenset(providers - {""})
+
+
+def _nothing(wanted: Wanted, catalog: ModelCatalog) -> str:
+    """Return why a search found nothing, with names that are near."""
+    from pointsman.catalog.search import Wanted, search
+    from pointsman.config.problems import nearest
+    from pointsman.routing.near_names import NearNames
+    from pointsman.routing.wording import either
+
+    known = list(catalog.providers())
+    for one in sorted((wanted.providers or frozenset()) - set(known)):
+        return f"the catalog has no provider {one!r}{nearest(one, known)}"
+    if not wanted.words or search(catalog, Wanted(wanted.words)):
+        return "no model meets all of these options; leave one out"
+    near = NearNames(catalog.canonical_names()).near("-".join(wanted.words))
+    return f"the catalog has no model {' '.join(wanted.words)!r}{f'; did you mean {either(near)}?' if near else ''}"
 
 
 def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:

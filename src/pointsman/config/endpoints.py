@@ -141,9 +141,23 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         if also and not only and known and "*" not in also and not record.has_deployments:
             message = f"adds to the {known} models that the catalog has for {catalog}; `{{only: [...]}}` replaces them"
             self.findings.note((*location, "serves"), message)
+        for name in () if record.has_deployments else (*also, *only):
+            self._check_spelling(name, settings, catalog, location)
         if only:
             return tuple(only)
         return tuple(dict.fromkeys((*also, *(_deployed(settings) if record.has_deployments else ()))))
+
+    def _check_spelling(self, name: str, settings: ProviderSettings, catalog: str, location: Location) -> None:
+        """Report a name in `serves` that is sent as it is, though the provider has this model under another name."""
+        known = self.models.catalog
+        if name in settings.deployments or known.find(catalog, name) is not None:
+            return
+        own = next((model for place, model in known.serving(name) if place == catalog), "")
+        if own:
+            report = self.findings.warning if settings.base_url is None else self.findings.note
+            report(
+                (*location, "serves"), f"{name!r} is sent as it is, but {catalog} calls this model {own!r}; write that"
+            )
 
     def _own_names(self, settings: ProviderSettings, catalog: str, own_list: list[str]) -> frozenset[str]:
         """Return the configuration's own names of deployments. No server has a model of such a name."""

@@ -55,6 +55,10 @@ def test_sources_of_fields_are_printed() -> None:
 
 def test_empty_result_and_misuse_exit_with_an_error() -> None:
     assert run("no-such-model").exit_code == 1
+    assert "the catalog has no model 'gpt4o'; did you mean 'gpt-4o'" in run("gpt4o").output
+    assert run("zzz").output == "the catalog has no model 'zzz'\n"
+    assert "the catalog has no provider 'azur'; did you mean 'azure'?" in run("gpt-4o", "-p", "azur").output
+    assert "no model meets all of these options" in run("gpt-4o", "-p", "groq").output
     assert run("--can", "fly").exit_code == 2
     limited = run("claude", "-n", "1")
     assert "more; narrow the search" in limited.output

@@ -304,3 +304,12 @@ providers:
     assert fine.compiled is not None
     openai, groq = fine.compiled.snapshot.endpoints.values()
     assert (openai.serves, openai.serves_only, groq.serves, groq.serves_only) == (("house",), False, ("house",), True)
+
+
+def test_name_in_serves_is_that_of_the_provider() -> None:
+    text = OPEN + "providers: {openai: {keys: {k: env.OPENAI_API_KEY}, serves: {only: [%s]}}}"
+    assert found(checked(text % "GPT-4O-mini"), "warning") == [
+        "providers.openai.serves: 'GPT-4O-mini' is sent as it is, but openai calls this model 'gpt-4o-mini'; write that"
+    ]
+    for name in ("gpt-4o-mini", "gpt-*", "my-own"):
+        assert not found(checked(text % name), "warning")
