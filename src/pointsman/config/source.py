@@ -16,6 +16,7 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 40
 MAX_VALUES = 100_000
 
+_NO_YAML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")  # as its reader has it
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _MAPPING = "tag:yaml.org,2002:map"
 _SEQUENCE = "tag:yaml.org,2002:seq"
@@ -120,7 +121,7 @@ def _decode(content: bytes) -> str:
     for number, line_text in enumerate(text.split("\n"), 1):
         if not line_text.isprintable():
             for character in line_text:
-                if (character < " " and character not in "\t\r") or character == "\x7f":
+                if _NO_YAML.match(character):
                     raise SourceError(f"the control character {character!r} is not allowed; remove it", number)
     return text
 

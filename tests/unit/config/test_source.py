@@ -51,6 +51,8 @@ def test_anchors_and_merges_are_expanded() -> None:
         (b"a:\n\tb: 1\n", "indent with spaces, not tabs", 2),
         (b"a: 1\nb: \0\n", r"the control character '\x00' is not allowed", 2),
         (b"a: \x7f\n", "the control character", 1),
+        ("a: 1\nb: \x80\n".encode(), r"the control character '\x80' is not allowed", 2),
+        ("a: 1\n\nb: \ufffe\n".encode(), r"the control character '\ufffe' is not allowed", 3),
         (b"a: 1\nb: \xff\n", "not valid UTF-8: invalid start byte at byte 8", 2),
         (b"a: 1\n---\nb: 1\n", "a second YAML document begins here", 2),
         (b"a: *nowhere\n", "undefined alias", 1),
