@@ -13,7 +13,7 @@ from pointsman.engine.model_pages import PagedModel, place_of
 from pointsman.wire.json_object import rejection
 
 DEFAULT_SIZE, MAX_SIZE = 50, 1000
-METHODS = ("generateContent", "countTokens", "embedContent")
+METHODS = {"chat": ("generateContent", "countTokens"), "embedding": ("embedContent",)}  # by the operation
 
 
 class _GeminiModel(Struct, rename="camel", omit_defaults=True):
@@ -36,15 +36,19 @@ def entries_of(
     output: int | None,
     *,
     is_public: bool,  # noqa: ARG001 -- this dialect needs no second names
+    operations: frozenset[str],
 ) -> list[PagedModel]:
-    """Return the entry of a model. `context` and `output` are in tokens."""
+    """Return the entry of a model. `context` and `output` are in tokens. `operations` are those that its targets may
+    serve."""
     shown = _GeminiModel(
         name=f"models/{name}",
         base_model_id=name,
         display_name=name,
         input_token_limit=context,
         output_token_limit=output,
-        supported_generation_methods=METHODS,
+        supported_generation_methods=[
+            one for operation, of in METHODS.items() if operation in operations for one in of
+        ],
     )
     return [PagedModel(name, Raw(encode(shown)))]
 

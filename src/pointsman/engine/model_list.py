@@ -209,8 +209,22 @@ def _row_of(name: str, targets: tuple[Candidate, ...], fallbacks: tuple[Candidat
     model = _ListedModel(name, "model", 0, owners, _Extension(context, served))
     output = max((one.max_output for one in served if one.max_output is not None), default=None)
     is_public = name in snapshot.models
-    entries = {dialect: make(name, context, output, is_public=is_public) for dialect, make in _ENTRIES.items()}
+    operations = frozenset[str]().union(*[_operations(item, snapshot) for item in (*targets, *fallbacks)])
+    entries = {
+        dialect: make(name, context, output, is_public=is_public, operations=operations)
+        for dialect, make in _ENTRIES.items()
+    }
     return _Row(name, targets, fallbacks, Raw(encode(model)), entries)
+
+
+def _operations(item: Candidate, snapshot: Snapshot) -> frozenset[str]:
+    """Return the operations of a target. A model that the catalog knows chats or makes embeddings, but not both. Some
+    tables list the vectors of embeddings as texts, so the name counts too."""
+    facts = snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
+    if facts is None or not facts.modalities_out:
+        return item.endpoint.operations
+    embeds = "embedding" in facts.modalities_out or "embed" in facts.name
+    return item.endpoint.operations - {"chat" if embeds else "embedding"}
 
 
 def _served(item: Candidate, snapshot: Snapshot) -> _Served:

@@ -44,7 +44,14 @@ class _ModelPage(Struct):
     last_id: str | None
 
 
-def entries_of(name: str, context: int | None, output: int | None, *, is_public: bool) -> list[PagedModel]:
+def entries_of(
+    name: str,
+    context: int | None,
+    output: int | None,
+    *,
+    is_public: bool,
+    operations: frozenset[str] = frozenset(),  # noqa: ARG001 -- this dialect shows none
+) -> list[PagedModel]:
     """Return the entry of a model, and the one of its second name. `context` and `output` are in tokens."""
     ids = (name, ALIAS + name) if is_public else (name,)
     models = [_ShownModel(id=one, display_name=name, max_input_tokens=context, max_tokens=output) for one in ids]

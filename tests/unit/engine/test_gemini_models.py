@@ -5,11 +5,20 @@ from typing import Any
 
 import pytest
 
+from fakes.configuration import compiled
 from fakes.wire import rejected
 from pointsman.engine.gemini_models import entries_of, page_of
+from pointsman.engine.model_list import ModelList, ModelsAsked
 from pointsman.engine.model_pages import PagedModel
 
-ENTRIES: list[PagedModel] = [one for name in "abcde" for one in entries_of(name, 100, None, is_public=True)]
+TEXT = """
+providers: {openai: env.OPENAI_API_KEY}
+governance: {virtual_keys: {all: env.CLIENT_KEY}}
+"""
+CHAT = frozenset({"chat", "completion"})
+ENTRIES: list[PagedModel] = [
+    one for name in "abcde" for one in entries_of(name, 100, None, is_public=True, operations=CHAT)
+]
 
 
 def page(query: str) -> Any:
@@ -30,7 +39,19 @@ def test_pages_follow_each_other() -> None:
 def test_model_has_its_limits_as_far_as_they_are_known() -> None:
     first = page("")["models"][0]
     assert (first["inputTokenLimit"], "outputTokenLimit" in first) == (100, False)
-    assert "generateContent" in first["supportedGenerationMethods"]
+    assert first["supportedGenerationMethods"] == ["generateContent", "countTokens"]
+
+
+def test_only_models_that_embed_have_the_method_for_it() -> None:
+    snapshot = compiled(TEXT).snapshot
+    models = ModelList(snapshot)
+
+    def methods(name: str) -> Any:
+        found = json.loads(models.answer(ModelsAsked(None, f"/models/{name}", "gemini")))
+        return found["supportedGenerationMethods"]
+
+    assert methods("gpt-4o") == ["generateContent", "countTokens"]
+    assert methods("text-embedding-3-small") == ["embedContent"]
 
 
 @pytest.mark.parametrize(("query", "param"), [("pageSize=x", "pageSize"), ("pageToken=z", "pageToken")])

@@ -144,6 +144,8 @@ def parse_embedding(parsed: ParsedHead, body: bytes) -> Call:
     if name not in fields:
         raise rejection(f"the field {name!r} is required", name)
     check_shape(fields[name], name, "array" if name == "requests" else "object")
+    if name == "requests" and is_empty(fields[name]):
+        raise rejection("the field 'requests' must have at least one request", name)
     media = NO_MEDIA
     for one in requests_of({name: fields[name]}):
         named = read_value(_NAME, one.get("model", Raw(b"null")), "requests.model")

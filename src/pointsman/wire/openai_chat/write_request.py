@@ -41,6 +41,9 @@ from pointsman.wire.translation import deferred, dropped_top_k
 Fields = dict[str, object]
 
 MAX_ID = 40  # characters of a call's id, which OpenAI checks
+MAX_STOPS = 4  # https://platform.openai.com/docs/api-reference/chat/create#chat_create-stop
+# Files are documents alone: https://developers.openai.com/api/docs/guides/file-inputs
+NO_DOCUMENTS = ("video/", "audio/")
 _OPENAI_TIERS = {"standard_only": "default"}  # https://docs.claude.com/en/api/service-tiers
 _SEPARATOR = "\n\n"
 
@@ -114,6 +117,8 @@ class _ChatRequestWriter:
             "top_logprobs": sampling.top_logprobs,
         }
         fields.update({name: value for name, value in values.items() if value is not None})
+        if len(sampling.stop) > MAX_STOPS:
+            self._cannot.append(f"more than {MAX_STOPS} texts in stop")
         dropped = dropped_top_k(self._given)
         self._dropped += dropped
         if sampling.top_k is not None and not dropped:
@@ -216,6 +221,9 @@ class _ChatRequestWriter:
             return self._marked({"type": "image_url", "image_url": image}, part.cache)
         if isinstance(part, Audio):
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        if isinstance(part, DocumentPart) and part.media_type.startswith(NO_DOCUMENTS):
+            self._cannot.append(f"a document of type {part.media_type}")
+            return None
         if isinstance(part, DocumentPart) and part.data:
             name = part.name or ("document.pdf" if part.media_type.endswith("pdf") else "document")
             file = {"filename": name, "file_data": f"data:{part.media_type};base64,{part.data}"}

@@ -343,3 +343,18 @@ def test_reasoning_comes_back_from_clients_of_other_dialects(reasoning: dict[str
         items = [{"role": "user", "content": "hello"}, *answer["output"]]
         found = openai_responses.HALVES.read_request(replace(client, fields={"input": Raw(encode_object(items))}))
     assert body(HALVES.write_request(found, False))["messages"][1] == choice["message"]
+
+
+@pytest.mark.parametrize("media_type", ["video/mp4", "audio/ogg"])
+@pytest.mark.parametrize("write", [write_request, openai_responses.HALVES.write_request])
+def test_file_that_is_no_document_cannot_be_written(media_type: str, write: Any) -> None:
+    turn = Turn("user", (DocumentPart(data="QUJD", media_type=media_type),))
+    assert write(conversation(turn), False).cannot == (f"a document of type {media_type}",)
+
+
+def test_more_stop_texts_than_the_api_takes_cannot_be_written() -> None:
+    turn, stop = Turn("user", (Text("a"),)), tuple("abcde")
+    assert write_request(conversation(turn, sampling=Sampling(stop=stop)), False).cannot == (
+        "more than 4 texts in stop",
+    )
+    assert not write_request(conversation(turn, sampling=Sampling(stop=stop[:4])), False).cannot

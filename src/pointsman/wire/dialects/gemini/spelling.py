@@ -3,6 +3,9 @@
 https://protobuf.dev/programming-guides/json/#field-names. Google's own SDKs mix both in one request. All code behind
 the parser reads `camelCase` only, so what the gateway checks is what a provider reads. A field in both spellings is
 rejected. Names inside a client's own data, such as arguments and schemas, stay as they are.
+
+Google also takes a single object for a list of one, and writes `contents`, `parts` and `tools` so in its own examples:
+https://docs.cloud.google.com/vertex-ai/generative-ai/docs/start/api-keys. It becomes a list.
 """
 
 import re
@@ -20,6 +23,8 @@ _OWN_DATA = frozenset(
     {"args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "labels"}
     | {"fallbacks"}
 )
+_REPEATED = frozenset({"contents", "parts", "tools", "safetySettings", "functionDeclarations", "requests"})
+_SINGLE = re.compile(rb'"(?:parts|functionDeclarations)"[ \t\r\n]*:[ \t\r\n]*\{')
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 
@@ -31,13 +36,19 @@ def camel(name: str) -> str:
 
 
 def in_one_spelling(fields: dict[str, Raw]) -> dict[str, Raw]:
-    """Return the fields of a body with all names in `camelCase`. Values without other names keep their bytes. Raises
-    `Rejection` for a field in two spellings."""
+    """Return the fields of a body with all names in `camelCase`. Other values keep their bytes. Raises `Rejection`
+    for a field in two spellings."""
     found = _renamed(fields, "")
     for name, raw in found.items():
-        if name not in _OWN_DATA and _ANY_SNAKE.search(raw) is not None:
-            found[name] = _walked(raw, name, 1)
+        if name not in _OWN_DATA:
+            found[name] = _as_list(name, _walked(raw, name, 1))
     return found
+
+
+def _as_list(name: str, raw: Raw) -> Raw:
+    """Return the value of a repeated field as a list."""
+    is_single = name in _REPEATED and bytes(memoryview(raw)[:1]) == b"{"
+    return Raw(b"[%b]" % bytes(raw)) if is_single else raw
 
 
 def _renamed(fields: dict[str, Raw], place: str) -> dict[str, Raw]:
@@ -54,7 +65,7 @@ def _renamed(fields: dict[str, Raw], place: str) -> dict[str, Raw]:
 
 def _walked(raw: Raw, place: str, depth: int) -> Raw:
     first = bytes(memoryview(raw)[:1])
-    if depth > MAX_DEPTH or first not in (b"{", b"[") or _ANY_SNAKE.search(raw) is None:
+    if depth > MAX_DEPTH or first not in (b"{", b"[") or not (_ANY_SNAKE.search(raw) or _SINGLE.search(raw)):
         return raw
     try:
         if first == b"[":
@@ -65,7 +76,7 @@ def _walked(raw: Raw, place: str, depth: int) -> Raw:
     return Raw(
         encode_object(
             {
-                name: one if name in _OWN_DATA else _walked(one, f"{place}.{name}", depth + 1)
+                name: one if name in _OWN_DATA else _as_list(name, _walked(one, f"{place}.{name}", depth + 1))
                 for name, one in fields.items()
             }
         )

@@ -25,6 +25,7 @@ from pointsman.wire.dialects.openai_responses._shapes import NAME
 MAX_ID = 64  # characters of the id of a call
 
 # A file is sent with a name that shows its type. https://developers.openai.com/api/docs/guides/file-inputs
+_NO_DOCUMENTS = ("video/", "audio/")
 _EXTENSIONS = {"application/pdf": ".pdf", "text/markdown": ".md", "text/csv": ".csv", "text/html": ".html"}
 
 
@@ -61,10 +62,16 @@ class InputWriter:
                 kind = "output_text" if turn.role == "assistant" else "input_text"
                 self._parts.append({"type": kind, "text": part.text})
             case Image() | DocumentPart() if turn.role != "assistant":
+                self._note(part)
                 self._parts.append(_media(part))
             case _:
                 kind = type(part).__name__.removesuffix("Part").lower()
                 self.cannot.append(f"a part of type {kind} in a message of the role {turn.role}")
+
+    def _note(self, part: Part) -> None:
+        """Note a part that is no document, which a file must be."""
+        if isinstance(part, DocumentPart) and part.media_type.startswith(_NO_DOCUMENTS):
+            self.cannot.append(f"a document of type {part.media_type}")
 
     def _item(self, item: dict[str, object], turn: Turn) -> None:
         self._close(turn)

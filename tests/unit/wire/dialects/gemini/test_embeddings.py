@@ -48,6 +48,10 @@ def test_another_model_than_that_of_the_path_is_rejected() -> None:
     assert rejected(lambda: parse({}, ONE)).param == "content"
 
 
+def test_list_without_a_request_is_rejected() -> None:
+    assert rejected(lambda: parse({"requests": []}, SEVERAL)).param == "requests"
+
+
 def test_answers_are_read_as_they_are_written() -> None:
     answer = Embeddings(vectors=[[1.0, 2.0], [3.0]], usage=Usage(7))
     several = parse({"requests": [{"content": CONTENT}] * 2}, SEVERAL)

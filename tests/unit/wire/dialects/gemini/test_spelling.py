@@ -64,3 +64,19 @@ def test_camel() -> None:
         "plain",
         "responseJsonSchema",
     ]
+
+
+def test_single_objects_become_lists() -> None:
+    found = spelled(
+        contents={"role": "user", "parts": {"text": "a"}},
+        systemInstruction={"parts": {"text": "b"}},
+        tools={"functionDeclarations": {"name": "f", "parameters": {"properties": {"parts": {}, "tools": {}}}}},
+        safety_settings={"category": "c"},
+    )
+    parameters: Any = {"properties": {"parts": {}, "tools": {}}}
+    assert found == {
+        "contents": [{"role": "user", "parts": [{"text": "a"}]}],
+        "systemInstruction": {"parts": [{"text": "b"}]},
+        "tools": [{"functionDeclarations": [{"name": "f", "parameters": parameters}]}],
+        "safetySettings": [{"category": "c"}],
+    }
