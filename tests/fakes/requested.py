@@ -49,8 +49,12 @@ WORDS = st.text(st.characters(exclude_categories=["Cs", "Z", "C"]), min_size=1, 
 NAMES = st.text("abc_", min_size=1, max_size=8)
 DATA = st.sampled_from(["QUJD", "QUJDRA==", "JVBERi0xLjQ="])
 MARKS = st.builds(CacheMark, st.sampled_from(["", "5m", "1h"]))
-SCHEMA = Raw(b'{"type":"object","properties":{"a":{"type":"string"}}}')
-SCHEMAS = NAMES.map(lambda name: Raw(b'{"type":"object","properties":{"%b":{"type":"string"}}}' % name.encode()))
+SCHEMA = Raw(b'{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false}')
+SCHEMAS = NAMES.map(
+    lambda name: Raw(
+        b'{"type":"object","properties":{"%b":{"type":"string"}},"additionalProperties":false}' % name.encode()
+    )
+)
 FLOATS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 
 

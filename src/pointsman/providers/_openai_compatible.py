@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import CredentialKind
+from pointsman.providers._efforts import fitted_effort
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_codecs import NEWER, OLDER, JsonCodec, Locate, PassthroughCodec, Quirks
 from pointsman.providers._quota_headers import openai_quota
@@ -95,6 +96,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         has_deployments=has_deployments,
         credentials=credentials,
         prefill=prefill,
+        adapt=fitted_effort,
     )
 
 

@@ -56,7 +56,9 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
     def encode(
         self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0
     ) -> UpstreamRequest:
-        written = translate(self.ours, self.theirs, call)
+        facts = call.snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
+        reasons = facts is None or "reasoning" not in facts.lacks
+        written = translate(self.ours, self.theirs, call, reasons=reasons)
         if written.cannot:
             raise failures.Rejection(cannot_express(written))
         fields = written.fields

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from pointsman.domain.calls import Call
-from pointsman.domain.conversations import Conversation, Tool, Written
+from pointsman.domain.conversations import Conversation, Thinking, Tool, Written
 from pointsman.domain.failures import Failure
 from pointsman.domain.pieces import Piece
 from pointsman.wire.sse import HEARTBEAT
@@ -109,12 +109,21 @@ class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):
     heartbeat: bytes = HEARTBEAT
 
 
-def translate(client: Halves, provider: ProviderHalves, call: Call) -> Written:
-    """Return the body of a call for a provider of another dialect. Raises `Rejection` for a call with a wrong
-    shape."""
+# The client's field that asks for reasoning, by the dialect of its request.
+_REASONING = {"anthropic": "thinking", "gemini": "thinkingConfig", "openai-responses": "reasoning"}
+
+
+def translate(client: Halves, provider: ProviderHalves, call: Call, *, reasons: bool = True) -> Written:
+    """Return the body of a call for a provider of another dialect. A request for reasoning is dropped if the model does
+    not reason: it would be rejected. Raises `Rejection` for a call with a wrong shape."""
     conversation = client.read_request(call)
+    dropped = conversation.labels
+    if not reasons and conversation.thinking != Thinking():
+        if conversation.thinking.is_on is not False and conversation.thinking.effort != "none":
+            dropped = (*dropped, _REASONING.get(conversation.origin, "reasoning_effort"))
+        conversation = replace(conversation, thinking=Thinking())
     written = provider.write_request(conversation, call.stream)
-    return replace(written, dropped=(*written.dropped, *conversation.labels)) if conversation.labels else written
+    return replace(written, dropped=(*written.dropped, *dropped)) if dropped else written
 
 
 VALIDATED = "functionCallingConfig.mode"  # that all arguments fit their schema
@@ -125,6 +134,14 @@ OF_GEMINI = frozenset(
     | {VALIDATED}
     | {"top_k"}  # Gemini CLI sets one in every request
 )
+# Constraints in JSON schemas. A dialect without them tells the model in a description.
+OF_SCHEMAS = frozenset(
+    {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames", "dependentRequired"}
+    | {"minProperties", "maxProperties", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+    | {"minLength", "maxLength", "pattern", "format", "minItems", "maxItems", "uniqueItems", "prefixItems", "contains"}
+    | {"not", "if", "then", "else"}
+)
+OF_REASONING = frozenset({"reasoning_effort", *_REASONING.values()})  # for models that do not reason
 # A request may be served without these fields, if no provider has them. Codex and Cursor set `verbosity` by default.
 DROPPABLE = frozenset(
     {"seed", "logprobs", "top_logprobs", "user", "metadata", "service_tier", "prompt_cache_key"}
@@ -132,6 +149,8 @@ DROPPABLE = frozenset(
     | {"detail"}  # of an image
     | {"defer_loading"}  # of a tool, which the model then sees at once
     | OF_GEMINI
+    | OF_SCHEMAS
+    | OF_REASONING
 )
 
 

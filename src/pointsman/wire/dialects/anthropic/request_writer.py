@@ -19,6 +19,7 @@ from msgspec import Raw
 from pointsman.domain.conversations import AnswerFormat, Conversation, Effort, Thinking, Tool, ToolChoice, Written
 from pointsman.wire.dialects.anthropic._blocks import NAME
 from pointsman.wire.dialects.anthropic._messages import MessageWriter, cache_control
+from pointsman.wire.dialects.anthropic._schemas import with_fitting_schemas
 from pointsman.wire.json_object import UNREADABLE, encode_object, read_or
 from pointsman.wire.thinking import budget_of
 
@@ -42,6 +43,9 @@ def write_request(conversation: Conversation, is_streamed: bool) -> Written:
     messages = MessageWriter(hoists=conversation.origin != NAME)
     messages.write(conversation)
     cannot, dropped = messages.cannot, messages.dropped
+    if conversation.origin != NAME:
+        conversation, reasons, left_out = with_fitting_schemas(conversation)
+        cannot, dropped = cannot | reasons, dropped | left_out
     max_tokens = DEFAULT_MAX_TOKENS if conversation.max_tokens is None else conversation.max_tokens
     fields: dict[str, object] = {"max_tokens": max_tokens, "messages": messages.messages}
     if messages.system:

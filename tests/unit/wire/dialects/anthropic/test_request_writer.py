@@ -32,7 +32,7 @@ from pointsman.wire.dialects.anthropic.request_writer import (
     with_budget,
     write_request,
 )
-from pointsman.wire.translation import DROPPABLE, OF_GEMINI
+from pointsman.wire.translation import DROPPABLE, OF_GEMINI, OF_REASONING, OF_SCHEMAS
 
 HELLO = Turn("user", (Text("hello"),))
 TOOL = Tool("f", "d", Raw(b'{"type":"object"}'))
@@ -211,12 +211,20 @@ def test_effort_alone_is_written_if_a_call_is_forced() -> None:
 
 
 def test_format_is_written_beside_the_effort() -> None:
-    schema = Raw(b'{"type":"object"}')
+    schema = Raw(b'{"type":"object","properties":{"a":{}}}')
     form = AnswerFormat(schema=schema, name="n", description="about it", strict=True)
     found = body(format=form, thinking=Thinking(effort="low"))
     assert found["output_config"] == {
         "effort": "low",
-        "format": {"type": "json_schema", "schema": {"type": "object", "description": "about it"}},
+        "format": {
+            "type": "json_schema",
+            "schema": {
+                "type": "object",
+                "properties": {"a": {}},
+                "additionalProperties": False,
+                "description": "about it",
+            },
+        },
     }
 
 
@@ -236,7 +244,8 @@ def test_fields_that_only_label_are_dropped() -> None:
         verbosity="low",
         sampling=Sampling(seed=1, logprobs=True, top_logprobs=2),
     )
-    assert set(found.dropped) == DROPPABLE - OF_GEMINI - {"defer_loading"}  # that field is this dialect's own
+    others = OF_GEMINI | OF_SCHEMAS | OF_REASONING | {"defer_loading"}  # that field is this dialect's own
+    assert set(found.dropped) == DROPPABLE - others
     assert not found.cannot
     assert not {"metadata", "service_tier"} & set(found.fields)
 
