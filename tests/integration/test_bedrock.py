@@ -23,7 +23,7 @@ from integration.dialects import (
     sdks,
 )
 from integration.gateway import Gateway, run, serving
-from integration.governance import prices
+from integration.governance import bearer, governance, prices
 from integration.loops import begin, read, resume
 from pointsman.wire.sse import event_data, split_events
 
@@ -176,5 +176,46 @@ def test_limit_of_bedrock_is_an_error_in_the_shape_of_the_client(ours: Dialect) 
             assert "__type" not in sent.json["error"]
             (record,) = await gateway.wait_for_records(1)
             assert {one["outcome"] for one in record["attempts"]} == {"upstream_rate_limited"}
+
+    run(main())
+
+
+OWN_ARN = f"arn:aws:bedrock:{REGION}:123456789012:application-inference-profile/abcdefghij12"
+FAR_ARN = "arn:aws:bedrock:us-west-2::foundation-model/amazon.nova-pro-v1:0"
+
+
+@pytest.mark.parametrize(
+    ("model", "is_served"),
+    [
+        (NOVA, True),
+        ("near", True),
+        ("far", False),
+        ("profiled", False),
+        ("vouched", True),
+        (f"aws/{OWN_ARN}", False),
+        (f"bedrock/{FAR_ARN}", False),
+        (f"aws/arn:aws:bedrock:{REGION}::foundation-model/amazon.nova-pro-v1:0", True),
+    ],
+)
+def test_requirement_of_a_region_holds_for_arns(model: str, is_served: bool) -> None:
+    names = {"near": NOVA, "far": FAR_ARN, "profiled": OWN_ARN, "vouched": OWN_ARN}
+    key = {**SIGNED, "deployments": {f"my-{name}": sent for name, sent in names.items()}}
+    models: dict[str, Any] = {name: [f"aws/my-{name}"] for name in names}
+    models["vouched"] = [{"model": "aws/my-vouched", "tags": {"region": "eu"}}]
+
+    async def main() -> None:
+        server = BedrockServer(answers(*BLOCKS))
+        async with serving_script(server.script) as fake:
+            given = {"type": "bedrock", "region": REGION, "base_url": str(fake.origin), "keys": {"k": key}}
+            async with serving(
+                provider_settings={"aws": {**given, "tags": {"region": "eu"}}},
+                models=models,
+                governance=governance({"ours": {"require": {"region": ["eu"]}}}),
+                is_alone=False,
+                environ=ENVIRON,
+            ) as gateway:
+                body = begin("chat", stream=False, **bound("chat"))
+                answered = await gateway.ask({**body, "model": model}, headers=bearer("ours"))
+                assert (answered.status, len(server.paths)) == ((200, 1) if is_served else (403, 0)), answered
 
     run(main())

@@ -39,6 +39,7 @@ class Requirement(Struct, frozen=True):
 
 Requirements = tuple[Requirement, ...]
 REGION = "region"  # the tag that the name of a model may state
+UNKNOWN = "unknown"  # its value, if the name says that the model may run in another region than that of the address
 OWN = "virtual key "  # the beginning of the origin of a virtual key's own requirements
 NO_REQUIREMENTS: Requirements = ()
 

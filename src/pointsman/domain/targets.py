@@ -1,5 +1,6 @@
 """Destinations of calls: providers, their keys, and the targets of public names."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -95,8 +96,9 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     names for models that it has under names of its own. `api_version` is the version of its API in the query, or empty.
     `region` and `project` are those of a cloud, or empty. `embedder` is the dialect in which its server takes requests
     for embeddings, or empty. `families` are its models with an API of their own, for which `dialects`, `needs_bound`
-    and `embedder` do not hold. `regions` are the regions in which models run whose names match a shell-style pattern,
-    wherever the address is. With `sends_trace`, attempts carry the trace context of their request.
+    and `embedder` do not hold. `regions` are the regions in which models run whose names match a regular expression,
+    wherever the address is; they may refer to its groups. With `sends_trace`, attempts carry the trace context of their
+    request.
     """
 
     name: str
@@ -217,9 +219,14 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
         return self.model if sent == self.model else f"{self.model}/{sent}"
 
     def region_at(self, key: ProviderKey) -> str:
-        """Return the region that the name of the model implies, for requests with this key; empty for most models."""
+        """Return the region that the name of the model implies, for requests with this key; empty if it is that of the
+        address."""
         name = self.model_at(key)
-        return next((region for pattern, region in self.endpoint.regions if fnmatchcase(name, pattern)), "")
+        for pattern, region in self.endpoint.regions:
+            if found := re.match(pattern, name):
+                stated = found.expand(region).lower()
+                return stated if stated != self.endpoint.region else ""
+        return ""
 
     @property
     def family(self) -> Family | None:

@@ -252,8 +252,8 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     kinds of credentials that require it. `regional_url` makes its address from the region, which may be empty. It then
     has no `base_url`. `families` are the records of its models with an API of their own, by a shell-style pattern of
     their names. Only the fields about requests and answers count in them. `regions` are those that the names of models
-    imply, by patterns. `splitter` splits its streams into events, if they are not server-sent events. `prefill` is its
-    way to continue a text; `None` if it answers it anew."""
+    imply, by regular expressions. `splitter` splits its streams into events, if they are not server-sent events.
+    `prefill` is its way to continue a text; `None` if it answers it anew."""
 
     name: str
     title: str

@@ -14,6 +14,7 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.requirements import (
     NO_REQUIREMENTS,
     REGION,
+    UNKNOWN,
     Requirement,
     Requirements,
     Tag,
@@ -43,10 +44,12 @@ def requirements_of(facts: Facts, snapshot: Snapshot, directive: Directive | Non
 
 def stated(requirement: Requirement, item: Candidate, key: ProviderKey) -> Sequence[tuple[Tag, ...]]:
     """Return the values that are stated for a required tag. The name of a model may imply its region, which counts as
-    a tag of the target unless it has one."""
+    a tag of the target unless it has one. If the region is unknown, a tag of the key covers the key's deployments."""
     tags = item.tags
     if requirement.tag == REGION and item.endpoint.regions and REGION not in tags and (region := item.region_at(key)):
-        tags = {**tags, REGION: (Tag(region, evidence=f"the name {item.model_at(key)}"),)}
+        sent = item.model_at(key)
+        if region != UNKNOWN or REGION not in key.tags or sent == item.model:
+            tags = {**tags, REGION: (Tag(region, evidence=f"the name {sent}"),)}
     return statements(requirement.tag, item.endpoint.tags, key.tags, tags)
 
 

@@ -138,6 +138,14 @@ providers:
         ("bedrock/global.anthropic.claude-x", False),
         ("bedrock/arn:aws:bedrock:eu-west-1:1:inference-profile/global.anthropic.claude-x", False),
         ("{model: 'bedrock/global.anthropic.claude-x', tags: {region: eu}}", True),
+        ("bedrock/arn:aws:bedrock:eu-central-1::foundation-model/amazon.nova-pro-v1:0", True),
+        ("bedrock/arn:aws:bedrock:us-west-2::foundation-model/amazon.nova-pro-v1:0", False),
+        ("bedrock/arn:aws:bedrock:eu-central-1:1:application-inference-profile/zz", False),
+        ("bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/zz", False),
+        (
+            "{model: 'bedrock/arn:aws:bedrock:eu-central-1:1:application-inference-profile/zz', tags: {region: eu}}",
+            True,
+        ),
     ],
 )
 def test_name_of_an_inference_profile_states_its_region(target: str, is_met: bool) -> None:
@@ -146,3 +154,25 @@ def test_name_of_an_inference_profile_states_its_region(target: str, is_met: boo
     warnings = [one for one in found(checked(OPEN + document), "warning") if "no target meets region=eu" in one]
     assert (not warnings) is is_met
     assert ("no_compliant_provider" in "".join(warnings)) is not is_met
+
+
+@pytest.mark.parametrize(
+    ("key", "target", "is_met"),
+    [
+        ("tags: {region: eu}, deployments: {mine: 'eu-central-1:1:application-inference-profile/zz'}", "mine", True),
+        ("deployments: {mine: 'eu-central-1:1:application-inference-profile/zz'}", "mine", False),
+        ("tags: {region: us}, deployments: {mine: 'eu-central-1:1:application-inference-profile/zz'}", "mine", False),
+        ("tags: {region: eu}, deployments: {mine: 'us-west-2::foundation-model/amazon.nova-x'}", "mine", False),
+        ("deployments: {mine: 'eu-central-1::foundation-model/amazon.nova-x'}", "mine", True),
+        ("tags: {region: eu}", "arn:aws:bedrock:eu-central-1:1:application-inference-profile/zz", False),
+    ],
+)
+def test_tag_of_a_key_covers_its_deployments_whose_region_is_unknown(key: str, target: str, is_met: bool) -> None:
+    settings = key.replace("mine: '", "mine: 'arn:aws:bedrock:")
+    document = f"""
+providers:
+  bedrock: {{region: eu-central-1, keys: {{a: {{value: env.OPENAI_API_KEY, {settings}}}}}, tags: {{region: eu}}}}
+models: {{chat: {{targets: ["bedrock/{target}"], require: {{region: eu}}}}}}
+"""
+    warnings = [one for one in found(checked(OPEN + document), "warning") if "no target meets region=eu" in one]
+    assert (not warnings) is is_met

@@ -18,15 +18,25 @@ import msgspec
 from msgspec import Raw
 
 from pointsman.domain.conversations import Effort, Thinking
+from pointsman.domain.requirements import UNKNOWN
 from pointsman.wire.json_object import encode_object, read_or, rejection
 from pointsman.wire.thinking import effort_of
 from pointsman.wire.upstreams.bedrock.request_writer import REASONING, TOP_K
 
-GEOGRAPHIES = ("us", "us-gov", "eu", "apac", "jp", "au", "ca", "in", "sa", "global")
-# An inference profile runs anywhere in its geography: patterns of its ids and ARNs.
+_GEOGRAPHY = r"(us|us-gov|eu|apac|jp|au|ca|in|sa|global)\.(?=[a-z0-9])"
+_OF_ONE_REGION = (
+    "foundation-model|provisioned-model|custom-model|custom-model-deployment|imported-model|marketplace|endpoint"
+)
+# The regions that names state, by patterns. An inference profile runs anywhere in its geography. A model with an ARN
+# runs in the region of its ARN. Any other ARN, and an id without a dot, may be that of an application inference
+# profile or of a router. These can lead to another region.
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
-REGIONS = tuple((f"{start}{name}.*", name) for name in GEOGRAPHIES for start in ("", "arn:*/"))
-_PROFILE = re.compile(rf"(?:{'|'.join(GEOGRAPHIES)})\.(?=[a-z0-9])")
+REGIONS = (
+    (rf"(?i)(?:arn:[^/]*:inference-profile/)?{_GEOGRAPHY}", r"\1"),
+    (rf"(?i)arn:[^:]*:[^:]*:([^:/]+):[^:/]*:(?:{_OF_ONE_REGION})/", r"\1"),
+    (r"(?i)arn:|[^.*]+$", UNKNOWN),
+)
+_PROFILE = re.compile(_GEOGRAPHY)
 _NOVA, _NOVA_2 = re.compile(r"amazon\.nova"), re.compile(r"amazon\.nova-2")
 _OPENAI, _QWEN = re.compile(r"openai\.gpt-oss"), re.compile(r"qwen\.qwen3")
 _MARK = b'"cachePoint"'

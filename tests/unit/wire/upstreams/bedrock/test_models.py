@@ -1,7 +1,7 @@
 """The facts about models on which a request for Converse depends."""
 
 import json
-from fnmatch import fnmatchcase
+import re
 from typing import Any
 
 import pytest
@@ -102,14 +102,22 @@ def test_arguments_of_any_depth_are_sent_or_rejected(depth: int) -> None:
         ("anthropic.claude-x", "", "anthropic.claude-x"),
         ("user.model", "", "user.model"),
         ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-x", "eu", None),
-        ("arn:aws:bedrock:eu-west-1:1:application-inference-profile/abc", "", None),
+        ("arn:aws:bedrock:eu-west-1:1:inference-profile/xx.anthropic.claude-x", "unknown", None),
+        ("arn:aws:bedrock:eu-west-1:1:application-inference-profile/abc", "unknown", None),
+        ("ARN:aws:bedrock:eu-west-1:1:application-inference-profile/eu.abc", "unknown", None),
+        ("arn:aws:bedrock:eu-west-1:1:default-prompt-router/anthropic.claude:1", "unknown", None),
+        ("arn:aws:bedrock:eu-west-1:1:prompt/P1", "unknown", None),
+        ("arn:x", "unknown", None),
+        ("arn:aws:bedrock:us-west-2::foundation-model/anthropic.claude-x", "us-west-2", None),
+        ("arn:aws:bedrock:us-west-2::foundation-model/eu.claude-x", "us-west-2", None),
+        ("arn:aws:bedrock:eu-west-1:1:provisioned-model/x", "eu-west-1", None),
+        ("arn:aws-us-gov:bedrock:us-gov-west-1:1:imported-model/x", "us-gov-west-1", None),
+        ("arn:aws:sagemaker:eu-west-1:1:endpoint/x", "eu-west-1", None),
+        ("abcdefghij12", "unknown", None),
+        ("in.anthropic.claude-x", "in", "anthropic.claude-x"),
     ],
 )
 def test_geography_of_a_profile(model: str, geography: str, bare: str | None) -> None:
-    assert next((name for pattern, name in REGIONS if fnmatchcase(model, pattern)), "") == geography
+    found = ((re.match(pattern, model), region) for pattern, region in REGIONS)
+    assert next((match.expand(region) for match, region in found if match), "") == geography
     assert without_geography(model) == (bare or model)
-
-
-def test_profile_of_india_states_its_region() -> None:
-    assert ("in.*", "in") in REGIONS
-    assert without_geography("in.anthropic.claude-opus-5") == "anthropic.claude-opus-5"
