@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
+from pointsman.domain.geographies import is_abroad
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import Secret
 from pointsman.domain.prices import ModelFacts, Price, written_name
@@ -126,4 +127,6 @@ def _reason(item: Candidate, key: ProviderKey, facts: ModelFacts | None, snapsho
     made_by = _MADE_BY.get(facts.modalities_out, ()) if facts is not None else ()
     if made_by and endpoint.operations.isdisjoint(made_by):
         return f"no operation: the gateway has no {' or '.join(made_by)} of {record.title}"
+    if facts is not None and item.model_at(key) == item.model and is_abroad(endpoint.region, facts.region):
+        return f"the profile belongs to other regions than {endpoint.region}"
     return lacking(item, key, merged(snapshot.require, item.require), unix_s) or ""

@@ -78,3 +78,18 @@ def test_model_without_an_operation_at_its_provider() -> None:
     assert {one.reason for one in narrow if one.model == "embed-v4.0"} == {
         "no operation: the gateway has no embedding of Cohere"
     }
+
+
+def test_profile_of_other_regions() -> None:
+    text = """
+providers:
+  bedrock: {region: eu-central-1, keys: {a: env.K, b: {value: env.L, deployments: {us.amazon.nova-pro-v1:0: eu.x}}}}
+"""
+    found = callable_models(compiled(OPEN + text, {"K": "k", "L": "l"}).snapshot, 0.0)
+    at = {(one.key, one.model): one.reason for one in found}
+    assert at["a", "us.amazon.nova-lite-v1:0"] == "the profile belongs to other regions than eu-central-1"
+    assert at["a", "eu.amazon.nova-lite-v1:0"] == at["a", "amazon.nova-lite-v1:0"] == ""
+    assert at["b", "us.amazon.nova-pro-v1:0"] == ""
+    callable_at = {one.model.partition(".")[0] for one in found if one.key == "a" and not one.reason}
+    assert callable_at.isdisjoint({"us", "us-gov", "jp", "au", "in", "ca", "apac"})
+    assert {"eu", "global", "anthropic"} <= callable_at
