@@ -80,7 +80,7 @@ class InvokeCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
             fields.setdefault("max_tokens", Raw(b"1"))  # required, and not counted
             inner = b2a_base64(encode_object(fields), newline=False).decode()
             body: dict[str, object] = {"input": {"invokeModel": {"body": inner}}}
-            path = path_of(without_geography(model), "count-tokens")
+            path = path_of(_base_of(model, candidate.model), "count-tokens")
         else:
             body = {**fields}
             path = path_of(model, "invoke-with-response-stream" if call.stream else "invoke")
@@ -100,6 +100,13 @@ class InvokeCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> Failure:
         return amazon_failure(status, headers, body, now_unix_s, self.errors)
+
+
+def _base_of(*names: str) -> str:
+    """Return the id of a Claude by its names, the server's first. CountTokens takes no profiles and no ARNs:
+    https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html"""
+    bases = (without_geography(name.rpartition("/")[2]) for name in names)
+    return next((base for base in bases if base.startswith("anthropic.")), names[0])
 
 
 def _asked_for(call: Call, fields: dict[str, Raw]) -> dict[str, None]:

@@ -181,6 +181,21 @@ def test_effort_of_a_chat_is_a_budget_for_older_models(model: str, thinking: dic
     assert body["max_tokens"] == 9000
 
 
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        ("anthropic.claude-x", ARN),
+        ("us.anthropic.claude-x", ARN),
+        ("mine", "arn:aws:bedrock:eu-central-1:123456789012:inference-profile/eu.anthropic.claude-x"),
+        ("mine", "arn:aws:bedrock:eu-central-1::foundation-model/anthropic.claude-x"),
+    ],
+)
+def test_tokens_behind_an_arn_are_counted_by_its_model(model: str, sent: str) -> None:
+    call = message_call({"model": "m", "messages": HELLO}, counts=True)
+    request = encoded(call, candidate_of(model, deployments={model: sent}))
+    assert request.target == b"/model/anthropic.claude-x/count-tokens"
+
+
 def test_tokens_are_counted_by_the_model_of_the_profile() -> None:
     call = message_call({"model": "m", "messages": HELLO}, counts=True)
     request = encoded(call, candidate_of(CLAUDE))
