@@ -10,7 +10,7 @@ from pointsman.catalog.tool_prices import TOOL_MODELS, TOOL_PRICES
 from pointsman.config.catalog import CatalogInUse, by_name
 from pointsman.config.credentials import ProviderKeyCompiler
 from pointsman.config.limits import LimitCompiler
-from pointsman.config.problems import Findings, nearest
+from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.process import compile_network
 from pointsman.config.provider_addresses import address_of, check_cloud
 from pointsman.config.references import References
@@ -21,7 +21,6 @@ from pointsman.domain.network import Network
 from pointsman.domain.targets import Endpoint, family_of
 from pointsman.providers import PROVIDERS, dialects_of, embedder_of, families_of, operations_of
 from pointsman.providers.api import Provider
-from pointsman.routing.wording import listed
 
 
 def compile_endpoints(

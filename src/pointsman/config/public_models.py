@@ -13,7 +13,7 @@ from pointsman.config.duplicates import compile_hedging, compile_racing, has_use
 from pointsman.config.failover_checks import check_failover
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.mirrors import MirrorSettings, check_mirror
-from pointsman.config.problems import Findings, nearest
+from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.requirements import compile_require, compile_tags
 from pointsman.config.routing_schema import FailoverSettings, ModelSettings, RoutingSettings, RuleSettings
 from pointsman.config.schema import Document
@@ -23,7 +23,6 @@ from pointsman.domain.requirements import Requirements
 from pointsman.domain.snapshots import Failover, HealthLimits, Mirror, Names, PublicModel, Routing, Timeouts
 from pointsman.domain.targets import Arm, Candidate, Endpoint, Strategy
 from pointsman.routing.names import find, siblings
-from pointsman.routing.wording import listed
 
 _SOON_DAYS = 30  # a retirement within these is worth a warning
 _FETCHED: dict[bool | str, str] = {False: "no", True: "https", "http": "http"}
