@@ -4,11 +4,17 @@ import pytest
 from tools.catalog.forms import is_id
 from tools.catalog.groups import Groups, group
 from tools.catalog.merge import merge
-from tools.catalog.prices import chosen
+from tools.catalog.prices import Offer, chosen, without_implausible
 from tools.catalog.records import Draft, Record, Table
 from tools.catalog.retirements import retired_on
 
 Place = tuple[str, str]
+
+
+@pytest.fixture(autouse=True)
+def small_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the small numbers of these tests be prices."""
+    monkeypatch.setattr("tools.catalog.prices._LEAST_TOKEN", 0)
 
 
 def grouped(**titles: Record) -> Groups:
@@ -148,3 +154,76 @@ def test_model_that_its_publisher_removed_is_retired() -> None:
     removed = Record(is_gone=True, gone_by="2026-10-26")
     assert retired_on("xai", {"model-prices": removed}) == ("model-prices", "2026-10-26")
     assert retired_on("xai", {"model-prices": removed, "pi-ai": Record()}) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "record", "counts"),
+    [
+        ("flux-1-dev", priced(500, 500), False),
+        ("an-image", Record(price=Draft({"input": 130, "output": 130}), modalities_out=("image",)), False),
+        ("whisper-large-v3", Record(price=Draft({"input": 3000}), modalities_out=("text",)), False),
+        (
+            "an-image",
+            Record(price=Draft({"input": 5, "output": 9}), modalities_out=("image",), page="https://a.b"),
+            True,
+        ),
+        ("an-image", Record(price=Draft({"input": 5, "image_out": 9}), modalities_out=("image",)), True),
+        ("gpt-image-1", Record(price=Draft({"input": 5, "output": 9}), modalities_out=("image",)), True),
+        ("a-chat", Record(price=Draft({"input": 5, "output": 9}), modalities_out=("image", "text")), True),
+    ],
+)
+def test_model_of_images_or_sound_has_no_price_of_tokens_unless_confirmed(
+    model: str, record: Record, counts: bool
+) -> None:
+    offer = chosen(("host", model), {"models.dev": record}, is_closed=False)
+    assert (offer.price is not None) is counts
+    two = chosen(("host", model), {"models.dev": record, "litellm": record}, is_closed=False)
+    assert two.price is not None
+
+
+def test_model_of_sound_is_not_free() -> None:
+    zero = Record(price=Draft({"input": 0, "output": 0}), modalities_out=("audio", "text"))
+    offer = chosen(("gemini", "lyria-9"), {"models.dev": zero, "litellm": zero}, is_closed=True)
+    assert (offer.price, offer.unpriced) == (None, "it is charged by the piece of sound, for which there is no unit")
+
+
+def test_implausible_price_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.catalog.prices._LEAST_TOKEN", 2_000)
+    prices = {
+        "maker/a": (100_000, 300_000),
+        "maker/a:batch": (50_000, 150_000),
+        "~maker/a-latest": (100_000, 300_000),
+        "~maker/b-latest": (7_000, 120_000),
+        "maker/c": (150_000, 600_000),
+        "maker/c:batch": (11_000, 200_000),
+        "maker/d": (40_000, 6_000_000),
+        "maker/e": (100, 100),
+    }
+    offers = {
+        ("openrouter", model): Offer(Draft({"input": input_, "output": output}), {"price input": "pi-ai"})
+        for model, (input_, output) in prices.items()
+    }
+    without_implausible(offers)
+    left_out = {model: offer.unpriced for (_, model), offer in offers.items() if offer.price is None}
+    assert left_out == {
+        "~maker/b-latest": "the price in pi-ai is that of none of the models that the alias may mean",
+        "maker/c:batch": "the price in pi-ai is less than a quarter of the price without a batch",
+        "maker/d": "the price in pi-ai of output is more than 30 times that of input",
+        "maker/e": "the price in pi-ai is below $0.002 per million tokens",
+    }
+
+
+def test_stated_rate_of_a_tier_does_not_move() -> None:
+    plain = {"input": 100, "output": 800, "cache_read": 10}
+    first = Record(price=Draft(dict(plain), tiers={"batch": {"input": 50, "output": 400}}))
+    other = Record(price=Draft(dict(plain), tiers={"batch": {"input": 50, "output": 400, "cache_read": 10}}))
+    price = chosen(("gemini", "m"), {"genai-prices": first, "litellm": other}, is_closed=True).price
+    assert price is not None
+    assert price.tiers["batch"].cache_read == 10
+
+
+def test_profile_retires_with_its_model() -> None:
+    gone = Record(deprecated_on="2026-10-14", is_announced=True)
+    table: Table = {("bedrock", "anthropic.claude-9"): gone, ("bedrock", "eu.anthropic.claude-9"): Record()}
+    merged = merge({"litellm": table})
+    assert {facts.deprecated_on for facts in merged.entries.values()} == {"2026-10-14"}

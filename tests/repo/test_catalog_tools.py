@@ -17,6 +17,12 @@ from pointsman.domain.prices import Price, Rates
 ON = date(2026, 1, 1)
 
 
+@pytest.fixture(autouse=True)
+def small_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the small numbers of these tests be prices."""
+    monkeypatch.setattr("tools.catalog.prices._LEAST_TOKEN", 0)
+
+
 def merged(**tables: Table) -> Merged:
     named = {"models.dev": tables.get("models_dev", {}), "litellm": tables.get("litellm", {})}
     return merge(named | {"genai-prices": tables.get("genai", {})})

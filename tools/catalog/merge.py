@@ -1,5 +1,6 @@
 """Merges tables into one catalog: each field comes from the first table that has it, and other values are noted."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +12,7 @@ from pointsman.domain.prices import ModelFacts
 from tools.catalog.forms import is_id
 from tools.catalog.groups import CLOSED, HOMES, ByTable, Flag, Place, group
 from tools.catalog.pi_ai import OWN_LISTS
-from tools.catalog.prices import Offer, Outlier, chosen, without_outliers
+from tools.catalog.prices import Offer, Outlier, chosen, without_implausible, without_outliers
 from tools.catalog.providers import ROWS
 from tools.catalog.records import Record, Table
 from tools.catalog.regions import region_of
@@ -20,6 +21,7 @@ from tools.catalog.retirements import LISTS, retired_on
 # Prices change most, so the table that dates and cites them comes first. models.dev knows capabilities best.
 PRICES = ("genai-prices", "litellm", "pi-ai", "model-prices", "models.dev")
 FIELDS = ("models.dev", "litellm", "pi-ai", "genai-prices")
+_PROFILE = re.compile(r"^(us-gov|us|eu|apac|global|jp|au|ca|sa|me|af|il|mx|in)\.")
 _KNOWABLE = (
     "tools",
     "json_schema",
@@ -73,11 +75,25 @@ def merge(tables: Mapping[str, Table]) -> Merged:
     groups = group(found)
     merged.flags = groups.flags
     offers = {place: _offer(merged, place, groups.keys[place], by_table) for place, by_table in found.items()}
+    without_implausible(offers)
     merged.outliers = without_outliers(offers, groups.keys)
     for place, by_table in found.items():
         _enter(merged, place, by_table, offers[place], groups.keys[place])
+    _retire_profiles(merged)
     _name(merged, groups.raw)
     return merged
+
+
+def _retire_profiles(merged: Merged) -> None:
+    """A profile of Bedrock retires with the model that it leads to."""
+    for place, facts in merged.entries.items():
+        base = ("bedrock", _PROFILE.sub("", place[1]))
+        model = merged.entries.get(base)
+        if place[0] != "bedrock" or base == place or model is None or model.deprecated_on is None:
+            continue
+        if facts.deprecated_on is None or facts.deprecated_on > model.deprecated_on:
+            merged.entries[place] = replace(facts, deprecated_on=model.deprecated_on)
+            merged.provenance[place] |= {"deprecated_on": merged.provenance[base]["deprecated_on"]}
 
 
 def _offer(merged: Merged, place: Place, key: str, by_table: ByTable) -> Offer:

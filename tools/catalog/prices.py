@@ -1,5 +1,6 @@
 """Chooses the price of a model among those of the tables."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from statistics import median
@@ -34,6 +35,15 @@ OUTLIER = 10  # times the median of the group
 _LEAST_GROUP = 3
 _MAX_EMBEDDING = 10_000_000  # pico-dollars per token: no embedding costs $10 per million tokens
 _MAX_TOKEN = 1_000_000_000
+_LEAST_TOKEN = 2_000  # no model costs less than $0.002 per million tokens
+_MOST_RATIO = 30  # of output to input, for a model of text
+_BATCH = 4  # a batch costs no less than this part of the model's price
+_CHEAPER = frozenset({"batch", "flex"})
+_MEDIA = frozenset({"audio", "image", "video"})
+_OF_UNITS = re.compile(r"flux|stable-diffusion|sdxl|ssd-1b|playground-v|whisper|wan2|lyria", re.IGNORECASE)
+_OF_TOKENS = frozenset({"audio_in", "audio_out", "image_in", "image_out"})
+# Prices that a table converted from those of characters.
+_CONVERTED = frozenset({("vertex", "text-embedding-preview-0409")})
 
 Opinions = tuple[tuple[str, object], ...]
 
@@ -45,6 +55,10 @@ class Offer(Struct):
     origins: dict[str, str] = field(default_factory=dict)
     unpriced: str = ""
     disagreements: list[tuple[str, Opinions]] = field(default_factory=list)
+
+    @property
+    def rates(self) -> set[str]:
+        return set(self.draft.rates) if self.draft is not None else set()
 
     @property
     def price(self) -> Price | None:
@@ -68,7 +82,10 @@ def chosen(place: Place, by_table: ByTable, *, is_closed: bool) -> Offer:
         record = by_table.get(table)
         if record is None or (record.is_shared and not is_closed):
             continue  # hosts of open weights do not charge what the publisher does
-        if _counts(record.price, place[1], by_table) and _is_possible(record.price, record.modalities_out):
+        price = record.price
+        if not _counts(price, place[1], by_table) or not _is_possible(price, record.modalities_out):
+            continue
+        if place not in _CONVERTED and _is_of_tokens(place[1], table, by_table):
             drafts[table] = record.price
     offer = Offer()
     if not drafts:
@@ -138,6 +155,21 @@ def _counts(price: Draft, model: str, by_table: ByTable) -> bool:
     return "input" in price.rates and len(others) > 1 and not is_other
 
 
+def _is_of_tokens(model: str, table: str, by_table: ByTable) -> bool:
+    """Return whether a price may be one of tokens. That of a model of images or sound alone is more often of an image
+    or of a second, so another table, a page or a rate of its kind must confirm it. A model of sound is not free."""
+    record = by_table[table]
+    made = {kind for one in by_table.values() for kind in one.modalities_out}
+    if not record.price.has_tokens:
+        return bool(record.price.units) or not made & _MEDIA
+    if not _OF_UNITS.search(model) and (not made or not made <= _MEDIA):
+        return True
+    prices = [_plain(one.price) for one in by_table.values() if one.price.has_tokens]
+    is_named_so = re.search(r"gpt|gemini|banana", model) is not None  # they charge tokens wherever they are sold
+    is_confirmed = is_named_so or prices.count(_plain(record.price)) > 1 or bool(record.page)
+    return is_confirmed or bool(record.price.rates.keys() & _OF_TOKENS)
+
+
 def _is_possible(price: Draft, modalities_out: tuple[str, ...]) -> bool:
     limit = _MAX_EMBEDDING if "embedding" in modalities_out else _MAX_TOKEN
     return all(rate < limit for rate in price.rates.values())
@@ -146,6 +178,10 @@ def _is_possible(price: Draft, modalities_out: tuple[str, ...]) -> bool:
 def _why(by_table: ByTable) -> str:
     if any("video" in record.modalities_out for record in by_table.values()):
         return "it is charged by the length of a video, for which there is no unit"
+    made = {kind for record in by_table.values() for kind in record.modalities_out}
+    rates = [record.price.rates for record in by_table.values() if "input" in record.price.rates]
+    if "audio" in made and rates and not any(any(one.values()) for one in rates):
+        return "it is charged by the piece of sound, for which there is no unit"
     if any(any(record.price.rates.values()) for record in by_table.values()):
         return "its tables have only a price of the publisher, or one of a wrong unit"
     if any("input" in record.price.rates for record in by_table.values()):
@@ -160,10 +196,39 @@ def _fill(price: Draft, other: Draft) -> None:
             price.tiers[tier] = dict(changes)
             if tier in other.tiers_above:
                 price.tiers_above[tier] = {start: dict(step) for start, step in other.tiers_above[tier].items()}
+        elif all(price.tiers[tier].get(name) == changes.get(name) for name in ("input", "output")):
+            # A rate that a table states does not move with the others. The plain one bounds it, as it may be older.
+            stated = {name: min(rate, price.rates.get(name, rate)) for name, rate in changes.items()}
+            price.tiers[tier] = (stated if tier in _CHEAPER else {}) | price.tiers[tier]
     if not price.above:
         price.above = {start: dict(step) for start, step in other.above.items()}
     elif price.above.keys() == other.above.keys():
         price.above = {start: other.above[start] | step for start, step in price.above.items()}
+
+
+def without_implausible(offers: dict[Place, Offer]) -> None:
+    """Remove prices that contradict those of the provider's own models, or themselves."""
+    plain = {place: _plain(offer.draft) for place, offer in offers.items() if offer.draft and offer.draft.has_tokens}
+    makers: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+    for (provider, model), price in plain.items():
+        if provider == "openrouter":
+            makers[model.partition("/")[0]].add(price)
+    for place, (input_, output) in plain.items():
+        provider, model = place
+        whole = plain.get((provider, model.removesuffix(":batch")), (0, 0))
+        is_text = not offers[place].rates & _OF_TOKENS
+        reason = ""
+        if model.startswith("~") and (input_, output) not in makers[model[1:].partition("/")[0]]:
+            reason = "is that of none of the models that the alias may mean"
+        elif input_ * _BATCH < whole[0] or output * _BATCH < whole[1]:
+            reason = "is less than a quarter of the price without a batch"
+        elif 0 < input_ < _LEAST_TOKEN:
+            reason = f"is below ${_LEAST_TOKEN / 1e6:g} per million tokens"
+        elif is_text and output > input_ * _MOST_RATIO > 0:
+            reason = f"of output is more than {_MOST_RATIO} times that of input"
+        if reason:
+            table = offers[place].origins["price input"]
+            offers[place] = Offer(unpriced=f"the price in {table} {reason}", disagreements=offers[place].disagreements)
 
 
 def without_outliers(offers: Mapping[Place, Offer], keys: Mapping[Place, str]) -> list[Outlier]:

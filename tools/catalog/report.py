@@ -1,5 +1,6 @@
 """Writes the reference page of the catalog: its contents, and the disagreements of its tables."""
 
+import re
 from collections import Counter
 from datetime import date
 
@@ -86,6 +87,7 @@ def _unpriced(merged: Merged) -> list[str]:
     for (provider, _), facts in merged.entries.items():
         if facts.price is None:
             reason = "an outlier" if "times the median" in facts.unpriced else facts.unpriced
+            reason = re.sub(r"^the price in \S+ ", "the price ", reason)
             found.setdefault(reason, Counter())[provider] += 1
     by_count = sorted(found.items(), key=lambda item: -item[1].total())
     return [
