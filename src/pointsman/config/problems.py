@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from pointsman.config.source import Location, Source
-from pointsman.routing.wording import listed as listed  # for the messages of problems
+from pointsman.routing.wording import listed as listed  # noqa: PLC0414 -- for users of problems
 
 # An error makes the configuration unusable; a warning deserves a change; a note explains.
 Severity = Literal["error", "warning", "note"]
