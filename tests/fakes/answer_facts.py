@@ -168,7 +168,7 @@ def _of_chat(answer: dict[str, Any]) -> Facts:
     thoughts = "".join(one.get("text") or "" for one in message.get("reasoning_details") or ())
     cited = [one["url_citation"]["url"] for one in message.get("annotations") or () if one["type"] == "url_citation"]
     inputs, outputs = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
-    return _facts(
+    return made(
         text=content,
         refusal=message.get("refusal") or "",
         reasoning=message.get("reasoning_content") or message.get("reasoning") or thoughts,
@@ -191,7 +191,7 @@ def _of_response(answer: dict[str, Any]) -> Facts:
              if one["type"] == "url_citation"]  # fmt: skip
     usage, reason = answer.get("usage") or {}, (answer.get("incomplete_details") or {}).get("reason")
     inputs, outputs = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
-    return _facts(
+    return made(
         text="".join(_parts(answer, "output_text", "text")),
         refusal="".join(_parts(answer, "refusal", "refusal")),
         reasoning="".join(thoughts),
@@ -212,7 +212,7 @@ def _of_message(answer: dict[str, Any]) -> Facts:
              if one["type"] == "web_search_result_location"]  # fmt: skip
     text = "".join(block["text"] for block in texts)
     is_refusal = answer["stop_reason"] == "refusal"
-    return _facts(
+    return made(
         text="" if is_refusal else text,
         refusal=text if is_refusal else "",
         reasoning="".join(block["thinking"] for block in blocks if block["type"] == "thinking"),
@@ -224,7 +224,7 @@ def _of_message(answer: dict[str, Any]) -> Facts:
     )  # fmt: skip
 
 
-def _facts(
+def made(
     *,
     text: str,
     refusal: str,
@@ -234,6 +234,7 @@ def _facts(
     stop: str | None,
     counts: list[int | None],
 ) -> Facts:
+    """Return the facts of the parts of an answer."""
     if stop in _LENGTH:
         end = "length"
     elif stop in _FILTER or refusal:

@@ -8,9 +8,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fakes import answer_facts, wire
+from fakes import answer_facts, upstream_facts, wire
 from fakes.dialects import halves
-from integration.replay import MAX_EVENT_BYTES, PATHS, Exchange, codec_for, differences, written_for
+from integration.exchanges import GEMINI, Exchange, parsed, plain
+from integration.replay import MAX_EVENT_BYTES, codec_for, differences, written_for
 from pointsman.domain.calls import Call
 from pointsman.domain.conversations import Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from pointsman.domain.pieces import Piece
@@ -24,6 +25,7 @@ _TOOLS: dict[str, Any] = {
     "openai": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
     "openai-responses": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
     "anthropic": [{"name": "f", "input_schema": {"type": "object"}}],
+    GEMINI: [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": {"type": "object"}}]}],
 }
 # A proof that only names the field of plain reasoning. The reference for a chat's stream has all in one of them.
 _FORM = re.compile(r"^\w+:::$")
@@ -45,7 +47,7 @@ def next_turn_differences(one: Exchange, client: str) -> list[str]:
     answer = _answer(one, client)
     written = written_for(_next(client, answer), one.dialect)
     assert not written.cannot, written.cannot
-    theirs = wire.parse(encode_object({"model": "m", **written.fields}), PATHS[one.dialect], dialect=one.dialect)
+    theirs = parsed(encode_object({"model": "m", **written.fields}), one.dialect)
     native = _next(one.dialect, _answer(one, one.dialect))
     return differences(returned(native), returned(theirs), "the next turn's")
 
@@ -62,6 +64,8 @@ def _answer(one: Exchange, client: str) -> dict[str, Any]:
             pieces += reader.read(data, event) if data else ()
         joined: dict[str, Any] = json.loads(own.write_answer(first, 0.0, pieces))
         return joined
+    if one.recorded.is_stream and client == one.dialect == GEMINI:
+        return _joined(one.recorded.body)
     if one.recorded.is_stream:
         stream = wire.drain(codec.decoder(replace(first, wants_usage=True), MAX_EVENT_BYTES), [one.recorded.body])
         return answer_facts.streamed(client, stream, is_checked=False)
@@ -69,6 +73,13 @@ def _answer(one: Exchange, client: str) -> dict[str, Any]:
     assert isinstance(answer, WholeAnswer), answer
     found: dict[str, Any] = json.loads(answer.body)
     return found
+
+
+def _joined(stream: bytes) -> dict[str, Any]:
+    """Return a streamed answer of Gemini's as its SDK does: a list of all parts."""
+    answers = [json.loads(one) for one in upstream_facts.events(stream)]
+    parts = [part for one in answers for part in one["candidates"][0].get("content", {}).get("parts", ())]
+    return {**answers[-1], "candidates": [{"content": {"role": "model", "parts": parts}}]}
 
 
 def returned(call: Call) -> Returned:
@@ -82,7 +93,7 @@ def returned(call: Call) -> Returned:
         text="".join(part.text for part in parts if isinstance(part, Text | Refusal)),
         calls=tuple((part.name, json.dumps(json.loads(part.arguments or "{}"), sort_keys=True)) for part in calls),
         reasoning=tuple(
-            (part.text, _FORM.sub("", part.signature), part.redacted, part.id, part.origin)
+            (part.text, _FORM.sub("", _numbered(part.signature, ids)), part.redacted, part.id, part.origin)
             for part in parts
             if isinstance(part, Reasoning) and (part.signature or part.redacted)
         ),
@@ -90,12 +101,16 @@ def returned(call: Call) -> Returned:
     )
 
 
+def _numbered(proof: str, ids: list[str]) -> str:
+    """Return a proof of Gemini's for a call with the number of the call. Google's calls may have no id."""
+    kind, _, rest = proof.partition(":")
+    call_id, _, signature = rest.partition(":")
+    return f"call:{ids.index(call_id)}:{signature}" if kind == "call" else proof
+
+
 def _first(dialect: str) -> Call:
     body = {"model": "m", "tools": _TOOLS[dialect]}
-    body |= {"input": "question"} if dialect == answer_facts.RESPONSES else {"messages": [_QUESTION]}
-    if dialect == answer_facts.MESSAGES:
-        body["max_tokens"] = 9
-    return wire.parse(body, PATHS[dialect], dialect=dialect)
+    return parsed({**body, **plain(dialect, streams=False)}, dialect)
 
 
 def _next(dialect: str, answer: dict[str, Any]) -> Call:
@@ -121,6 +136,16 @@ def _next(dialect: str, answer: dict[str, Any]) -> Call:
             body["messages"] = [_QUESTION, {"role": "assistant", "content": answer["content"]}]
             body["messages"].append({"role": "user", "content": after})
             body["max_tokens"] = 9
+        case "gemini":
+            content = answer["candidates"][0].get("content") or {}
+            made = [part["functionCall"] for part in content.get("parts", ()) if "functionCall" in part]
+            results = [
+                {"functionResponse": {"name": call["name"], "response": {"output": "result"}}}
+                | ({"id": call["id"]} if "id" in call else {})
+                for call in made
+            ]
+            question = {"role": "user", "parts": [{"text": "question"}]}
+            body["contents"] = [question, content, {"role": "user", "parts": [*results, *question["parts"]]}]
         case _:
             results = [
                 {"type": "function_call_output", "call_id": item["call_id"], "output": "result"}
@@ -128,7 +153,7 @@ def _next(dialect: str, answer: dict[str, Any]) -> Call:
                 if item["type"] == "function_call"
             ]
             body["input"] = [_QUESTION, *answer["output"], *results, _QUESTION]
-    return wire.parse(body, PATHS[dialect], dialect=dialect)
+    return parsed(body, dialect)
 
 
 # The fields of an answered message that clients send back.

@@ -10,97 +10,42 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import httptools
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fakes import answer_facts, wire
+from fakes import answer_facts, upstream_facts, wire
 from fakes.corpora import Recorded
 from fakes.dialects import halves
-from fakes.dialogues import ANY_BOUND, asked
+from fakes.dialogues import asked
 from integration.client import Answer, Client
+from integration.exchanges import (
+    BEDROCK,
+    GEMINI,
+    PATHS,
+    Exchange,
+    call_of,
+    facts_in,
+    parsed,
+    plain,
+    recorded_facts,
+)
 from integration.gateway import Gateway, serving, until
 from pointsman.domain.calls import Call, RequestHead
 from pointsman.domain.conversations import Written
 from pointsman.providers import PROVIDERS, codec_of, dialects_of
 from pointsman.providers._translated import TranslatedCodec
 from pointsman.providers.api import Codec, WholeAnswer
-from pointsman.wire.dialects import CONVERSATIONS, DIALECTS
+from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.heads import FORWARDED
 from pointsman.wire.json_object import encode_object
 from pointsman.wire.translation import translate
+from pointsman.wire.upstreams import SPOKEN
 
-# Official SDKs read the answers. Google's is in an environment of its own (`make test-frameworks`).
-PATHS = {one.name: one.path for one in CONVERSATIONS if one.name != "gemini"}
-_TYPES = {
-    "api.openai.com": "openai",
-    "api.anthropic.com": "anthropic",
-    "api.cerebras.ai": "cerebras",
-    "api.deepseek.com": "deepseek",
-    "api.groq.com": "groq",
-    "api.mistral.ai": "mistral",
-    "api.z.ai": "zai",
-    "openrouter.ai": "openrouter",
-    "router.huggingface.co": "huggingface",
-}
-_SUFFIXES = ("/chat/completions", "/responses", "/messages")
 MAX_EVENT_BYTES = 2**24
 _CHUNK = 777  # bytes: the server's streams arrive in pieces that are no events
 _OF_ANTHROPIC = {"anthropic-version": "2023-06-01", "anthropic-beta": "mcp-client-2025-04-04,code-execution-2025-08-25"}
-_HELLO: dict[str, dict[str, Any]] = {
-    "openai": {"messages": [{"role": "user", "content": "hello"}]},
-    "openai-responses": {"input": "hello"},
-    "anthropic": {"messages": [{"role": "user", "content": "hello"}], "max_tokens": ANY_BOUND},
-}
-
-
-class Exchange(Struct, frozen=True):
-    """A recorded exchange with its host, and the name of its provider. `base_path` and `path` are the two parts of its
-    target. `dialect` is that of a conversation, else empty."""
-
-    recorded: Recorded
-    host: str
-    provider: str
-    base_path: str
-    path: str
-    dialect: str
-    type: str
-
-    @property
-    def model(self) -> str:
-        """The model that the request names; empty if it names none."""
-        body = json.loads(self.recorded.request) if self.is_json else {}
-        return str(body.get("model") or "")
-
-    @property
-    def is_json(self) -> bool:
-        return self.recorded.request.startswith(b"{")
-
-
-def exchange_of(recorded: Recorded) -> Exchange | None:
-    """Return a recording as an exchange. It is `None` if its address is no provider's of a known dialect."""
-    parts = urlsplit(recorded.uri)
-    host, path = parts.netloc, parts.path + (f"?{parts.query}" if parts.query else "")
-    if host in ("api.openai.com", "api.anthropic.com"):
-        base_path = "/v1"
-    else:
-        suffix = next((one for one in _SUFFIXES[:2] if parts.path.endswith(one)), None)
-        if suffix is None or host.endswith("workers.dev"):
-            return None
-        base_path = parts.path.removesuffix(suffix)
-    below = path.removeprefix(base_path)
-    dialect = ""
-    if recorded.method == "POST":
-        dialect = next((name for name, at in PATHS.items() if at == below.partition("?")[0]), "")
-    return Exchange(
-        recorded, host, _name(host, base_path), base_path, below, dialect, _TYPES.get(host, "openai-compatible")
-    )
-
-
-def _name(host: str, base_path: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", host + base_path)
 
 
 class RecordedProvider:
@@ -189,6 +134,7 @@ async def replaying(exchanges: Sequence[Exchange]) -> AsyncIterator[tuple[Gatewa
                 "base_url": f"http://127.0.0.1:{provider.port}{one.base_path}",
                 "keys": {"only": ""},
             }
+            | ({"region": "us-east-1"} if one.type == "bedrock" else {})
             for one in exchanges
         }
         async with serving(provider_settings=entries, as_process=True) as gateway:
@@ -198,12 +144,14 @@ async def replaying(exchanges: Sequence[Exchange]) -> AsyncIterator[tuple[Gatewa
 async def play_natively(gateway: Gateway, provider: RecordedProvider, one: Exchange) -> list[str]:
     """Make the recorded call in its own dialect. Return the differences from the recording."""
     recorded = one.recorded
-    body = recorded.request
-    if one.model:
+    body, path = recorded.request, f"/v1{one.path}"
+    if one.dialect == GEMINI:
+        path = f"/genai/v1beta/models/{one.provider}/{one.model}:{one.path.partition(':')[2]}"
+    elif one.model:
         body = json.dumps({**json.loads(body), "model": f"{one.provider}/{one.model}"}).encode()
     # The recordings lack these headers, which every client of Anthropic's sends.
     more = _OF_ANTHROPIC if one.type == "anthropic" else {}
-    answer = await _ask(gateway, provider, one, body, one.path, {**recorded.sent, **more})
+    answer = await _ask(gateway, provider, one, body, path, {**recorded.sent, **more})
     if not provider.seen:
         return [f"the gateway answered itself: {answer.status} {answer.body[:300].decode()}"]
     return [*_request_differences(one, provider.seen), *_answer_differences(one, answer)]
@@ -213,28 +161,26 @@ async def play_across(gateway: Gateway, provider: RecordedProvider, one: Exchang
     """Make the recorded call in another dialect. Return the differences of the facts.
 
     A request that the dialect of the client cannot express is replaced by a plain one, so that the answer is read all
-    the same. The gateway translates for a provider into the first dialect that it speaks. Other dialects of the
-    provider are translated here, by the same codec.
+    the same, and so is one in a dialect that no client speaks. The gateway translates for a provider into the first
+    dialect that it speaks. Other dialects of the provider are translated here, by the same codec.
     """
-    call = call_of(one)
-    body, is_same = translated(call, client), True
-    if body is None:
-        body, is_same = {**_HELLO[client], "stream": one.recorded.is_stream}, False
-    if client == answer_facts.CHAT and one.recorded.is_stream:
-        body["stream_options"] = {"include_usage": True}
+    call = call_of(one) if one.is_native else None
+    body = None if call is None else translated(call, client)
+    is_same = body is not None
+    body = {**(body or {}), **({} if is_same else plain(client, streams=False))}
+    body |= {name: value for name, value in plain(client, streams=one.recorded.is_stream).items() if "stream" in name}
     body["model"] = f"{one.provider}/{one.model}"
     data = json.dumps(body).encode()
-    spoken = dialects_of(PROVIDERS[one.type])
-    if client not in spoken and spoken[0] == one.dialect:
-        answer = await _ask(gateway, provider, one, data, PATHS[client], {})
+    if _is_spoken_to(one, client):
+        answer = await _ask(gateway, provider, one, data, f"/v1{PATHS[client]}", {})
         if not provider.seen:
             return [f"the gateway answered itself: {answer.status} {answer.body[:300].decode()}"]
         sent, received, status = provider.seen[-1].body, answer.body, answer.status
     else:
         sent, received, status = _by_codec(one, client, data)
     found = []
-    if is_same:
-        theirs = wire.parse(sent, PATHS[one.dialect], dialect=one.dialect)
+    if call is not None and is_same:
+        theirs = parsed(sent, one.dialect)
         found += differences(asked(call), asked(theirs), "the request's")
     if one.recorded.status != 200:
         error = json.loads(received)["error"]
@@ -243,19 +189,27 @@ async def play_across(gateway: Gateway, provider: RecordedProvider, one: Exchang
     return [*found, *answer_differences(one, client, received)]
 
 
+def _is_spoken_to(one: Exchange, client: str) -> bool:
+    """Return whether the gateway serves a client by the recorded API. It calls Claude at Bedrock by another."""
+    spoken = dialects_of(PROVIDERS[one.type])
+    is_claude = one.dialect == BEDROCK and "claude" in one.model
+    return client not in spoken and spoken[0] == one.dialect and not is_claude
+
+
 def codec_for(one: Exchange, client: str) -> Codec:
     """Return the codec for a client's calls at the provider's API of the recorded dialect."""
-    provider, theirs = PROVIDERS[one.type], DIALECTS[one.dialect]
+    provider, theirs = PROVIDERS[one.type], SPOKEN[one.dialect]
     native = codec_of(one.type, theirs.operation, one.dialect)
     if client == one.dialect:
         return native
     return TranslatedCodec(
         native=native,
         ours=halves(DIALECTS[client]),
-        theirs=halves(theirs),
+        theirs=theirs.halves,
         operation=theirs.operation,
         head=RequestHead(path=theirs.path, dialect=theirs.name, content_type="application/json"),
         errors=provider.errors,
+        splitter=provider.splitter,
     )
 
 
@@ -277,11 +231,6 @@ def _by_codec(one: Exchange, client: str, body: bytes) -> tuple[bytes, bytes, in
     return sent, found.body, one.recorded.status
 
 
-def call_of(one: Exchange) -> Call:
-    """Return the recorded request as the gateway reads it."""
-    return wire.parse(one.recorded.request, PATHS[one.dialect], dialect=one.dialect)
-
-
 def written_for(call: Call, client: str) -> Written:
     """Return a recorded request as another dialect writes it."""
     return translate(halves(DIALECTS[call.head.dialect]), halves(DIALECTS[client]), call)
@@ -298,19 +247,22 @@ def translated(call: Call, client: str) -> dict[str, Any] | None:
 
 def as_a_stream(one: Exchange) -> Exchange:
     """Return an exchange whose whole answer is streamed, as a provider of its dialect would do it."""
-    own, call = halves(DIALECTS[one.dialect]), call_of(one)
-    if one.dialect == answer_facts.CHAT:
-        call = replace(call, wants_usage=True)
-    stream = own.writer(call, 0.0).write(own.read_answer(one.recorded.body))
+    if one.is_native:
+        own, call = halves(DIALECTS[one.dialect]), call_of(one)
+        if one.dialect == answer_facts.CHAT:
+            call = replace(call, wants_usage=True)
+        stream = own.writer(call, 0.0).write(own.read_answer(one.recorded.body))
+    else:
+        stream = upstream_facts.as_a_stream(one.dialect, one.recorded.body)
     return replace(one, recorded=replace(one.recorded, is_stream=True, body=stream))
 
 
-def answer_differences(one: Exchange, client: str, answer: bytes) -> list[str]:
-    """Compare an answer in the client's dialect with the recorded one."""
-    read = answer_facts.streamed if one.recorded.is_stream else answer_facts.whole
+def answer_differences(one: Exchange, client: str, answer: bytes, *, is_stream: bool | None = None) -> list[str]:
+    """Compare an answer in the client's dialect with the recorded one. It is streamed as that, if nothing is given."""
     theirs = recorded_facts(one)
     try:
-        ours = answer_facts.facts(client, read(client, answer, is_checked=True))
+        is_stream = one.recorded.is_stream if is_stream is None else is_stream
+        ours = facts_in(client, answer, is_stream=is_stream, is_checked=True)
     except (AssertionError, ValueError, KeyError, TypeError, RuntimeError) as error:
         return [f"the SDK rejects the answer: {type(error).__name__}: {error}; {answer[-300:].decode()}"]
     return differences(theirs, ours, "the answer's")
@@ -332,7 +284,7 @@ async def _ask(
         headers["x-pointsman-provider"] = one.provider
     client = await Client.connect(gateway.port)
     try:
-        answer = await client.ask(body or b"", path=f"/v1{path}", method=one.recorded.method, headers=headers)
+        answer = await client.ask(body or b"", path=path, method=one.recorded.method, headers=headers)
     finally:
         await client.close()
     if one.dialect and answer.status == 200:
@@ -357,12 +309,6 @@ async def usage_differences(gateway: Gateway, provider: RecordedProvider) -> lis
         if theirs != (0, 0, 0, 0, 0) and tuple(ours) != theirs:  # else the gateway estimates the usage
             found.append((one, f"the log's usage of a call at {path} is {tuple(ours)}, not {theirs}"))
     return found
-
-
-def recorded_facts(one: Exchange) -> answer_facts.Facts:
-    """Return the facts in a recorded answer."""
-    read = answer_facts.streamed if one.recorded.is_stream else answer_facts.whole
-    return answer_facts.facts(one.dialect, read(one.dialect, one.recorded.body, is_checked=False))
 
 
 def _letters(name: str) -> str:
@@ -390,6 +336,8 @@ def _request_differences(one: Exchange, seen: Sequence[Seen]) -> list[str]:
     theirs, ours = json.loads(recorded.request), json.loads(got.body)
     if one.dialect == "openai" and theirs.get("stream"):  # the gateway needs the usage
         theirs["stream_options"] = {**(theirs.get("stream_options") or {}), "include_usage": True}
+    if one.dialect == GEMINI:
+        return [*found, *([] if ours == in_camel_case(theirs) else [f"the body is {got.body[:600]!r}"])]
     if one.model and _letters(ours["model"]) == _letters(
         one.model
     ):  # the gateway corrects the spelling of a known model
@@ -410,6 +358,20 @@ def _answer_differences(one: Exchange, answer: Answer) -> list[str]:
     if answer.json == json.loads(recorded.body):
         return []
     return [f"the answer is {answer.body[:300].decode()}, not {recorded.body[:300].decode()}"]
+
+
+# The values in Gemini's requests that have names of the client's own.
+_OWN_NAMES = ("args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema")
+
+
+def in_camel_case(value: Any, owner: str = "") -> Any:
+    """Return a request of Gemini's with its fields in the spelling that the gateway sends. Both are valid."""
+    if isinstance(value, list):
+        return [in_camel_case(one) for one in value]
+    if not isinstance(value, dict) or owner in _OWN_NAMES:
+        return value
+    named = {re.sub(r"_([a-z])", lambda found: found[1].upper(), name): one for name, one in value.items()}
+    return {name: in_camel_case(one, name) for name, one in named.items()}
 
 
 def _is_usage(event: object) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from fakes.corpora import Recorded, recorded
 from fakes.money import make_call
-from integration.replay import call_of, exchange_of
+from integration.exchanges import PATHS, call_of, exchange_of
 from pointsman.domain.calls import Call
 from pointsman.engine.counting import counted
 from pointsman.wire.dialects import DIALECTS
@@ -80,7 +80,7 @@ def reported(one: Recorded) -> int:
 def read(one: Recorded) -> Call | None:
     """Return a recorded request as the gateway reads it, if its bytes bound its prompt."""
     exchange = exchange_of(one)
-    if exchange is not None and exchange.dialect:
+    if exchange is not None and exchange.dialect in PATHS:
         call = call_of(exchange)
         is_bounded = DIALECTS[call.head.dialect].unbounded(call) is None
         return call if is_bounded and not any(name in call.model for name in _SYSTEMS) else None
