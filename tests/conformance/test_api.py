@@ -64,7 +64,7 @@ def test_bad_body_is_a_400_on_every_path(path: ApiPath, body: bytes) -> None:
 @pytest.mark.parametrize("path", PARSED, ids=_id)
 def test_call_contains_the_facts_of_its_head(path: ApiPath) -> None:
     body = {**CHAT, "prompt": "p", "input": "i", "fallbacks": ["a/b"], "max_tokens": 5, "unknown": {"kept": [1]}}
-    body |= {"contents": [], "content": {}, "requests": []}
+    body |= {"contents": [], "content": {}, "requests": [{"content": {"parts": [{"text": "t"}]}}]}
     facts: dict[str, Any] = {
         "provider": "p",
         "timeout_s": 1.5,
