@@ -111,7 +111,10 @@ def _of_field(name: str, value: Raw, depth: int) -> Media:
         return Media(1, MEDIA_TOKENS, memoryview(found.data).nbytes)
     if found.mime_type.startswith("audio/"):
         return in_base64(found.data)
-    # No token of a text takes less than a byte; a page of a document or a second of a video takes some kilobytes.
+    if found.mime_type.startswith("text/"):  # no token of it takes less than a byte
+        size = memoryview(found.data).nbytes
+        return Media(1, size, size)
+    # A page of a document or a second of a video takes some kilobytes.
     return Media(1, MEDIA_TOKENS)
 
 

@@ -28,6 +28,12 @@ def test_images_in_the_request_count_once_and_not_as_text() -> None:
     assert call(systemInstruction={"parts": [blob("image/png")]}).media.count == 1
 
 
+def test_text_documents_count_by_their_bytes() -> None:
+    found = call({"text": "a"}, blob("text/plain", "Q" * 400)).media
+    assert (found.count, found.tokens, found.size, found.elsewhere) == (1, 402, 402, "")
+    assert call(blob("application/pdf")).media.tokens == MEDIA_TOKENS
+
+
 @pytest.mark.parametrize(
     ("part", "elsewhere"),
     [
