@@ -90,7 +90,7 @@ def read_request(call: Call) -> Conversation:
     config = _read(_FIELDS, fields, "generationConfig") or {}
     read = turns.turns(fields["contents"]) if "contents" in fields else ()
     choice = _choice(fields, rest)
-    tools = _tools(fields, rest, labels)
+    tool_choice, tools = _allowed(choice, _tools(fields, rest, labels), fields, rest)
     if choice.mode == "VALIDATED":
         labels.append(VALIDATED)
     rest |= {
@@ -107,7 +107,7 @@ def read_request(call: Call) -> Conversation:
         system=() if is_empty(system) else turns.instructions(system),
         turns=read,
         tools=tools,
-        tool_choice=_allowed(choice, tools, fields, rest),
+        tool_choice=tool_choice,
         sampling=_sampling(config),
         max_tokens=call.max_tokens,
         format=_format(config, rest),
@@ -188,14 +188,16 @@ def _choice(fields: dict[str, Raw], rest: dict[str, Raw]) -> _CallingConfig:
 
 def _allowed(
     config: _CallingConfig, tools: tuple[Tool, ...], fields: dict[str, Raw], rest: dict[str, Raw]
-) -> ToolChoice:
-    """Return the rule for calls. Other dialects can name one function, but no choice of some."""
+) -> tuple[ToolChoice, tuple[Tool, ...]]:
+    """Return the rule for calls, and the tools that it allows to be called. Other dialects can name one function, but
+    no choice of some. So the others are left out, as for a choice of allowed tools in the Responses API."""
     mode, names = _MODES[config.mode or "MODE_UNSPECIFIED"], config.allowed_function_names or []
-    if names and len(names) == 1 and mode == "required":
-        return ToolChoice("named", names[0])
-    if names and set(names) != {tool.name for tool in tools}:
+    if len(names) == 1 and mode == "required":
+        return ToolChoice("named", names[0]), tools
+    if not set(names) <= {tool.name for tool in tools}:  # which Google rejects
         rest["toolConfig.functionCallingConfig.allowedFunctionNames"] = fields["toolConfig"]
-    return ToolChoice(mode)
+        return ToolChoice(mode), tools
+    return ToolChoice(mode), tuple(tool for tool in tools if not names or tool.name in names)
 
 
 def _sampling(config: dict[str, Raw]) -> Sampling:

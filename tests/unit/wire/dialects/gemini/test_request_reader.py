@@ -199,6 +199,15 @@ def test_rules_for_calls(calling: Any, expected: ToolChoice) -> None:
     assert (found.tool_choice, found.rest) == (expected, {})
 
 
+@pytest.mark.parametrize("mode", ["ANY", "VALIDATED"])
+def test_choice_of_several_functions_leaves_out_the_others(mode: str) -> None:
+    tools = [{"functionDeclarations": [{"name": "f"}, {"name": "g"}, {"name": "h"}]}]
+    calling = {"mode": mode, "allowedFunctionNames": ["h", "f"]}
+    found = read(tools=tools, toolConfig={"functionCallingConfig": calling})
+    assert found.tool_choice == ToolChoice("required" if mode == "ANY" else "auto")
+    assert ([tool.name for tool in found.tools], found.rest) == (["f", "h"], {})
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
