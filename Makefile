@@ -131,7 +131,7 @@ bench-hedging: setup ## measure the effect of a rival of slow attempts (four min
 bench-pacing: setup ## measure a paced budget on a recorded trace (needs ../shared/data; three minutes)
 	$(BIN)/python -m bench.pacing --json docs/measurements/pacing.json
 
-replay: setup ## play recorded exchanges through a gateway and translate them (needs ../shared/data; four minutes)
+replay: setup ## play recorded exchanges through a gateway and translate them (needs ../shared/data; five minutes)
 	PYTHONPATH=tests $(BIN)/python -m integration.recordings
 
 lock: setup ## resolve the dependencies again

@@ -12,7 +12,17 @@ from openai.types.responses.response_create_params import ResponseCreateParamsNo
 from pydantic import TypeAdapter
 
 from pointsman.domain.calls import Call
-from pointsman.domain.conversations import Audio, DocumentPart, Image, Part, Refusal, Text, ToolCall, ToolResult
+from pointsman.domain.conversations import (
+    Audio,
+    Conversation,
+    DocumentPart,
+    Image,
+    Part,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.dialects.anthropic.request_writer import DEFAULT_MAX_TOKENS
 
@@ -50,7 +60,11 @@ def asked(call: Call) -> Asked:
     """Return the facts in a request."""
     halves = DIALECTS[call.head.dialect].halves
     assert halves is not None
-    found = halves.read_request(call)
+    return asked_in(halves.read_request(call))
+
+
+def asked_in(found: Conversation) -> Asked:
+    """Return the facts in a conversation."""
     texts = {"system": "".join(part.text for part in found.system)}
     parts: list[Part] = []
     for turn in found.turns:

@@ -15,13 +15,14 @@ import httptools
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fakes import answer_facts, upstream_facts, wire
+from fakes import answer_facts, bedrock, cohere, upstream_facts, wire
 from fakes.corpora import Recorded
 from fakes.dialects import halves
-from fakes.dialogues import asked
+from fakes.dialogues import Asked, asked, asked_in
 from integration.client import Answer, Client
 from integration.exchanges import (
     BEDROCK,
+    COHERE,
     GEMINI,
     PATHS,
     Exchange,
@@ -44,6 +45,9 @@ from pointsman.wire.translation import translate
 from pointsman.wire.upstreams import SPOKEN
 
 MAX_EVENT_BYTES = 2**24
+# Readers of requests in the dialects that no client speaks.
+CONVERSATION_OF = {BEDROCK: bedrock.conversation_of, COHERE: cohere.conversation_of}
+_BOUND = 1000  # tokens: one dialect requires a bound
 _CHUNK = 777  # bytes: the server's streams arrive in pieces that are no events
 _OF_ANTHROPIC = {"anthropic-version": "2023-06-01", "anthropic-beta": "mcp-client-2025-04-04,code-execution-2025-08-25"}
 
@@ -161,11 +165,10 @@ async def play_across(gateway: Gateway, provider: RecordedProvider, one: Exchang
     """Make the recorded call in another dialect. Return the differences of the facts.
 
     A request that the dialect of the client cannot express is replaced by a plain one, so that the answer is read all
-    the same, and so is one in a dialect that no client speaks. The gateway translates for a provider into the first
-    dialect that it speaks. Other dialects of the provider are translated here, by the same codec.
+    the same. The gateway translates for a provider into the first dialect that it speaks. Other dialects of the
+    provider are translated here, by the same codec.
     """
-    call = call_of(one) if one.is_native else None
-    body = None if call is None else translated(call, client)
+    body = translated(call_of(one), client) if one.is_native else _rewritten(one, client)
     is_same = body is not None
     body = {**(body or {}), **({} if is_same else plain(client, streams=False))}
     body |= {name: value for name, value in plain(client, streams=one.recorded.is_stream).items() if "stream" in name}
@@ -179,14 +182,28 @@ async def play_across(gateway: Gateway, provider: RecordedProvider, one: Exchang
     else:
         sent, received, status = _by_codec(one, client, data)
     found = []
-    if call is not None and is_same:
-        theirs = parsed(sent, one.dialect)
-        found += differences(asked(call), asked(theirs), "the request's")
+    if is_same:
+        found += differences(_asked(one, one.recorded.request), _asked(one, sent), "the request's")
     if one.recorded.status != 200:
         error = json.loads(received)["error"]
         is_told = status == one.recorded.status and isinstance(error["message"], str)
         return found if is_told else [*found, f"the error is {status} {error}"]
     return [*found, *answer_differences(one, client, received)]
+
+
+def _asked(one: Exchange, request: bytes) -> Asked:
+    """Return the facts in a request to a provider. Texts, calls and results count in dialects that no client speaks."""
+    if one.is_native:
+        return asked(parsed(request, one.dialect))
+    return asked_in(CONVERSATION_OF[one.dialect](json.loads(request)))
+
+
+def _rewritten(one: Exchange, client: str) -> dict[str, Any] | None:
+    """Return the texts, calls and results of a request that no client can make, in the dialect of one. It is `None` if
+    that cannot express them."""
+    conversation = replace(CONVERSATION_OF[one.dialect](json.loads(one.recorded.request)), max_tokens=_BOUND)
+    written = halves(DIALECTS[client]).write_request(conversation, one.recorded.is_stream)
+    return None if written.cannot else dict(json.loads(encode_object(written.fields)))
 
 
 def _is_spoken_to(one: Exchange, client: str) -> bool:
