@@ -132,6 +132,13 @@ class Endpoint(Struct, frozen=True, kw_only=True, eq=False):
     regions: tuple[tuple[str, str], ...] = ()
     sends_trace: bool = False
 
+    def stated_region(self, name: str) -> str:
+        """Return the region that a name of a model states; empty for most names."""
+        for pattern, region in self.regions:
+            if found := re.match(pattern, name):
+                return found.expand(region).lower()
+        return ""
+
     def has_deployment(self, model: str) -> bool:
         """Return whether the server has the model under a name of its own, at any key."""
         return model in self.deployments or any(model in key.deployments for key in self.keys)
@@ -221,12 +228,8 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
     def region_at(self, key: ProviderKey) -> str:
         """Return the region that the name of the model implies, for requests with this key; empty if it is that of the
         address."""
-        name = self.model_at(key)
-        for pattern, region in self.endpoint.regions:
-            if found := re.match(pattern, name):
-                stated = found.expand(region).lower()
-                return stated if stated != self.endpoint.region else ""
-        return ""
+        stated = self.endpoint.stated_region(self.model_at(key))
+        return stated if stated != self.endpoint.region else ""
 
     @property
     def family(self) -> Family | None:

@@ -6,11 +6,10 @@ half a second, since a digit, a symbol or a slow voice takes longer. Characters 
 three bytes or more. https://platform.openai.com/docs/pricing, https://platform.openai.com/docs/guides/text-to-speech
 """
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from pointsman.domain.calls import Call
-from pointsman.wire.json_object import read_or
+from pointsman.wire.spoken import sound_format, text_bytes
 
 TOKENS_PER_S = 21
 CHARACTERS_PER_S = 15
@@ -19,7 +18,6 @@ SILENCE_TOKENS = 500  # of any answer: a short text may be spoken with long paus
 PCM_BYTES_PER_S = 48_000  # `pcm` and `wav` have 24,000 samples a second of 16 bits
 # The fewest bytes of a second in the other formats: 32 kbit/s for MP3 and AAC, 16 for Opus; FLAC is not below 96.
 LEAST_BYTES_PER_S = {"mp3": 4_000, "aac": 4_000, "opus": 2_000, "flac": 12_000}
-_FORMAT = msgspec.json.Decoder(str)
 
 
 class Spoken(Struct, frozen=True, gc=False):
@@ -33,7 +31,7 @@ def most_spoken(call: Call) -> int | None:
     """Return the most tokens of an answer that speaks a text; `None` if the call asks for none."""
     if call.operation != "audio" or call.units is None or call.units.unit != "character":
         return None
-    return SILENCE_TOKENS + MOST_TOKENS_PER_BYTE * memoryview(call.fields.get("input", Raw(b""))).nbytes
+    return SILENCE_TOKENS + MOST_TOKENS_PER_BYTE * text_bytes(call)
 
 
 def spoken(call: Call, bytes_in: int | None) -> Spoken | None:
@@ -45,7 +43,7 @@ def spoken(call: Call, bytes_in: int | None) -> Spoken | None:
     usual = _tokens(call.units.milli // 1000, CHARACTERS_PER_S)
     if not bytes_in:
         return Spoken(min(usual, most), most)
-    form = read_or(_FORMAT, call.fields.get("response_format", Raw(b'""')), "") or "mp3"
+    form = sound_format(call)
     if form in ("wav", "pcm"):
         exact = min(_tokens(bytes_in, PCM_BYTES_PER_S), most)
         return Spoken(exact, exact)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from pointsman.domain.geographies import GLOBAL, geographies_of, is_abroad
 from pointsman.domain.prices import Catalog
 from pointsman.domain.provider_prefixes import VENDORS, folded, provider_of, split
+from pointsman.domain.requirements import UNKNOWN
 from pointsman.domain.snapshots import Names, PublicModel
 from pointsman.domain.targets import Candidate, Endpoint, Provenance, candidate
 
@@ -149,7 +150,8 @@ def _known_name(endpoint: Endpoint, model: str, names: Names) -> str | None:
         return model
     if any(model in listed for listed in endpoint.listed.values()):
         return model
-    stated = next((region for pattern, region in endpoint.regions if fnmatchcase(model.lower(), pattern)), "")
+    stated = endpoint.stated_region(model)
+    stated = stated if stated != UNKNOWN else ""
     spellings = _spellings(endpoint, model, catalog)
     found = [every for one in spellings if (every := _own_names(endpoint, one, catalog, stated))]
     if found:

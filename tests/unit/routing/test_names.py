@@ -278,7 +278,7 @@ def made_of(*models: tuple[str, str, str]) -> ModelCatalog:
         model = own.removeprefix("?")
         geography = model.partition(".")[0]
         entry = {"name": name, "vouched": 1 if own != model else 3}
-        if provider == "bedrock" and any(geography == region for _, region in REGIONS):
+        if provider == "bedrock" and geography in GEOGRAPHIES:
             entry["region"] = geography
         listed = providers.setdefault(provider, {"hosts": [f"{provider}.example"], "models": {}})["models"]
         assert isinstance(listed, dict)
@@ -288,6 +288,7 @@ def made_of(*models: tuple[str, str, str]) -> ModelCatalog:
     return ModelCatalog(json.dumps({**outline, "names": names}).encode())
 
 
+GEOGRAPHIES = {"us", "eu", "jp", "apac", "au", "in", "global"}
 SONNET, HAIKU = "anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic.claude-haiku-5"
 REAL = made_of(
     *(("bedrock", f"{start}{SONNET}", "claude-sonnet-4-5") for start in ("", "us.", "eu.", "jp.", "global.")),
