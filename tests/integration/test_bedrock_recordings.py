@@ -1,14 +1,19 @@
 """Recorded answers of Bedrock's Converse: each is read with its text, its calls, its end and its usage."""
 
 import json
+from base64 import b64decode
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
 
+from fakes import wire
 from fakes.amazon_model import problems_of_request
-from fakes.corpora import SHARED
+from fakes.corpora import SHARED, recorded
 from pointsman.domain.pieces import Finish, TextPiece, ToolBegin, UsagePiece
+from pointsman.providers import codec_of
+from pointsman.providers.api import WholeAnswer
 from pointsman.wire.upstreams.bedrock.answer_reader import read_answer
 
 FILES = sorted(SHARED.glob("recordings/*/*/*bedrock*.yaml"))
@@ -41,3 +46,28 @@ def check(body: dict[str, Any]) -> None:
     assert any(isinstance(one, Finish) for one in pieces)
     (spent,) = [one.usage for one in pieces if isinstance(one, UsagePiece)]
     assert spent.tokens_in + spent.tokens_out == usage["totalTokens"]
+
+
+def test_recorded_counts_of_claudes_tokens_are_requested_and_read() -> None:
+    codec, count = codec_of("bedrock-claude", "chat", "anthropic"), 0
+    for one in recorded("/count-tokens"):
+        inner = json.loads(one.request)["input"].get("invokeModel")
+        if inner is None:
+            continue
+        count += 1
+        given = json.loads(b64decode(inner["body"]))
+        version = given.pop("anthropic_version")
+        call = wire.parse({"model": "m", **given}, "/messages/count_tokens", dialect="anthropic")
+        path = unquote(urlsplit(one.uri).path)
+        target = wire.target("bedrock", path.split("/")[2], "")
+        request = codec.encode(call, target, target.endpoint.keys[0])
+        sent = json.loads(b64decode(json.loads(request.body)["input"]["invokeModel"]["body"]))
+        assert sent == {**given, "anthropic_version": version}
+        assert unquote(request.target.decode()) == path
+        if one.status == 200:
+            answer = codec.decode(call, one.body)
+            assert isinstance(answer, WholeAnswer)
+            assert json.loads(answer.body) == {"input_tokens": json.loads(one.body)["inputTokens"]}
+        else:
+            assert json.loads(one.body)["message"] in codec.failure(one.status, {}, one.body, 0.0).for_client
+    assert count
