@@ -44,7 +44,7 @@ OPTIONS_test-slice := -m "slow and not long and $(OURS)" --hypothesis-profile de
 # With STATUS=FILE, the exit code of pytest is written there, since the one of make is always 2.
 END = $(if $(STATUS),; code=$$?; echo $$code > $(STATUS); exit $$code)
 
-test: setup ## run the tests (about nine minutes on two slow cores)
+test: setup ## run the tests (about fifteen minutes on two cores)
 	$(PYTEST) $(OPTIONS_$@)$(END)
 
 test-all: setup test-frameworks test-agents ## run the tests at their larger sizes (an hour or more)
