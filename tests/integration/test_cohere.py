@@ -80,7 +80,7 @@ def test_embeddings_and_inputs_that_cannot_be_sent() -> None:
             assert provider.last_body["embedding_types"] == ["float"]
             refused = await gateway.ask({"model": "vectors", "input": [1, 2]}, path="/v1/embeddings")
             assert refused.status == 400
-            assert "cannot express input that is no text" in refused.json["error"]["message"]
+            assert "cannot express an input that is not text" in refused.json["error"]["message"]
             assert len(provider.requests) == 1
 
     run(main())

@@ -31,7 +31,7 @@ def test_request_is_read_and_written() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "reason"),
-    [({"input": [1, 2]}, "input that is no text"), ({"input": "a", "some_new_field": 1}, "some_new_field")],
+    [({"input": [1, 2]}, "an input that is not text"), ({"input": "a", "some_new_field": 1}, "some_new_field")],
 )
 def test_parts_without_a_common_form_are_named(fields: Any, reason: str) -> None:
     assert list(read(**fields).rest) == [reason]
