@@ -78,7 +78,6 @@ def _subject(config: Path | None, url: str, token_file: Path | None, *, is_onlin
     from pointsman.config.defaults import compile_default, default_document
     from pointsman.config.problems import Problem
     from pointsman.doctor.api import Subject
-    from pointsman.runtime.sockets import is_locked
 
     if config is not None:
         checked = compile_file(config, os.environ)
@@ -92,9 +91,18 @@ def _subject(config: Path | None, url: str, token_file: Path | None, *, is_onlin
         environ=os.environ,
         now=time.time(),
         is_online=is_online,
-        is_running=compiled is not None and is_locked(compiled.settings.data_dir),
+        is_running=compiled is not None and _is_running(compiled.settings.data_dir),
         ask=_asker(url, token_file),
     )
+
+
+def _is_running(data_dir: Path) -> bool:
+    from pointsman.journal.lock import is_locked
+
+    try:
+        return is_locked(data_dir)
+    except OSError:  # such as a folder of another user, which the check of the data folder reports
+        return False
 
 
 def _asker(url: str, token_file: Path | None) -> Callable[[str], Any]:

@@ -5,7 +5,6 @@ last frame is erased: the worker died before anything relied on it. Damage in th
 reading resumes at the next complete frame.
 """
 
-import fcntl
 import mmap
 import os
 import shutil
@@ -17,6 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pointsman.journal.lock import is_locked
 from pointsman.journal.records import DECODER, ChargeScope, Record
 from pointsman.journal.segments import (
     END,
@@ -73,18 +73,8 @@ class JournalReader:
         self._data: mmap.mmap | None = None
 
     def is_live(self) -> bool:
-        """Return whether the writer is alive. The kernel releases the lock of a dead process."""
-        try:
-            fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        """Return whether the writer is alive. Raises `OSError` if that cannot be found out."""
+        return is_locked(self.folder)
 
     def read(self, position: Position, max_records: int, *, is_live: bool) -> Chunk:
         """Return the next records from `position` on. `is_live` must have been determined *before* reading."""

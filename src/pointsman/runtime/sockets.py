@@ -51,21 +51,6 @@ def lock_data_dir(data_dir: Path) -> int:
     return fd
 
 
-def is_locked(data_dir: Path) -> bool:
-    """Return whether a gateway has the lock of a data folder."""
-    try:
-        fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
 def open_sockets(settings: Settings) -> Sockets:
     """Open every socket and the lock. Raises `SupervisorError`."""
     lock = lock_data_dir(settings.data_dir)

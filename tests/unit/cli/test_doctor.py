@@ -1,6 +1,7 @@
 """`pointsman doctor`: its output and exit status."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from fakes.configuration import ENVIRON
 from fakes.examined import CONFIG
 from pointsman.cli import build_app
 from pointsman.doctor import catalog
+from pointsman.runtime.sockets import lock_data_dir
 
 
 @pytest.fixture
@@ -51,3 +53,18 @@ def test_broken_check_hides_no_other(file: Path, monkeypatch: pytest.MonkeyPatch
     found = json.loads(result.output)["checks"]
     assert found["catalog"][0]["text"] == "the check itself failed: RuntimeError: out of order"
     assert found["configuration"][0]["level"] == "ok"
+
+
+def test_lock_of_the_data_folder_shows_a_running_gateway(file: Path) -> None:
+    def gateway() -> str:
+        found = json.loads(examined(file, "--json").output)["checks"]
+        return str(found["gateway"][0]["text"])
+
+    assert gateway().startswith("no gateway uses this data folder")
+    fd = lock_data_dir(file.parent / "data")
+    assert gateway().startswith("runs, but its state needs the admin token")
+    os.close(fd)
+    lock = file.parent / "data" / "lock"
+    lock.unlink()
+    lock.symlink_to(lock)  # it cannot be opened
+    assert gateway().startswith("no gateway uses this data folder")

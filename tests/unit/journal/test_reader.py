@@ -213,6 +213,15 @@ def test_ingested_segments_are_deleted(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_journal_whose_lock_cannot_be_opened_is_not_taken_for_a_dead_one(tmp_path: Path) -> None:
+    """Control would give up the requests of a living worker, for example while it has too many open files."""
+    folder, _ = journal_of(tmp_path, 1)
+    (folder / "lock").unlink()
+    (folder / "lock").symlink_to("lock")
+    with pytest.raises(OSError, match="lock"):
+        JournalReader(folder).is_live()
+
+
 def test_journals_are_discovered_oldest_first(tmp_path: Path) -> None:
     assert discover(tmp_path / "none") == []
     for slot, epoch in ((0, 20), (1, 5), (0, 5)):
