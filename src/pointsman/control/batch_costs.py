@@ -46,12 +46,13 @@ class BatchOutput:
 
     def end(self, counts: Counts | None) -> tuple[ModelCost, ...]:
         """Take the rest, and return the costs by model. Raises `OutputError` if the file has fewer answers than the
-        provider counted."""
+        provider counted, or none and the provider counted nothing."""
         for line in self._cutter.end():
             self._take(line)
-        completed = counts.completed if counts is not None else 1
-        if self._lines < max(completed, 1):
-            raise OutputError(f"the output file has {self._lines} answers, but {completed} lines are completed")
+        if counts is None and not self._lines:
+            raise OutputError("the output file is empty, and the number of completed lines is not reported")
+        if counts is not None and self._lines < counts.completed:
+            raise OutputError(f"the output file has {self._lines} answers, but {counts.completed} lines are completed")
         good = {name: sums.lines for name, sums in self._sums.items()}
         failed = failed_by_model(self._work, good, counts.failed if counts is not None else None)
         found: list[ModelCost] = []

@@ -143,7 +143,8 @@ UNEXPECTED: list[tuple[bytes | None, dict[str, Any], str]] = [
     (None, {"request_counts": BOTH}, "names no output file, but 2 lines are completed"),
     (None, {}, "neither an output file nor the number"),
     (GOOD, {"request_counts": BOTH}, "has 1 answers, but 2 lines"),
-    (b"", {}, "has 0 answers"),
+    (b"", {}, "is empty, and the number"),
+    (b"", {"request_counts": BOTH}, "has 0 answers, but 2 lines"),
     (b"{}\n", {}, "not an answer"),
     (b'{"response": {"body": {}}}\n', {}, "not an answer"),
     (b'{"response": null, "error": null}\n', {}, "not an answer"),
@@ -188,10 +189,12 @@ def test_lost_output_costs_the_whole_reservation_after_its_window_too(tmp_path: 
     play(tmp_path, scene, at=time.time() - 40 * 86_400)
 
 
-def test_failed_lines_are_counted_at_no_cost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", [None, b""])  # some providers name a file without lines
+def test_failed_lines_are_counted_at_no_cost(tmp_path: Path, output: bytes | None) -> None:
     async def scene(ingestion: Ingestion, writer: JournalWriter, name: str) -> None:
         assert ingestion.ingest.store is not None
-        assert await ended(ingestion, name, None, request_counts={"total": 2, "completed": 0, "failed": 2}) == []
+        counts = {"total": 2, "completed": 0, "failed": 2}
+        assert await ended(ingestion, name, output, request_counts=counts) == []
         [row] = [one for one in await ingestion.ingest.store.usage(["model"], {}, ALL) if one["model"] == "gpt-4o"]
         assert (row["attempts"], row["failures"], row["nano"], ingestion.posted) == (2, 2, 0, 0)
 
