@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import ip_address
+from urllib.parse import quote
 
 from pointsman.domain.origin import Origin
 
@@ -29,6 +30,14 @@ def split_url(text: str) -> tuple[Origin, str]:
     host = found["name"] or read_ipv6(found["v6"])
     port = read_port(found["port"], lowest=1) if found["port"] is not None else DEFAULT_PORTS[scheme]
     return Origin(scheme, host.lower(), port), after[len(authority) :]
+
+
+def target_of(rest: str) -> bytes:
+    """Return the request target for the rest of an address: path and query without the fragment. Characters that no
+    target may have are percent-encoded."""
+    path, mark, query = rest.partition("#")[0].partition("?")
+    target = quote(path or "/", safe="/%:@!$&'()*+,;=~-._")
+    return (target + mark + quote(query, safe="/?%:@!$&'()*+,;=~-._[]")).encode("ascii")
 
 
 def described(address: str) -> str:

@@ -8,7 +8,7 @@ leads into the network of the gateway. An egress proxy would resolve names itsel
 import asyncio
 from binascii import b2a_base64
 from collections.abc import Sequence
-from urllib.parse import quote, urljoin
+from urllib.parse import urljoin
 
 from pointsman import __version__
 from pointsman.domain import failures
@@ -17,7 +17,7 @@ from pointsman.domain.failures import Failure, Rejection
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin
-from pointsman.domain.urls import split_url, without_secrets
+from pointsman.domain.urls import split_url, target_of, without_secrets
 from pointsman.domain.verdicts import Verdict
 from pointsman.engine.tasks import Waiter
 from pointsman.engine.upstreams import Upstreams
@@ -35,9 +35,9 @@ _HEADERS = f"user-agent: pointsman/{__version__}\r\naccept: image/*, application
 
 
 def can_fetch(call: Call, verdicts: Sequence[Verdict]) -> bool:
-    """Return whether the gateway may fetch the addresses in a call, and a candidate may serve it then: one cannot
-    express the call, perhaps because of them. The policy `provider_tools` judges before that one, so it has allowed
-    them. If it forbids them for any candidate, nothing is fetched."""
+    """Return whether the gateway may fetch the addresses in a call, and that may help: a candidate cannot express the
+    call, perhaps because of them. The policy `provider_tools` has judged that candidate before, and allows it the
+    addresses. If the policy rejects any other candidate, nothing is fetched."""
     if call.snapshot.routing.fetch_media == "no" or call.media == NO_MEDIA or call.raw_body is not None:
         return False
     codes = {verdict.reason.code for verdict in verdicts}
@@ -124,11 +124,7 @@ def _parsed(address: str, *, takes_http: bool) -> tuple[Origin, bytes]:
         origin, rest = split_url(address)
     except ValueError:
         raise FetchError(failures.INVALID_REQUEST, "it is no valid address") from None
-    path, _, query = rest.partition("#")[0].partition("?")
-    target = quote(path or "/", safe="/%:@!$&'()*+,;=~-._")
-    if query:
-        target += "?" + quote(query, safe="/?%:@!$&'()*+,;=~-._[]")
-    return origin, target.encode("ascii")
+    return origin, target_of(rest)
 
 
 def _failure(address: str, reason: str) -> Failure:

@@ -3,7 +3,7 @@
 import pytest
 
 from pointsman.domain.origin import Origin
-from pointsman.domain.urls import split_url, without_secrets
+from pointsman.domain.urls import split_url, target_of, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,20 @@ from pointsman.domain.urls import split_url, without_secrets
 )
 def test_origin_and_rest_of_an_address(text: str, origin: Origin, rest: str) -> None:
     assert split_url(text) == (origin, rest)
+
+
+@pytest.mark.parametrize(
+    ("rest", "target"),
+    [
+        ("", b"/"),
+        ("#d", b"/"),
+        ("?a=b", b"/?a=b"),
+        ("/a/b%20c?d=[e]#f", b"/a/b%20c?d=[e]"),
+        ("/a b\r\n[c]?\u00e9", b"/a%20b%0D%0A%5Bc%5D?%C3%A9"),
+    ],
+)
+def test_target_has_no_characters_that_end_a_request_line(rest: str, target: bytes) -> None:
+    assert target_of(rest) == target
 
 
 @pytest.mark.parametrize(

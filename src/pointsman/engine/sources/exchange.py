@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,7 @@ from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import is_loopback, is_metadata
 from pointsman.domain.origin import Concrete, Credential, Origin
 from pointsman.domain.redaction import redact
-from pointsman.domain.urls import split_url, without_secrets
+from pointsman.domain.urls import split_url, target_of, without_secrets
 from pointsman.transport.fetch import Fetched, FetchError
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -83,12 +83,10 @@ class Machine(Struct, frozen=True):
         to a metadata service or to this machine. Raises `RefusedError` for an invalid address, and
         `UnavailableError`."""
         origin, rest = _split(url)
-        target = quote(rest.partition("#")[0], safe="/?%:@!$&'()*+,;=~-._")
-        target = target if target.startswith("/") else f"/{target}"
         lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         if not lines.isascii():
             raise RefusedError(f"a header for the token service at {origin} has characters that are not ASCII")
-        request = UpstreamRequest(method.encode(), target.encode("ascii"), lines.encode("ascii"), body)
+        request = UpstreamRequest(method.encode(), target_of(rest), lines.encode("ascii"), body)
         is_near = is_local or is_metadata(origin.host) or is_loopback(origin.host)
         try:
             return await self.send(origin, request, is_near)
