@@ -57,7 +57,7 @@ async def mint(source: AwsSource, machine: Machine) -> Minted:
 
 async def _ambient(source: AwsSource, machine: Machine) -> Minted:
     environ = machine.environ
-    found = _from_environment(machine)
+    found = await _from_environment(machine)
     if found is not None:
         return found
     role, token_file = environ.get("AWS_ROLE_ARN"), environ.get("AWS_WEB_IDENTITY_TOKEN_FILE")
@@ -81,14 +81,10 @@ async def _ambient(source: AwsSource, machine: Machine) -> Minted:
         raise UnavailableError(error.kind, _NOWHERE.format(profiles.name, error)) from error
 
 
-def _from_environment(machine: Machine) -> Minted | None:
+async def _from_environment(machine: Machine) -> Minted | None:
     environ = machine.environ
     key_id, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
     return Minted(keys_of(key_id, secret, environ.get("AWS_SESSION_TOKEN", ""))) if key_id and secret else None
-
-
-async def _of_environment(machine: Machine) -> Minted | None:
-    return _from_environment(machine)
 
 
 async def _from_container(machine: Machine) -> Minted | None:
@@ -141,4 +137,4 @@ def _from_metadata(answer: Fetched, service: str) -> Minted:
 
 
 # The places that a profile may name as its `credential_source`.
-_PLACES = {"Environment": _of_environment, "EcsContainer": _from_container, "Ec2InstanceMetadata": _from_machine}
+_PLACES = {"Environment": _from_environment, "EcsContainer": _from_container, "Ec2InstanceMetadata": _from_machine}

@@ -88,7 +88,8 @@ async def from_profile(profiles: Profiles, region: str, machine: Machine, places
     `RefusedError` and `UnavailableError`."""
     if profiles.in_use not in profiles.profiles:
         if profiles.is_named:
-            raise RefusedError(f"{profiles.name} does not exist; correct AWS_PROFILE")
+            reason = "does not exist, or the gateway may not read its file"
+            raise RefusedError(f"{profiles.name} {reason}; correct AWS_PROFILE or the rights of the file")
         return None
     return await _Reader(profiles, region, machine, places).keys(profiles.in_use)
 
