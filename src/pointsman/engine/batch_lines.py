@@ -102,7 +102,6 @@ class BatchLines:
         if isinstance(plan, Failure):
             raise Rejection(plan)
         call = plan.call or call
-        for choice in plan.choices:
-            if call.head.dialect in endpoint.dialects or call.operation not in ("chat", "responses"):
-                return call, choice.candidate
-        raise rejection(f"provider {endpoint.name!r}, which has the file, does not serve {self._endpoint}", "url")
+        if call.head.dialect not in endpoint.dialects and call.operation in ("chat", "responses"):
+            raise rejection(f"provider {endpoint.name!r}, which has the file, does not serve {self._endpoint}", "url")
+        return call, plan.choices[0].candidate
