@@ -460,7 +460,7 @@ def _begins_as_json(body: bytes) -> bool:
 
 def _is_json(headers: Headers) -> bool:
     media_type = headers.get(b"content-type", b"")
-    return media_type == b"application/json" or b"json" in media_type
+    return media_type == b"application/json" or b"json" in media_type  # the search takes ten times as long
 
 
 def _is_event_stream(headers: Headers) -> bool:

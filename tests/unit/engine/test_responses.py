@@ -3,6 +3,7 @@
 import pytest
 
 from fakes.routing import endpoint
+from pointsman.domain.dollars import dollars
 from pointsman.domain.targets import candidate
 from pointsman.engine.responses import answer_lines, provider_lines
 
@@ -54,6 +55,13 @@ def test_answer_without_an_attempt_names_no_provider() -> None:
 def test_shortened_answer_has_its_maximum_in_a_header() -> None:
     lines = answer_lines("id-3", None, 0, 0.5, 2_000_000_000, 20)
     assert lines.endswith(b"x-pointsman-max-tokens: 20\r\nx-pointsman-cost-usd: 2\r\n")
+
+
+@pytest.mark.parametrize("nano", [1, 10, 999_999_999, 1_000_000_000, 10_000_000_000, 1_230_000_000, 123_456_789_012])
+def test_cost_is_written_as_elsewhere(nano: int) -> None:
+    assert answer_lines("id-3", None, 0, 0.5, nano).endswith(
+        f"x-pointsman-cost-usd: {dollars(nano, symbol='')}\r\n".encode()
+    )
 
 
 def test_answer_lines_differ_by_candidate_and_attempts() -> None:
