@@ -39,6 +39,8 @@ models:
 pricing:
   overrides:
     - {{model: "*/sim-*", input_usd_per_million: 2.5, output_usd_per_million: 10, max_output_tokens: 200}}
+    # Fine-tuning and the like
+    - {{model: "*/", input_usd_per_million: 0, output_usd_per_million: 0, per_request_usd: 1}}
 governance:
   require_key: false
   teams:

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.config.settings import Settings
+from pointsman.domain.origin import Secret
 from pointsman.domain.snapshots import Snapshot
 from pointsman.runtime.children import ADMIN, CONTROL, PATIENCE_S, Child, Starter
 from pointsman.runtime.listeners import bind_same_address, port_of, start_listening
@@ -409,7 +410,8 @@ class Supervisor:
             port_of(sockets.console[0]),
             self._snapshot.digest[:12],
         )
-        if not self._snapshot.require_key:
+        keys = [key for endpoint in self._snapshot.endpoints.values() for key in endpoint.keys]
+        if not self._snapshot.require_key and any(key.credential != Secret("") for key in keys):
             _logger.warning(
                 "open mode: anyone who reaches server.listen can use every provider key; "
                 "to require virtual keys, set governance.require_key to true"

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -40,7 +41,7 @@ def test_demonstration_fails_over_enforces_its_budget_and_ends() -> None:
         try:
             assert process.stdout is not None
             assert process.stderr is not None
-            assert any("listening on" in line for line in process.stderr)
+            log = list(takewhile(lambda line: "listening on" not in line, process.stderr))
             children = children_of(process.pid)
             address = f"http://127.0.0.1:{port}/v1/chat/completions"
             request = Request(address, json.dumps(body).encode(), {"content-type": "application/json"})
@@ -56,6 +57,8 @@ def test_demonstration_fails_over_enforces_its_budget_and_ends() -> None:
         finally:
             process.kill()
         lines = process.stdout.read().splitlines()
+        log += process.stderr.read().splitlines()
+    assert not any("warning" in line or "open mode" in line for line in log), "its own configuration has no fault"
     records = [json.loads(line) for line in lines if line.startswith("{")]
     assert any(f"http://127.0.0.1:{port}/v1/chat/completions" in line for line in lines)
     assert records[0]["provider"] == "steady"
