@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -23,79 +24,79 @@ dollars = partial(domain_dollars, decimals=2, grouped=True)
 def get(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
     """Send a GET and return the decoded response. Exit with a message if that fails."""
     query = urlencode({name: value for name, value in parameters.items() if value not in (None, [])}, doseq=True)
-    return _data_or_exit(url, *_call(url, f"{path}?{query}", token_file, None))
+    with _exiting():
+        return try_get(url, f"{path}?{query}", token_file)
 
 
 def try_get(url: str, path: str, token_file: Path | None) -> Any:
-    """Send a GET and return the decoded response. Raises `OSError` if there is none, or one with another status."""
-    request = Request(f"{url.rstrip('/')}/api/v1/{path}", headers={"authorization": f"Bearer {_token(token_file)}"})  # noqa: S310 -- the user's own address
-    try:
-        with urlopen(request, timeout=30) as answer:  # noqa: S310
-            return json.load(answer)
-    except ValueError as error:
-        raise OSError(f"{url} did not return JSON") from error
+    """Send a GET and return the decoded response. Raises `OSError` if that fails."""
+    return _decoded(url, _send(url, _request(url, f"api/v1/{path}", token_file)))
 
 
 def get_text(url: str, path: str, token_file: Path | None) -> str:
     """Return the text at a path of the console's address. Exit with a message if that fails."""
-    if not url.startswith(("http://", "https://")):
-        raise typer.BadParameter("must begin with http:// or https://", param_hint="--url")
-    request = Request(f"{url.rstrip('/')}/{path}", headers={"authorization": f"Bearer {_token(token_file)}"})  # noqa: S310 -- the scheme was checked
-    try:
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was checked
-            return str(answer.read().decode())
-    except HTTPError as error:
-        print_line(f"{url} returned {error.code}: {error.reason}", err=True)
-    except OSError as error:
-        print_line(f"cannot reach {url}: {getattr(error, 'reason', error)}; is the gateway running?", err=True)
-    raise typer.Exit(1)
+    with _exiting():
+        return _send(url, _request(url, path, token_file)).decode()
 
 
 def post(url: str, path: str, data: object, token_file: Path | None, expected: Collection[int] = ()) -> Any:
     """Send JSON by POST and return the decoded response. A status in `expected` is no error."""
-    status, answer = _call(url, path, token_file, json.dumps(data).encode())
-    return answer if status in expected else _data_or_exit(url, status, answer)
+    request = _request(url, f"api/v1/{path}", token_file)
+    request.data = json.dumps(data).encode()
+    with _exiting():
+        return _decoded(url, _send(url, request, expected))
 
 
 def delete(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
     """Send a DELETE and return the decoded response. Exit with a message if that fails."""
-    return _data_or_exit(url, *_call(url, f"{path}?{urlencode(parameters)}", token_file, None, "DELETE"))
+    request = _request(url, f"api/v1/{path}?{urlencode(parameters)}", token_file)
+    request.method = "DELETE"
+    with _exiting():
+        return _decoded(url, _send(url, request))
 
 
-def _data_or_exit(url: str, status: int, answer: Any) -> Any:
-    if 200 <= status < 300:
-        return answer
+@contextmanager
+def _exiting() -> Iterator[None]:
     try:
-        message = answer["error"]["message"]
-    except (KeyError, TypeError):
-        message = "no reason given"
-    print_line(f"{url} returned {status}: {message}", err=True)
-    raise typer.Exit(1)
+        yield
+    except OSError as error:
+        print_line(str(error), err=True)
+        raise typer.Exit(1) from None
 
 
-def _call(
-    url: str, path: str, token_file: Path | None, body: bytes | None, method: str | None = None
-) -> tuple[int, Any]:
-    """Return the status and data of a response."""
+def _request(url: str, path: str, token_file: Path | None) -> Request:
     if not url.startswith(("http://", "https://")):
         raise typer.BadParameter("must begin with http:// or https://", param_hint="--url")
     headers = {"authorization": f"Bearer {_token(token_file)}", "content-type": "application/json"}
-    request = Request(f"{url.rstrip('/')}/api/v1/{path}", body, headers, method=method)  # noqa: S310 -- the scheme was checked
+    return Request(f"{url.rstrip('/')}/{path}", headers=headers)  # noqa: S310 -- the scheme was checked
+
+
+def _send(url: str, request: Request, expected: Collection[int] = ()) -> bytes:
+    """Return the body of a response. Raises `OSError` with the reason if there is none, or one with another status than
+    200 to 299 and those `expected`."""
     try:
         with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was checked
-            return answer.status, json.load(answer)
+            return bytes(answer.read())
     except HTTPError as error:
+        body = error.read()
+        if error.code in expected:
+            return body
         try:
-            return error.code, json.load(error)
-        except ValueError:
-            return error.code, {"error": {"message": error.reason}}
-    except ValueError:
-        print_line(f"{url} did not return JSON; set --url to the console's address", err=True)
-    except (URLError, OSError) as error:
+            message = json.loads(body)["error"]["message"]
+        except (ValueError, KeyError, TypeError):
+            message = error.reason
+        raise OSError(f"{url} returned {error.code}: {message}") from None
+    except OSError as error:
         reason = getattr(error, "reason", error)
         message = getattr(reason, "strerror", None) or reason
-        print_line(f"cannot reach {url}: {message}; is the gateway running?", err=True)
-    raise typer.Exit(1)
+        raise OSError(f"cannot reach {url}: {message}; is the gateway running?") from None
+
+
+def _decoded(url: str, body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise OSError(f"{url} did not return JSON; set --url to the console's address") from None
 
 
 def parse_time(text: str, option: str) -> float:

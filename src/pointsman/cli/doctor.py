@@ -62,6 +62,8 @@ async def _examine(checks: dict[str, Any], subject: Subject) -> dict[str, Sequen
     for name, check in checks.items():
         try:
             findings = await check(subject)
+        except typer.BadParameter:  # of the address or the token
+            raise
         except Exception as problem:  # noqa: BLE001 -- the other checks are of use without it
             text = f"the check itself failed: {type(problem).__name__}: {problem}"
             findings = [error(text, "this is a fault of the gateway; please report it")]

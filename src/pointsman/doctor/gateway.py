@@ -16,8 +16,8 @@ async def check(subject: Subject) -> list[Finding]:
     try:
         state = subject.ask("status")
     except OSError as problem:
-        advice = "look into the log of the gateway; give the right address with --url"
-        return [error(f"the console does not answer: {problem}", advice)]
+        advice = "give the address and token of its console (--url and --token-file), or look into its log"
+        return [error(str(problem), advice)]
     if state is None:
         return [skipped("runs, but its state needs the admin token; set POINTSMAN_ADMIN_TOKEN, or use --token-file")]
     return _of(state, subject) or [ok("runs well, with the configuration of the file")]

@@ -43,6 +43,26 @@ def test_error_sets_the_exit_status(file: Path) -> None:
     assert found["level"] == "error"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--url", "http://127.0.0.1:1"], 1, "cannot reach http://127.0.0.1:1: Connection refused"),
+        (["--url", "ftp://here"], 2, "must begin with http:// or https://"),
+        (["--token-file", "/nowhere"], 2, "cannot read /nowhere"),
+    ],
+)
+def test_console_that_cannot_be_asked_is_no_fault_of_a_check(
+    arguments: list[str], code: int, message: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pointsman.runtime.sockets.is_locked", lambda _: True)
+    command = ["doctor", "--offline", "--config", str(file), *arguments]
+    environ = {**ENVIRON, "POINTSMAN_ADMIN_TOKEN": "a-token", "COLUMNS": "200"}
+    result = CliRunner().invoke(build_app(), command, env=environ)
+    assert result.exit_code == code
+    assert message in result.output
+    assert "fault of the gateway" not in result.output
+
+
 def test_broken_check_hides_no_other(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_: object) -> None:
         raise RuntimeError("out of order")
