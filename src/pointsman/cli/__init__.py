@@ -31,7 +31,8 @@ def build_app() -> typer.Typer:
 
 
 def _no_options() -> None:
-    """A self-hosted AI gateway: one address for clients of OpenAI's and Anthropic's APIs, before every LLM provider."""
+    """A self-hosted AI gateway: one address for clients of OpenAI's, Anthropic's and Gemini's APIs, in front of every
+    LLM provider."""
 
 
 def main() -> None:
