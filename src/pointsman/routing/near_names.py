@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 MOST_CHARACTERS = 128  # of a name: clients choose it
+MOST_KEPT = 256  # answers: many clients repeat a wrong name
 _NEAR_ENOUGH = 0.5
 _PART = 0.9
 _REORDERED = 0.95
@@ -18,6 +19,8 @@ class NearNames:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = list(dict.fromkeys(names))
         self._groups = [_groups(name) for name in self._names]
+        self._words = [_words(name) for name in self._names]
+        self._kept: dict[tuple[str, int], list[str]] = {}
         self._with: defaultdict[str, list[int]] = defaultdict(list)
         for at, groups in enumerate(self._groups):
             for group in groups:
@@ -26,9 +29,16 @@ class NearNames:
     def near(self, name: str, most: int = 3) -> list[str]:
         """Return the nearest names, the nearest first; none if no name is near. Of equally near names, newer versions
         come first."""
-        groups = _groups(name[:MOST_CHARACTERS])
+        asked = (name[:MOST_CHARACTERS], most)
+        if asked not in self._kept:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[asked] = self._nearest(*asked)
+        return self._kept[asked]
+
+    def _nearest(self, name: str, most: int) -> list[str]:
+        groups, words = _groups(name), _words(name)
         shared = Counter(at for group in groups for at in self._with.get(group, ()))
-        words = _words(name[:MOST_CHARACTERS])
         scored: list[tuple[float, tuple[int, ...], int, str]] = []
         for at, count in shared.items():
             score = self._score(at, 2 * count / (len(groups) + len(self._groups[at])), words)
@@ -37,15 +47,15 @@ class NearNames:
                 scored.append((score, _version(found), -len(found), found))
         return [found for *_, found in sorted(scored, reverse=True)[:most]]
 
-    def _score(self, at: int, shared: float, words: list[str]) -> float:
+    def _score(self, at: int, shared: float, words: str) -> float:
         """Return the likeness from 0 to 1. `shared` is the part of the groups that both names have."""
-        theirs = _words(self._names[at])
-        if sorted(words) == sorted(theirs):  # only the order differs
+        theirs = self._words[at]
+        if len(words) == len(theirs) and sorted(words.split()) == sorted(theirs.split()):  # only the order differs
             return max(shared, _REORDERED)
-        if _contains(theirs, words):  # the name is a part of theirs, such as `sonnet`
+        if words in theirs:  # the name is a part of theirs, such as `sonnet`
             return max(shared, _PART)
-        if len(theirs) > 1 and _contains(words, theirs):  # theirs is a part, as with a cloud's prefix and version
-            return max(shared, _NEAR_ENOUGH + len(theirs) / len(words) / 4)
+        if theirs in words and (count := len(theirs.split())) > 1:  # as with a cloud's prefix and version
+            return max(shared, _NEAR_ENOUGH + count / len(words.split()) / 4)
         return shared
 
 
@@ -54,14 +64,11 @@ def _groups(name: str) -> frozenset[str]:
     return frozenset(squeezed[at : at + 3] for at in range(len(squeezed) - 2))
 
 
-def _contains(words: list[str], part: list[str]) -> bool:
-    return any(words[at : at + len(part)] == part for at in range(len(words) - len(part) + 1))
-
-
-def _words(name: str) -> list[str]:
-    return _NUMBERS.findall(name.lower())
+def _words(name: str) -> str:
+    """Return the words and the numbers of a name, each between blanks, so that a part of a name is a part of this."""
+    return f" {' '.join(_NUMBERS.findall(name.lower()))} "
 
 
 def _version(name: str) -> tuple[int, ...]:
     """Return the short numbers in a name. Longer ones are dates."""
-    return tuple(int(word) for word in _words(name) if word.isdigit() and len(word) < 4)
+    return tuple(int(word) for word in _words(name).split() if word.isdigit() and len(word) < 4)
