@@ -5,6 +5,7 @@ each field that a change sets replaces that of the entry below, and the other fi
 """
 
 import re
+from collections import defaultdict
 from hashlib import sha256
 
 import msgspec
@@ -102,6 +103,9 @@ class _Editor:
         self._names = dict(self._base.names)
         self._provenance = list(self._base.provenance)
         self._dates: dict[str, str] = {}
+        self._keys: defaultdict[str, list[str]] = defaultdict(list)  # of each canonical name; a former name is one too
+        for key, places in self._names.items():
+            self._keys[_PLACES.decode(places)[0]].append(key)
 
     def file(self) -> CatalogFile:
         providers = dict(self._base.providers)
@@ -133,7 +137,7 @@ class _Editor:
         if change.can or change.cannot:
             set_fields["capabilities"] = (facts.capabilities | change.can) - change.cannot
             set_fields["lacks"] = (facts.lacks | change.cannot) - change.can
-        name = change.name or facts.name
+        name = facts.name if change.name is None else self._canonical(change.name)
         facts = replace(facts, name=name, vouched=0, **set_fields)
         check_price(place, facts)
         origin = self._origin(provider, model, change, set_fields, is_new=old is None)
@@ -153,9 +157,14 @@ class _Editor:
         """Return the canonical name of a new entry: the present one of its key, else the model's own."""
         key = key_of(provider, model)
         if key in self._names:
-            return _PLACES.decode(self._names[key])[0]
+            return self._canonical(key)
         short = model.lower().rpartition("/")[2]
         return short if key_of("", short) == key else key
+
+    def _canonical(self, name: str) -> str:
+        """Return the canonical name that another spelling or a former name has; a new name is its own."""
+        key = key_of("", name)
+        return _PLACES.decode(self._names[key])[0] if key in self._names else name
 
     def _origin(
         self, provider: str, model: str, change: EntryChange, fields: dict[str, object], *, is_new: bool
@@ -176,10 +185,12 @@ class _Editor:
 
     def _rename(self, place: str, old: str, new: str) -> None:
         """Move an entry from the group of one canonical name to that of another."""
-        old_key, key = key_of("", old) if old else "", key_of("", new)
-        if old_key and old_key != key and old_key in self._names:
-            others = [one for one in _PLACES.decode(self._names[old_key]) if one != place]
-            self._names[old_key] = Raw(msgspec.json.encode(others))
-        places = _PLACES.decode(self._names[key]) if key in self._names else [new]
-        if place not in places[1:]:
-            self._names[key] = Raw(msgspec.json.encode([*places, place]))
+        for key in self._keys[old] if old != new else ():
+            others = [one for one in _PLACES.decode(self._names[key]) if one != place]
+            self._names[key] = Raw(msgspec.json.encode(others))
+        if not self._keys[new]:
+            self._keys[new].append(key_of("", new))
+        for key in self._keys[new]:
+            places = _PLACES.decode(self._names[key]) if key in self._names else [new]
+            if place not in places[1:]:
+                self._names[key] = Raw(msgspec.json.encode([*places, place]))

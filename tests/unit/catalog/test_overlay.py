@@ -64,6 +64,23 @@ def test_canonical_name_joins_and_separates_models() -> None:
     assert catalog.serving("gpt-4o-apart") == [("openai", "gpt-4o")]
 
 
+def test_former_name_leads_to_the_changed_group() -> None:
+    former, name = "gemini-3.1-flash-lite-preview", "gemini-3.1-flash-lite"
+    assert packaged().name_of(former) == name
+    catalog = over(layer(house__one=EntryChange(name=name), house__other=EntryChange(name=former)))
+    assert {("house", "one"), ("house", "other")} <= set(catalog.serving(former))
+    assert catalog.serving(former) == catalog.serving(name)
+    changes = {f"gemini/{name}": EntryChange(name="apart")}
+    apart = over(msgspec.json.encode(Layer(source="overlay", changes=changes)))
+    assert ("gemini", name) not in apart.serving(former)
+
+
+def test_other_spelling_of_a_canonical_name_is_that_name() -> None:
+    facts = over(layer(house__one=EntryChange(name="GPT-4O"))).find("house", "one")
+    assert facts is not None
+    assert facts.name == "gpt-4o"
+
+
 def test_later_layer_outranks_an_earlier_one() -> None:
     other = Price(Rates(input=1, output=1))
     catalog = over(
