@@ -15,12 +15,11 @@ from pointsman.config.load import explain, location_of
 from pointsman.config.overlay_schema import OverlayDocument, OverlayEntry
 from pointsman.config.prices import price_of
 from pointsman.config.problems import nearest
-from pointsman.config.source import Location, Source, SourceError, parse
+from pointsman.config.source import MAX_BYTES, Location, Source, SourceError, parse
 from pointsman.routing.wording import listed
 
 NAME = "overlay.yaml"  # in the folder `catalog` of the data folder
 SOURCE = "overlay"
-MAX_BYTES = 4 * 1024 * 1024
 _DAYS = {
     "retires_on": "must be a day, such as 2027-03-31, or `never`",
     "priced_on": "must be a day, such as 2026-11-30",
@@ -57,7 +56,7 @@ def read_overlay(path: Path) -> bytes | None:
     except OSError as error:
         raise OverlayError([f"{path} cannot be read: {error.strerror}"]) from None
     if len(content) > MAX_BYTES:
-        raise OverlayError([f"{path} is larger than {MAX_BYTES} bytes"])
+        raise OverlayError([f"{path} is larger than {MAX_BYTES} bytes; remove changes that the catalog has by now"])
     return content
 
 

@@ -11,6 +11,7 @@ from pointsman.config.catalog import packaged
 from pointsman.config.overlay import OverlayError, lay_over, overlay_path, overlay_schema, parse_overlay, read_overlay
 from pointsman.config.overlay_schema import Capability
 from pointsman.config.snapshot_file import read_snapshot
+from pointsman.config.source import MAX_BYTES
 from pointsman.money.terms import terms_of
 from pointsman.routing.router import router_of
 
@@ -141,11 +142,10 @@ def test_retirement_may_be_a_day_or_never() -> None:
     assert (retired.deprecated_on, kept.deprecated_on) == (date(2027, 3, 31).isoformat(), None)
 
 
-def test_missing_or_large_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_or_large_file_is_reported(tmp_path: Path) -> None:
     assert read_overlay(tmp_path / "absent") is None
-    (tmp_path / "large").write_bytes(b"# " * 10)
-    monkeypatch.setattr("pointsman.config.overlay.MAX_BYTES", 10)
-    with pytest.raises(OverlayError, match="is larger than 10 bytes"):
+    (tmp_path / "large").write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(OverlayError, match=f"is larger than {MAX_BYTES} bytes; remove changes that the catalog has"):
         read_overlay(tmp_path / "large")
     with pytest.raises(OverlayError, match="cannot be read"):
         read_overlay(tmp_path)
