@@ -1,6 +1,5 @@
 """Merges tables into one catalog: each field comes from the first table that has it, and other values are noted."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -18,10 +17,7 @@ from tools.catalog.records import Record, Table
 from tools.catalog.regions import region_of
 from tools.catalog.retirements import LISTS, retired_on
 
-# Prices change most, so the table that dates and cites them comes first. models.dev knows capabilities best.
-PRICES = ("genai-prices", "litellm", "pi-ai", "model-prices", "models.dev")
-FIELDS = ("models.dev", "litellm", "pi-ai", "genai-prices")
-_PROFILE = re.compile(r"^(us-gov|us|eu|apac|global|jp|au|ca|sa|me|af|il|mx|in)\.")
+FIELDS = ("models.dev", "litellm", "pi-ai", "genai-prices")  # models.dev knows capabilities best
 _KNOWABLE = (
     "tools",
     "json_schema",
@@ -87,7 +83,7 @@ def merge(tables: Mapping[str, Table]) -> Merged:
 def _retire_profiles(merged: Merged) -> None:
     """A profile of Bedrock retires with the model that it leads to."""
     for place, facts in merged.entries.items():
-        base = ("bedrock", _PROFILE.sub("", place[1]))
+        base = ("bedrock", place[1].removeprefix(f"{facts.region}."))
         model = merged.entries.get(base)
         if place[0] != "bedrock" or base == place or model is None or model.deprecated_on is None:
             continue

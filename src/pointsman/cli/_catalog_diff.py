@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pointsman.cli._terminal import print_json, print_line, print_table
+from pointsman.domain.prices import Rates
 
 if TYPE_CHECKING:
     from pointsman.catalog.diff import Differences, FieldChange, PriceChange
     from pointsman.catalog.reader import ModelCatalog
-
-_OF_TOKENS = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
-_OF_TOKENS_TOO = ("audio_in", "audio_out", "image_in", "image_out")
 
 
 def print_differences(old: ModelCatalog, new: ModelCatalog, *, as_json: bool) -> None:
@@ -89,7 +87,7 @@ def _print_fields(title: str, changes: tuple[FieldChange, ...], missing: str) ->
 def _usd(one: PriceChange, pico: int | None) -> str:
     if pico is None:
         return "none"
-    is_of_tokens = one.rate.rpartition(" ")[2] in (*_OF_TOKENS, *_OF_TOKENS_TOO)
+    is_of_tokens = one.rate.rpartition(" ")[2] in Rates.__struct_fields__
     return f"{pico / (1e6 if is_of_tokens else 1e12):g}"
 
 

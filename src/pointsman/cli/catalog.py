@@ -73,12 +73,14 @@ def _show_by_default(context: typer.Context, config: Config = None, data_dir: Da
 @command.command()
 def show(config: Config = None, data_dir: DataDir = None) -> None:
     """Show the catalog in force: its date, its size and its overlay."""
+    from pointsman.cli._overlay import over
     from pointsman.config.catalog import read_catalog
 
-    installed = read_catalog(data_dir or _data_dir(config))
+    folder = data_dir or _data_dir(config)
+    installed = read_catalog(folder)
     if installed.problem is not None:
         print_line(installed.problem, err=True)
-    _in_force(_with_overlay(installed.catalog, config, data_dir))
+    _in_force(over(installed.catalog, config, folder))
 
 
 @command.command()
@@ -184,11 +186,13 @@ def diff(
     """
     from pointsman.catalog.reader import CatalogError, ModelCatalog
     from pointsman.cli._catalog_diff import print_differences
+    from pointsman.cli._overlay import over
     from pointsman.config.catalog import packaged, read_catalog
 
-    in_force = read_catalog(data_dir or _data_dir(config)).catalog
+    folder = data_dir or _data_dir(config)
+    in_force = read_catalog(folder).catalog
     if file is None:
-        print_differences(packaged(), _with_overlay(in_force, config, data_dir), as_json=as_json)
+        print_differences(packaged(), over(in_force, config, folder), as_json=as_json)
         return
     try:
         print_differences(in_force, ModelCatalog(file.read_bytes()), as_json=as_json)
@@ -214,13 +218,6 @@ def _in_force(catalog: ModelCatalog) -> None:
     print_line(f"in force: the catalog of {catalog.date}{overlay}, sha256 {catalog.digest}")
     count = "1 provider" if len(providers) == 1 else f"{len(providers)} providers"
     print_line(f"{models} models at {count}, retired ones too; {names} canonical names that are still served")
-
-
-def _with_overlay(catalog: ModelCatalog, config: Path | None, data_dir: Path | None) -> ModelCatalog:
-    """Return the catalog with the overlay over it."""
-    from pointsman.cli._overlay import over
-
-    return over(catalog, config, data_dir or _data_dir(config))
 
 
 def _usd(text: str | None, option: str, *, force: bool) -> Decimal | None:
