@@ -81,6 +81,15 @@ def wait_after_failures(count: int, first_s: float, random: float) -> float:
     return min(first_s * 2.0 ** min(count - 1, 16), MAX_RETRY_S) * (1 - JITTER * random)
 
 
+def _home() -> Path:
+    """Return the home of the process's user. One without an entry, as in some containers, has none: few sources look
+    there, so it is no error."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
+
+
 class _Value:
     """The value of one source, and the task that renews it, which ends after one try unless the value is kept.
     `failure` is the reason if the last try failed."""
@@ -285,7 +294,7 @@ class Credentials:
             return None
         found = self._values.get((source, network))
         if found is None or found.is_over:
-            machine = Machine(os.environ, Path.home(), self._clock, self._sender(network))
+            machine = Machine(os.environ, _home(), self._clock, self._sender(network))
             name = f"{endpoint.name}:{key.name}"
             found = _Value(source, machine, self._mint, self._rng.random, name)
             self._values[source, network] = found

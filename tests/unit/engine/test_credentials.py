@@ -1,6 +1,7 @@
 """Credentials that are fetched: no request waits for a renewal, and old values are used until they end."""
 
 import asyncio
+import pwd
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -444,4 +445,17 @@ def test_failure_names_the_key_that_the_request_uses(monkeypatch: pytest.MonkeyP
         assert isinstance(failure, Failure)
         assert failure.message == "no credential for the key beta:other: Entra ID refused"
 
+    on_rig(main, monkeypatch)
+
+
+def test_user_without_a_home_can_use_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(user: int) -> None:
+        raise KeyError(user)
+
+    async def main(rig: Rig) -> None:
+        await rig.give("first")
+        assert rig.token() == "first"
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
     on_rig(main, monkeypatch)
