@@ -59,6 +59,9 @@ class Exporter:
                     if settings is not None:
                         running = asyncio.create_task(self._export(settings))
                 await asyncio.sleep(SETTINGS_S)
+        except Exception as error:  # nobody awaits this task before the process ends
+            _logger.exception("the export to the OpenTelemetry collector has ended, since its settings cannot be read")
+            self.problem = f"the export has ended, since its settings cannot be read: {error}"
         finally:
             if running is not None:
                 await _ended(running)

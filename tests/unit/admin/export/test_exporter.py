@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, ValidationError
 from msgspec.structs import replace
 
 from fakes.clock import PATIENCE_S
@@ -92,6 +92,22 @@ def test_unusable_certificate_is_a_problem_and_no_crash(tmp_path: Path, monkeypa
         await wait(lambda: not exporter.problems())
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        await store.close()
+
+    run(main())
+
+
+def test_unreadable_settings_end_the_export_with_a_problem(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class OtherVersion(FakeControl):
+        async def ask(self, inquiry: Struct, item: type, within_s: float = 0.0) -> list:  # type: ignore[type-arg]
+            raise ValidationError("Object missing required field `ratio`")
+
+    async def main() -> None:
+        store = await Store.open(store_url(None, tmp_path))
+        exporter = Exporter(OtherVersion(), store, page, tmp_path)
+        await exporter.run()
+        assert exporter.problems()["otlp"].endswith("cannot be read: Object missing required field `ratio`")
+        assert "the export to the OpenTelemetry collector has ended" in caplog.text
         await store.close()
 
     run(main())
