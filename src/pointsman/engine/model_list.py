@@ -120,17 +120,20 @@ class ModelList:
             self._until = first_expiry(self.snapshot, asked.unix_s)
         key = asked.key
         is_unrestricted = key is None or not (key.allow_models or key.entries or key.require)
-        shared = (None if is_unrestricted else key, asked.require, _is_public(query))
+        is_public = parse_qs(query).get("public") == ["true"]
+        shared = (None if is_unrestricted else key, asked.require, is_public)
         page_of = _PAGES.get(asked.dialect)
         if page_of is not None:
             entries = self._entries.get((asked.dialect, shared))
             if entries is None:
-                entries = [one for row in self._usable_by(asked) for one in row.entries[asked.dialect]]
+                entries = [
+                    one for row in self._usable_by(asked, is_public=is_public) for one in row.entries[asked.dialect]
+                ]
                 _keep(self._entries, (asked.dialect, shared), entries)
             return page_of(entries, query)
         body = self._bodies.get(shared)
         if body is None:
-            body = encode(_List("list", [row.body for row in self._usable_by(asked)]))
+            body = encode(_List("list", [row.body for row in self._usable_by(asked, is_public=is_public)]))
             _keep(self._bodies, shared, body)
         return body
 
@@ -150,8 +153,7 @@ class ModelList:
         )
         raise Rejection(Failure(failures.MODEL_NOT_FOUND, message, param="model"))
 
-    def _usable_by(self, asked: ModelsAsked) -> list[_Row]:
-        is_public = _is_public(asked.path.partition("?")[2])
+    def _usable_by(self, asked: ModelsAsked, *, is_public: bool) -> list[_Row]:
         rows = [row for row in self._all_rows() if not is_public or row.name in self.snapshot.models]
         found = [_shown_to(asked, row, self.snapshot) for row in rows]
         return [row for row in found if row is not None]
@@ -161,11 +163,6 @@ class ModelList:
             models = dict.fromkeys(names_of(self.snapshot))
             self._rows = [_row(name, self.snapshot) for name in models]
         return self._rows
-
-
-def _is_public(query: str) -> bool:
-    """Return whether a client requests the public names alone."""
-    return parse_qs(query).get("public") == ["true"]
 
 
 def _keep(known: dict[K, T], key: K, value: T) -> None:
