@@ -1,9 +1,10 @@
 """The tokens of a spoken text, for models that charge them by tokens. An answer of audio reports none.
 
 Speech has about 15 characters a second. `gpt-4o-mini-tts` makes about 21 tokens of it: OpenAI states $0.015 a minute,
-at $12 for a million tokens. So a character of English takes about 1.4 tokens. A reservation has ten for each byte, or
-half a second, since a digit, a symbol or a slow voice takes longer. Characters with more sound, as in Chinese, have
-three bytes or more. https://platform.openai.com/docs/pricing, https://platform.openai.com/docs/guides/text-to-speech
+at $12 for a million tokens. So a character of English takes about 1.4 tokens. A reservation has ten tokens for each
+byte of the text, which are half a second: a digit, a symbol or a slow voice takes longer than a letter. Characters with
+more sound, as in Chinese, have three bytes or more.
+https://platform.openai.com/docs/pricing, https://platform.openai.com/docs/guides/text-to-speech
 """
 
 from msgspec import Struct

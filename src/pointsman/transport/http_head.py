@@ -19,7 +19,8 @@ head without a parser, and accepts nothing that `parse` would reject:
   the framing never depends on it.
 
 **Heads with an id.** Proxies and tracers send a value that differs in every request (`PER_REQUEST`). A head that equals
-a parsed one except for such values, and for the digits, is composed from that one without a parser. It holds too:
+a parsed one except for such values, and for the digits, is composed from that one without a parser. This accepts
+nothing that `parse` would reject either:
 
 - The values consist of 1 to 512 visible characters without a space, so llhttp accepts them. Each such header occurs
   once in the parsed head, and nothing else depends on its value. So the composed head has the same headers, with these
