@@ -41,9 +41,9 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
     from pointsman.cli._admin import get
 
     filters = {"key": key, "provider": provider, "model": model, "status": status, "client_request_id": client_id}
-    rows: list[dict[str, Any]] = get(url, "requests", {**filters, "limit": limit}, token_file)
+    rows: list[dict[str, Any]] = get(url, "requests", {**filters, "limit": MOST if follow else limit}, token_file)
     if follow:
-        _print_lines(rows[::-1], as_json=as_json)
+        _print_lines(rows[:limit][::-1], as_json=as_json)
         try:
             _follow(url, filters, token_file, {row["request_id"] for row in rows}, as_json=as_json)
         except KeyboardInterrupt:
@@ -57,19 +57,20 @@ def command(  # noqa: PLR0913, PLR0917 -- each parameter is an option
 
 
 def _follow(url: str, filters: dict[str, Any], token_file: Path | None, seen: set[str], *, as_json: bool) -> None:
-    """Print requests that have ended since, in the order of their beginnings, until interrupted."""
+    """Print requests that have ended since, until interrupted. `seen` are the ids of earlier ones."""
     import time
 
     from pointsman.cli._admin import get
 
-    began_at = time.time()
+    is_warned = False
     while True:
         time.sleep(PAUSE_S)
-        since = max(began_at, time.time() - OVERLAP_S)
-        rows = get(url, "requests", {**filters, "since": since, "limit": MOST}, token_file)
+        rows = get(url, "requests", {**filters, "since": time.time() - OVERLAP_S, "limit": MOST}, token_file)
         _print_lines([row for row in rows[::-1] if row["request_id"] not in seen], as_json=as_json)
-        if len(rows) == MOST:
-            print_line(f"more than {MOST} requests in {OVERLAP_S / 60:.0f} minutes: some are left out", err=True)
+        if len(rows) == MOST and not is_warned:
+            is_warned = True
+            span = f"{OVERLAP_S / 60:.0f} minutes"
+            print_line(f"{MOST} requests or more in {span}: those that take long may be left out", err=True)
         seen.clear()
         seen.update(row["request_id"] for row in rows)
 

@@ -81,5 +81,23 @@ def test_new_requests_follow_once_each(as_json: bool, monkeypatch: pytest.Monkey
     assert done.exit_code == 0, done.output
     assert re.findall(r"id-\d", done.output) == ["id-2", "id-3", "id-1"]
     assert all(parameters["key"] == "me" for parameters in asked)
+    assert all(float(str(one["since"])) < time.time() - 800 for one in asked[1:]), "so earlier ones follow at their end"
     if as_json:
         assert [json.loads(line)["model"] for line in done.output.splitlines()] == ["chat"] * 3
+
+
+def test_full_answers_are_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [4]
+    row = {"request_id": "id", "at": NOW, "virtual_key": "me", "model": "chat", "provider": "a", "status": 200}
+
+    def get(*_: object) -> list[dict[str, object]]:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return [row | {"cost_nano": 70}]
+
+    monkeypatch.setattr("pointsman.cli._admin.get", get)
+    monkeypatch.setattr("pointsman.cli.logs.MOST", 1)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    done = CliRunner().invoke(build_app(), ["logs", "--follow"], env=ENV)
+    assert done.stderr == "1 requests or more in 15 minutes: those that take long may be left out\n"
