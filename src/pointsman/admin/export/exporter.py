@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from time import time_ns
+from typing import TYPE_CHECKING
 
 from pointsman.admin.export.exemplars import Exemplars
 from pointsman.admin.export.status import SignalStatus
@@ -18,6 +19,9 @@ from pointsman.control.store.reports import Reports
 from pointsman.domain.records import RequestRecord
 from pointsman.link.inquirer import AwayError, Inquirer
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Labels, MetricsPage, counter_family, gauge
+
+if TYPE_CHECKING:
+    from pointsman.admin.export.sender import Sender
 
 SETTINGS_S = 2.0  # between two inquiries for the settings
 RETRY_S = 10.0  # the longest pause after an export of metrics that failed
@@ -113,19 +117,16 @@ class Exporter:
             for sender in senders:
                 await sender.close()
 
-    async def _export_metrics(self, settings: ExportSettings, sender: object, status: SignalStatus) -> None:
+    async def _export_metrics(self, settings: ExportSettings, sender: "Sender", status: SignalStatus) -> None:
         from pointsman.admin.export.points import metrics_request  # noqa: PLC0415 -- as above
-        from pointsman.admin.export.sender import Sender, SendError  # noqa: PLC0415
+        from pointsman.admin.export.sender import SendError  # noqa: PLC0415
 
-        assert isinstance(sender, Sender)
         while True:
             try:
                 page = await self._page()
                 message, count = await asyncio.to_thread(metrics_request, page, settings, self._started_ns, time_ns())
                 sent = await sender.send(message, count)
-            except AwayError as error:
-                status.fail(str(error))
-            except SendError as error:
+            except (AwayError, SendError) as error:
                 status.fail(str(error))
             else:
                 status.succeed(count, sent.rejected, sent.reason)

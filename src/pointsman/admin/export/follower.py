@@ -69,7 +69,10 @@ class Follower:
                 self._status.succeed(count, sent.rejected, sent.reason)
             self._at_once = min(AT_ONCE, self._at_once * 2)
             position = rows[-1][0]
-            self._keep(position)
+            try:
+                self._keep(position)
+            except OSError as error:  # such as a full disk: only a restart would send these requests again
+                self._status.fail(f"{self._path} cannot be written: {error.strerror}")
 
     def _message(self, lines: list[bytes]) -> tuple[bytes, int]:
         records = []

@@ -104,6 +104,9 @@ def test_requests_are_exported_once_over_restarts(tmp_path: Path, monkeypatch: p
         await settled(rig)
         await rig.add(1, 2, 3)
         await rig.until_exported(3)
+        async with asyncio.timeout(PATIENCE_S):
+            while rig.status.sent < 6:  # then the position is kept, too
+                await asyncio.sleep(0.01)
         await rig.stop()
         await rig.add(5, 4)
         await rig.start()
@@ -230,5 +233,28 @@ def test_store_that_is_away_is_reported(tmp_path: Path, monkeypatch: pytest.Monk
                     await asyncio.sleep(0.01)
         await rig.add(1)
         await rig.until_exported(1)
+
+    on_rig(tmp_path, monkeypatch, test)
+
+
+def test_position_that_cannot_be_written_is_reported_and_ends_no_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(rig: Rig) -> None:
+        await settled(rig)
+        blocked = rig.folder / "p.new"
+        blocked.mkdir()
+        await rig.add(1)
+        async with asyncio.timeout(PATIENCE_S):
+            while "p.position cannot be written" not in rig.status.problem:
+                await asyncio.sleep(0.01)
+        await rig.add(2)
+        await rig.until_exported(2)
+        blocked.rmdir()
+        await rig.add(3)
+        await rig.until_exported(3)
+        async with asyncio.timeout(PATIENCE_S):
+            while rig.status.problem:
+                await asyncio.sleep(0.01)
 
     on_rig(tmp_path, monkeypatch, test)
