@@ -40,13 +40,14 @@ def add_model(added: Added, config: Path | None, data_dir: Path) -> None:
     from datetime import UTC, datetime
 
     from pointsman.cli._configuration import compiled_or_exit
+    from pointsman.cli._overlay import file_of
     from pointsman.config.catalog import make_folder, read_catalog
-    from pointsman.config.overlay import OverlayError, lay_over, overlay_path, read_overlay
+    from pointsman.config.overlay import OverlayError, lay_over, read_overlay
     from pointsman.config.overlay_edit import with_model
     from pointsman.config.whole_file import write_whole
 
     compiled = compiled_or_exit(config, reads_secrets=False) if config is not None else None
-    path = compiled.overlay if compiled is not None and compiled.overlay is not None else overlay_path(data_dir, None)
+    path = file_of(compiled, data_dir)
     catalog = read_catalog(data_dir).catalog
     place = _place(added, compiled, catalog)
     fields = _fields(added)

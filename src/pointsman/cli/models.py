@@ -100,12 +100,11 @@ def _catalog(
     import os
 
     from pointsman.catalog.reader import ModelCatalog
+    from pointsman.cli._overlay import over
     from pointsman.config.catalog import read_catalog
     from pointsman.config.overrides import default_data_dir
 
     if config is None:
-        from pointsman.cli._overlay import over
-
         folder = data_dir or default_data_dir(os.environ)
         return over(read_catalog(folder).catalog, None, folder), None
     from pointsman.cli._configuration import compiled_or_exit
@@ -116,7 +115,7 @@ def _catalog(
         catalog = compiled.snapshot.pricing.catalog
         assert isinstance(catalog, ModelCatalog), "configurations are compiled with one"
         return catalog, frozenset(providers - {""})
-    return read_catalog(data_dir).catalog, frozenset(providers - {""})
+    return over(read_catalog(data_dir).catalog, config, data_dir), frozenset(providers - {""})
 
 
 def _nothing(wanted: Wanted, catalog: ModelCatalog) -> str:

@@ -236,3 +236,18 @@ def test_differences_are_printed(tmp_path: Path, file: Path) -> None:
 def test_schema_of_the_overlay_is_printed() -> None:
     schema = json.loads(CliRunner().invoke(build_app(), ["catalog", "schema"]).stdout)
     assert "models" in schema["properties"]
+
+
+def test_option_of_the_data_folder_outranks_that_of_the_configuration(tmp_path: Path) -> None:
+    config, other = ("--config", str(tmp_path / "pointsman.yaml")), tmp_path / "other"
+    result = add(tmp_path, "gpt-99", "--provider", "openai", "--like", "gpt-5", "--data-dir", str(other))
+    assert result.exit_code == 0, result.output
+    assert (other / "catalog" / "overlay.yaml").exists()
+    assert not (tmp_path / "data").exists()
+    assert "and an overlay" in run(other, "show", *config).output
+    found = CliRunner().invoke(build_app(), ["models", "gpt-99", *config, "--data-dir", str(other), "--no-secrets"])
+    assert "gpt-99" in found.stdout
+    named = tmp_path / "named.yaml"
+    (tmp_path / "pointsman.yaml").write_text(f"{CONFIG}catalog: {{overlay: {named.name}}}\n")
+    named.write_text("models: {openai/gpt-98: {like: gpt-5}}\n")
+    assert "openai/gpt-98" in run(other, "diff", *config).output
