@@ -50,22 +50,22 @@ _METADATA_NETWORKS = tuple(
 )
 _GLOBAL = ip_network("2000::/3")  # the only part of IPv6 from which public addresses are given out
 _DOCUMENTATION = ip_network("3fff::/20")
-# Networks of IPv6 addresses that contain an IPv4 address, with the number of bits behind it. Packets to the first two
-# reach the IPv4 address from usual networks.
+_FOUR_BYTES = 0xFFFFFFFF
+# Networks of IPv6 addresses that contain an IPv4 address, with the number of bits behind it, and its bits that are
+# inverted. Packets to the first two reach the IPv4 address from usual networks.
 # https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5, https://www.rfc-editor.org/rfc/rfc6052#section-2,
 # https://www.rfc-editor.org/rfc/rfc8215, https://www.rfc-editor.org/rfc/rfc7915#section-5,
 # https://www.rfc-editor.org/rfc/rfc3056, https://www.rfc-editor.org/rfc/rfc4380
-_SEEN_AS_IPV4 = ((ip_network("::ffff:0:0/96"), 0), (ip_network("64:ff9b::/96"), 0))
+_SEEN_AS_IPV4 = ((ip_network("::ffff:0:0/96"), 0, 0), (ip_network("64:ff9b::/96"), 0, 0))
 _WITH_IPV4 = (
     *_SEEN_AS_IPV4,
-    (ip_network("::/96"), 0),  # IPv4-compatible
-    (ip_network("::ffff:0:0:0/96"), 0),  # translated without state
-    (ip_network("64:ff9b:1::/48"), 0),  # NAT64 of a local prefix
-    (ip_network("2002::/16"), 80),  # 6to4
-    (ip_network("2001::/32"), 64),  # Teredo: the address of its server
+    (ip_network("::/96"), 0, 0),  # IPv4-compatible
+    (ip_network("::ffff:0:0:0/96"), 0, 0),  # translated without state
+    (ip_network("64:ff9b:1::/48"), 0, 0),  # NAT64 of a local prefix
+    (ip_network("2002::/16"), 80, 0),  # 6to4
+    (ip_network("2001::/32"), 64, 0),  # Teredo: the address of its server
+    (ip_network("2001::/32"), 0, _FOUR_BYTES),  # and that of its client
 )
-_TEREDO = ip_network("2001::/32")  # its last bits are those of the client's address, inverted
-_FOUR_BYTES = 0xFFFFFFFF
 
 
 def is_public(address: str) -> bool:
@@ -109,10 +109,11 @@ def _bare(host: str) -> str:
 
 
 def _inner(
-    address: IPv4Address | IPv6Address, networks: Sequence[tuple[IPv4Network | IPv6Network, int]]
+    address: IPv4Address | IPv6Address, networks: Sequence[tuple[IPv4Network | IPv6Network, int, int]]
 ) -> list[IPv4Address]:
     """Return the IPv4 addresses in an IPv6 address of one of these networks."""
-    found = [IPv4Address(int(address) >> bits & _FOUR_BYTES) for network, bits in networks if address in network]
-    if address in _TEREDO:
-        found.append(IPv4Address(~int(address) & _FOUR_BYTES))
-    return found
+    return [
+        IPv4Address(((int(address) >> bits) & _FOUR_BYTES) ^ inverted)
+        for network, bits, inverted in networks
+        if address in network
+    ]
