@@ -108,7 +108,7 @@ def with_fitting_schemas(given: Conversation) -> tuple[Conversation, dict[str, N
 def _takes(name: str, value: Any) -> bool:
     """Return whether the API takes a keyword with this value."""
     if name == "format":
-        return value in _FORMATS
+        return isinstance(value, str) and value in _FORMATS
     if name == "pattern":
         return isinstance(value, str) and _ODD_PATTERN.search(value) is None
     return name == "minItems" and value in (0, 1)

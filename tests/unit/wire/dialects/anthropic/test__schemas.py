@@ -96,6 +96,14 @@ def test_schema_that_cannot_be_written_is_refused(schema: Any, reason: str) -> N
     assert written(schema).cannot == (reason,)
 
 
+@pytest.mark.parametrize(
+    "name", ["format", "pattern", "minItems", "type", "description", "anyOf", "properties", "$ref"]
+)
+@pytest.mark.parametrize("value", [[], {}, [{}], 1, None])
+def test_keyword_with_a_value_of_a_wrong_type_is_no_error(name: str, value: Any) -> None:
+    written(an_object(a={name: value}))
+
+
 def test_strict_tools_get_fitting_schemas_and_others_keep_theirs() -> None:
     schema = Raw(json.dumps(an_object(a={"type": "integer", "maximum": 9})).encode())
     tools = (Tool("a", schema=schema, strict=True), Tool("b", schema=schema))
