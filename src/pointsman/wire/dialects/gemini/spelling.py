@@ -24,7 +24,7 @@ _OWN_DATA = frozenset(
     | {"fallbacks"}
 )
 _REPEATED = frozenset({"contents", "parts", "tools", "safetySettings", "functionDeclarations", "requests"})
-_SINGLE = re.compile(rb'"(?:parts|functionDeclarations)"[ \t\r\n]*:[ \t\r\n]*\{')
+_SINGLE = re.compile(rb'"(?:%b)"[ \t\r\n]*:[ \t\r\n]*\{' % "|".join(sorted(_REPEATED)).encode("ascii"))
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 

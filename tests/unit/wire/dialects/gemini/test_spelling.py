@@ -80,3 +80,9 @@ def test_single_objects_become_lists() -> None:
         "tools": [{"functionDeclarations": [{"name": "f", "parameters": parameters}]}],
         "safetySettings": [{"category": "c"}],
     }
+
+
+def test_single_objects_in_a_request_to_be_counted_become_lists() -> None:
+    content = {"parts": [{"text": "a"}]}
+    found = spelled(generateContentRequest={"contents": content, "tools": {"googleSearch": {}}})
+    assert found == {"generateContentRequest": {"contents": [content], "tools": [{"googleSearch": {}}]}}
