@@ -21,11 +21,11 @@ from pointsman.domain.conversations import (
     Turn,
 )
 from pointsman.wire.dialects.openai_responses._shapes import NAME
+from pointsman.wire.openai_chat.write_request import NO_DOCUMENTS
 
 MAX_ID = 64  # characters of the id of a call
 
 # A file is sent with a name that shows its type. https://developers.openai.com/api/docs/guides/file-inputs
-_NO_DOCUMENTS = ("video/", "audio/")
 _EXTENSIONS = {"application/pdf": ".pdf", "text/markdown": ".md", "text/csv": ".csv", "text/html": ".html"}
 
 
@@ -70,7 +70,7 @@ class InputWriter:
 
     def _note(self, part: Part) -> None:
         """Note a part that is no document, which a file must be."""
-        if isinstance(part, DocumentPart) and part.media_type.startswith(_NO_DOCUMENTS):
+        if isinstance(part, DocumentPart) and part.media_type.startswith(NO_DOCUMENTS):
             self.cannot.append(f"a document of type {part.media_type}")
 
     def _item(self, item: dict[str, object], turn: Turn) -> None:
