@@ -11,7 +11,6 @@ from pointsman.providers._error_table import Rules
 from pointsman.providers._judged import judge_pieces
 from pointsman.providers._openai_errors import classify_inside
 from pointsman.providers.api import WholeAnswer
-from pointsman.wire.embedders import cohere as embedder
 from pointsman.wire.json_object import UNREADABLE, read_or
 from pointsman.wire.upstreams.cohere.answer_reader import read_answer
 from pointsman.wire.upstreams.cohere.usage import read_usage
@@ -43,13 +42,9 @@ def judge_chat(body: bytes, errors: Rules) -> WholeAnswer | Failure:
 
 
 def judge_embeddings(body: bytes, errors: Rules) -> WholeAnswer | Failure:
-    """Judge an answer with embeddings."""
-    if read_or(_TOLD, body, None) is not None:
-        return classify_inside(body, errors)
-    try:
-        return WholeAnswer(body, embedder.read_answer(body).usage)
-    except (*UNREADABLE, ValueError) as error:
-        return malformed(error)
+    """Judge an answer with embeddings, as far as its translation does not do that: it reads them, and their usage."""
+    told = read_or(_TOLD, body, None) is not None
+    return classify_inside(body, errors) if told else WholeAnswer(body)
 
 
 def usage_in(body: bytes) -> Usage | None:

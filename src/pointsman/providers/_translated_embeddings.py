@@ -56,7 +56,7 @@ class TranslatedEmbeddings(Struct, frozen=True, kw_only=True, eq=False):
             answer = self.theirs.read_answer(found.body)
         except (*UNREADABLE, ValueError) as error:
             return malformed(error)
-        return WholeAnswer(self.ours.write_answer(call, answer), found.usage)
+        return WholeAnswer(self.ours.write_answer(call, answer), answer.usage)
 
     def decoder(self, call: Call, max_event_bytes: int, now_unix_s: float = 0.0) -> StreamDecoder:
         return self.native.decoder(replace(call, head=self.head), max_event_bytes, now_unix_s)
