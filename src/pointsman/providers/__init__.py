@@ -136,11 +136,13 @@ def continues_in(item: Candidate, facts: ModelFacts | None = None) -> Upstream |
     """Return the dialect in which a candidate gets the request for the rest of an answer; `None` if its model does not
     continue a text. `facts` are those of the catalog, which decide if they know it."""
     prefill = _record_of(item).prefill
-    is_known = facts is not None and "prefill" in facts.capabilities | facts.lacks
-    takes = "prefill" in facts.capabilities if facts is not None and is_known else None
-    if prefill is None or not (prefill.takes(item.names_at()) if takes is None else takes):
+    if prefill is None:
         return None
-    return _dialect_of_rest(item)
+    if facts is not None and "prefill" in facts.capabilities | facts.lacks:
+        takes = "prefill" in facts.capabilities
+    else:
+        takes = prefill.takes(item.names_at())
+    return _dialect_of_rest(item) if takes else None
 
 
 def _dialect_of_rest(item: Candidate) -> Upstream | None:

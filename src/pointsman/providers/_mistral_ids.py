@@ -20,8 +20,7 @@ from pointsman.wire.json_object import UNREADABLE, encode_object
 LENGTH = 9
 _ALPHABET = digits + ascii_letters
 _FITS = re.compile(r"[a-zA-Z0-9]{9}")
-_MESSAGES = msgspec.json.Decoder(list[dict[str, Raw]])
-_CALLS = msgspec.json.Decoder(list[dict[str, Raw]])
+_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _ID = msgspec.json.Decoder(str)
 
 
@@ -32,7 +31,7 @@ def with_fitting_ids(fields: dict[str, Raw]) -> dict[str, Raw]:
     if b'"tool_call' not in bytes(messages):
         return fields
     try:
-        changed = [_message(one) for one in _MESSAGES.decode(messages)]
+        changed = [_message(one) for one in _OBJECTS.decode(messages)]
     except UNREADABLE:
         return fields
     return {**fields, "messages": Raw(encode_object(changed))}
@@ -44,7 +43,8 @@ def _message(message: dict[str, Raw]) -> dict[str, Raw]:
         out["tool_call_id"] = _fitting(out["tool_call_id"])
     if bytes(out.get("tool_calls", b"")).startswith(b"["):
         calls = [
-            {**call, "id": _fitting(call["id"])} if "id" in call else call for call in _CALLS.decode(out["tool_calls"])
+            {**call, "id": _fitting(call["id"])} if "id" in call else call
+            for call in _OBJECTS.decode(out["tool_calls"])
         ]
         out["tool_calls"] = Raw(encode_object(calls))
     return out

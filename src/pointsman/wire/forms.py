@@ -76,7 +76,7 @@ def form_call(parsed: ParsedHead, size: int, form: ReadForm = NO_FORM, *, is_siz
     operation, answers = parsed.api.operation, 1
     media, units = NO_MEDIA, None
     if operation == "audio":
-        elsewhere = next((name for name in (*values, *form.remote) if name in _RECORDING_FIELDS | {*form.remote}), "")
+        elsewhere = next((name for name in values if name in _RECORDING_FIELDS), next(iter(form.remote), ""))
         media = in_recording(size, elsewhere)
         units = _recording(size, form) if is_sized and not elsewhere else None
     elif operation == "image":

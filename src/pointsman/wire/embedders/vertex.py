@@ -1,7 +1,7 @@
 """Requests for embeddings as Vertex AI's `predict` takes them.
 
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api. Long texts are cut by
-default; `autoTruncate` has them rejected. Some models take one text at a time, which they say themselves.
+default; if `autoTruncate` is false, they are rejected. Some models take one text at a time, which they say themselves.
 """
 
 import msgspec
