@@ -47,7 +47,7 @@ def entries_of(
         input_token_limit=context,
         output_token_limit=output,
         supported_generation_methods=[
-            one for operation, of in METHODS.items() if operation in operations for one in of
+            method for operation, methods in METHODS.items() if operation in operations for method in methods
         ],
     )
     return [PagedModel(name, Raw(encode(shown)))]

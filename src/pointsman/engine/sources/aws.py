@@ -74,11 +74,11 @@ async def _ambient(source: AwsSource, machine: Machine) -> Minted:
     if found is not None:
         return found
     if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
-        raise RefusedError(_NOWHERE.format(profiles.name, "AWS_EC2_METADATA_DISABLED is true"))
+        raise RefusedError(_NOWHERE.format(profiles.description, "AWS_EC2_METADATA_DISABLED is true"))
     try:
         return await _from_machine(machine)
     except UnavailableError as error:  # perhaps there is no such service, and perhaps it is late
-        raise UnavailableError(error.kind, _NOWHERE.format(profiles.name, error)) from error
+        raise UnavailableError(error.kind, _NOWHERE.format(profiles.description, error)) from error
 
 
 async def _from_environment(machine: Machine) -> Minted | None:

@@ -42,8 +42,8 @@ Fields = Mapping[str, str]
 
 
 class Profiles(Struct, frozen=True):
-    """The profiles and login sessions of the shared files. `name` describes the one in use, and `in_use` is its name,
-    which `is_named` by the environment."""
+    """The profiles and login sessions of the shared files. `in_use` is the name of the profile in use. `is_named` is
+    true if the environment names it."""
 
     profiles: Mapping[str, Fields]
     sessions: Mapping[str, Fields]
@@ -51,7 +51,8 @@ class Profiles(Struct, frozen=True):
     is_named: bool
 
     @property
-    def name(self) -> str:
+    def description(self) -> str:
+        """The profile in use, as messages name it."""
         return f"the profile {self.in_use!r} of AWS's shared files"
 
     @staticmethod
@@ -89,7 +90,7 @@ async def from_profile(profiles: Profiles, region: str, machine: Machine, places
     if profiles.in_use not in profiles.profiles:
         if profiles.is_named:
             reason = "does not exist, or the gateway may not read its file"
-            raise RefusedError(f"{profiles.name} {reason}; correct AWS_PROFILE or the rights of the file")
+            raise RefusedError(f"{profiles.description} {reason}; correct AWS_PROFILE or the rights of the file")
         return None
     return await _Reader(profiles, region, machine, places).keys(profiles.in_use)
 
