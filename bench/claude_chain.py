@@ -10,14 +10,13 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from bench.gateway import serving
 
 ROWS = ("vertex_only", "status_503", "breaks_off")
 MODEL = "claude-sonnet-4-5"
@@ -69,8 +68,8 @@ async def _measure(rounds: int) -> dict[str, Any]:
     took_s: dict[str, list[float]] = {row: [] for row in ROWS}
     async with server:
         with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as name:
-            address = await _start(stack := contextlib.AsyncExitStack(), Path(name), f"http://127.0.0.1:{port}", rounds)
-            async with stack:
+            sections = _sections(Path(name), f"http://127.0.0.1:{port}", rounds)
+            async with serving(Path(name), sections, BENCH_KEY="a-key-of-the-bench") as address:
                 await _ask(address, "warm")  # it waits for the token
                 for number in range(rounds):
                     for row in ROWS:
@@ -119,8 +118,8 @@ def _whole(status: bytes, body: dict[str, Any], lines: bytes = b"") -> bytes:
     return b"HTTP/1.1 %b\r\n%b%bContent-Length: %d\r\n\r\n%b" % (status, kind, lines, len(data), data)
 
 
-def _configuration(folder: Path, server: str, port: int, rounds: int) -> dict[str, Any]:
-    """Return a configuration with a chain of its own for each request."""
+def _sections(folder: Path, server: str, rounds: int) -> dict[str, Any]:
+    """Return the sections of a configuration with a chain of its own for each request."""
     account = folder / "account.json"
     (folder / "subject").write_text("of-the-bench")
     external = {
@@ -152,34 +151,7 @@ def _configuration(folder: Path, server: str, port: int, rounds: int) -> dict[st
                 providers[f"a-{name}"] = base
                 chain = [f"a-{name}/{MODEL}", f"b-{name}/anthropic.{MODEL}", *chain]
             models[name] = {"targets": chain, "strategy": "priority"}
-    return {
-        "server": {"listen": f"127.0.0.1:{port}", "workers": 1},
-        "console": {"listen": "127.0.0.1:0"},
-        "data_dir": str(folder / "data"),
-        "governance": {"require_key": False},
-        "providers": providers,
-        "models": models,
-    }
-
-
-async def _start(stack: contextlib.AsyncExitStack, folder: Path, server: str, rounds: int) -> int:
-    """Run a gateway until the stack ends. Return its port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    config = folder / "pointsman.yaml"
-    config.write_text(json.dumps(_configuration(folder, server, port, rounds)))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pointsman", "serve", "--config", str(config)),
-        env={**os.environ, "BENCH_KEY": "a-key-of-the-bench", "TMPDIR": str(folder)},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    stack.push_async_callback(process.wait)
-    stack.callback(process.send_signal, signal.SIGTERM)
-    while process.stderr is not None and (line := await process.stderr.readline()):
-        if b"listening on" in line:
-            break
-    return port
+    return {"providers": providers, "models": models}
 
 
 async def _ask(port: int, model: str) -> float:

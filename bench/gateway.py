@@ -1,14 +1,18 @@
 """The measured gateway, with all features on: keys, prices, six limits per request, weighted strategy, journal, log to
 a file, metrics."""
 
+import asyncio
 import hashlib
 import json
+import os
 import shlex
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bench.processes import GATEWAY_CORE, Server
+from bench.processes import GATEWAY_CORE, Server, free_ports
 
 PLAIN, STREAM, TLS, DEGRADED = "bench", "bench-stream", "bench-tls", "bench-degraded"
 SLOW = "bench-slow"  # streams whose events are far apart
@@ -102,3 +106,31 @@ def gateway(  # noqa: PLR0917 -- the parts of one server
     path.write_text(json.dumps(configuration, indent=1))  # JSON is YAML
     words = shlex.split(command.format(config=path, port=port))
     return Server("gateway", words, GATEWAY_CORE, [port], folder / "output.log", **{_KEY_VARIABLE: "sk-upstream"})
+
+
+@asynccontextmanager
+async def serving(folder: Path, sections: Mapping[str, object], **environ: str) -> AsyncIterator[int]:
+    """Run a gateway in open mode with one worker, and these sections. Its data is in the folder. Yield its port."""
+    (port,) = free_ports(1)
+    config = folder / "pointsman.yaml"
+    own = {
+        "server": {"listen": f"127.0.0.1:{port}", "workers": 1},
+        "console": {"listen": "127.0.0.1:0"},
+        "data_dir": str(folder / "data"),
+        "governance": {"require_key": False},
+    }
+    config.write_text(json.dumps({**own, **sections}))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pointsman", "serve", "--config", str(config)),
+        env={**os.environ, **environ, "TMPDIR": str(folder)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        while process.stderr is not None and (line := await process.stderr.readline()):
+            if b"listening on" in line:
+                break
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()

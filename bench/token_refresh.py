@@ -10,9 +10,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import socket
 import sys
 import tempfile
 import time
@@ -20,23 +17,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from bench.gateway import serving
+
 from pointsman.simulate import Settings, SimulatedProvider
 
 RATE = 100  # requests per second
 SLOW_S = 1.0  # until the token service answers
 LIFE_S = 4  # of a token
-CONFIG = """
-server: {{listen: "127.0.0.1:{port}", workers: 1}}
-console: {{listen: "127.0.0.1:0"}}
-data_dir: {folder}/data
-providers:
-  azure:
-    base_url: {provider}
-    serves: [gpt-4o-mini]
-    keys:
-      main: {{entra: {{tenant: t, client_id: c, client_secret: env.BENCH_SECRET, authority: "{authority}"}}}}
-governance: {{require_key: false}}
-"""
 BODY = json.dumps({"model": "azure/gpt-4o-mini", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]})
 REQUEST = (
     "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -104,26 +91,12 @@ class _TokenService:
 @contextlib.asynccontextmanager
 async def _gateway(provider: str, authority: str) -> AsyncIterator[int]:
     """Run a gateway, and yield its port."""
+    entra = {"tenant": "t", "client_id": "c", "client_secret": "env.BENCH_SECRET", "authority": authority}
+    azure = {"base_url": provider, "serves": ["gpt-4o-mini"], "keys": {"main": {"entra": entra}}}
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as name:
-        folder = Path(name)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port: int = free.getsockname()[1]
-        config = folder / "pointsman.yaml"
-        config.write_text(CONFIG.format(port=port, folder=folder, provider=provider, authority=authority))
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pointsman", "serve", "--config", str(config)),
-            env={**os.environ, "BENCH_SECRET": "a-secret-of-the-bench", "TMPDIR": name},
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            while process.stderr is not None and (line := await process.stderr.readline()):
-                if b"listening on" in line:
-                    break
+        sections = {"providers": {"azure": azure}}
+        async with serving(Path(name), sections, BENCH_SECRET="a-secret-of-the-bench") as port:
             yield port
-        finally:
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
 
 
 async def _run(for_s: float) -> tuple[int, tuple[list[float], list[float]]]:
