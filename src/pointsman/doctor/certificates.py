@@ -11,15 +11,19 @@ SOON_S = 30 * 86_400.0
 
 
 async def check(subject: Subject) -> list[Finding]:
-    settings, snapshot = subject.settings, subject.snapshot
-    if settings is None or snapshot is None:
+    compiled = subject.checked.compiled
+    if compiled is None:
         return []
+    settings, collector = compiled.settings, compiled.telemetry.collector
     files = {Path(settings.tls.cert_file): "server.tls.cert_file"} if settings.tls is not None else {}
-    for endpoint in snapshot.endpoints.values():
-        if endpoint.network.client_cert is not None:
-            files.setdefault(Path(endpoint.network.client_cert), f"the client certificate for {endpoint.name}")
-        if endpoint.network.ca_file is not None:
-            files.setdefault(Path(endpoint.network.ca_file), f"the certificate authority of {endpoint.name}")
+    networks = [(endpoint.name, endpoint.network) for endpoint in compiled.snapshot.endpoints.values()]
+    if collector is not None:
+        networks.append(("the OpenTelemetry collector", collector.network))
+    for name, network in networks:
+        if network.client_cert is not None:
+            files.setdefault(Path(network.client_cert), f"the client certificate for {name}")
+        if network.ca_file is not None:
+            files.setdefault(Path(network.ca_file), f"the certificate authority of {name}")
     return [_validity(path, name, subject.now) for path, name in files.items()]
 
 

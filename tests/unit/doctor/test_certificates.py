@@ -29,3 +29,10 @@ def test_rest_of_the_validity(days: float, level: str, tmp_path: Path) -> None:
 
 def test_certificate_of_the_future(tmp_path: Path) -> None:
     assert "is not valid yet" in str(of_days(tmp_path, 90, now=0.0))
+
+
+def test_files_of_the_collector_are_examined(tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    telemetry = "telemetry: {otlp: {endpoint: https://127.0.0.1:4318, egress: {ca_file: ca.pem}}}\n"
+    (found,) = examine("certificates", subject(tmp_path, CONFIG + telemetry))
+    assert found.text.startswith("the certificate authority of the OpenTelemetry collector: ")
