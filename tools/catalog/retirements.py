@@ -1,13 +1,12 @@
 """Decides when a model retires."""
 
-from datetime import date
-
 from tools.catalog.groups import ByTable
+from tools.catalog.packages import PACKAGES
 
 # These publish dates before which they do not retire a model. Such a date is no retirement.
 _NOT_SOONER = frozenset({"anthropic", "gemini", "vertex", "bedrock", "azure"})
 LISTS = ("models.dev", "litellm", "pi-ai", "model-prices")  # tables of ids; genai-prices has patterns
-LISTED_ON = date(2026, 11, 20)  # the day of the newest list of ids
+LISTED_ON = PACKAGES["pi-ai"].date  # the day of the newest list of ids
 
 
 def retired_on(provider: str, by_table: ByTable) -> tuple[str, str] | None:
@@ -17,7 +16,7 @@ def retired_on(provider: str, by_table: ByTable) -> tuple[str, str] | None:
         if record is None or record.deprecated_on is None:
             continue
         if provider in _NOT_SOONER:
-            is_past = record.deprecated_on <= LISTED_ON.isoformat()
+            is_past = record.deprecated_on <= LISTED_ON
             if not record.is_announced or (is_past and "pi-ai" in by_table):
                 continue
         return table, record.deprecated_on
