@@ -10,6 +10,8 @@ from pointsman.cli._terminal import print_json, print_line, print_table
 from pointsman.domain.prices import Rates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pointsman.catalog.diff import Differences, FieldChange, PriceChange
     from pointsman.catalog.reader import ModelCatalog
 
@@ -44,9 +46,11 @@ def _named(catalog: ModelCatalog) -> str:
     return f"the catalog of {catalog.date}{layers} (sha256 {catalog.digest[:12]})"
 
 
-def _print_models(title: str, added: object, removed: object, catalog: ModelCatalog | None = None) -> None:
-    lines = [f"  + {one}{_price(catalog, one)}" for one in added]  # type: ignore[attr-defined]
-    lines += [f"  - {one}" for one in removed]  # type: ignore[attr-defined]
+def _print_models(
+    title: str, added: Iterable[str], removed: Iterable[str], catalog: ModelCatalog | None = None
+) -> None:
+    lines = [f"  + {one}{_price(catalog, one)}" for one in added]
+    lines += [f"  - {one}" for one in removed]
     if lines:
         print_line()
         print_line(title)

@@ -39,7 +39,7 @@ def _written(text: str, place: str, entry: str, path: Path) -> str:
     """Return the text with an entry: in the place of an older one, else before all others."""
     root = yaml.compose(text, Loader=yaml.SafeLoader) if text else None
     if root is None:
-        return f"{text}{_HEAD}{_indented(entry, 2)}"
+        return f"{text.rstrip()}\n{_HEAD}{_indented(entry, 2)}".lstrip()
     models = next((value for key, value in root.value if key.value == "models"), None)
     if models is None:
         return f"{text.rstrip()}\nmodels:\n{_indented(entry, 2)}"

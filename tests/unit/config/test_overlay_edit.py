@@ -40,6 +40,7 @@ def test_first_model_makes_the_file() -> None:
     ]
     for empty in ("", "# only a comment\n", "models:\n", "models: {}\n"):
         assert "\n  openai/x: {max_output_tokens: 3}\n" in edited(empty, "openai/x", max_output_tokens=3)
+    assert edited("# no end of line", "openai/x").startswith("# no end of line\n# Changes of the model catalog")
 
 
 def test_new_model_is_the_first_and_comments_stay() -> None:
