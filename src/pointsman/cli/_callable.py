@@ -10,7 +10,7 @@ import msgspec
 
 from pointsman.catalog.search import fits
 from pointsman.cli._configuration import compiled_or_exit
-from pointsman.cli._prices import note_on, usd
+from pointsman.cli._prices import note_on, usd_of
 from pointsman.cli._terminal import print_json, print_line, print_table
 from pointsman.config.callable_models import callable_models
 from pointsman.domain.prices import ModelFacts
@@ -48,12 +48,10 @@ def _is_wanted(one: CallableModel, wanted: Wanted) -> bool:
 def _print(usable: list[CallableModel]) -> None:
     lines = []
     for one in usable:
-        rates = one.price.rates if one.price is not None and not one.price.only_units else None
-        amounts = (rates.input, rates.output) if rates is not None else (None, None)
         sent = one.sent if one.sent != one.model else ""
         names, note = ", ".join(one.names), note_on(one.price, one.facts)
-        tags = ", ".join(one.tags)
-        lines.append((one.provider, one.key, one.model, sent, names, *map(usd, amounts), note, one.price_source, tags))
+        prices, tags = usd_of(one.price, "input", "output"), ", ".join(one.tags)
+        lines.append((one.provider, one.key, one.model, sent, names, *prices, note, one.price_source, tags))
     if lines:
         numbers = ("$ in", "$ out")
         columns = ("provider", "key", "model", "sent as", "a client writes", *numbers, "note", "price from", "tags")

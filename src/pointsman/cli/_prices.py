@@ -17,6 +17,11 @@ def usd(pico: int | None) -> str:
     return f"{pico / 1e6:g}" if pico is not None else ""
 
 
+def usd_of(price: Price | None, *rates: str) -> list[str]:
+    """Return some rates of tokens, such as `input`, as dollars per million tokens; empty texts if there are none."""
+    return [usd(getattr(price.rates, rate)) if price is not None and not price.only_units else "" for rate in rates]
+
+
 def is_free(price: Price | None) -> bool:
     """Return whether a price is known to be nothing."""
     from pointsman.catalog.diff import flat

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pointsman.cli._configuration import compiled_or_exit
-from pointsman.cli._prices import note_on, usd
+from pointsman.cli._prices import note_on, usd_of
 from pointsman.cli._terminal import print_json, print_line, print_table
 from pointsman.money.terms import terms_of
 
@@ -40,10 +40,8 @@ def _candidates(one: PublicModel) -> list[tuple[Candidate, str]]:
 def _line(one: PublicModel, item: Candidate, kind: str, snapshot: Snapshot) -> tuple[str, ...]:
     terms = terms_of(None, item, snapshot)
     price = terms.price
-    rates = price.rates if price is not None and not price.only_units else None
-    amounts = (rates.input, rates.output) if rates is not None else (None, None)
     facts = snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
-    return (one.name, item.id, kind, *map(usd, amounts), note_on(price, facts), terms.price_source)
+    return (one.name, item.id, kind, *usd_of(price, "input", "output"), note_on(price, facts), terms.price_source)
 
 
 def _as_data(one: PublicModel, snapshot: Snapshot) -> dict[str, object]:

@@ -135,7 +135,7 @@ def _nothing(wanted: Wanted, catalog: ModelCatalog) -> str:
 
 
 def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
-    from pointsman.cli._prices import age, note_on, usd
+    from pointsman.cli._prices import age, note_on, usd_of
 
     numbers = ("context", "$ in", "$ cached", "$ out")
     today = datetime.now(UTC).date()
@@ -143,15 +143,14 @@ def _print(found: list[Found], catalog: ModelCatalog, *, sources: bool) -> None:
     for one in found:
         facts = one.facts
         price = facts.price
-        rates = price.rates if price is not None and not price.only_units else None
-        amounts = (rates.input, rates.cache_read, rates.output) if rates is not None else (None, None, None)
+        prices = usd_of(price, "input", "cache_read", "output")
         context = str(facts.context) if facts.context is not None else ""
         can = ", ".join(sorted(facts.capabilities))
         old = age(catalog.price_date(one.provider, one.model), today) if price is not None else ""
         source = catalog.price_source(one.provider, one.model)
         priced = ", ".join(word for word in (old, source if source != "catalog" else "") if word)
         note = note_on(price, facts)
-        lines.append((facts.name, one.provider, one.model, context, *map(usd, amounts), note, priced, can))
+        lines.append((facts.name, one.provider, one.model, context, *prices, note, priced, can))
     if found:
         print_table(("model", "provider", "provider's name", *numbers, "note", "price's age", "can"), lines, numbers)
         print_line(f"prices in dollars per million tokens, and by unit in the note; the catalog is of {catalog.date}")
