@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
 from bench import latency, nginx
 from bench.gateway import (
     ADAPTIVE,
@@ -118,7 +117,7 @@ def _arguments() -> argparse.Namespace:
 def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: bool) -> Bench:
     """Start the measured servers and their upstreams."""
     work = prepare(folder)
-    certificate = _certificate(folder)
+    certificate = nginx.certificate(folder)
     numbers = free_ports(22)
     plain, streaming, secure, listen, another = (numbers[start : start + 2] for start in range(0, 10, 2))
     ports = dict(zip((PLAIN, STREAM, TLS, SLOW), (*numbers[10:13], numbers[21]), strict=True))
@@ -171,17 +170,6 @@ def start(stack: contextlib.ExitStack, folder: Path, command: str, *, quick: boo
     return Bench(
         work, measured, listen[0], several, another[0], ruled, numbers[16], proxy, ports, relays, direct, quick
     )
-
-
-def _certificate(folder: Path) -> nginx.Certificate:
-    authority = trustme.CA()
-    issued = authority.issue_cert("localhost", "127.0.0.1")
-    files = nginx.Certificate(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
-    authority.cert_pem.write_to_path(files.authority)
-    issued.private_key_pem.write_to_path(files.key)
-    for pem in issued.cert_chain_pems:
-        pem.write_to_path(files.chain, append=True)
-    return files
 
 
 def _check(bench: Bench, parts: list[str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import trustme
 from bench.processes import Server
 
 # A chat completion of 1 KB.
@@ -50,6 +51,18 @@ class Certificate:
     authority: Path
     chain: Path
     key: Path
+
+
+def certificate(folder: Path) -> Certificate:
+    """Write a certificate for `localhost`, and its authority, into a folder."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    files = Certificate(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+    authority.cert_pem.write_to_path(files.authority)
+    issued.private_key_pem.write_to_path(files.key)
+    files.key.chmod(0o600)
+    issued.cert_chain_pems[0].write_to_path(files.chain)
+    return files
 
 
 def upstream(folder: Path, core: int, ports: Sequence[int], tls_ports: Sequence[int], tls: Certificate) -> Server:

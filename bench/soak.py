@@ -20,7 +20,6 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-import trustme
 from bench import nginx
 from bench.gateway import ADAPTIVE, RULED, STREAM, default_command, gateway
 from bench.load import EVENTS
@@ -58,7 +57,7 @@ def soak(seconds: float, rate: float, streams: int, workers: int) -> dict[str, o
     """Run the load and return the figures. `problems` is empty if all holds."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-soak-")))
-        work, files = prepare(folder), _certificate(folder)
+        work, files = prepare(folder), nginx.certificate(folder)
         *plain, listen, console, one, two = free_ports(8)
         stack.enter_context(nginx.upstream(folder / "upstream", LOAD_CORE, [], plain, files))
         mock = [sys.executable, "-m", "bench.load", "upstream", "--ports", str(one), str(two), "--gap", "0.02"]
@@ -125,17 +124,6 @@ def _judged(
         "rss_kib_settled": settled,
         "rss_kib_at_the_end": memory[-1] if memory else {},
     }
-
-
-def _certificate(folder: Path) -> nginx.Certificate:
-    authority = trustme.CA()
-    issued = authority.issue_cert("localhost", "127.0.0.1")
-    files = nginx.Certificate(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
-    authority.cert_pem.write_to_path(files.authority)
-    issued.private_key_pem.write_to_path(files.key)
-    files.key.chmod(0o600)
-    issued.cert_chain_pems[0].write_to_path(files.chain)
-    return files
 
 
 def _start(
