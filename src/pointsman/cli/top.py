@@ -89,15 +89,13 @@ def _rendered(page: Page) -> RenderableType:
     parts: list[RenderableType] = [Text(_summary(page)), *trouble, Text()]
     names = ("model", "req/s", "failed", "running", "first byte", "p95", "tokens/s", "$/h")
     rows = [_target(one) for one in page.rates.targets]
-    parts.append(_table(names, rows, [""] * len(rows)) if rows else Text("no attempt in this time"))
+    parts.append(_table(names, rows) if rows else Text("no attempt in this time"))
     states = page.health["states"]
     if states:
         rows = [(_name(row), row["state"], row["reason"]) for row in states]
         parts.append(_table(("provider", "state", "reason"), rows, [_STYLES.get(row["state"], "") for row in states]))
     if page.limits:
-        parts.append(
-            _table(("limit", "per", "used", "of"), [_limit(one) for one in page.limits], [""] * len(page.limits))
-        )
+        parts.append(_table(("limit", "per", "used", "of"), map(_limit, page.limits)))
     return Group(*parts)
 
 
@@ -149,7 +147,7 @@ def _limit(one: dict[str, Any]) -> tuple[str, ...]:
     return one["owner"], one["period"], f"{(one['posted'] + one['lent']) / one['limit']:.0%}", amount
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str]) -> Table:
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str] = ()) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -158,6 +156,6 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence
     for number, name in enumerate(names):
         is_text = number == 0 or name in ("state", "reason", "per")
         table.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
-    for row, style in zip(rows, styles, strict=True):
-        table.add_row(*(Text(visible(cell)) for cell in row), style=style)
+    for number, row in enumerate(rows):
+        table.add_row(*(Text(visible(cell)) for cell in row), style=styles[number] if styles else None)
     return table
