@@ -1,10 +1,10 @@
 """The clock of this machine agrees with those of the providers."""
 
 import asyncio
-from email.utils import parsedate_to_datetime
 from time import time
 
 from pointsman.doctor.api import Finding, Subject, error, ok, skipped, warning
+from pointsman.domain.http_date import http_unix_s
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.targets import Endpoint
 from pointsman.transport.deadlines import Deadlines
@@ -45,10 +45,11 @@ async def _ahead(endpoint: Endpoint) -> float | None:
     began_at = time()
     try:
         answer = await fetch(client, endpoint.origin, request, TIMEOUT_S, MAX_BYTES)
-        stated = parsedate_to_datetime(answer.headers[b"date"].decode("latin-1")).timestamp()
-    except (FetchError, KeyError, ValueError):
+        ended_at = time()
+    except FetchError:
         return None
     finally:
         await client.close()
         deadlines.close()
-    return (began_at + time()) / 2 - stated - 0.5  # the header has whole seconds
+    stated = http_unix_s(answer.headers.get(b"date", b"").decode("latin-1"))
+    return (began_at + ended_at) / 2 - stated - 0.5 if stated is not None else None  # the header has whole seconds

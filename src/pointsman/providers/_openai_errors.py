@@ -4,15 +4,13 @@ https://platform.openai.com/docs/guides/error-codes, and real errors of the prov
 """
 
 import re
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Kind, Scope
+from pointsman.domain.http_date import http_unix_s
 from pointsman.domain.messages import Headers
 from pointsman.providers._error_table import Rules, judge
 from pointsman.wire.json_object import UNREADABLE
@@ -210,16 +208,6 @@ def _number(text: str) -> float | None:
 
 def _scaled(number: float | None, factor: float) -> float | None:
     return None if number is None else number * factor
-
-
-@lru_cache(maxsize=256)  # the dates of answers repeat within a second
-def http_unix_s(text: str) -> float | None:
-    """Return the time of an HTTP date in Unix seconds. One without a zone is in UTC."""
-    try:
-        date = parsedate_to_datetime(text)
-        return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def reset_s(text: str, now_unix_s: float) -> float | None:

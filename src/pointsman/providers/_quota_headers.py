@@ -13,9 +13,10 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from pointsman.domain.http_date import http_unix_s
 from pointsman.domain.messages import Headers
 from pointsman.domain.quotas import Allowance, Quota
-from pointsman.providers._openai_errors import MAX_WAIT_S, http_unix_s, reset_s
+from pointsman.providers._openai_errors import MAX_WAIT_S, reset_s
 
 MOST = 10**15  # of a limit: a larger one is a mistake
 

@@ -6,7 +6,6 @@ the same message can be sent again later. A message that the collector rejects f
 
 import asyncio
 import gzip
-from email.utils import parsedate_to_datetime
 from time import time
 from typing import Literal
 
@@ -17,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from pointsman.control.inquiries import ExportSettings
 from pointsman.domain import failures
+from pointsman.domain.http_date import http_unix_s
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
@@ -137,8 +137,8 @@ def _retry_after_s(answer: Fetched) -> float | None:
     if text.isascii() and text.isdigit():
         wait_s = float(text[:6])
     else:
-        try:
-            wait_s = parsedate_to_datetime(text).timestamp() - time()
-        except ValueError:
+        at = http_unix_s(text)
+        if at is None:
             return None
+        wait_s = at - time()
     return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S)

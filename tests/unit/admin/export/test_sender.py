@@ -95,6 +95,7 @@ def test_metadata_service_is_never_reached() -> None:
 def test_requested_wait_is_bounded() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     texts = {b"7": 7.0, b"99999999": 60.0, later.encode(): 30.0, b"soon": None, b"": None}
+    texts[b"Sun, 06 Nov 99999999999999999999 08:49:37 GMT"] = None
     for text, expected in texts.items():
         found = module._retry_after_s(Fetched(503, {b"retry-after": text}, b""))
         assert found == (None if expected is None else pytest.approx(expected, abs=3))
