@@ -84,10 +84,18 @@ class Gateway:
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log_file.read_text().splitlines()]
 
-    async def wait_for_records(self, count: int) -> list[dict[str, Any]]:
-        """Wait for at least `count` records."""
-        await until(lambda: self.log_file.read_bytes().count(b"\n") >= count, f"{count} requests are in the log")
-        return self.records
+    async def wait_for_records(self, count: int, status: int | None = None) -> list[dict[str, Any]]:
+        """Wait for at least `count` records. If `status` is set, only records with that status count."""
+
+        def found() -> list[dict[str, Any]]:
+            return [record for record in self.records if status in (None, record["status"])]
+
+        def enough() -> bool:
+            # Lines are counted first because parsing thousands of them at each look is slow.
+            return self.log_file.read_bytes().count(b"\n") >= count and len(found()) >= count
+
+        await until(enough, f"{count} requests are in the log")
+        return found()
 
     async def start(self) -> None:
         """Start it as a process, or start it again after its death."""

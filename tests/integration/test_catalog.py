@@ -169,7 +169,7 @@ def test_added_model_is_served_at_its_price_without_a_restart() -> None:
         async with serving(providers=providers, provider_settings=fields, as_process=True) as gateway:
             await gateway.watches()
             times = [await _added(gateway, model) for model in models]
-            records = [one for one in await gateway.wait_for_records(RUNS) if one["status"] == 200]
+            records = await gateway.wait_for_records(RUNS, status=200)
             assert len(records) == RUNS
             assert all(record["cost_nano"] > 0 for record in records)
             if "POINTSMAN_MEASURE" in os.environ:
