@@ -87,7 +87,7 @@ def test_request_loses_no_text_call_or_result(client: Dialect, upstream: str, co
         if call is None:
             return
         read = halves(client).read_request(call)
-        written = translate(halves(client), SPOKEN[upstream].halves, call)
+        written = translate(halves(client), SPOKEN[upstream].halves, call, reasons=True)
         assert set(written.dropped) <= DROPPABLE
         assert all(reason == reason.strip() != "" for reason in written.cannot)
         if written.cannot:

@@ -155,7 +155,7 @@ class Pair:
 
 def translated(client: Dialect, provider: Dialect, call: Call) -> tuple[Written, Conversation | None]:
     """Translate a call. Return it as the provider's dialect writes it, and as it reads it again if it is expressed."""
-    written = translate(halves(client), halves(provider), call)
+    written = translate(halves(client), halves(provider), call, reasons=True)
     if written.cannot:
         return written, None
     return written, halves(provider).read_request(call_of(provider, written.fields))

@@ -250,7 +250,7 @@ def _by_codec(one: Exchange, client: str, body: bytes) -> tuple[bytes, bytes, in
 
 def written_for(call: Call, client: str) -> Written:
     """Return a recorded request as another dialect writes it."""
-    return translate(halves(DIALECTS[call.head.dialect]), halves(DIALECTS[client]), call)
+    return translate(halves(DIALECTS[call.head.dialect]), halves(DIALECTS[client]), call, reasons=True)
 
 
 def translated(call: Call, client: str) -> dict[str, Any] | None:

@@ -61,7 +61,7 @@ def _upstream(client: Dialect, name: str) -> Iterator[str]:
         call = sent(client, example(client, feature))
         if call is None:
             continue
-        written = translate(halves(client), ONLY_UPSTREAM[name].halves, call)
+        written = translate(halves(client), ONLY_UPSTREAM[name].halves, call, reasons=True)
         if written.cannot:
             rows.append((feature.name, f"cannot be expressed: {', '.join(written.cannot)}"))
         elif written.dropped:

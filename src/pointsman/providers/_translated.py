@@ -31,7 +31,7 @@ from pointsman.providers.api import (
     WholeAnswer,
 )
 from pointsman.wire.json_object import UNREADABLE
-from pointsman.wire.translation import Halves, ProviderHalves, translate
+from pointsman.wire.translation import Halves, ProviderHalves, does_reason, translate
 
 
 class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
@@ -56,9 +56,7 @@ class TranslatedCodec(Struct, frozen=True, kw_only=True, eq=False):
     def encode(
         self, call: Call, candidate: Candidate, key: ProviderKey, attempt_id: str = "", now_unix_s: float = 0.0
     ) -> UpstreamRequest:
-        facts = call.snapshot.pricing.catalog.find(candidate.endpoint.catalog, candidate.model)
-        reasons = facts is None or "reasoning" not in facts.lacks
-        written = translate(self.ours, self.theirs, call, reasons=reasons)
+        written = translate(self.ours, self.theirs, call, reasons=does_reason(candidate, call))
         if written.cannot:
             raise failures.Rejection(cannot_express(written))
         fields = written.fields

@@ -17,7 +17,7 @@ from pointsman.domain.targets import Candidate
 from pointsman.routing.hedging import may_be_sent_twice
 from pointsman.wire.delivered import is_plain
 from pointsman.wire.dialects import DIALECTS
-from pointsman.wire.translation import translate
+from pointsman.wire.translation import does_reason, translate
 from pointsman.wire.upstreams import Upstream
 
 MOST_CONTINUATIONS = 2  # of one answer
@@ -57,8 +57,8 @@ def continuing(plan: Plan, call: Call, deadline: float, continues_in: ContinuesI
     returns the dialect in which a candidate gets it; `None` if its model does not continue a text."""
     return replace(
         plan,
-        choices=tuple([one for one in plan.choices if _continues(continues_in(one.candidate), call)]),
-        instead=tuple([one for one in plan.instead if _continues(continues_in(one.candidate), call)]),
+        choices=tuple([one for one in plan.choices if _continues(one.candidate, continues_in, call)]),
+        instead=tuple([one for one in plan.instead if _continues(one.candidate, continues_in, call)]),
         deadline=deadline,
         hedging=None,
         declared=frozenset(),
@@ -66,13 +66,13 @@ def continuing(plan: Plan, call: Call, deadline: float, continues_in: ContinuesI
     )
 
 
-def _continues(spoken: Upstream | None, call: Call) -> bool:
-    client = DIALECTS[call.head.dialect].halves
+def _continues(item: Candidate, continues_in: ContinuesIn, call: Call) -> bool:
+    spoken, client = continues_in(item), DIALECTS[call.head.dialect].halves
     if spoken is None or client is None:
         return False
     if spoken.name == call.head.dialect:
         return True
     try:
-        return not translate(client, spoken.halves, call).cannot
+        return not translate(client, spoken.halves, call, reasons=does_reason(item, call)).cannot
     except Rejection:
         return False

@@ -14,6 +14,7 @@ from pointsman.domain.calls import Call
 from pointsman.domain.conversations import Conversation, Thinking, Tool, Written
 from pointsman.domain.failures import Failure
 from pointsman.domain.pieces import Piece
+from pointsman.domain.targets import Candidate
 from pointsman.wire.sse import HEARTBEAT
 
 
@@ -113,9 +114,15 @@ class Halves(ProviderHalves, frozen=True, kw_only=True, eq=False):
 _REASONING = {"anthropic": "thinking", "gemini": "thinkingConfig", "openai-responses": "reasoning"}
 
 
-def translate(client: Halves, provider: ProviderHalves, call: Call, *, reasons: bool = True) -> Written:
+def does_reason(item: Candidate, call: Call) -> bool:
+    """Return whether the model of a candidate reasons. A model that the catalog does not know is taken for one."""
+    facts = call.snapshot.pricing.catalog.find(item.endpoint.catalog, item.model)
+    return facts is None or "reasoning" not in facts.lacks
+
+
+def translate(client: Halves, provider: ProviderHalves, call: Call, *, reasons: bool) -> Written:
     """Return the body of a call for a provider of another dialect. A request for reasoning is dropped if the model does
-    not reason: it would be rejected. Raises `Rejection` for a call with a wrong shape."""
+    not reason (`does_reason`): it would be rejected. Raises `Rejection` for a call with a wrong shape."""
     conversation = client.read_request(call)
     dropped = conversation.labels
     if not reasons and conversation.thinking != Thinking():

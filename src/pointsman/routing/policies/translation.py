@@ -6,6 +6,8 @@ A candidate whose dialect cannot is left out. One whose dialect lacks a field th
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from pointsman.domain.calls import Call, Facts
 from pointsman.domain.conversations import Written
 from pointsman.domain.failures import Rejection
@@ -16,7 +18,7 @@ from pointsman.routing.view import View
 from pointsman.wire.dialects import CONVERSATIONS, DIALECTS
 from pointsman.wire.embedders import EMBEDDERS
 from pointsman.wire.embeddings import EmbeddingHalves, translate_embedding
-from pointsman.wire.translation import translate
+from pointsman.wire.translation import OF_REASONING, does_reason, translate
 from pointsman.wire.upstreams import SPOKEN
 
 CONVERSING = frozenset({one.operation for one in CONVERSATIONS})
@@ -38,10 +40,14 @@ def check(item: Candidate, facts: Facts, view: View, now: float) -> Reason | Non
     name, path = item.endpoint.name, call.head.path.partition("?")[0]
     if path != DIALECTS[call.head.dialect].path or call.head.method != "POST":
         return Reason("not_expressible", f"the API of {name} has nothing like {call.head.method} {path}")
+    reasons = does_reason(item, call)
     try:
-        return _of_written(name, translate(client, SPOKEN[spoken[0]].halves, call))
+        written = translate(client, SPOKEN[spoken[0]].halves, call, reasons=reasons)
     except Rejection as rejection:
         return Reason("not_expressible", rejection.failure.message)
+    if not reasons:  # the policy for capabilities judges a request for reasoning
+        written = replace(written, dropped=tuple([one for one in written.dropped if one not in OF_REASONING]))
+    return _of_written(name, written)
 
 
 def _of_embedding(ours: EmbeddingHalves, item: Candidate, call: Call) -> Reason | None:

@@ -244,7 +244,7 @@ def test_every_request_has_the_shape_that_amazon_describes(client: Dialect, coun
     @given(drawn(origin_of(client), features_of(client)))
     def check(given: tuple[Conversation, frozenset[str]]) -> None:
         call = sent(client, given[0])
-        found = translate(halves(client), HALVES, call) if call is not None else None
+        found = translate(halves(client), HALVES, call, reasons=True) if call is not None else None
         if found is None or found.cannot:
             return
         for model in ("anthropic.claude-x", "amazon.nova-2-lite-v1:0", "openai.gpt-oss-20b-1:0"):
