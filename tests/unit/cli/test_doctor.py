@@ -54,7 +54,7 @@ def test_error_sets_the_exit_status(file: Path) -> None:
 def test_console_that_cannot_be_asked_is_no_fault_of_a_check(
     arguments: list[str], code: int, message: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pointsman.runtime.sockets.is_locked", lambda _: True)
+    monkeypatch.setattr("pointsman.journal.lock.is_locked", lambda _: True)
     command = ["doctor", "--offline", "--config", str(file), *arguments]
     environ = {**ENVIRON, "POINTSMAN_ADMIN_TOKEN": "a-token", "COLUMNS": "200"}
     result = CliRunner().invoke(build_app(), command, env=environ)
