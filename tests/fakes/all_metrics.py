@@ -13,7 +13,7 @@ from pointsman.admin.export.exporter import Exporter
 from pointsman.admin.export.status import SignalStatus
 from pointsman.admin.metrics import merged
 from pointsman.admin.own_metrics import own_page
-from pointsman.control.inquiries import ControlState
+from pointsman.control.inquiries.state import ControlState
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.engine.billing import Billing

@@ -23,6 +23,7 @@ from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.inquiry_handler import InquiryHandler
 from pointsman.control.lease_server import LeaseServer
+from pointsman.control.parts import ControlParts
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.control.store.store import Store
@@ -125,9 +126,9 @@ class ControlPlane:
         return write_request(self.writer, number, time.time() if at is None else at, of, **fields)
 
     async def ingest(self) -> None:
-        while not await self.inquiry_handler.ingest.step():
+        while not await self.inquiry_handler.parts.ingest.step():
             pass
-        assert self.inquiry_handler.ingest.state.problem is None, self.inquiry_handler.ingest.state.problem
+        assert self.inquiry_handler.parts.ingest.state.problem is None, self.inquiry_handler.parts.ingest.state.problem
 
     async def get(self, path: str, *, token: str | None = TOKEN, **parameters: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token is not None else {}
@@ -187,7 +188,7 @@ def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Inqui
         snapshot, file, on_new, lease_client.distribute, public_is_loopback=True, environ=ENVIRON
     )
     on_new(read_snapshot(snapshot, ENVIRON))
-    inquiry_handler = InquiryHandler(book, ingest, lease_client, configuration)
+    inquiry_handler = InquiryHandler(ControlParts(book, ingest, lease_client, configuration))
     lease_client.on_inquiry = inquiry_handler.answer
     return inquiry_handler
 
@@ -215,6 +216,6 @@ async def control_plane(
         finally:
             if not writer._is_closed:
                 writer.close()
-            await inquiry_handler.ingest.finish(PATIENCE_S)
-            inquiry_handler.lease_server.close()
+            await inquiry_handler.parts.ingest.finish(PATIENCE_S)
+            inquiry_handler.parts.lease_server.close()
             await services.store.close()

@@ -1,6 +1,6 @@
 """Settings of an export in tests."""
 
-from pointsman.control.inquiries import ExportSettings
+from pointsman.control.inquiries.export import ExportSettings
 
 SETTINGS = ExportSettings(
     scheme="http",

@@ -63,10 +63,11 @@ def test_console_reports_a_hanging_control_process_and_shows_the_store() -> None
             freeze(control)
             answer = await gateway.admin("/api/v1/status")
             assert answer.status == 503
-            error = {"code": "control_unavailable", "message": "the control process does not answer"}
-            assert answer.json["error"] == error
+            detail = "the control process does not answer"
+            assert (answer.json["code"], answer.json["detail"]) == ("control_unavailable", detail)
+            assert answer.headers["content-type"] == "application/problem+json"
             assert await spent() == 20
-            assert (await gateway.admin("/readyz")).json["control"] == error["message"]
+            assert (await gateway.admin("/readyz")).json["control"] == detail
             os.kill(control, signal.SIGKILL)
             await until(lambda: gateway.children.get("control", control) != control, "control is restarted")
             async with asyncio.timeout(PATIENCE_S):

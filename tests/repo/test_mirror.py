@@ -9,8 +9,9 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "pointsman"
 UNIT = ROOT / "tests" / "unit"
 
-# Members of these packages are alike, so one suite tests them all.
-BY_SUITE = ("providers", "routing/policies", "routing/strategies", "wire/api")
+# Members of these packages are alike, so one suite tests them all. The tests of the admin API test the answers to its
+# inquiries.
+BY_SUITE = ("control/answers", "providers", "routing/policies", "routing/strategies", "wire/api")
 
 
 def modules() -> list[str]:

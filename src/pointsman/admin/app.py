@@ -8,13 +8,13 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pointsman import __version__
 from pointsman.admin.api import ROUTERS
 from pointsman.admin.metrics import content_type, render
 from pointsman.admin.permissions import Need, Permission, undeclared
+from pointsman.admin.problems import ApiError, FieldError, respond
 from pointsman.admin.services import Has, Services
 from pointsman.control.store.database import StoreError
 from pointsman.link.inquirer import AwayError
@@ -101,49 +101,51 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
         host = _PORT.sub("", request.headers.get("host", "")).strip("[]")
         if hosts and host not in hosts:
             message = f"unknown host {host[:100]!r}; use the address that the console listens on"
-            return _error(421, "wrong_host", f"{message}, or add the name to console.allowed_hosts")
+            return _guarded(421, "wrong_host", f"{message}, or add the name to console.allowed_hosts")
         if "transfer-encoding" in request.headers:  # the body is read before the token, so it must be bounded
-            return _error(
+            return _guarded(
                 411, "length_required", "`transfer-encoding` is not supported; send the body with a `content-length`"
             )
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-            return _error(413, "too_large", f"`content-length` must be a number of at most {MAX_BODY_BYTES} bytes")
+            return _guarded(413, "too_large", f"`content-length` must be a number of at most {MAX_BODY_BYTES} bytes")
         response = await call_next(request)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 
+    @app.exception_handler(ApiError)
+    async def failed(_: Request, error: ApiError) -> Response:
+        return respond(error)
+
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
-        detail: object = error.detail
-        if not isinstance(detail, dict):  # an error of the framework
-            code, message = _MESSAGES.get(error.status_code, ("error", str(detail)))
-            detail = {"code": code, "message": message}
-        return JSONResponse({"error": detail}, error.status_code, headers=error.headers)
+        code, message = _MESSAGES.get(error.status_code, ("error", str(error.detail)))
+        return respond(ApiError(error.status_code, code, message, headers=error.headers))
 
     @app.exception_handler(StoreError)
     async def store_failed(_: Request, error: StoreError) -> Response:
-        return _error(503, "store_unavailable", f"the store cannot be read: {error}")
+        return respond(ApiError(503, "store_unavailable", f"the store cannot be used: {error}"))
 
     @app.exception_handler(AwayError)
     async def control_away(_: Request, error: AwayError) -> Response:
-        return _error(503, "control_unavailable", str(error))
+        return respond(ApiError(503, "control_unavailable", str(error)))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return _error(422, "invalid_request", "; ".join(map(_explain, error.errors())))
+        faults = [_explain(fault) for fault in error.errors()]
+        detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
+        return respond(ApiError(422, "invalid_request", detail, errors=faults))
 
     return app
 
 
-def _error(status: int, code: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers=_HEADERS)
+def _guarded(status: int, code: str, message: str) -> Response:
+    """Return the answer to a request that no route gets."""
+    return respond(ApiError(status, code, message, headers=_HEADERS))
 
 
-def _explain(error: dict[str, Any]) -> str:
+def _explain(error: dict[str, Any]) -> FieldError:
     """Name the field and its fault, without the value."""
     field = ".".join(map(str, error["loc"][1:]))
-    if error["type"] == "extra_forbidden":
-        return f"{field}: unknown parameter"
-    return f"{field}: {error['msg']}"
+    return FieldError(field, "unknown parameter" if error["type"] == "extra_forbidden" else error["msg"])

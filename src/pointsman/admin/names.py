@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from fastapi import HTTPException
-
+from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Services
-from pointsman.control.inquiries import NameInquiry
+from pointsman.control.inquiries.names import NameInquiry
 from pointsman.domain.limits import LEVELS
 
 _WORDS = {"virtual_key": "virtual key", "asked": "model"}
@@ -21,7 +20,7 @@ async def check_names(services: Services, names: Mapping[str, str]) -> None:
         if not await was_used:
             thing = _WORDS.get(kind, kind)
             message = f"there is no {thing} {name!r}, neither in the configuration nor in recorded usage"
-            raise HTTPException(404, {"code": "not_found", "message": message})
+            raise ApiError(404, "not_found", message)
 
 
 async def check_owner(services: Services, owner: str) -> None:
@@ -32,10 +31,10 @@ async def check_owner(services: Services, owner: str) -> None:
             "owner: write it as team:NAME, customer:NAME, virtual_key:NAME, provider:NAME, mirror:NAME, "
             "entry:KEY/PROVIDER or end_user:SELECTOR/NAME"
         )
-        raise HTTPException(422, {"code": "invalid_request", "message": message})
+        raise ApiError(422, "invalid_request", message)
     if level == "end_user":
         message = f"the end user {name!r} has used no limit in its present window"
-        raise HTTPException(404, {"code": "not_found", "message": message})
+        raise ApiError(404, "not_found", message)
     if level == "entry":
         key, _, provider = name.partition("/")
         await check_names(services, {"virtual_key": key, "provider": provider})

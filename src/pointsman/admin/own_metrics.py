@@ -4,7 +4,8 @@ import platform
 from collections.abc import Iterator, Sequence
 
 from pointsman import __version__
-from pointsman.control.inquiries import ControlState, LimitState
+from pointsman.control.inquiries.limits import LimitState
+from pointsman.control.inquiries.state import ControlState
 from pointsman.domain.dollars import NANO
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, MetricsPage, counter, gauge
 from pointsman.telemetry.process import process_use, use_metrics

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import FastAPI, Header, HTTPException
+from fastapi import FastAPI, Header
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has
 
 
@@ -46,7 +47,7 @@ class Need:
             message = f"present the {name} as 'Authorization: Bearer <token>'"
             if authorization is not None:
                 message = f"this is not the {name}"
-            raise HTTPException(401, {"code": "unauthorized", "message": message}, {"www-authenticate": "Bearer"})
+            raise ApiError(401, "unauthorized", message, headers={"www-authenticate": "Bearer"})
 
 
 def undeclared(app: FastAPI) -> list[str]:

@@ -7,7 +7,7 @@ from time import time
 from typing import Annotated
 
 import msgspec
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import Depends, Request, Response
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,14 +15,10 @@ from pointsman.admin.auth import AdminToken
 from pointsman.admin.export.exporter import Exporter
 from pointsman.admin.metrics import WorkerPages, merged
 from pointsman.admin.own_metrics import MAX_LIMITS, own_page
-from pointsman.control.inquiries import (
-    ControlState,
-    LimitInquiry,
-    LimitState,
-    PageInquiry,
-    StateInquiry,
-    WorkerPage,
-)
+from pointsman.admin.problems import ApiError
+from pointsman.control.inquiries.limits import LimitInquiry, LimitState
+from pointsman.control.inquiries.pages import PageInquiry, WorkerPage
+from pointsman.control.inquiries.state import ControlState, StateInquiry
 from pointsman.control.store.reports import Reports
 from pointsman.domain.dollars import dollars
 from pointsman.link.inquirer import Inquirer
@@ -109,5 +105,5 @@ class TimeSpan(StrictModel):
         end = self.until if self.until is not None else time() + 1
         start = self.since if self.since is not None else max(0.0, end - 30 * 86_400)
         if start >= end:
-            raise HTTPException(422, {"code": "invalid_request", "message": "until: must be later than since"})
+            raise ApiError(422, "invalid_request", "until: must be later than since")
         return start, end

@@ -82,7 +82,7 @@ def _send(url: str, request: Request, expected: Collection[int] = ()) -> bytes:
         if error.code in expected:
             return body
         try:
-            message = json.loads(body)["error"]["message"]
+            message = json.loads(body)["detail"]
         except (ValueError, KeyError, TypeError):
             message = error.reason
         raise OSError(f"{url} returned {error.code}: {message}") from None

@@ -15,7 +15,7 @@ from pointsman.config.settings import changed_fields
 from pointsman.config.snapshot_file import Compiled, write_snapshot
 from pointsman.config.watch import ConfigWatcher
 from pointsman.control.export import export_settings
-from pointsman.control.inquiries import ExportSettings
+from pointsman.control.inquiries.export import ExportSettings
 
 DISTRIBUTE_S = 10.0
 

@@ -6,7 +6,7 @@ from time import monotonic, time
 
 import msgspec
 
-from pointsman.control.inquiries import Explained
+from pointsman.control.inquiries.explain import Explained
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import Store
 from pointsman.domain.holds import Hold

@@ -1,7 +1,7 @@
 """The settings of the export for the admin process, which has no configuration of its own."""
 
 from pointsman.config.snapshot_file import Compiled
-from pointsman.control.inquiries import ExportSettings
+from pointsman.control.inquiries.export import ExportSettings
 
 
 def export_settings(compiled: Compiled) -> list[ExportSettings]:

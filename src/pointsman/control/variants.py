@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from math import log
 
-from pointsman.control.inquiries import TargetState
+from pointsman.control.inquiries.variants import TargetState
 from pointsman.control.store.tables import HOUR_S, SPLIT_KEYS, Row
 from pointsman.domain.failures import CLIENT_GONE, CONTENT_FILTERED, REFUSED, SUPERSEDED
 from pointsman.domain.records import RequestRecord

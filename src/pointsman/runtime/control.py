@@ -18,6 +18,7 @@ from pointsman.control.ingest import Ingest
 from pointsman.control.inquiry_handler import InquiryHandler
 from pointsman.control.lease_server import LeaseServer
 from pointsman.control.listing import Listing
+from pointsman.control.parts import ControlParts
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.ownership import STALE_S, InUseError, gateway_of
 from pointsman.control.store.store import Store
@@ -50,39 +51,37 @@ class _Control:
         loop = asyncio.get_running_loop()
         task = self._task
         stopping = stop_event(task.life_fd)
-        inquiry_handler = self._inquiry_handler()
-        await inquiry_handler.lease_server.listen(socket.socket(fileno=task.listen_fds[0]))
-        ingesting = loop.create_task(inquiry_handler.ingest.run())
+        parts = self._parts()
+        await parts.lease_server.listen(socket.socket(fileno=task.listen_fds[0]))
+        ingesting = loop.create_task(parts.ingest.run())
         reloads: set[asyncio.Task[tuple[bool, list[str]]]] = set()
 
         def on_hangup() -> None:
-            reload = loop.create_task(inquiry_handler.configuration.reload())
+            reload = loop.create_task(parts.configuration.reload())
             reloads.add(reload)
             reload.add_done_callback(reloads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
-        if not await self._wait_for_store(inquiry_handler.ingest, stopping):
-            inquiry_handler.lease_server.close()
-            await inquiry_handler.ingest.finish(0.0)
+        if not await self._wait_for_store(parts.ingest, stopping):
+            parts.lease_server.close()
+            await parts.ingest.finish(0.0)
             await ingesting
             return 1
         tune_garbage_collector()
         notify_ready(task.ready_fd)
         # Not earlier, because compiling a large configuration again would delay the start.
-        tasks = [loop.create_task(inquiry_handler.configuration.run()), loop.create_task(self._prune(inquiry_handler))]
-        follower = BatchFollower(
-            inquiry_handler.ingest, lambda: inquiry_handler.configuration.current.snapshot, SystemRandom().random
-        )
+        tasks = [loop.create_task(parts.configuration.run()), loop.create_task(self._prune(parts))]
+        follower = BatchFollower(parts.ingest, lambda: parts.configuration.current.snapshot, SystemRandom().random)
         tasks.append(loop.create_task(follower.run()))
-        if (listing := self._listing(inquiry_handler)) is not None:
+        if (listing := self._listing(parts)) is not None:
             tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
         for running in tasks:
             running.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await inquiry_handler.ingest.finish(FINISH_S)
+        await parts.ingest.finish(FINISH_S)
         await ingesting
-        inquiry_handler.lease_server.close()
+        parts.lease_server.close()
         return 0
 
     async def _wait_for_store(self, ingest: Ingest, stopping: asyncio.Event) -> bool:
@@ -111,7 +110,7 @@ class _Control:
                     await ingest.is_ready.wait()
         return True
 
-    def _inquiry_handler(self) -> InquiryHandler:
+    def _parts(self) -> ControlParts:
         task = self._task
 
         async def open_store() -> Store:
@@ -156,9 +155,9 @@ class _Control:
         leases.size = self._settings.workers
         leases.configure(counters_of(configuration.current.snapshot))
         ingest.splits = splits_of(configuration.current.snapshot)
-        inquiry_handler = InquiryHandler(leases, ingest, lease_server, configuration)
-        lease_server.on_inquiry = inquiry_handler.answer
-        return inquiry_handler
+        parts = ControlParts(leases, ingest, lease_server, configuration)
+        lease_server.on_inquiry = InquiryHandler(parts).answer
+        return parts
 
     def _lock_journals(self) -> None:
         """Lock the journals, so that no other process ingests them and counts them twice. The control process of a
@@ -173,9 +172,9 @@ class _Control:
             raise StoreError(f"another control process still uses {self._data_dir}; waiting for it to end") from error
         self._lock = fd
 
-    def _listing(self, inquiry_handler: InquiryHandler) -> Listing | None:
+    def _listing(self, parts: ControlParts) -> Listing | None:
         """Return the task that lists the models of providers, if the configuration sets a period for it."""
-        period_s, configuration = self._settings.list_models_s, inquiry_handler.configuration
+        period_s, configuration = self._settings.list_models_s, parts.configuration
         if period_s is None:
             return None
         return Listing(
@@ -186,21 +185,21 @@ class _Control:
             SystemRandom().random,
         )
 
-    async def _prune(self, inquiry_handler: InquiryHandler) -> None:
+    async def _prune(self, parts: ControlParts) -> None:
         """Delete old records of requests, a few at a time. Settle attempts without an outcome, and forget unused
         objects of providers."""
         while True:
             await asyncio.sleep(PRUNE_S)
-            store = inquiry_handler.ingest.store
+            store = parts.ingest.store
             if store is None:
                 continue
             try:
-                await inquiry_handler.ingest.lapse()
+                await parts.ingest.lapse()
                 while await store.prune(  # noqa: ASYNC110 -- a pause between batches
                     time() - self._settings.keep_requests_days * 86_400
                 ):
                     await asyncio.sleep(0.1)
-                state_days = inquiry_handler.configuration.current.snapshot.routing.state_days
+                state_days = parts.configuration.current.snapshot.routing.state_days
                 while await store.prune_state(time() - state_days * 86_400):  # noqa: ASYNC110 -- the same
                     await asyncio.sleep(0.1)
             except StoreError as error:

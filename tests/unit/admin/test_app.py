@@ -64,8 +64,8 @@ def test_errors_have_one_shape(tmp_path: Path) -> None:
             ):
                 answer = await plane.client.request(method, path, headers={"authorization": f"Bearer {TOKEN}"})
                 assert answer.status_code == status, path
-                assert answer.json()["error"]["code"] == code
-                assert answer.json()["error"]["message"]
+                assert answer.json()["code"] == code
+                assert answer.json()["detail"]
             for length in (str(2**20 + 1), "-1", "1e3"):
                 large = await plane.client.post("/api/v1/config/reload", headers={"content-length": length})
                 assert large.status_code == 413
@@ -77,11 +77,11 @@ def test_unavailable_store_is_reported_and_health_stays_ok(tmp_path: Path) -> No
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             assert (await plane.get("/readyz", token=None)).json() == {"status": "ok"}
-            plane.inquiry_handler.ingest.state.problem = "OperationalError: it is gone"
+            plane.inquiry_handler.parts.ingest.state.problem = "OperationalError: it is gone"
             plane.services.store = Reports.of(store_url(None, tmp_path / "elsewhere"))
             answer = await plane.get("/api/v1/usage")
             assert answer.status_code == 503
-            assert answer.json()["error"]["code"] == "store_unavailable"
+            assert answer.json()["code"] == "store_unavailable"
             assert "unable to open database file" in answer.text
             assert (await plane.get("/healthz", token=None)).status_code == 200
             degraded = await plane.get("/readyz", token=None)
@@ -93,7 +93,7 @@ def test_unavailable_store_is_reported_and_health_stays_ok(tmp_path: Path) -> No
 def test_readiness_reports_damage_quarantine_and_rejected_configuration(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            state = plane.inquiry_handler.ingest.state
+            state = plane.inquiry_handler.parts.ingest.state
             state.damage, state.rejected = 2, 3
             response = (await plane.get("/readyz", token=None)).json()
             assert response["journal"] == "2 damaged places were skipped since the start"
@@ -157,7 +157,7 @@ def test_body_of_unknown_length_is_rejected_before_reading(path: str, tmp_path: 
 
         async with control_plane(tmp_path) as plane:
             answer = await plane.client.post(path, content=body())
-            assert (answer.status_code, answer.json()["error"]["code"]) == (411, "length_required")
+            assert (answer.status_code, answer.json()["code"]) == (411, "length_required")
             assert not read
 
     run(main())

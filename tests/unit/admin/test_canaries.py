@@ -7,7 +7,7 @@ import pytest
 from fakes.control import services_in
 from integration.gateway import run
 from pointsman.admin.canaries import METRIC, AbortedCanary, aborted_canaries
-from pointsman.control.inquiries import WorkerPage
+from pointsman.control.inquiries.pages import WorkerPage
 from pointsman.telemetry.metrics import MetricsPage, encode_page, gauge
 
 

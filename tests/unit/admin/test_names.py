@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from fastapi import HTTPException
 
 from fakes.control import control_plane, scope
 from integration.gateway import run
 from pointsman.admin.names import check_names
+from pointsman.admin.problems import ApiError
 
 CONFIG = """\
 providers: {openai: env.OPENAI_API_KEY}
@@ -38,8 +38,8 @@ def test_name_is_known_from_configuration_catalog_or_usage(tmp_path: Path) -> No
             for kind, names in KNOWN.items():
                 for name in names:
                     await check_names(plane.services, {kind: name})
-                with pytest.raises(HTTPException) as rejected:
+                with pytest.raises(ApiError) as rejected:
                     await check_names(plane.services, {kind: "nobody"})
-                assert rejected.value.status_code == 404
+                assert rejected.value.status == 404
 
     run(main())

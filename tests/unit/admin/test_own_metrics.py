@@ -7,7 +7,7 @@ from fakes.control import ControlPlane, control_plane
 from fakes.metrics import samples
 from fakes.origin import run
 from pointsman.admin.own_metrics import own_page
-from pointsman.control.inquiries import LimitInquiry, LimitState
+from pointsman.control.inquiries.limits import LimitInquiry, LimitState
 from pointsman.telemetry.metrics import MetricsPage
 
 

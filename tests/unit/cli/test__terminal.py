@@ -55,7 +55,7 @@ def fill(plane: ControlPlane) -> None:
         verdicts=[EVIL], team=EVIL, customer=EVIL, variant=EVIL, strategy=EVIL, source=EVIL, client_request_id=EVIL,
         attempts=[{**attempt, "start_us": 0, "duration_us": 1}],
     )  # fmt: skip
-    plane.inquiry_handler.lease_table.charge(7, f"team:{EVIL}|usd|day", int(time.time()) // 86_400 * 86_400, 5)
+    plane.inquiry_handler.parts.lease_table.charge(7, f"team:{EVIL}|usd|day", int(time.time()) // 86_400 * 86_400, 5)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import msgspec
 
 from fakes.control import control_plane, desk_in
 from integration.gateway import run
-from pointsman.control.inquiries import BudgetInquiry, LimitState, StateInquiry
-from pointsman.control.inquiry_handler import AT_ONCE
+from pointsman.control.inquiries.limits import BudgetInquiry, LimitState
+from pointsman.control.inquiries.state import StateInquiry
+from pointsman.control.parts import AT_ONCE
 from pointsman.link.frames import FromControl, Inquiry, Reply
 
 
@@ -15,7 +16,7 @@ def test_long_answer_comes_in_parts(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
             for number in range(2 * AT_ONCE + 1):
-                plane.inquiry_handler.lease_table.charge(7, f"virtual_key:key-{number}|usd|day", 86_400, 5)
+                plane.inquiry_handler.parts.lease_table.charge(7, f"virtual_key:key-{number}|usd|day", 86_400, 5)
             sent: list[FromControl] = []
             inquiry = BudgetInquiry("virtual_key:key-1", past=True, most=10)
             await plane.inquiry_handler.answer(Inquiry(3, msgspec.msgpack.encode(inquiry)), sent.append)
@@ -41,7 +42,7 @@ def test_failed_inquiry_is_answered_and_logged(tmp_path: Path) -> None:
         inquiry_handler = desk_in(tmp_path)
         sent: list[FromControl] = []
         await inquiry_handler.answer(Inquiry(1, msgspec.msgpack.encode({"type": "unheard-of"})), sent.append)
-        inquiry_handler.lease_server._workers[1] = None  # type: ignore[assignment]
+        inquiry_handler.parts.lease_server._workers[1] = None  # type: ignore[assignment]
         await inquiry_handler.answer(Inquiry(2, msgspec.msgpack.encode(StateInquiry())), sent.append)
         message = "the control process failed to answer; its log says why"
         assert sent == [Reply(1, b"", True, message), Reply(2, b"", True, message)]

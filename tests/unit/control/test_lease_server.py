@@ -72,7 +72,7 @@ async def listening(folder: Path, *, is_read: bool = True) -> AsyncIterator[tupl
     listener.bind(path)
     listener.listen()
     async with control_plane(folder, is_read=is_read) as plane:
-        await plane.inquiry_handler.lease_server.listen(listener)
+        await plane.inquiry_handler.parts.lease_server.listen(listener)
         yield plane, path
 
 
@@ -80,7 +80,7 @@ async def call(plane: ControlPlane, path: str, digest: str | None = None, epoch:
     """Return a worker that has sent `Hello`. Without an epoch, it is the one that writes `plane.writer`."""
     worker = FakeWorker(*await asyncio.open_unix_connection(path))
     epoch = epoch or int(plane.writer.name.partition("-")[2])
-    known = digest if digest is not None else plane.inquiry_handler.configuration.digest
+    known = digest if digest is not None else plane.inquiry_handler.parts.configuration.digest
     worker.send(
         Hello(
             protocol=PROTOCOL,
@@ -110,7 +110,7 @@ def test_new_worker_gets_a_welcome_and_the_current_snapshot(tmp_path: Path) -> N
             assert isinstance(await outdated.next(), Welcome)
             received = await outdated.next()
             assert isinstance(received, NewSnapshot)
-            assert received.digest == plane.inquiry_handler.configuration.digest
+            assert received.digest == plane.inquiry_handler.parts.configuration.digest
             outdated.close()
 
     run(main())
@@ -145,7 +145,7 @@ def test_lease_request_is_granted_within_the_limit(tmp_path: Path) -> None:
             answer = await worker.next()
             assert isinstance(answer, Granted)
             assert answer.number == 1
-            spent = [one for one in plane.inquiry_handler.lease_table.status() if one.counter == DAY_COUNTER]
+            spent = [one for one in plane.inquiry_handler.parts.lease_table.status() if one.counter == DAY_COUNTER]
             assert sum(one.posted + one.leased for one in spent) <= 5_000_000_000
             worker.close()
 
@@ -177,7 +177,7 @@ def test_lease_request_is_rejected_while_the_store_is_unreachable(tmp_path: Path
 
     async def main() -> None:
         async with listening(tmp_path, is_read=False) as (plane, path):
-            ingest = plane.inquiry_handler.ingest
+            ingest = plane.inquiry_handler.parts.ingest
             reading = asyncio.ensure_future(ingest.run())
             worker = await call(plane, path)
             await worker.next()
@@ -205,7 +205,7 @@ def test_store_that_is_slow_to_open_counts_as_unreachable(tmp_path: Path, monkey
 
     async def main() -> None:
         async with listening(tmp_path, is_read=False) as (plane, path):
-            ingest, is_back = plane.inquiry_handler.ingest, asyncio.Event()
+            ingest, is_back = plane.inquiry_handler.parts.ingest, asyncio.Event()
             open_store = ingest._open_store
 
             async def hang() -> Store:
@@ -238,7 +238,7 @@ def test_malformed_frame_or_missing_hello_closes_the_connection(data: bytes, tmp
             with pytest.raises((EOFError, ConnectionResetError)):
                 await worker.next()
             worker.close()
-            assert plane.inquiry_handler.lease_server.workers == []
+            assert plane.inquiry_handler.parts.lease_server.workers == []
 
     run(main())
 
@@ -264,13 +264,13 @@ def test_distribution_ends_when_all_workers_have_the_snapshot(tmp_path: Path) ->
             worker = await call(plane, path, digest="old")
             await worker.next()
             await worker.next()
-            lease_server = plane.inquiry_handler.lease_server
+            lease_server = plane.inquiry_handler.parts.lease_server
             (connection,) = lease_server.workers
             assert connection.hello is not None
             assert await lease_server.distribute(0.05) == [connection.hello.epoch]
             distributing = asyncio.ensure_future(lease_server.distribute(PATIENCE_S))
             await asyncio.sleep(0)
-            worker.send(InForce(plane.inquiry_handler.configuration.digest))
+            worker.send(InForce(plane.inquiry_handler.parts.configuration.digest))
             assert await distributing == []
             worker.close()
 
@@ -283,7 +283,7 @@ def test_distribution_does_not_wait_for_draining_workers(tmp_path: Path) -> None
             worker = await call(plane, path, digest="old")
             await worker.next()
             worker.send(Draining())
-            assert await plane.inquiry_handler.lease_server.distribute(PATIENCE_S) == []
+            assert await plane.inquiry_handler.parts.lease_server.distribute(PATIENCE_S) == []
             worker.close()
 
     run(main())
@@ -292,7 +292,7 @@ def test_distribution_does_not_wait_for_draining_workers(tmp_path: Path) -> None
 def test_metrics_come_from_the_workers_that_answer_in_time(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as (plane, path):
-            lease_server = plane.inquiry_handler.lease_server
+            lease_server = plane.inquiry_handler.parts.lease_server
             assert await lease_server.metrics(0.1) == {}
             worker, silent = await call(plane, path), await call(plane, path, epoch=1)
             for one in (worker, silent):

@@ -36,7 +36,7 @@ def owners(found: list[Record] | LeaseUnavailable) -> list[str]:
 def test_changes_in_a_journal_are_found(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            state_server = StateServer(plane.inquiry_handler.ingest)
+            state_server = StateServer(plane.inquiry_handler.parts.ingest)
             write(plane, (MADE, "file", "file-1"), (SEEN, "file", "file-2"))
             write(plane, (MADE, "thread", "thread_1"), number=2, team=None)
             await plane.ingest()
@@ -53,7 +53,7 @@ def test_changes_in_a_journal_are_found(tmp_path: Path) -> None:
 def test_reported_changes_count_before_they_are_stored(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            state_server = StateServer(plane.inquiry_handler.ingest)
+            state_server = StateServer(plane.inquiry_handler.parts.ingest)
             state_server.note([Change(MADE, owned("file-1"))])
             assert owners(await state_server.look_up(["file-1"])) == ["team:research"]
             write(plane, (MADE, "file", "file-2"))
@@ -71,7 +71,10 @@ def test_reported_changes_count_before_they_are_stored(tmp_path: Path) -> None:
 def test_reported_changes_are_answered_without_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            state_server, store = StateServer(plane.inquiry_handler.ingest), plane.inquiry_handler.ingest.store
+            state_server, store = (
+                StateServer(plane.inquiry_handler.parts.ingest),
+                plane.inquiry_handler.parts.ingest.store,
+            )
             state_server.note([Change(MADE, owned("file-1")), Change(SEEN, owned("file-2"))])
 
             async def broken(_: object) -> list[Record]:
@@ -91,7 +94,7 @@ def test_look_up_fails_before_the_journals_are_read(tmp_path: Path, monkeypatch:
     async def main() -> None:
         monkeypatch.setattr(module, "READ_S", 0.05)
         async with control_plane(tmp_path, is_read=False) as plane:
-            state_server, ingest = StateServer(plane.inquiry_handler.ingest), plane.inquiry_handler.ingest
+            state_server, ingest = StateServer(plane.inquiry_handler.parts.ingest), plane.inquiry_handler.parts.ingest
             assert isinstance(ingest, Ingest)
             assert isinstance(await state_server.look_up(["file-1"]), LeaseUnavailable)
             monkeypatch.setattr(module, "READ_S", 30)
@@ -108,7 +111,7 @@ def test_number_of_remembered_changes_is_bounded(tmp_path: Path, monkeypatch: py
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_FRESH", 10)
         async with control_plane(tmp_path) as plane:
-            state_server = StateServer(plane.inquiry_handler.ingest)
+            state_server = StateServer(plane.inquiry_handler.parts.ingest)
             state_server.note([Change(MADE, owned(f"file-{number}")) for number in range(100)])
             assert len(state_server._fresh) == 10
             assert owners(await state_server.look_up(["file-99"])) == ["team:research"]

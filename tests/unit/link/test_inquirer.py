@@ -9,7 +9,7 @@ import pytest
 
 from fakes.clock import PATIENCE_S
 from fakes.origin import run
-from pointsman.control.inquiries import StateInquiry
+from pointsman.control.inquiries.state import StateInquiry
 from pointsman.link.frames import FROM_WORKER, FrameReader, Inquiry, Reply, encode
 from pointsman.link.inquirer import AwayError, Inquirer
 

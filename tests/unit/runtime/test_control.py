@@ -10,7 +10,7 @@ from pathlib import Path
 from fakes.children import Child, child
 from fakes.configuration import accept
 from fakes.control import ENVIRON
-from pointsman.control.inquiries import ControlState, StateInquiry
+from pointsman.control.inquiries.state import ControlState, StateInquiry
 from pointsman.link.inquirer import Inquirer
 from pointsman.runtime.tasks import ChildTask
 

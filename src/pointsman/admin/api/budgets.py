@@ -8,7 +8,7 @@ from pydantic import Field
 from pointsman.admin.names import check_owner
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import Has, StrictModel, as_json
-from pointsman.control.inquiries import BudgetInquiry, LimitState
+from pointsman.control.inquiries.limits import BudgetInquiry, LimitState
 
 router = APIRouter(prefix="/api/v1", tags=["budgets"], dependencies=[Depends(Need(Permission.BUDGETS_READ))])
 

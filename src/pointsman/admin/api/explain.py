@@ -3,12 +3,13 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
 from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has, Moment, Name, StrictModel, as_json
-from pointsman.control.inquiries import Explained, ExplainInquiry
+from pointsman.control.inquiries.explain import Explained, ExplainInquiry
 from pointsman.engine.questions import Question
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
@@ -54,5 +55,5 @@ async def explain(services: Has, asked: ExplainRequest) -> Response:
     question = Question(**values, body=msgspec.json.encode(asked.body))
     (found,) = await services.control.ask(ExplainInquiry(msgspec.json.encode(question)), Explained)
     if found.problem is not None:
-        raise HTTPException(422, {"code": "invalid_request", "message": found.problem})
+        raise ApiError(422, "invalid_request", found.problem)
     return as_json({**msgspec.json.decode(found.decision), "text": found.lines})

@@ -3,13 +3,14 @@
 from time import time
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
 from pointsman.admin.health_view import health_of
 from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has, Moment, Name, StrictModel, as_json
-from pointsman.control.inquiries import HoldOutcome, PlaceHold, ReleaseHold
+from pointsman.control.inquiries.holds import HoldOutcome, PlaceHold, ReleaseHold
 from pointsman.control.store.database import StoreError
 from pointsman.domain.holds import Hold
 
@@ -47,9 +48,9 @@ async def place(services: Has, body: HoldRequest) -> Response:
     now = time()
     until = now + body.for_s if body.for_s is not None else body.until
     if body.for_s is not None and body.until is not None:
-        raise HTTPException(422, {"code": "invalid_request", "message": "for_s: set either for_s or until"})
+        raise ApiError(422, "invalid_request", "for_s: set either for_s or until")
     if until is not None and until <= now:
-        raise HTTPException(422, {"code": "invalid_request", "message": "until: must be in the future"})
+        raise ApiError(422, "invalid_request", "until: must be in the future")
     hold = Hold(body.name, body.effect, body.reason, now, until)
     await services.state()  # fails at once if control is away
     _check(*await services.control.ask(PlaceHold(hold), HoldOutcome))
@@ -67,6 +68,6 @@ async def release(services: Has, name: Annotated[Name, Query()]) -> Response:
 def _check(outcome: HoldOutcome) -> None:
     if outcome.code:
         status = 404 if outcome.code == "not_found" else 409
-        raise HTTPException(status, {"code": outcome.code, "message": outcome.problem or ""})
+        raise ApiError(status, outcome.code, outcome.problem or "")
     if outcome.problem is not None:
         raise StoreError(outcome.problem)

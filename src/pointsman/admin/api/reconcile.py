@@ -4,12 +4,13 @@ from collections import Counter
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has, StrictModel
-from pointsman.control.inquiries import Reconcile, ReconcileOutcome
+from pointsman.control.inquiries.reconcile import Reconcile, ReconcileOutcome
 from pointsman.control.store.database import StoreError
 from pointsman.domain.dollars import NANO
 
@@ -41,7 +42,7 @@ async def reconcile(services: Has, body: ReconcileRequest) -> dict[str, object]:
     duplicates = [name for name, count in Counter(one.attempt_id for one in body.attempts).items() if count > 1]
     if duplicates:
         message = f"attempts: duplicate attempt_id {duplicates[0]!r}"
-        raise HTTPException(422, {"code": "invalid_request", "message": message})
+        raise ApiError(422, "invalid_request", message)
     amounts = {one.attempt_id: int((one.usd * NANO).to_integral_value()) for one in body.attempts}
     await services.state()  # fails at once if control is away
     (outcome,) = await services.control.ask(Reconcile(amounts), ReconcileOutcome, RECONCILE_S)
@@ -55,6 +56,5 @@ async def reconcile(services: Has, body: ReconcileRequest) -> dict[str, object]:
     if rejected:
         name, reason = next(iter(rejected.items()))
         more = f", and {len(rejected) - 1} more were rejected" if len(rejected) > 1 else ""
-        detail = {"code": "not_reconciled", "message": f"{name}: {reason}{more}", **answer}
-        raise HTTPException(409, detail)
+        raise ApiError(409, "not_reconciled", f"{name}: {reason}{more}", more=answer)
     return answer

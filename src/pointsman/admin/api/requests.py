@@ -4,12 +4,13 @@ import asyncio
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from msgspec.structs import asdict
 from pydantic import Field
 
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.problems import ApiError
 from pointsman.admin.services import FOREVER, Has, Name, TimeSpan, as_json, usd
 from pointsman.control.store.reports import first_id
 from pointsman.domain.records import RequestRecord
@@ -67,7 +68,7 @@ async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]
     row = await services.store.request(request_id)
     if row is None:
         message = f"there is no request {request_id!r}; new ones appear after a moment, and old ones are deleted"
-        raise HTTPException(404, {"code": "not_found", "message": message})
+        raise ApiError(404, "not_found", message)
     record = _DECODER.decode(row["record"])
     attempts = {f"{request_id}-{ordinal}": attempt for ordinal, attempt in enumerate(record.attempts, 1)}
     if any(attempt.held_nano for attempt in record.attempts):  # it may have lapsed since

@@ -1,12 +1,13 @@
 """GET /api/v1/status: the state of the processes. POST /api/v1/config/reload: read the configuration again."""
 
-from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi import APIRouter, Depends, Response
 from msgspec.structs import asdict
 
 from pointsman.admin.canaries import aborted_canaries
 from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has, as_json
-from pointsman.control.inquiries import Reload, ReloadOutcome
+from pointsman.control.inquiries.reload import Reload, ReloadOutcome
 
 RELOAD_S = 100.0  # reading very many keys takes long
 
@@ -29,5 +30,5 @@ async def reload(services: Has) -> Response:
     await services.state()  # fails at once if control is away
     (outcome,) = await services.control.ask(Reload(), ReloadOutcome, RELOAD_S)
     if not outcome.is_taken:
-        raise HTTPException(409, {"code": "not_taken", "message": "; ".join(outcome.messages)})
+        raise ApiError(409, "not_taken", "; ".join(outcome.messages))
     return as_json({"digest": outcome.digest, "messages": outcome.messages})

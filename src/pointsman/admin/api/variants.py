@@ -12,7 +12,7 @@ from pointsman.admin.canaries import aborted_canaries
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.services import Has, Name, TimeSpan, as_json, usd
-from pointsman.control.inquiries import TargetState, VariantInquiry
+from pointsman.control.inquiries.variants import TargetState, VariantInquiry
 from pointsman.control.store.reports import Rows
 from pointsman.control.store.tables import Row
 from pointsman.control.variants import quantile

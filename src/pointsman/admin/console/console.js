@@ -61,8 +61,8 @@ async function ask(path) {
   const headers = { authorization: "Bearer " + sessionStorage.getItem(TOKEN) };
   const answer = await fetch("/api/v1/" + path, { headers, cache: "no-store" });
   const body = await answer.json();
-  if (answer.status === 401) throw new Unauthorized(body.error.message);
-  if (!answer.ok) throw new Error(body.error ? body.error.message : answer.statusText);
+  if (answer.status === 401) throw new Unauthorized(body.detail);
+  if (!answer.ok) throw new Error(body.detail || answer.statusText);
   return body;
 }
 

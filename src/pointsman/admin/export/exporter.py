@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pointsman.admin.export.exemplars import Exemplars
 from pointsman.admin.export.status import SignalStatus
-from pointsman.control.inquiries import ExportInquiry, ExportSettings
+from pointsman.control.inquiries.export import ExportInquiry, ExportSettings
 from pointsman.control.store.reports import Reports
 from pointsman.domain.records import RequestRecord
 from pointsman.link.inquirer import AwayError, Inquirer

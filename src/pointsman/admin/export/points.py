@@ -20,7 +20,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from pointsman import __version__
 from pointsman.admin.export.spans import key_values, resource
-from pointsman.control.inquiries import ExportSettings
+from pointsman.control.inquiries.export import ExportSettings
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, HistogramFamily, Labels, MetricsPage
 
 _UNITS = {"_seconds": "s", "_bytes": "By"}

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from pointsman.control.inquiries import ExportSettings
+from pointsman.control.inquiries.export import ExportSettings
 from pointsman.domain import failures
 from pointsman.domain.http_date import http_unix_s
 from pointsman.domain.messages import UpstreamRequest

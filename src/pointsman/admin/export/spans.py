@@ -18,7 +18,7 @@ from pointsman.admin.export.attributes import (
     operation_name,
     request_attributes,
 )
-from pointsman.control.inquiries import ExportSettings
+from pointsman.control.inquiries.export import ExportSettings
 from pointsman.domain.records import AttemptRecord, RequestRecord
 from pointsman.domain.tracing import TraceContext, Tracing, is_sampled, read_context, span_id_of, trace_id_of
 

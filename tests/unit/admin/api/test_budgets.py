@@ -47,7 +47,7 @@ def test_limits_are_filtered_by_owner_and_past_windows(tmp_path: Path) -> None:
             for owner in ("virtual_key:m", "team:nobody", "provider:groq", "entry:me/groq", "entry:m/openai"):
                 unknown = await plane.get("/api/v1/budgets", owner=owner)
                 assert unknown.status_code == 404, f"{owner} is no complete name"
-                assert "there is no" in unknown.json()["error"]["message"]
+                assert "there is no" in unknown.json()["detail"]
             for owner in ("me", "key:me", "team"):
                 assert (await plane.get("/api/v1/budgets", owner=owner)).status_code == 422
             assert await plane.data("/api/v1/budgets", owner="entry:me/openai") == [], (
@@ -67,11 +67,11 @@ def test_long_list_does_not_delay_leases(tmp_path: Path, monkeypatch: pytest.Mon
         async with control_plane(tmp_path) as plane:
             plane.write(1)
             await plane.ingest()
-            one = next(one for one in plane.inquiry_handler.lease_table.spent() if one.limit is not None)
+            one = next(one for one in plane.inquiry_handler.parts.lease_table.spent() if one.limit is not None)
             many = [(f"virtual_key:key-{number}|usd|day", one.window) for number in range(count)]
-            monkeypatch.setattr(plane.inquiry_handler.lease_table, "names", lambda _owner: many)
+            monkeypatch.setattr(plane.inquiry_handler.parts.lease_table, "names", lambda _owner: many)
             monkeypatch.setattr(
-                plane.inquiry_handler.lease_table, "spent_in", lambda name: replace(one, counter=name[0])
+                plane.inquiry_handler.parts.lease_table, "spent_in", lambda name: replace(one, counter=name[0])
             )
             watching = asyncio.create_task(turn.watch())
             await asyncio.sleep(0.01)

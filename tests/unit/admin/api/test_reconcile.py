@@ -33,7 +33,7 @@ async def post(plane: ControlPlane, *attempts: dict[str, Any], token: str = TOKE
 
 
 def posted(plane: ControlPlane) -> int:
-    return sum(one.posted for one in plane.inquiry_handler.lease_table.status() if one.counter == DAY_COUNTER)
+    return sum(one.posted for one in plane.inquiry_handler.parts.lease_table.status() if one.counter == DAY_COUNTER)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -50,8 +50,8 @@ def test_reconciliation_releases_the_held_amount(kind: str, tmp_path: Path) -> N
             assert (answer.status_code, answer.json()) == (200, {"taken": [ATTEMPT], "refused": []})
             assert posted(plane) == 50
             again = await post(plane, {"attempt_id": ATTEMPT, "usd": 1})
-            assert (again.status_code, again.json()["error"]["code"]) == (409, "not_reconciled")
-            assert "already reconciled" in again.json()["error"]["message"]
+            assert (again.status_code, again.json()["code"]) == (409, "not_reconciled")
+            assert "already reconciled" in again.json()["detail"]
             assert posted(plane) == 50
             assert await plane.data("/api/v1/unsettled") == []
             total = (await plane.data("/api/v1/usage"))["total"]
@@ -94,7 +94,7 @@ def test_accepted_attempts_are_charged_although_others_are_rejected(tmp_path: Pa
             write_estimated(plane.writer, 1, NOW, scope(), 70, 1000)
             await plane.ingest()
             answer = await post(plane, {"attempt_id": ATTEMPT, "usd": "0"}, {"attempt_id": "nobody-1", "usd": "1"})
-            error = answer.json()["error"]
+            error = answer.json()
             assert (answer.status_code, error["taken"]) == (409, [ATTEMPT])
             assert [one["attempt_id"] for one in error["refused"]] == ["nobody-1"]
             assert posted(plane) == 0

@@ -58,7 +58,7 @@ def test_unknown_request_is_not_found(tmp_path: Path) -> None:
         async with control_plane(tmp_path) as plane:
             answer = await plane.get("/api/v1/requests/00000000-0000")
             assert answer.status_code == 404
-            assert answer.json()["error"]["code"] == "not_found"
+            assert answer.json()["code"] == "not_found"
             assert (await plane.get("/api/v1/requests/" + "x" * 65)).status_code == 422
 
     run(main())
@@ -95,7 +95,7 @@ def test_error_names_the_invalid_parameter(parameters: dict[str, Any], field: st
         async with control_plane(tmp_path) as plane:
             answer = await plane.get("/api/v1/requests", **parameters)
             assert answer.status_code == 422
-            assert answer.json()["error"]["message"].startswith(f"{field}: ")
+            assert answer.json()["detail"].startswith(f"{field}: ")
 
     run(main())
 
@@ -121,7 +121,7 @@ def test_unknown_name_is_an_error(tmp_path: Path) -> None:
             for name in ("key", "provider", "model"):
                 answer = await plane.get("/api/v1/requests", **{name: "nobody"})
                 assert answer.status_code == 404, name
-                assert "'nobody'" in answer.json()["error"]["message"]
+                assert "'nobody'" in answer.json()["detail"]
             assert len(await plane.data("/api/v1/requests", model="made/up")) == 1
             assert await plane.data("/api/v1/requests", model="gpt-4o-mini") == []
             assert await plane.data("/api/v1/requests", model="made/up", status=500) == []

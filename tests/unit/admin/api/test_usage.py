@@ -133,7 +133,7 @@ def test_error_names_the_invalid_parameter(parameters: dict[str, Any], field: st
         async with control_plane(tmp_path) as plane:
             answer = await plane.get("/api/v1/usage", **parameters)
             assert answer.status_code == 422
-            assert answer.json()["error"]["message"].startswith(field)
+            assert answer.json()["detail"].startswith(field)
 
     run(main())
 
@@ -189,8 +189,8 @@ def test_unknown_name_is_an_error_and_an_unused_one_is_not(tmp_path: Path) -> No
             await plane.ingest()
             for name in ("key", "team", "customer", "provider", "model", "variant", "tag"):
                 answer = await plane.get("/api/v1/usage", group_by="key", **{name: "nobody"})
-                assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), name
-                assert "'nobody'" in answer.json()["error"]["message"]
+                assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), name
+                assert "'nobody'" in answer.json()["detail"]
             for known in ({"key": "me"}, {"team": "research"}, {"provider": "openai"}, {"model": "gpt-4o-mini"}):
                 assert (await plane.data("/api/v1/usage", **known))["rows"] == [], "the name is in the configuration"
             for known in ({"key": "gone"}, {"customer": "acme"}, {"variant": "old"}):

@@ -15,7 +15,7 @@ from fakes.metrics import samples
 from fakes.origin import run
 from pointsman.admin.export import exporter as module
 from pointsman.admin.export.exporter import Exporter
-from pointsman.control.inquiries import ExportSettings
+from pointsman.control.inquiries.export import ExportSettings
 from pointsman.control.store.database import store_url
 from pointsman.control.store.store import Store
 from pointsman.link.inquirer import AwayError, Inquirer

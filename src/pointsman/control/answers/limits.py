@@ -1,0 +1,63 @@
+"""The use of limits."""
+
+import asyncio
+from time import time
+
+from pointsman.control.inquiries.limits import BudgetInquiry, LimitInquiry, LimitState
+from pointsman.control.parts import AT_ONCE, Answers, ControlParts
+from pointsman.domain.snapshots import limits_to_list
+from pointsman.money.leases import Spent
+
+
+async def _budgets(inquiry: BudgetInquiry, parts: ControlParts) -> list[LimitState]:
+    """Return used windows first, then those of unused limits."""
+    now, owner = time(), inquiry.owner
+    found: list[LimitState] = []
+    current: set[tuple[str, int]] = set()
+    for number, name in enumerate(parts.lease_table.names(owner)):
+        if number % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+        one = _limit_state(parts.lease_table.spent_in(name))
+        if inquiry.past or one.window_end is None or one.window_end > now:
+            found.append(one)
+            current.add(name)
+            if len(found) >= inquiry.most:
+                return found
+    for number, (counter, limit) in enumerate(parts.lease_table.limits.items()):  # limits without any use
+        if number % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+        name = counter, limit.period.window(now)[0]
+        if name not in current and (owner is None or limit.owner == owner):
+            found.append(_limit_state(Spent(*name, 0, 0, limit)))
+            if len(found) >= inquiry.most:
+                break
+    return found
+
+
+async def _limits(inquiry: LimitInquiry, parts: ControlParts) -> list[LimitState]:
+    now = time()
+    found: list[LimitState] = []
+    for limit in limits_to_list(parts.configuration.current.snapshot, inquiry.most):
+        found.append(_limit_state(parts.lease_table.spent_in((limit.counter, limit.period.window(now)[0]))))
+        if len(found) % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return found
+
+
+def _limit_state(spent: Spent) -> LimitState:
+    owner, metric, period = spent.counter.rsplit("|", 2)
+    limit = spent.limit
+    return LimitState(
+        owner=owner,
+        metric=metric,
+        period=period,
+        window_start=spent.window,
+        window_end=limit.period.window(spent.window)[1] if limit is not None else None,
+        limit=limit.amount if limit is not None else None,
+        soft=limit is not None and limit.soft,
+        posted=spent.posted,
+        lent=spent.leased,
+    )
+
+
+ANSWERS: Answers = {BudgetInquiry: _budgets, LimitInquiry: _limits}
