@@ -18,7 +18,7 @@ def inquiries_in(module: ModuleType) -> set[type[Struct]]:
     return {one for one in classes if issubclass(one, Struct) and one.__struct_config__.tag is not None}
 
 
-@pytest.mark.parametrize(("name", "module"), modules(ANSWERS))
+@pytest.mark.parametrize(("name", "module"), list(modules(ANSWERS)))
 def test_file_answers_exactly_the_inquiries_in_the_file_of_its_name(name: str, module: ModuleType) -> None:
     assert set(module.ANSWERS) == inquiries_in(INQUIRIES[name])
     assert all(inspect.iscoroutinefunction(answer) for answer in module.ANSWERS.values())
