@@ -22,3 +22,12 @@ class EgressSettings(Section):
     connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """The largest number of connections from each worker to one address of a provider. If all are in use, a request
     goes to another candidate or waits. Default: the number of open files is the only limit."""
+
+
+class GlobalEgressSettings(EgressSettings):
+    """The network settings for calls to providers, and the private addresses that other servers may have."""
+
+    allow_private: Annotated[list[Text], Field(max_length=64)] = []
+    """Networks of private addresses, such as `10.1.0.0/16`, that receivers of webhooks and object stores may be at.
+    They must be at public addresses otherwise. Behind a proxy this has no effect, because a proxy resolves names
+    itself. Providers and collectors may be at private addresses in any case."""

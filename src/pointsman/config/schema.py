@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from pointsman.config.compliance_schema import RequireField, TagsField
 from pointsman.config.credentials_schema import AwsField, EntraField, Reference
-from pointsman.config.egress_schema import EgressSettings
+from pointsman.config.egress_schema import EgressSettings, GlobalEgressSettings
 from pointsman.config.limits_schema import BudgetSettings, RateLimitSettings
 from pointsman.config.mirrors import MirrorSettings
 from pointsman.config.pricing_schema import PricingSettings
@@ -443,7 +443,7 @@ class Document(Section):
     data_dir: Text = "./data"
     """The folder of the gateway's data: store, journal and snapshot. A relative path starts at the configuration file.
     A gateway without a configuration file uses `~/.local/state/pointsman`."""
-    egress: EgressSettings = EgressSettings()
+    egress: GlobalEgressSettings = GlobalEgressSettings()
     """The network settings for calls to providers."""
     providers: Annotated[
         dict[

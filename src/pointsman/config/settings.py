@@ -40,17 +40,28 @@ class Settings(Struct, frozen=True, kw_only=True):
     console_hosts: frozenset[str] = frozenset()
 
 
-class Collector(Struct, frozen=True, kw_only=True):
-    """A server of OTLP over HTTP. `base_path` is the part of its address before `/v1/traces`. `headers` are secret
-    values by name. Times are in seconds."""
+class RemoteServer(Struct, frozen=True, kw_only=True):
+    """A server that the gateway sends its own data to. `path` is that of its address, without a slash at the end.
+    `headers` are secret values by name. Times are in seconds."""
 
     origin: Origin
-    base_path: str
+    path: str
     headers: tuple[tuple[str, Secret], ...]
     network: Network
     timeout_s: float
+
+
+class Collector(RemoteServer, frozen=True, kw_only=True):
+    """A server of OTLP over HTTP. Its paths, such as `/v1/traces`, are appended to `path`."""
+
     metrics_interval_s: float
     signals: tuple[str, ...]
+
+
+class WebhookTarget(RemoteServer, frozen=True, kw_only=True):
+    """A receiver of webhooks. `secrets` sign each message."""
+
+    secrets: tuple[Secret, ...]
 
 
 class Telemetry(Struct, frozen=True, kw_only=True):

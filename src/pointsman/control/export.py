@@ -2,6 +2,7 @@
 
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.inquiries.export import ExportSettings
+from pointsman.control.recipients import recipient_fields
 
 
 def export_settings(compiled: Compiled) -> list[ExportSettings]:
@@ -9,17 +10,9 @@ def export_settings(compiled: Compiled) -> list[ExportSettings]:
     telemetry, collector = compiled.telemetry, compiled.telemetry.collector
     if collector is None:
         return []
-    network = collector.network
-    proxy, authorization = network.proxy, network.proxy_authorization
     settings = ExportSettings(
-        scheme=collector.origin.scheme,
-        host=collector.origin.host,
-        port=collector.origin.port,
-        base_path=collector.base_path,
-        headers={name: secret.reveal() for name, secret in collector.headers},
+        **recipient_fields(collector),
         signals=collector.signals,
-        timeout_s=collector.timeout_s,
-        connect_timeout_s=network.connect_timeout_s,
         metrics_interval_s=collector.metrics_interval_s,
         ratio=telemetry.tracing.ratio,
         errors=telemetry.errors,
@@ -27,10 +20,5 @@ def export_settings(compiled: Compiled) -> list[ExportSettings]:
         service_name=telemetry.service_name,
         attributes=dict(telemetry.attributes),
         types={name: endpoint.type for name, endpoint in compiled.snapshot.endpoints.items()},
-        proxy=(proxy.scheme, proxy.host, proxy.port) if proxy is not None else None,
-        proxy_authorization=authorization.reveal() if authorization is not None else "",
-        ca_file=network.ca_file,
-        client_cert=network.client_cert,
-        client_key=network.client_key,
     )
     return [settings]

@@ -17,7 +17,8 @@ class Network(Struct, frozen=True, kw_only=True):
     covers name, TCP, proxy and TLS together. `idle_timeout_s` is the lifetime of an unused connection, shorter than
     that of providers (60 s is usual). `max_connections` is for each origin; `None` sets no limit but the available
     room. `reaches_metadata` allows the metadata services of clouds, which no provider's address may be. With
-    `is_public_only`, only public addresses are connected to: for addresses that clients choose.
+    `is_public_only`, only public addresses and those of the networks `allow_private` are connected to. A proxy resolves
+    names itself, so both have no effect behind one.
     """
 
     proxy: Origin | None = None
@@ -30,6 +31,11 @@ class Network(Struct, frozen=True, kw_only=True):
     max_connections: int | None = None
     reaches_metadata: bool = False
     is_public_only: bool = False
+    allow_private: tuple[str, ...] = ()
+
+    def allows(self, address: str) -> bool:
+        """Return whether an address may be connected to, unless it is one of a metadata service."""
+        return not self.is_public_only or is_public(address) or _is_in(address, self.allow_private)
 
 
 # The services by which clouds give machines their credentials. Only the code of credentials may reach them.
@@ -82,6 +88,16 @@ def is_public(address: str) -> bool:
         elif found not in _GLOBAL or found in _DOCUMENTATION or _inner(found, _WITH_IPV4):
             return False
     return found.is_global and not found.is_multicast and not is_metadata(str(found))
+
+
+def _is_in(address: str, networks: Sequence[str]) -> bool:
+    """Return whether an address, or the IPv4 address that packets to it reach, is in one of these networks."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    seen = _inner(found, _SEEN_AS_IPV4) if found.version == 6 else []
+    return any(one in ip_network(network) for one in (found, *seen) for network in networks)
 
 
 def is_metadata(host: str) -> bool:

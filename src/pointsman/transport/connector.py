@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import zip_longest
 
 from pointsman.domain import failures
-from pointsman.domain.network import Network, is_metadata, is_public
+from pointsman.domain.network import Network, is_metadata
 from pointsman.domain.origin import Origin
 from pointsman.transport import tls
 from pointsman.transport.errors import ConnectError
@@ -28,7 +28,7 @@ _NO_FILES = (
     "raise the limit of open files (LimitNOFILE, ulimit -n)"
 )
 
-_NOT_PUBLIC = "the host has no public address"
+NOT_PUBLIC = "the host has no public address"
 _METADATA = (
     "the address is that of a metadata service or of the local link, to which no request may go; set another one"
 )
@@ -104,9 +104,9 @@ class Connector:
             if not addresses:
                 raise ConnectError(failures.CONNECT_FAILED, _METADATA)
         if network.is_public_only:
-            addresses = [one for one in addresses if is_public(one[1])]
+            addresses = [one for one in addresses if network.allows(one[1])]
             if not addresses:
-                raise ConnectError(failures.CONNECT_FAILED, _NOT_PUBLIC)
+                raise ConnectError(failures.CONNECT_FAILED, NOT_PUBLIC)
         return addresses
 
     def _check_host(self, host: str) -> None:

@@ -28,7 +28,7 @@ def test_collector_is_compiled() -> None:
     text = "{otlp: {endpoint: 'https://otel.example/base/', headers: {Authorization: env.OTLP_TOKEN}, timeout_s: 3}}"
     assert telemetry(text).collector == Collector(
         origin=Origin("https", "otel.example", 443),
-        base_path="/base",
+        path="/base",
         headers=(("authorization", Secret("Bearer canary")),),
         network=Network(connect_timeout_s=3.0, max_connections=1),
         timeout_s=3.0,

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING
 
+from pointsman.admin.delivery import DeliveryError
 from pointsman.admin.export.exemplars import Exemplars
 from pointsman.admin.export.status import SignalStatus
 from pointsman.control.inquiries.export import ExportInquiry, ExportSettings
@@ -119,14 +120,13 @@ class Exporter:
 
     async def _export_metrics(self, settings: ExportSettings, sender: "Sender", status: SignalStatus) -> None:
         from pointsman.admin.export.points import metrics_request  # noqa: PLC0415 -- as above
-        from pointsman.admin.export.sender import SendError  # noqa: PLC0415
 
         while True:
             try:
                 page = await self._page()
                 message, count = await asyncio.to_thread(metrics_request, page, settings, self._started_ns, time_ns())
                 sent = await sender.send(message, count)
-            except (AwayError, SendError) as error:
+            except (AwayError, DeliveryError) as error:
                 status.fail(str(error))
             else:
                 status.succeed(count, sent.rejected, sent.reason)

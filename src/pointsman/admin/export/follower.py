@@ -7,12 +7,12 @@ nothing. If the process is killed between the two, a message is sent again, and 
 import asyncio
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from random import Random
 from time import time
 
 import msgspec
 
-from pointsman.admin.export.sender import Sender, SendError, Sent
+from pointsman.admin.delivery import Sent, until_decided
+from pointsman.admin.export.sender import Sender
 from pointsman.admin.export.status import SignalStatus
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.reports import Reports
@@ -20,8 +20,7 @@ from pointsman.domain.records import RequestRecord
 
 AT_ONCE = 256  # requests in a message
 POLL_S = 1.0
-SLOW_S = 5.0  # an export that takes longer is reported as a failure, even if it succeeds later
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0  # between two tries
+STORE_WAIT_S = 5.0  # after the store could not be read
 
 Encode = Callable[[Iterable[RequestRecord]], tuple[bytes, int]]
 _DECODER = msgspec.json.Decoder(RequestRecord)
@@ -37,7 +36,6 @@ class Follower:
         self._encode = encode
         self._path = path
         self._at_once = AT_ONCE
-        self._rng = Random()
 
     async def run(self) -> None:
         """Send new requests until it is cancelled. The first message is empty: it tests the address."""
@@ -53,7 +51,7 @@ class Follower:
                 rows = await self._store.stored_after(position, self._at_once)
             except (StoreError, OSError) as error:
                 self._status.fail(f"the stored requests cannot be read: {error}")
-                await asyncio.sleep(LONGEST_WAIT_S / 6)
+                await asyncio.sleep(STORE_WAIT_S)
                 continue
             if not rows:
                 self._status.lag_s = 0.0
@@ -85,25 +83,10 @@ class Follower:
 
     async def _deliver(self, message: bytes, count: int) -> Sent:
         """Send a message until the collector has decided on it."""
-        wait_s = FIRST_WAIT_S
-        while True:
-            sending = asyncio.ensure_future(self._sender.send(message, count))
-            try:
-                done, _ = await asyncio.wait({sending}, timeout=SLOW_S)
-                if not done:
-                    self._status.fail(f"there is no answer within {SLOW_S:g} s")
-                sent = await sending
-            except SendError as error:
-                self._status.fail(str(error))
-                pause_s = wait_s if error.retry_after_s is None else max(error.retry_after_s, FIRST_WAIT_S)
-                await asyncio.sleep(pause_s * self._rng.uniform(0.8, 1.0))
-                wait_s = min(wait_s * 2, LONGEST_WAIT_S)
-            else:
-                if not count:
-                    self._status.succeed(0, 0, "")
-                return sent
-            finally:
-                sending.cancel()
+        sent = await until_decided(lambda: self._sender.send(message, count), self._status.fail)
+        if not count:
+            self._status.succeed(0, 0, "")
+        return sent
 
     async def _first_position(self) -> int:
         """Return the position of the last run. Without one, earlier requests are not sent."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trustme
 from msgspec import Struct, ValidationError
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from fakes.collector import collecting
 from fakes.export import SETTINGS
 from fakes.metrics import samples
 from fakes.origin import run
+from pointsman.admin import delivery
 from pointsman.admin.export import exporter as module
 from pointsman.admin.export.exporter import Exporter
 from pointsman.control.inquiries.export import ExportSettings
@@ -78,18 +80,24 @@ def test_export_follows_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run(main())
 
 
-def test_unusable_certificate_is_a_problem_and_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_begins_once_an_unusable_certificate_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SETTINGS_S", 0.02)
+    monkeypatch.setattr(delivery, "FIRST_WAIT_S", 0.02)
+    file = tmp_path / "missing.pem"
 
     async def main() -> None:
-        control = FakeControl(replace(SETTINGS, ca_file=str(tmp_path / "missing.pem")))
         store = await Store.open(store_url(None, tmp_path))
-        exporter = Exporter(control, store, page, tmp_path)
-        running = asyncio.create_task(exporter.run())
-        await wait(exporter.problems)
-        assert "otlp" in exporter.problems()
-        control.settings = []
-        await wait(lambda: not exporter.problems())
+        with collecting() as collector:
+            control = FakeControl(replace(SETTINGS, port=collector.port, ca_file=str(file)))
+            exporter = Exporter(control, store, page, tmp_path)
+            running = asyncio.create_task(exporter.run())
+            await wait(exporter.problems)
+            assert "cannot be read: No such file" in exporter.problems()["otlp_traces"]
+            file.write_text("no certificate")
+            await wait(lambda: "cannot be used" in exporter.problems()["otlp_traces"])
+            trustme.CA().cert_pem.write_to_path(str(file))
+            await wait(lambda: collector.messages)
+            await wait(lambda: not exporter.problems())
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await store.close()

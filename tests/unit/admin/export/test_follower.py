@@ -12,6 +12,7 @@ from fakes.collector import FakeCollector, attributes, collecting
 from fakes.control import record, request_id
 from fakes.export import SETTINGS
 from fakes.origin import run
+from pointsman.admin import delivery
 from pointsman.admin.export import follower as module
 from pointsman.admin.export.follower import Follower
 from pointsman.admin.export.sender import Sender
@@ -75,8 +76,9 @@ class Rig:
 
 def on_rig(folder: Path, monkeypatch: pytest.MonkeyPatch, test: Callable[[Rig], Awaitable[None]]) -> None:
     monkeypatch.setattr(module, "POLL_S", 0.02)
-    monkeypatch.setattr(module, "FIRST_WAIT_S", 0.02)
-    monkeypatch.setattr(module, "LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(module, "STORE_WAIT_S", 0.02)
+    monkeypatch.setattr(delivery, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(delivery, "LONGEST_WAIT_S", 0.1)
 
     async def main() -> None:
         store = await Store.open(store_url(None, folder))
@@ -138,7 +140,7 @@ def test_requests_before_the_first_start_are_not_exported(tmp_path: Path, monkey
 def test_failing_collector_is_reported_and_gets_everything_later(
     mode: str | int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SLOW_S", 0.2)
+    monkeypatch.setattr(delivery, "SLOW_S", 0.2)
 
     async def test(rig: Rig) -> None:
         await settled(rig)

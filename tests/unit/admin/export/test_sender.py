@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from fakes.collector import FakeCollector, collecting
 from fakes.export import SETTINGS
 from fakes.origin import run
-from pointsman.admin.export import sender as module
-from pointsman.admin.export.sender import Sender, SendError, Sent
+from pointsman.admin.delivery import DeliveryError, Sent, requested_wait_s
+from pointsman.admin.export.sender import Sender
 from pointsman.transport.fetch import Fetched
 
 
@@ -42,7 +42,7 @@ def test_message_arrives_with_its_headers() -> None:
     [
         ("partial", Sent("accepted", 1, "partial success")),
         (400, Sent("rejected", 7, "status 400")),
-        (413, Sent("too_large", 7, "the collector's limit of size")),
+        (413, Sent("too_large", 7, "its limit of size")),
     ],
 )
 def test_message_that_is_decided_on(mode: str | int, expected: Sent) -> None:
@@ -61,7 +61,7 @@ def test_message_that_may_be_accepted_later(mode: str | int) -> None:
         with collecting() as collector:
             collector.mode = mode
             async with sending(collector) as one:
-                with pytest.raises(SendError) as caught:
+                with pytest.raises(DeliveryError) as caught:
                     await one.send(b"", 7)
         assert "canary" not in str(caught.value)
 
@@ -73,10 +73,10 @@ def test_collector_that_is_slow_or_away_fails_in_time() -> None:
         with collecting() as collector:
             collector.mode = "slow"
             async with sending(collector, timeout_s=0.2) as one:
-                with pytest.raises(SendError):
+                with pytest.raises(DeliveryError):
                     await one.send(b"", 1)
         async with sending(collector) as one:
-            with pytest.raises(SendError):
+            with pytest.raises(DeliveryError):
                 await one.send(b"", 1)
 
     run(main())
@@ -85,7 +85,7 @@ def test_collector_that_is_slow_or_away_fails_in_time() -> None:
 def test_metadata_service_is_never_reached() -> None:
     async def main() -> None:
         one = Sender(replace(SETTINGS, host="169.254.169.254", port=80), "traces")
-        with pytest.raises(SendError, match="metadata"):
+        with pytest.raises(DeliveryError, match="metadata"):
             await one.send(b"", 1)
         await one.close()
 
@@ -97,7 +97,7 @@ def test_requested_wait_is_bounded() -> None:
     texts = {b"7": 7.0, b"99999999": 60.0, later.encode(): 30.0, b"soon": None, b"": None}
     texts[b"Sun, 06 Nov 99999999999999999999 08:49:37 GMT"] = None
     for text, expected in texts.items():
-        found = module._retry_after_s(Fetched(503, {b"retry-after": text}, b""))
+        found = requested_wait_s(Fetched(503, {b"retry-after": text}, b""))
         assert found == (None if expected is None else pytest.approx(expected, abs=3))
 
 
