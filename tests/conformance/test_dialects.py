@@ -33,8 +33,8 @@ from pointsman.wire.dialects import CONVERSATIONS
 from pointsman.wire.translation import DROPPABLE
 
 Drawn = tuple[Conversation, frozenset[str]]
-PER_DIALECT = [300, pytest.param(10_000, marks=pytest.mark.slow)]
-PER_PAIR = [200, pytest.param(2_000, marks=pytest.mark.slow)]
+PER_DIALECT = [100, pytest.param(10_000, marks=pytest.mark.slow)]
+PER_PAIR = [50, pytest.param(2_000, marks=pytest.mark.slow)]
 each_dialect = pytest.mark.parametrize("dialect", CONVERSATIONS, ids=lambda one: one.name)
 each_pair = pytest.mark.parametrize(
     ("client", "provider"), PAIRS, ids=[f"{client.name} to {provider.name}" for client, provider in PAIRS]

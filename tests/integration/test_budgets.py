@@ -17,7 +17,6 @@ from fakes.lag import lag
 from integration.client import Answer, Client
 from integration.gateway import Gateway, chat, run, serving, until
 from integration.governance import NANO, bearer, governance, prices, settings, usd
-from pointsman.money.terms import DEFAULT_OUTPUT
 from pointsman.simulate import Settings, SimulatedProvider
 from pointsman.simulate.bill import Totals
 from pointsman.simulate.settings import Price
@@ -222,7 +221,8 @@ def test_cancelled_requests_leave_no_reservation(workers: int) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("per_s", [200, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("per_s", [200, 500])
 def test_waits_for_a_lease_are_short(per_s: int) -> None:
     """Use three workers and six limits that are large enough. Leases are used up now and then."""
     for_s = 5
@@ -340,7 +340,7 @@ def test_unreported_tokens_count_by_their_reservation() -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings()},
-            governance=governance({"me": {"rate_limits": [{"tokens": 2 * (DEFAULT_OUTPUT + 1000), "per": "year"}]}}),
+            governance=governance({"me": {"rate_limits": [{"tokens": 1000, "per": "year"}]}}),
             as_process=True,
         ) as gateway:
             served = 0

@@ -100,6 +100,7 @@ def test_upgrade_fails_no_request() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_limit_holds_over_upgrades_and_deaths_in_its_window() -> None:
     """Workers connect to the new control process before it has read the store, and end later in the same window."""
 
@@ -165,7 +166,8 @@ def test_killed_worker_loses_no_queued_connection() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 3])
 def test_upgrade_changes_the_number_of_workers(number: int) -> None:
     """From two workers to one or three: all of them serve, and no connection waits for a removed one."""
 
