@@ -340,7 +340,7 @@ def test_unreported_tokens_count_by_their_reservation() -> None:
     async def main() -> None:
         async with serving(
             providers={"alpha": settings()},
-            governance=governance({"me": {"rate_limits": [{"tokens": 1000, "per": "year"}]}}),
+            governance=governance({"me": {"rate_limits": [{"tokens": 2100, "per": "year"}]}}),
             as_process=True,
         ) as gateway:
             served = 0
