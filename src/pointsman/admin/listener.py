@@ -87,6 +87,7 @@ def server_of(app: ASGIApp, **settings: Any) -> Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # `admin.logins` reads them, from trusted proxies only
         lifespan="off",
         loop="none",
         timeout_keep_alive=KEEP_ALIVE_S,

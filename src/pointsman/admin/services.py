@@ -1,9 +1,10 @@
 """The services that the routes of the admin API use."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import Annotated
 
 import msgspec
@@ -15,16 +16,20 @@ from pointsman.admin.auth import AdminToken
 from pointsman.admin.export.exporter import Exporter
 from pointsman.admin.metrics import WorkerPages, merged
 from pointsman.admin.own_metrics import MAX_LIMITS, own_page
+from pointsman.admin.passwords import Passwords
 from pointsman.admin.problems import ApiError
+from pointsman.control.inquiries.console import ConsoleInquiry, LoginSettings
 from pointsman.control.inquiries.limits import LimitInquiry, LimitState
 from pointsman.control.inquiries.pages import PageInquiry, WorkerPage
 from pointsman.control.inquiries.state import ControlState, StateInquiry
+from pointsman.control.store.access_queries import AccessQueries
 from pointsman.control.store.reports import Reports
 from pointsman.domain.dollars import dollars
-from pointsman.link.inquirer import Inquirer
+from pointsman.link.inquirer import AwayError, Inquirer
 from pointsman.telemetry.metrics import MetricsPage, decode_page
 
 WORKERS_S = 1.0  # longest wait for workers
+SETTINGS_S = 5.0  # settings of logins may be so old
 
 
 class Services(Struct, kw_only=True, eq=False):
@@ -38,6 +43,27 @@ class Services(Struct, kw_only=True, eq=False):
     metrics_are_open: bool = True
     pages: WorkerPages = msgspec.field(default_factory=WorkerPages)
     exporter: Exporter | None = None
+    passwords: Passwords = msgspec.field(default_factory=Passwords)
+    known_settings: tuple[float, LoginSettings] | None = None
+
+    @property
+    def access(self) -> AccessQueries:
+        """Return the queries for users, roles, service tokens and sessions."""
+        return AccessQueries(self.store.rows)
+
+    async def login_settings(self) -> LoginSettings:
+        """Return the settings of logins. While control is away, they are the last ones. Raises `AwayError`."""
+        known, now = self.known_settings, monotonic()
+        if known is not None and now - known[0] < SETTINGS_S:
+            return known[1]
+        try:
+            (found,) = await self.control.ask(ConsoleInquiry(), LoginSettings)
+        except AwayError:
+            if known is None:
+                raise
+            found = known[1]
+        self.known_settings = now, found
+        return found
 
     async def state(self) -> ControlState:
         """Return the state of control. Raises `AwayError`."""
@@ -73,9 +99,10 @@ def services(request: Request) -> Services:
     return found
 
 
-def as_json(value: object) -> Response:
+def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return an answer of structs, encoded."""
-    return Response(msgspec.json.encode(value), media_type="application/json")
+    content = msgspec.json.encode(value)
+    return Response(content, status, headers=dict(headers or {}), media_type="application/json")
 
 
 Has = Annotated[Services, Depends(services)]

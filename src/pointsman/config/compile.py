@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.config.catalog import CatalogInUse, files_of, read_catalog
+from pointsman.config.console import compile_console
 from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.load import Loaded, load
 from pointsman.config.overlay import OverlayError, lay_over, overlay_path, parse_overlay, read_overlay
@@ -19,8 +20,7 @@ from pointsman.config.snapshot_file import Compiled
 from pointsman.config.snapshots import compile_snapshot
 from pointsman.config.telemetry import compile_telemetry
 from pointsman.config.then_targets import check_then
-from pointsman.config.unusable import warn_unusable
-from pointsman.domain.snapshots import Snapshot
+from pointsman.config.unusable import check_providers, warn_unusable
 
 
 class Checked(Struct, frozen=True):
@@ -69,8 +69,9 @@ def compile_document(
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
     snapshot, governed = compile_snapshot(document, in_use, references, findings, listen=listen, directory=directory)
-    _check_providers(in_use, snapshot, findings)
+    check_providers(in_use, snapshot, findings)
     telemetry = compile_telemetry(document, references, findings)
+    console = compile_console(document, findings)
     snapshot = replace(snapshot, tracing=telemetry.tracing)
     warn_unusable(snapshot, governed.own, findings)
     check_then(document, snapshot, governed.falling, findings)
@@ -88,8 +89,10 @@ def compile_document(
         content=loaded.content,
         folder=folder,
         owners=governed.owners,
+        customers=dict(governed.customers),
         overlay=overlay,
         telemetry=telemetry,
+        console=console,
     )
     return Checked(compiled, problems, secret_files)
 
@@ -112,13 +115,3 @@ def _with_overlay(in_use: CatalogInUse, path: Path | None, document: Document, f
     return replace(
         in_use, catalog=catalog, added=frozenset(catalog.providers()) - frozenset(in_use.catalog.providers())
     )
-
-
-def _check_providers(in_use: CatalogInUse, snapshot: Snapshot, findings: Findings) -> None:
-    """Report changes for a provider of the configuration whose models are those of another one in the catalog."""
-    for endpoint in snapshot.endpoints.values():
-        if endpoint.name != endpoint.catalog and endpoint.name in in_use.added:
-            model = next(iter(in_use.catalog.models(endpoint.name)))
-            known = endpoint.catalog
-            message = f"the models of {endpoint.name} are those of {known} in the catalog; write {known}/{model}"
-            findings.error(("catalog", "overlay"), message)

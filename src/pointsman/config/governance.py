@@ -20,13 +20,14 @@ from pointsman.domain.limits import Limit
 
 class Governed(Struct, frozen=True, kw_only=True):
     """The compiled keys. `own` are those of the document, and `keys` are all. `owners` are teams and customers, such as
-    `team:research`. `shared_limits` are theirs, if there is a file of further keys. `falling` are keys with a limit
-    that falls to another model, each with its place."""
+    `team:research`. `customers` are the customers of teams, by team. `shared_limits` are those of owners, if there is a
+    file of further keys. `falling` are keys with a limit that falls to another model, each with its place."""
 
     own: Mapping[bytes, VirtualKey]
     keys: Mapping[bytes, VirtualKey]
     key_headers: tuple[str, ...]
     owners: frozenset[str]
+    customers: Mapping[str, str] = {}
     directory: KeyDirectory | None = None
     shared_limits: tuple[Limit, ...] = ()
     end_user_limits: tuple[EndUserLimits, ...] = ()
@@ -63,6 +64,7 @@ def compile_governance(
         keys=FileKeys(own, directory, shared) if directory is not None else own,
         key_headers=compile_key_headers(governance, findings),
         owners=frozenset([*teams, *(f"customer:{name}" for name in governance.customers)]),
+        customers={name: team.customer for name, team in governance.teams.items() if team.customer is not None},
         directory=directory,
         shared_limits=shared,
         end_user_limits=compiler.end_user_limits(),

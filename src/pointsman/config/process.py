@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from pointsman.config.access import compile_hosts
 from pointsman.config.addresses import ListenAddress, basic_credentials, parse_listen, parse_proxy
+from pointsman.config.console import public_host
 from pointsman.config.egress_schema import EgressSettings
 from pointsman.config.problems import Findings
 from pointsman.config.references import LITERAL, PROXY, BadReference, References
@@ -58,8 +59,15 @@ def compile_settings(document: Document, folder: Path, references: References, f
         durability=document.journal.durability,
         journal_bytes=document.journal.max_bytes,
         list_models_s=document.catalog.list_models_s,
-        console_hosts=compile_hosts(document.console.allowed_hosts, ("console", "allowed_hosts"), findings),
+        console_hosts=_console_hosts(document, console, findings),
     )
+
+
+def _console_hosts(document: Document, console: ListenAddress, findings: Findings) -> frozenset[str]:
+    """Return the names of the console. Without any, a console that other machines reach accepts all names."""
+    hosts = compile_hosts(document.console.allowed_hosts, ("console", "allowed_hosts"), findings)
+    public = public_host(document)
+    return hosts | {public} if public is not None and (hosts or console.is_loopback) else hosts
 
 
 def _limits(settings: LimitSettings) -> Limits:

@@ -17,6 +17,7 @@ from pointsman.config.mirrors import MirrorSettings
 from pointsman.config.pricing_schema import PricingSettings
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
 from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
+from pointsman.config.sign_on_schema import ConsoleSessionSettings
 from pointsman.config.strategies import StrategyField
 from pointsman.config.telemetry_schema import TelemetrySettings
 from pointsman.domain.snapshots import KEY_HEADERS
@@ -107,6 +108,11 @@ class ConsoleSettings(Section):
     allowed_hosts: Annotated[list[Text], Field(max_length=1000)] = []
     """Host names that browsers may use for the console, besides its own address and loopback addresses. Add the name of
     a reverse proxy that forwards the client's `Host`."""
+    public_url: Text | None = None
+    """The address that browsers use for the console, such as `https://pointsman.example.com`. Its host is allowed too.
+    If it begins with `https://`, cookies of sessions are sent over HTTPS only."""
+    sessions: ConsoleSessionSettings = ConsoleSessionSettings()
+    """The duration of the sessions of users."""
 
 
 # A name is a part of a path, or a resource of a cloud, such as an ARN.

@@ -75,6 +75,15 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     attributes: tuple[tuple[str, str], ...] = ()
 
 
+class Console(Struct, frozen=True, kw_only=True):
+    """The settings of logins at the console. `public_url` is the address for browsers, without a slash at its end.
+    Times are in seconds."""
+
+    public_url: str | None = None
+    idle_s: float = 3600.0
+    max_s: float = 43_200.0
+
+
 def changed_fields(old: Settings, new: Settings) -> list[str]:
     """Return the fields of the file that a reload cannot put into force, because they differ and need a restart."""
     names = {"listen": "server.listen", "console": "console.listen", "tls": "server.tls", "limits": "server.limits"}

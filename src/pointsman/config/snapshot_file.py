@@ -25,7 +25,7 @@ from pointsman.config.catalog import packaged, read_catalog
 from pointsman.config.frozen import FrozenError, freeze, thaw
 from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory
 from pointsman.config.references import BadReference, References
-from pointsman.config.settings import Settings, Telemetry
+from pointsman.config.settings import Console, Settings, Telemetry
 from pointsman.config.whole_file import write_whole
 from pointsman.domain.origin import Secret
 from pointsman.domain.snapshots import Snapshot
@@ -44,7 +44,8 @@ class OutdatedError(SnapshotError):
 
 class Compiled(Struct, frozen=True, kw_only=True):
     """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
-    those of the data folder that change its catalog. `owners` are teams and customers, such as `team:research`.
+    those of the data folder that change its catalog. `owners` are teams and customers, such as `team:research`, and
+    `customers` the customers of teams, by team.
     `content` is the document, unless a snapshot file was read, and `folder` is where its relative paths start.
     `overlay` is the file of the catalog's overlay, which need not exist."""
 
@@ -54,8 +55,10 @@ class Compiled(Struct, frozen=True, kw_only=True):
     content: bytes
     folder: Path
     owners: frozenset[str] = frozenset()
+    customers: dict[str, str] = {}
     overlay: Path | None = None
     telemetry: Telemetry = Telemetry()
+    console: Console = Console()
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from time import time
 
+from pointsman.config.catalog import CatalogInUse
 from pointsman.config.problems import Findings
 from pointsman.config.requirements import warn_unmet
 from pointsman.domain.identity import VirtualKey
@@ -89,3 +90,13 @@ def _is_allowed(patterns: tuple[str, ...], name: str) -> bool:
 
 def _has_budget(limits: tuple[Limit, ...]) -> bool:
     return any(limit.metric == "usd" and not limit.soft for limit in limits)
+
+
+def check_providers(in_use: CatalogInUse, snapshot: Snapshot, findings: Findings) -> None:
+    """Report changes for a provider of the configuration whose models are those of another one in the catalog."""
+    for endpoint in snapshot.endpoints.values():
+        if endpoint.name != endpoint.catalog and endpoint.name in in_use.added:
+            model = next(iter(in_use.catalog.models(endpoint.name)))
+            known = endpoint.catalog
+            message = f"the models of {endpoint.name} are those of {known} in the catalog; write {known}/{model}"
+            findings.error(("catalog", "overlay"), message)

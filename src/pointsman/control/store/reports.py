@@ -147,6 +147,10 @@ class Reports:
         """Return whether there is a request with this value."""
         return bool(await self._rows(select(REQUESTS.c.at).where(REQUESTS.c[column] == value).limit(1)))
 
+    async def rows(self, query: Any) -> list[Row]:
+        """Return the rows of any query."""
+        return await self._rows(query)
+
     async def _rows(self, query: Any) -> list[Row]:
         try:
             async with self._engine.connect() as connection:

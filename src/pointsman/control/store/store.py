@@ -293,6 +293,9 @@ class Store(Reports):
         except (*STORE_FAILURES, *_OF_VALUES) as error:
             raise StoreError(describe(error)) from None
 
+    transaction = _transaction
+    """For changes of other tables: it sees all earlier transactions, and comes before all later ones."""
+
     async def state(self, ids: Sequence[str]) -> list[Record]:
         """Return the known records of the objects with these ids."""
         wanted = list(dict.fromkeys(ids))

@@ -137,4 +137,64 @@ CREATE TABLE batches (
 CREATE INDEX batches_by_state ON batches (state, at);
 CREATE INDEX batches_by_due ON batches (state, due_at);
 CREATE INDEX requests_by_ingestion ON requests (ingested);
-INSERT INTO alembic_version (version_num) VALUES ('0012');
+CREATE TABLE users (
+	id TEXT NOT NULL, 
+	issuer TEXT NOT NULL, 
+	subject TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	password TEXT NOT NULL, 
+	totp TEXT NOT NULL, 
+	totp_step INTEGER NOT NULL, 
+	is_disabled INTEGER NOT NULL, 
+	created_at FLOAT NOT NULL, 
+	changed_at FLOAT NOT NULL, 
+	logged_in_at FLOAT, 
+	PRIMARY KEY (id), 
+	CONSTRAINT users_by_identity UNIQUE (issuer, subject)
+);
+CREATE TABLE grants (
+	holder TEXT NOT NULL, 
+	role TEXT NOT NULL, 
+	scope TEXT NOT NULL, 
+	source TEXT NOT NULL, 
+	PRIMARY KEY (holder, role, scope, source)
+);
+CREATE INDEX grants_by_role ON grants (role);
+CREATE TABLE roles (
+	name TEXT NOT NULL, 
+	permissions TEXT NOT NULL, 
+	note TEXT NOT NULL, 
+	PRIMARY KEY (name)
+);
+CREATE TABLE service_tokens (
+	name TEXT NOT NULL, 
+	digest TEXT NOT NULL, 
+	author TEXT NOT NULL, 
+	created_at FLOAT NOT NULL, 
+	expires_at FLOAT NOT NULL, 
+	PRIMARY KEY (name), 
+	UNIQUE (digest)
+);
+CREATE TABLE console_sessions (
+	digest TEXT NOT NULL, 
+	user_id TEXT NOT NULL, 
+	address TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	refresh TEXT NOT NULL, 
+	made_at FLOAT NOT NULL, 
+	seen_at FLOAT NOT NULL, 
+	ends_at FLOAT NOT NULL, 
+	checked_at FLOAT NOT NULL, 
+	PRIMARY KEY (digest)
+);
+CREATE INDEX console_sessions_by_user ON console_sessions (user_id);
+CREATE INDEX console_sessions_by_end ON console_sessions (ends_at);
+CREATE TABLE login_attempts (
+	subject TEXT NOT NULL, 
+	count INTEGER NOT NULL, 
+	since FLOAT NOT NULL, 
+	until FLOAT NOT NULL, 
+	PRIMARY KEY (subject)
+);
+CREATE INDEX ix_login_attempts_until ON login_attempts (until);
+INSERT INTO alembic_version (version_num) VALUES ('0013');

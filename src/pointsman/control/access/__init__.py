@@ -1,0 +1,1 @@
+"""Changes of users, roles, service tokens and sessions. Each is one transaction of the store."""

@@ -1,0 +1,43 @@
+"""Changes of users, roles and service tokens."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pointsman.control.access.changes import AccessChange, change
+from pointsman.control.access.roles import create_token, delete_role, delete_token, set_role
+from pointsman.control.access.users import change_user, create_user, delete_user, end_sessions, set_own_password
+from pointsman.control.inquiries.access import (
+    AccessOutcome,
+    ChangeUser,
+    CreateServiceToken,
+    CreateUser,
+    DeleteRole,
+    DeleteServiceToken,
+    DeleteUser,
+    EndSessions,
+    SetOwnPassword,
+    SetRole,
+)
+from pointsman.control.parts import Answers, ControlParts
+
+
+def _by(
+    make: Callable[[AccessChange, Any], Awaitable[str]],
+) -> Callable[[Any, ControlParts], Awaitable[list[AccessOutcome]]]:
+    async def answer(inquiry: Any, parts: ControlParts) -> list[AccessOutcome]:
+        return await change(parts, inquiry.author, lambda one: make(one, inquiry))
+
+    return answer
+
+
+ANSWERS: Answers = {
+    CreateUser: _by(create_user),
+    ChangeUser: _by(change_user),
+    DeleteUser: _by(delete_user),
+    EndSessions: _by(end_sessions),
+    SetOwnPassword: _by(set_own_password),
+    SetRole: _by(set_role),
+    DeleteRole: _by(delete_role),
+    CreateServiceToken: _by(create_token),
+    DeleteServiceToken: _by(delete_token),
+}

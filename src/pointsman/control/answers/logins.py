@@ -1,0 +1,56 @@
+"""Logins at the console, and its sessions."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pointsman.control.access.attempts import count_attempt
+from pointsman.control.access.changes import AccessChange, change
+from pointsman.control.access.sessions import close_session, confirm_session, open_session, sign_on, touch_session
+from pointsman.control.inquiries.access import Author
+from pointsman.control.inquiries.logins import (
+    CloseSession,
+    ConfirmSession,
+    LoginAttempt,
+    LoginVerdict,
+    OpenSession,
+    SessionOutcome,
+    SignOn,
+    TouchSession,
+)
+from pointsman.control.parts import Answers, ControlParts
+from pointsman.domain.rights import Rights
+
+NOBODY = Author("nobody", Rights())
+
+
+async def _attempt(inquiry: LoginAttempt, parts: ControlParts) -> list[LoginVerdict]:
+    waits: list[float] = []
+
+    async def count(one: AccessChange) -> str:
+        waits.append(await count_attempt(one, inquiry))
+        return ""
+
+    (outcome,) = await change(parts, NOBODY, count)
+    return [LoginVerdict(waits[0] if waits else 0.0, outcome.problem)]
+
+
+def _by(
+    make: Callable[[AccessChange, Any], Awaitable[str]],
+) -> Callable[[Any, ControlParts], Awaitable[list[SessionOutcome]]]:
+    async def answer(inquiry: Any, parts: ControlParts) -> list[SessionOutcome]:
+        (outcome,) = await change(parts, NOBODY, lambda one: make(one, inquiry))
+        known = ("", "unauthorized", "code_required", "forbidden")
+        code: Any = outcome.code if outcome.code in known else "unavailable"
+        return [SessionOutcome(code, outcome.problem, outcome.name)]
+
+    return answer
+
+
+ANSWERS: Answers = {
+    LoginAttempt: _attempt,
+    OpenSession: _by(open_session),
+    SignOn: _by(sign_on),
+    ConfirmSession: _by(confirm_session),
+    TouchSession: _by(touch_session),
+    CloseSession: _by(close_session),
+}
