@@ -16,6 +16,11 @@ def _operation(name: str) -> Any:
     return session.Session().get_service_model("bedrock-runtime").operation_model(name)
 
 
+def control_operation(name: str) -> Any:
+    """Return Amazon's description of an operation of Bedrock's control plane."""
+    return session.Session().get_service_model("bedrock").operation_model(name)
+
+
 def problems_of_request(body: dict[str, Any], operation: str = "Converse", model: str = "amazon.nova-pro-v1:0") -> str:
     """Return the faults of a request's body; an empty text if it has none."""
     shape = _operation(operation).input_shape

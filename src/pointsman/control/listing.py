@@ -9,23 +9,20 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import time
 
 from pointsman.config.catalog import MAX_LISTED, Lists, read_catalog, write_lists
 from pointsman.control.fetch import AnswerError, fetch
-from pointsman.domain.calls import Call, RequestHead
-from pointsman.domain.snapshots import NO_SNAPSHOT, Snapshot
+from pointsman.control.fetched_keys import concrete
+from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Endpoint, ProviderKey, candidate
 from pointsman.providers import PROVIDERS
+from pointsman.providers.api import ModelLists
 from pointsman.wire.json_object import UNREADABLE
 
 JITTER = 0.1  # of the period, either way: gateways started together do not ask together
+MAX_PAGES = 50
 FIRST_S = 5.0  # other work goes first at the start
-_CALL = Call(
-    operation="other",
-    head=RequestHead(method="GET", path="/models", content_type="application/json"),
-    snapshot=NO_SNAPSHOT,
-    model="",
-)
 
 _logger = logging.getLogger("pointsman")
 
@@ -90,19 +87,43 @@ def can_list(endpoint: Endpoint) -> bool:
 
 def is_usable(key: ProviderKey) -> bool:
     """Return whether a list can be requested with this key."""
-    return key.weight > 0 and key.is_concrete  # tokens are fetched in workers alone
+    return key.weight > 0
 
 
 async def ask(endpoint: Endpoint, key: ProviderKey | None = None) -> list[str]:
-    """Return a provider's own names for its models, sorted, as listed for this key or for the first usable one. Raises
-    `AnswerError`."""
-    key = key or next(key for key in endpoint.keys if is_usable(key))
-    record = PROVIDERS[endpoint.type]
-    lister = record.lister
-    assert lister is not None, "asked only where `can_list`"
-    body = await fetch(endpoint, lister.encode(_CALL, candidate(endpoint, ""), key))
-    try:
-        names = record.model_names(body)
-    except UNREADABLE as error:
-        raise AnswerError(f"the response is not a list of models: {error}") from None
-    return sorted({name for name in names if name})[:MAX_LISTED]
+    """Return a provider's own names for its models, sorted, as listed for this key or for the first usable one. A token
+    is fetched if the key needs one. Raises `AnswerError`."""
+    lists = PROVIDERS[endpoint.type].lists
+    assert lists is not None, "asked only where `can_list`"
+    key = await concrete(endpoint, key or next(key for key in endpoint.keys if is_usable(key)))
+    there = lists.at(endpoint)
+    found: set[str] = set()
+    for path in lists.paths:
+        try:
+            found.update(await _names_at(path, there, key, lists))
+        except AnswerError as error:
+            if error.status != 404 or path == lists.paths[0]:  # not all regions have every list
+                raise
+    return sorted(found - {""})[:MAX_LISTED]
+
+
+async def _names_at(path: str, there: Endpoint, key: ProviderKey, lists: ModelLists) -> list[str]:
+    """Return the names in all pages of one list."""
+    found: list[str] = []
+    query = ""
+    for _ in range(MAX_PAGES):
+        body = await fetch(there, lists.request(candidate(there, ""), key, _joined(path, query), time()))
+        try:
+            found += lists.names(body)
+            query = lists.next_page(body)
+        except UNREADABLE as error:
+            raise AnswerError(f"the response is not a list of models: {error}") from None
+        if not query:
+            return found
+    raise AnswerError(f"its list of models has more than {MAX_PAGES} pages")
+
+
+def _joined(path: str, query: str) -> str:
+    if not query:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{query}"

@@ -32,16 +32,16 @@ async def _examine(endpoint: Endpoint, key: ProviderKey) -> Finding:
     name = f"{endpoint.name}, key {key.name}"
     if not key.weight:
         return skipped(f"{name}: is switched off by its weight of 0")
-    if not key.is_concrete:
-        return skipped(f"{name}: its token is fetched by a running gateway; see `pointsman health`")
     record = PROVIDERS.get(endpoint.type)
-    if record is None or not record.lists_models:
+    if record is None or record.lists is None:
         return skipped(f"{name}: {endpoint.type} has no list of models to try it with")
     if not is_usable(key):
         return skipped(f"{name}: cannot be tried")
     try:
         models = await ask(endpoint, key)
     except AnswerError as problem:
+        if problem.status == 403 and record.lists.needs_right:
+            return warning(f"{name}: may not list models: {problem}", "grant it that right, or try it with a request")
         if problem.status in _DENIED:
             return error(f"{name}: the provider rejects it: {problem}", "replace the key, or ask for its rights")
         if problem.status == 404:

@@ -63,19 +63,3 @@ class CohereEmbedCodec(CohereChatCodec, frozen=True, kw_only=True, eq=False):
 
     def judge(self, call: Call, body: bytes) -> WholeAnswer | Failure:  # noqa: ARG002
         return judge_embeddings(body, self.errors)
-
-
-class CohereModelsCodec(CohereChatCodec, frozen=True, kw_only=True, eq=False):
-    """A codec that requests the list of models, on one page."""
-
-    def encode(
-        self,
-        call: Call,
-        candidate: Candidate,
-        key: ProviderKey,
-        attempt_id: str = "",  # noqa: ARG002
-        now_unix_s: float = 0.0,  # noqa: ARG002
-    ) -> UpstreamRequest:
-        base_path = candidate.endpoint.base_path
-        _, headers = cached_head(base_path, key, call.head, "", auth=bearer)
-        return UpstreamRequest(b"GET", f"{base_path}/v1/models?page_size=1000".encode("ascii"), headers, b"")

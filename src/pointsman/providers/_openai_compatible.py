@@ -16,13 +16,17 @@ from functools import partial
 from msgspec import Raw
 from msgspec.structs import replace
 
+from pointsman.domain.calls import Call, RequestHead
+from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.operations import Operation
 from pointsman.domain.origin import CredentialKind
+from pointsman.domain.snapshots import NO_SNAPSHOT
+from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._efforts import fitted_effort
 from pointsman.providers._error_table import Rules
 from pointsman.providers._openai_codecs import NEWER, OLDER, JsonCodec, Locate, PassthroughCodec, Quirks
 from pointsman.providers._quota_headers import openai_quota
-from pointsman.providers.api import Auth, Codec, Prefill, Provider, ReadQuota, bearer
+from pointsman.providers.api import Auth, Codec, ModelLists, Prefill, Provider, ReadQuota, bearer
 from pointsman.wire.dialects.openai_responses.own_fields import own_fields
 
 _OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that reject the older field
@@ -30,6 +34,7 @@ _OPENAIS = frozenset({"openai", "azure"})  # catalogs of models that reject the 
 # https://platform.openai.com/docs/api-reference/completions/create (`max_tokens`); vLLM and SGLang follow it.
 COMPLETION_TOKENS = 16
 PASSED_THROUGH: tuple[Operation, ...] = ("responses", "image", "audio", "moderation")
+_LIST_HEAD = RequestHead(method="GET", content_type="application/json")
 ACCOUNT: tuple[Operation, ...] = ("file", "batch", "other")
 
 
@@ -83,7 +88,7 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         base_url=base_url,
         key_env=key_env,
         codecs=codecs,
-        lister=passed if lists_models else None,
+        lists=ModelLists(request=partial(_listed, passed)) if lists_models else None,
         needs_key=needs_key,
         docs=docs,
         quirks=partial(_quirks, usual),
@@ -98,6 +103,14 @@ def openai_compatible(  # noqa: PLR0913 -- the columns of a row
         prefill=prefill,
         adapt=fitted_effort,
     )
+
+
+def _listed(
+    codec: PassthroughCodec, candidate: Candidate, key: ProviderKey, path: str, now_unix_s: float
+) -> UpstreamRequest:
+    head = replace(_LIST_HEAD, path=path)
+    call = Call(operation="other", head=head, snapshot=NO_SNAPSHOT, model="")
+    return codec.encode(call, candidate, key, now_unix_s=now_unix_s)
 
 
 def _passed(codec: PassthroughCodec, operation: Operation) -> PassthroughCodec:

@@ -30,7 +30,7 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.origin import CredentialKind, Secret, secret_of
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.quotas import Quota
-from pointsman.domain.targets import Candidate, ProviderKey
+from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
 from pointsman.providers import _sigv4
 from pointsman.providers._error_table import Rules
 from pointsman.providers._model_lists import openai_models
@@ -236,24 +236,61 @@ class Prefill(Struct, frozen=True, kw_only=True, eq=False):
         return self.models is None or self.models.search(model) is not None
 
 
+_READING = RequestHead(method="GET")
+
+
+def as_configured(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint unchanged."""
+    return endpoint
+
+
+def one_page(body: bytes) -> str:  # noqa: ARG001
+    """Return no query: a list is whole on its first page."""
+    return ""
+
+
+def reading(auth: Auth) -> Callable[[Candidate, ProviderKey, str, float], UpstreamRequest]:
+    """Return a maker of requests that read a path with a credential in their head."""
+
+    def request(candidate: Candidate, key: ProviderKey, path: str, now_unix_s: float) -> UpstreamRequest:  # noqa: ARG001
+        base_path = candidate.endpoint.base_path
+        _, lines = cached_head(base_path, key, _READING, "", auth=auth)
+        return UpstreamRequest(b"GET", (base_path + path).encode("ascii"), lines, b"")
+
+    return request
+
+
+class ModelLists(Struct, frozen=True, kw_only=True, eq=False):
+    """The lists of a provider's models. `request` makes a request for a page: for one of `paths`, which may have a
+    query, at a time in Unix seconds. `names` reads the models in a page, and `next_page` the query of the page after
+    it; empty for the last one. Both raise one of `json_object.UNREADABLE`. `at` returns an endpoint with the address of
+    its lists. With `needs_right`, a key that may call models may still have no right to list them."""
+
+    request: Callable[[Candidate, ProviderKey, str, float], UpstreamRequest]
+    paths: tuple[str, ...] = ("/models",)
+    names: Callable[[bytes], Sequence[str]] = openai_models
+    next_page: Callable[[bytes], str] = one_page
+    at: Callable[[Endpoint], Endpoint] = as_configured
+    needs_right: bool = False
+
+
 class Provider(Struct, frozen=True, kw_only=True, eq=False):
     """A kind of provider. `name` is its name in the configuration and of its file. `base_url` is `None` if the
     configuration must set it. `key_env` is the usual environment variable of its key. `auth` makes the header lines of
-    a credential. `lister` requests its models; it is `None` if a provider lists none. `model_names` reads their names
-    from its answer. `quirks` makes the settings of its codecs for an endpoint from the catalog's provider and the
-    configuration's `output_bound`. `default_output` is the longest answer to a request without a bound. It covers
-    operations with a default below the model's maximum. `needs_bound` says
-    that it rejects a conversation without a bound on the answer. `adapt` changes the fields of a translated request for
-    a model that takes other ones. `keeps_responses` says that later requests can name its responses. `is_self_hosted`
-    says that users run it on machines of their own. `errors` are its own rules of faults, before the shared ones.
-    `quota` reads the limits of a key in the head of an answer. It gets the time in Unix seconds too, for dates.
-    `has_deployments` says that users name its models themselves, and set the version of its API. `credentials` are the
-    kinds of credentials that it takes. `takes` are the settings `region` and `project` if it has them, each with the
-    kinds of credentials that require it. `regional_url` makes its address from the region, which may be empty. It then
-    has no `base_url`. `families` are the records of its models with an API of their own, by a shell-style pattern of
-    their names. Only the fields about requests and answers count in them. `regions` are those that the names of models
-    imply, by regular expressions. `splitter` splits its streams into events, if they are not server-sent events.
-    `prefill` is its way to continue a text; `None` if it answers it anew."""
+    a credential. `lists` are those of its models; `None` if it has none. `quirks` makes the settings of its codecs for
+    an endpoint from the catalog's provider and the configuration's `output_bound`. `default_output` is the longest
+    answer to a request without a bound. It covers operations with a default below the model's maximum. `needs_bound`
+    says that it rejects a conversation without a bound on the answer. `adapt` changes the fields of a translated
+    request for a model that takes other ones. `keeps_responses` says that later requests can name its responses.
+    `is_self_hosted` says that users run it on machines of their own. `errors` are its own rules of faults, before the
+    shared ones. `quota` reads the limits of a key in the head of an answer. It gets the time in Unix seconds too, for
+    dates. `has_deployments` says that users name its models themselves, and set the version of its API. `credentials`
+    are the kinds of credentials that it takes. `takes` are the settings `region` and `project` if it has them, each
+    with the kinds of credentials that require it. `regional_url` makes its address from the region, which may be empty.
+    It then has no `base_url`. `families` are the records of its models with an API of their own, by a shell-style
+    pattern of their names. Only the fields about requests and answers count in them. `regions` are those that the names
+    of models imply, by regular expressions. `splitter` splits its streams into events, if they are not server-sent
+    events. `prefill` is its way to continue a text; `None` if it answers it anew."""
 
     name: str
     title: str
@@ -261,8 +298,7 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
     key_env: str | None
     codecs: Mapping[Operation, Codec]
     auth: Auth = bearer
-    lister: Codec | None = None
-    model_names: Callable[[bytes], Sequence[str]] = openai_models
+    lists: ModelLists | None = None
     needs_key: bool = True
     docs: str = ""
     quirks: Callable[[str, str | None], object] | None = None
@@ -289,4 +325,4 @@ class Provider(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def lists_models(self) -> bool:
-        return self.lister is not None
+        return self.lists is not None

@@ -6,8 +6,8 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-
 Titan and Cohere are made by InvokeModel too.
 
 The path names the model: its id, that of an inference profile, or an ARN. A request is signed with AWS keys, or has an
-API key of Bedrock as a bearer token: https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html. Models are
-listed at another address, which keys for inference may not call, so the provider lists none.
+API key of Bedrock as a bearer token: https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html. Models and
+inference profiles are listed at another address of the same region, and by a right of their own.
 """
 
 from pointsman.domain.calls import Call
@@ -17,7 +17,7 @@ from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._bedrock_answers import ERRORS, amazon_failure, judge, usage_in
 from pointsman.providers._bedrock_claude import CLAUDE
 from pointsman.providers._bedrock_embeddings import COHERE, TITAN
-from pointsman.providers._bedrock_requests import path_of, sent
+from pointsman.providers._bedrock_requests import LISTS, path_of, sent
 from pointsman.providers._error_table import Rules
 from pointsman.providers._judged import JudgedCodec
 from pointsman.providers._translated_stream import UpstreamStream
@@ -68,6 +68,7 @@ PROVIDER = Provider(
     base_url=None,
     key_env="AWS_BEARER_TOKEN_BEDROCK",
     codecs={"chat": ConverseCodec()},
+    lists=LISTS,
     docs="https://docs.aws.amazon.com/bedrock/latest/userguide/inference-api.html",
     adapt=fitted,
     errors=ERRORS,

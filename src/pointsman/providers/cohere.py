@@ -7,12 +7,12 @@ from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.failures import Scope
 from pointsman.domain.targets import Candidate, ProviderKey
-from pointsman.providers._cohere_codecs import CohereChatCodec, CohereEmbedCodec, CohereModelsCodec, fitted
+from pointsman.providers._cohere_codecs import CohereChatCodec, CohereEmbedCodec, fitted
 from pointsman.providers._error_table import Rules, rule
-from pointsman.providers._model_lists import cohere_models
+from pointsman.providers._model_lists import cohere_models, next_by
 from pointsman.providers._quota_headers import cohere_quota
 from pointsman.providers._rankings import RankingCodec
-from pointsman.providers.api import Provider
+from pointsman.providers.api import ModelLists, Provider, bearer, reading
 
 # https://docs.cohere.com/reference/errors
 ERRORS: Rules = (
@@ -48,9 +48,13 @@ PROVIDER = Provider(
             returns_documents=False,
         ),
     },
-    lister=CohereModelsCodec(errors=ERRORS),
+    lists=ModelLists(
+        request=reading(bearer),
+        paths=("/v1/models?page_size=1000",),
+        names=cohere_models,
+        next_page=next_by("next_page_token", "page_token"),
+    ),
     adapt=fitted,
-    model_names=cohere_models,
     docs="https://docs.cohere.com/reference/about",
     errors=ERRORS,
     quota=cohere_quota,

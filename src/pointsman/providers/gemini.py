@@ -25,8 +25,17 @@ from pointsman.providers._gemini_answers import (
     usage_of_embeddings,
 )
 from pointsman.providers._judged import JudgedCodec
-from pointsman.providers._model_lists import gemini_models
-from pointsman.providers.api import Auth, Provider, StreamDecoder, WholeAnswer, cached_head, model_field
+from pointsman.providers._model_lists import gemini_models, next_by
+from pointsman.providers.api import (
+    Auth,
+    ModelLists,
+    Provider,
+    StreamDecoder,
+    WholeAnswer,
+    cached_head,
+    model_field,
+    reading,
+)
 from pointsman.wire.dialects.gemini.embeddings import requests_of
 from pointsman.wire.dialects.gemini.models import bounded, fitted, signed
 from pointsman.wire.dialects.gemini.own_fields import own_fields
@@ -146,22 +155,6 @@ class EmbeddingCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
         return judge_embeddings(body, self.errors)
 
 
-class ModelsCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
-    """A codec that requests the list of models, on one page."""
-
-    def encode(
-        self,
-        call: Call,
-        candidate: Candidate,
-        key: ProviderKey,
-        attempt_id: str = "",  # noqa: ARG002
-        now_unix_s: float = 0.0,  # noqa: ARG002
-    ) -> UpstreamRequest:
-        base_path = candidate.endpoint.base_path
-        _, headers = cached_head(base_path, key, call.head, "", auth=self.auth)
-        return UpstreamRequest(b"GET", f"{base_path}/models?pageSize=1000".encode("ascii"), headers, b"")
-
-
 PROVIDER = Provider(
     name=NAME,
     title="Google Gemini",
@@ -170,8 +163,12 @@ PROVIDER = Provider(
     codecs={"chat": GenerateCodec(), "embedding": EmbeddingCodec()},
     auth=api_key,
     adapt=fitted,
-    lister=ModelsCodec(),
-    model_names=gemini_models,
+    lists=ModelLists(
+        request=reading(api_key),
+        paths=("/models?pageSize=1000",),
+        names=gemini_models,
+        next_page=next_by("nextPageToken", "pageToken"),
+    ),
     docs="https://ai.google.dev/gemini-api/docs",
     errors=ERRORS,
 )

@@ -10,31 +10,27 @@ The express mode takes an API key, at paths without project and region, for Gemi
 https://cloud.google.com/vertex-ai/generative-ai/docs/start/express-mode/vertex-ai-express-mode-api-reference.
 """
 
-from functools import lru_cache
-from urllib.parse import quote
-
 from msgspec import Raw
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call
 from pointsman.domain.messages import Headers, UpstreamRequest
-from pointsman.domain.origin import AccessToken, Secret
-from pointsman.domain.targets import Candidate, Endpoint, ProviderKey
+from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers._embeddings import EmbedderCodec
 from pointsman.providers._error_table import Rules, rule
 from pointsman.providers._gemini_answers import google_failure
 from pointsman.providers._openai_compatible import openai_compatible
+from pointsman.providers._vertex_requests import LISTS, address_of, credential_line, target_of
 from pointsman.providers.anthropic import ERRORS as ANTHROPIC_ERRORS
 from pointsman.providers.anthropic import PREFILL, MessagesCodec, adapted, message_fields
-from pointsman.providers.api import Auth, Provider, bearer, cached_head, model_field
+from pointsman.providers.api import Auth, Provider, cached_head, model_field
 from pointsman.providers.gemini import ERRORS as GEMINI_ERRORS
-from pointsman.providers.gemini import GenerateCodec, api_key
+from pointsman.providers.gemini import GenerateCodec
 from pointsman.wire.dialects.anthropic.prompts import counts_tokens
 from pointsman.wire.dialects.gemini.models import fitted
 from pointsman.wire.json_object import encode_object
 
 _VERSION = Raw(b'"vertex-2023-10-16"')
-_MULTI_REGIONS = frozenset({"us", "eu"})
 
 # https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/api-errors
 _OWN: Rules = (
@@ -50,40 +46,14 @@ _OWN: Rules = (
 ERRORS: Rules = (*_OWN, *GEMINI_ERRORS, *ANTHROPIC_ERRORS)
 
 
-def _address(region: str) -> str:
-    """Return the address of a region. https://cloud.google.com/vertex-ai/generative-ai/docs/learn/locations"""
-    if region in _MULTI_REGIONS:
-        return f"https://aiplatform.{region}.rep.googleapis.com/v1"
-    return f"https://{'' if region in ('', 'global') else f'{region}-'}aiplatform.googleapis.com/v1"
-
-
-def _credential(secret: Secret) -> bytes:
-    """Return the header line of a token, or of an API key."""
-    return bearer(secret) if isinstance(secret, AccessToken) else api_key(secret)
-
-
-@lru_cache(maxsize=4096)  # of models
-def _path(project: str, region: str, model: str, publisher: str, method: str) -> bytes:
-    """Return the end of a request's path. The express mode has no project."""
-    parts = model.removeprefix("publishers/").replace("/models/", "/").split("/")
-    if len(parts) == 2:
-        publisher, model = parts
-    place = f"/projects/{quote(project, safe='')}/locations/{quote(region, safe='')}" if project else ""
-    return f"{place}/publishers/{quote(publisher, safe='')}/models/{quote(model, safe='@')}:{method}".encode("ascii")
-
-
-def _target(endpoint: Endpoint, model: str, publisher: str, method: str) -> bytes:
-    return endpoint.base_path.encode("ascii") + _path(endpoint.project, endpoint.region, model, publisher, method)
-
-
 class VertexGenerateCodec(GenerateCodec, frozen=True, kw_only=True, eq=False):
     """A codec for Gemini. Only its targets and credentials differ from those of AI Studio."""
 
     errors: Rules = ERRORS
-    auth: Auth = _credential
+    auth: Auth = credential_line
 
     def target(self, candidate: Candidate, key: ProviderKey, method: str) -> bytes:
-        return _target(candidate.endpoint, candidate.model_at(key), "google", method)
+        return target_of(candidate.endpoint, candidate.model_at(key), "google", method)
 
 
 class PredictCodec(EmbedderCodec, frozen=True, kw_only=True, eq=False):
@@ -101,8 +71,8 @@ class PredictCodec(EmbedderCodec, frozen=True, kw_only=True, eq=False):
         now_unix_s: float = 0.0,  # noqa: ARG002
     ) -> UpstreamRequest:
         endpoint, model = candidate.endpoint, candidate.model_at(key)
-        _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=_credential)
-        target = _target(endpoint, model, "google", "predict")
+        _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=credential_line)
+        target = target_of(endpoint, model, "google", "predict")
         return UpstreamRequest(b"POST", target, headers, encode_object(call.fields))
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
@@ -128,8 +98,8 @@ class RawPredictCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
         if counts_tokens(call):
             fields["model"] = model_field(model.rpartition("/")[2])
             model = "count-tokens"
-        _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=_credential)
-        return UpstreamRequest(b"POST", _target(endpoint, model, "anthropic", method), headers, encode_object(fields))
+        _, headers = cached_head(endpoint.base_path, key, call.head, "application/json", auth=credential_line)
+        return UpstreamRequest(b"POST", target_of(endpoint, model, "anthropic", method), headers, encode_object(fields))
 
     def failure(self, status: int, headers: Headers, body: bytes, now_unix_s: float) -> failures.Failure:
         return google_failure(status, headers, body, now_unix_s, self.errors)
@@ -146,7 +116,7 @@ _CLAUDE = Provider(
     base_url=None,
     key_env=None,
     codecs={"chat": RawPredictCodec()},
-    auth=_credential,
+    auth=credential_line,
     needs_bound=True,
     adapt=adapted,
     prefill=PREFILL,
@@ -160,7 +130,7 @@ _OPEN = openai_compatible(
     embeddings=False,
     completions=False,
     output_bound="max_tokens",
-    auth=_credential,
+    auth=credential_line,
     locate=_locate,
     errors=ERRORS,
 )
@@ -170,12 +140,13 @@ PROVIDER = Provider(
     base_url=None,
     key_env="GOOGLE_API_KEY",
     codecs={"chat": VertexGenerateCodec(), "embedding": PredictCodec()},
-    auth=_credential,
+    lists=LISTS,
+    auth=credential_line,
     adapt=fitted,
     docs="https://cloud.google.com/vertex-ai/generative-ai/docs",
     errors=ERRORS,
     credentials=("google", "value"),
     takes={"region": frozenset({"google"}), "project": frozenset({"google"})},
-    regional_url=_address,
+    regional_url=address_of,
     families={"*claude*": _CLAUDE, "*/*": _OPEN},
 )

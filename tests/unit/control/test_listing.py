@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -11,9 +14,9 @@ from fakes.origin import Peer, run, serving
 from fakes.routing import provider_key
 from pointsman.config.catalog import Lists, read_catalog, write_lists
 from pointsman.control.fetch import AnswerError
-from pointsman.control.listing import JITTER, Listing, ask, can_list
+from pointsman.control.listing import JITTER, MAX_PAGES, Listing, ask, can_list
 from pointsman.domain.operations import OPERATIONS
-from pointsman.domain.origin import Origin
+from pointsman.domain.origin import AwsKeys, GoogleSource, Origin, Secret
 from pointsman.domain.snapshots import Snapshot
 from pointsman.domain.targets import Endpoint
 
@@ -58,6 +61,96 @@ def test_list_of_gemini_has_its_own_path_and_shape() -> None:
             received = fake.peers[0].received
             assert received.startswith(b"GET /v1/models?pageSize=1000 HTTP/1.1\r\n")
             assert b"x-goog-api-key: secret of k\r\n" in received
+
+    run(main())
+
+
+BEDROCK = {
+    "/foundation-models": {
+        "modelSummaries": [
+            {"modelId": "amazon.nova-pro-v1:0", "outputModalities": ["TEXT"], "inferenceTypesSupported": ["ON_DEMAND"]},
+            {"modelId": "by-profile", "outputModalities": ["TEXT"], "inferenceTypesSupported": ["INFERENCE_PROFILE"]},
+            {"modelId": "canvas", "outputModalities": ["IMAGE"], "inferenceTypesSupported": ["ON_DEMAND"]},
+        ]
+    },
+    "/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED": {
+        "inferenceProfileSummaries": [{"inferenceProfileId": "eu.amazon.nova-pro-v1:0", "status": "ACTIVE"}],
+        "nextToken": "a/b+c=",
+    },
+    "/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED&nextToken=a%2Fb%2Bc%3D": {
+        "inferenceProfileSummaries": [{"inferenceProfileId": "us.amazon.nova-pro-v1:0", "status": "ACTIVE"}],
+    },
+}
+
+
+def by_target(pages: dict[str, Any], base_path: str = "/v1") -> Callable[[Peer], Awaitable[None]]:
+    """Return a script that answers each target with its page, and all others with 404."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            target = (await peer.request()).split(b" ")[1].decode().removeprefix(base_path)
+            found = target in pages
+            peer.send(answer(json.dumps(pages.get(target, {})).encode(), b"200 OK" if found else b"404 Not Found"))
+
+    return script
+
+
+def test_lists_of_bedrock_are_signed_and_read_to_their_last_page() -> None:
+    async def main() -> None:
+        async with serving(by_target(BEDROCK, "")) as fake:
+            keys = AwsKeys("AKIDEXAMPLE", Secret("very-secret-0123456789"), None)
+            there = replace(
+                endpoint("a", fake.origin, "bedrock"),
+                base_path="",
+                region="eu-west-1",
+                keys=(replace(provider_key("k"), credential=keys),),
+            )
+            assert can_list(there)
+            assert await ask(there) == ["amazon.nova-pro-v1:0", "eu.amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0"]
+            sent = b"".join(peer.received for peer in fake.peers)
+            assert sent.count(b"/eu-west-1/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, ") == 3
+            assert b"very-secret" not in sent
+
+    run(main())
+
+
+def test_token_is_fetched_for_the_lists_of_vertex(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def page(*names: str, **fields: str) -> dict[str, Any]:
+        return {"publisherModels": [{"name": f"publishers/{name}"} for name in names], **fields}
+
+    pages = {
+        "/publishers/google/models?pageSize=1000": page("google/models/gemini-9", "google/models/imagen-9"),
+        "/publishers/anthropic/models?pageSize=1000": page("anthropic/models/claude-9", nextPageToken="b"),
+        "/publishers/anthropic/models?pageSize=1000&pageToken=b": page("anthropic/models/claude-8"),
+        "/publishers/qwen/models?pageSize=1000": page("qwen/models/qwen9-maas", "qwen/models/qwen9"),
+        "/token": {"access_token": "ya29.of-the-tests", "expires_in": 3600},
+    }
+
+    async def main() -> None:
+        async with serving(by_target(pages, "/v1beta1")) as fake:
+            account = {"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}
+            (tmp_path / "adc.json").write_text(json.dumps({**account, "token_uri": f"{fake.origin}/token"}))
+            monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "adc.json"))
+            there = replace(
+                endpoint("a", fake.origin, "vertex"), keys=(replace(provider_key("k"), credential=GoogleSource(None)),)
+            )
+            assert await ask(there) == ["claude-8", "claude-9", "gemini-9", "qwen/qwen9-maas"]
+            sent = [peer.received for peer in fake.peers]
+            assert sum(one.count(b"authorization: Bearer ya29.of-the-tests\r\n") for one in sent) == 11
+
+    run(main())
+
+
+def test_list_without_an_end_is_an_error() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            while True:
+                await peer.request()
+                peer.send(answer(b'{"models":[],"nextPageToken":"again"}'))
+
+        async with serving(script) as fake:
+            with pytest.raises(AnswerError, match=f"more than {MAX_PAGES} pages"):
+                await ask(endpoint("a", fake.origin, "gemini"))
 
     run(main())
 

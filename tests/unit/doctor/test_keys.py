@@ -42,10 +42,29 @@ def test_offline_asks_nobody(tmp_path: Path) -> None:
     assert levels(examine("keys", subject(tmp_path, is_online=False))) == ["skipped"]
 
 
-def test_tokens_are_left_to_workers(tmp_path: Path) -> None:
+def test_key_without_a_token_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
     config = CONFIG.replace(
         "{openai: env.OPENAI_API_KEY}", "{vertex: {project: p, region: europe-west1, keys: {k: {google: adc}}}}"
     )
     (found,) = examine("keys", subject(tmp_path, config))
-    assert found.level == "skipped"
-    assert "its token is fetched by a running gateway" in found.text
+    assert found.level == "error"
+    assert "no credential for the key vertex:k" in found.text
+
+
+def test_key_without_the_right_to_list_may_still_work(tmp_path: Path) -> None:
+    async def main() -> Finding:
+        async def script(peer: Peer) -> None:
+            await peer.answer(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n{}")
+
+        async with serving(script) as fake:
+            entry = f"{{base_url: '{fake.origin}', region: eu-west-1, keys: {{k: env.OPENAI_API_KEY}}}}"
+            config = CONFIG.replace("{openai: env.OPENAI_API_KEY}", f"{{bedrock: {entry}}}")
+            (found,) = await check(subject(tmp_path, config))
+            return found
+
+    found = run(main())
+    assert (found.level, found.text) == (
+        "warning",
+        "bedrock, key k: may not list models: the response has status 403",
+    )

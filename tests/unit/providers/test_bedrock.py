@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fakes.amazon_model import problems_of_answer, problems_of_request
+from fakes.amazon_model import control_operation, problems_of_answer, problems_of_request
 from fakes.anthropic import HELLO as MESSAGE
 from fakes.anthropic import message_call
 from fakes.bedrock import answer, chunk, exception, frame, stream_of, text, thought
@@ -389,3 +389,27 @@ def test_each_model_is_asked_for_what_it_makes() -> None:
     several = parse({"model": "m", "input": ["a", "b"]}, "/embeddings")
     assert reason(several, "amazon.titan-embed-text-v2:0") == "not_expressible"
     assert reason(several, "cohere.embed-english-v3") == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("bedrock-runtime.eu-west-1.amazonaws.com", "bedrock.eu-west-1.amazonaws.com"),
+        ("bedrock-runtime-fips.us-east-1.amazonaws.com", "bedrock-fips.us-east-1.amazonaws.com"),
+        ("vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com", "vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com"),
+    ],
+)
+def test_models_are_listed_at_the_address_of_the_control_plane(host: str, expected: str) -> None:
+    assert RECORD.lists is not None
+    endpoint = candidate_of().endpoint
+    assert RECORD.lists.at(replace(endpoint, origin=replace(endpoint.origin, host=host))).origin.host == expected
+
+
+def test_lists_are_those_that_amazon_describes() -> None:
+    assert RECORD.lists is not None
+    paths = [path.partition("?") for path in RECORD.lists.paths]
+    described = [control_operation(name) for name in ("ListFoundationModels", "ListInferenceProfiles")]
+    assert [path for path, _, _ in paths] == [one.http["requestUri"] for one in described]
+    names = {member.serialization["name"] for member in described[1].input_shape.members.values()}
+    assert {part.partition("=")[0] for part in paths[1][2].split("&")} <= names
+    assert {"nextToken"} <= names & set(described[1].output_shape.members)

@@ -159,7 +159,8 @@ def test_list_has_the_models_that_can_be_called() -> None:
             ]
         }
     )
-    assert COHERE.model_names(body.encode()) == ["command-a-03-2025", "embed-v4.0"]
-    assert COHERE.lister is not None
-    candidate = target("cohere")
-    assert COHERE.lister.encode(parse(CHAT), candidate, candidate.keys[0]).target == b"/base/v1/models?page_size=1000"
+    lists = COHERE.lists
+    assert lists is not None
+    assert lists.names(body.encode()) == ["command-a-03-2025", "embed-v4.0"]
+    assert lists.next_page(body.encode()) == ""
+    assert lists.next_page(b'{"models":[],"next_page_token":"a b"}') == "page_token=a%20b"
