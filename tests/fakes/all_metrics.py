@@ -9,10 +9,10 @@ from fakes.engine import FakeLog
 from fakes.export import SETTINGS
 from fakes.origin import run
 from fakes.routing import endpoint, snapshot
-from pointsman.admin.export.exporter import Exporter
-from pointsman.admin.export.status import SignalStatus
+from pointsman.admin.export.exporter import Exporter, status_of
 from pointsman.admin.metrics import merged
 from pointsman.admin.own_metrics import own_page
+from pointsman.admin.sink_runner import SinkRunner
 from pointsman.control.inquiries.state import ControlState
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
@@ -63,8 +63,9 @@ async def _all_metrics(folder: Path) -> MetricsPage:
     of_worker = metrics_page(engine, HttpServer(loop, PublicApi(engine), Limits(), deadlines))
     store = Reports.of(store_url(None, folder))
     exporter = Exporter(Inquirer(""), store, _no_page, folder)
-    exporter.statuses = {name: SignalStatus(signal=name) for name in SETTINGS.signals}
-    found = merged([of_worker, own_page(STATE, [], 0), exporter.metrics()])
+    exporter.statuses = {name: status_of(name) for name in SETTINGS.signals}
+    sinks = SinkRunner(Inquirer(""), store, folder)
+    found = merged([of_worker, own_page(STATE, [], 0), exporter.metrics(), sinks.metrics()])
     journal.close()
     await store.close()
     await upstreams.close()

@@ -64,7 +64,7 @@ def receiving(port: int = 0) -> Iterator[FakeReceiver]:
             with suppress(ConnectionError):  # a slow answer comes too late; nobody may print that
                 self.end_headers()
 
-        do_PUT = do_GET = do_DELETE = do_POST  # noqa: N815
+        do_PUT = do_GET = do_HEAD = do_DELETE = do_POST  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -46,7 +46,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(services: Has) -> dict[str, str]:
     """Ready in any case: workers serve without control and the store. `degraded` means that control or the store is
     away, or that the configuration on disk was rejected. It also means that parts of the journals were unreadable and
-    need inspection, or that the OpenTelemetry collector takes nothing."""
+    need inspection, or that the OpenTelemetry collector or a sink takes nothing."""
     try:
         state = await services.state()
     except AwayError as error:
@@ -62,15 +62,15 @@ async def readyz(services: Has) -> dict[str, str]:
         )
     if state.refused_records:
         wrong["refused"] = f"{state.refused_records} records are quarantined in quarantine.jsonl"
-    if services.exporter is not None:
-        wrong |= services.exporter.problems()
+    if services.outgoing is not None:
+        wrong |= services.outgoing.problems()
     return {"status": "degraded", **wrong} if wrong else {"status": "ok"}
 
 
 @_metrics.get("/metrics", include_in_schema=False)
 async def metrics(services: Has, request: Request) -> Response:
     accept = request.headers.get("accept", "")
-    exemplars = services.exporter.exemplars if services.exporter is not None else None
+    exemplars = services.outgoing.exemplars if services.outgoing is not None else None
     text = await asyncio.to_thread(render, await services.page(), accept, exemplars)
     return Response(text, headers={"content-type": content_type(accept)})
 

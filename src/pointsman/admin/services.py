@@ -13,8 +13,8 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.admin.auth import AdminToken
-from pointsman.admin.export.exporter import Exporter
 from pointsman.admin.metrics import WorkerPages, merged
+from pointsman.admin.outgoing import Outgoing
 from pointsman.admin.own_metrics import MAX_LIMITS, own_page
 from pointsman.admin.passwords import Passwords
 from pointsman.admin.problems import ApiError
@@ -33,8 +33,8 @@ SETTINGS_S = 5.0  # settings of logins may be so old
 
 
 class Services(Struct, kw_only=True, eq=False):
-    """The parts of the admin process. `metrics_are_open` is true if they may be read without a token. `exporter` sends
-    data to a collector."""
+    """The parts of the admin process. `metrics_are_open` is true if they may be read without a token. `outgoing` sends
+    data to other places."""
 
     control: Inquirer
     store: Reports
@@ -42,7 +42,7 @@ class Services(Struct, kw_only=True, eq=False):
     metrics_token: AdminToken | None = None
     metrics_are_open: bool = True
     pages: WorkerPages = msgspec.field(default_factory=WorkerPages)
-    exporter: Exporter | None = None
+    outgoing: Outgoing | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     known_settings: tuple[float, LoginSettings] | None = None
 
@@ -80,8 +80,8 @@ class Services(Struct, kw_only=True, eq=False):
         pages = {one.epoch: one.page for one in found}
         alive = [worker.epoch for worker in state.workers]
         own = own_page(state, limits, len(set(alive) - pages.keys()))
-        if self.exporter is not None:
-            own = merged([own, self.exporter.metrics()])
+        if self.outgoing is not None:
+            own = merged([own, self.outgoing.metrics()])
         return await asyncio.to_thread(self.pages.page, pages, alive, own)
 
     async def worker_pages(self) -> list[MetricsPage]:

@@ -18,6 +18,7 @@ from pointsman.config.pricing_schema import PricingSettings
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
 from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
 from pointsman.config.sign_on_schema import ConsoleSessionSettings
+from pointsman.config.sinks_schema import RedactionSettings, SinkSettings
 from pointsman.config.strategies import StrategyField
 from pointsman.config.telemetry_schema import TelemetrySettings
 from pointsman.domain.snapshots import KEY_HEADERS
@@ -490,3 +491,7 @@ class Document(Section):
     """The log."""
     telemetry: TelemetrySettings = TelemetrySettings()
     """Traces, and the export to an OpenTelemetry collector."""
+    redaction: RedactionSettings = RedactionSettings()
+    """The data that is masked in each record before it leaves the gateway."""
+    sinks: Annotated[dict[Name, SinkSettings], Field(max_length=32)] = {}
+    """Further places for the records of requests, by name: files, receivers of webhooks, and stores of objects."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 from pointsman.config.addresses import ListenAddress
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
+from pointsman.domain.requirements import NO_TAGS, Tags
 from pointsman.domain.tracing import Tracing
 from pointsman.transport.http_server import Limits
 
@@ -56,6 +57,7 @@ class Collector(RemoteServer, frozen=True, kw_only=True):
 
     metrics_interval_s: float
     signals: tuple[str, ...]
+    tags: Tags = NO_TAGS
 
 
 class WebhookTarget(RemoteServer, frozen=True, kw_only=True):
@@ -64,8 +66,48 @@ class WebhookTarget(RemoteServer, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...]
 
 
+class Redaction(Struct, frozen=True, kw_only=True):
+    """The data to mask in records: kinds of `config.masking`, patterns by name, and names of fields."""
+
+    kinds: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    fields: tuple[str, ...] = ()
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """The requests of a sink. `fields` are the allowed values of fields of the record, by name; empty ones allow all.
+    `share` is the share of the requests, chosen by their ids."""
+
+    fields: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    min_status: int | None = None
+    share: float = 1.0
+
+
+NO_FILTER = Filter()
+
+
+class LogSink(Struct, frozen=True, kw_only=True):
+    """A sink of the request log. `type` is the name of its file in `admin.sinks`. `server` and `secrets` are those of a
+    receiver of webhooks, or of a store of objects, whose access key has the id `key_id`. `path` is a file, or the
+    beginning of the keys of objects. `max_bytes` and `keep` rotate a file. Times are in seconds."""
+
+    name: str
+    type: str
+    filter: Filter = Filter()
+    tags: Tags = NO_TAGS
+    server: RemoteServer | None = None
+    secrets: tuple[Secret, ...] = ()
+    key_id: str = ""
+    region: str = ""
+    path: str = ""
+    max_bytes: int = 0
+    keep: int = 0
+    batch_s: float = 0.0
+
+
 class Telemetry(Struct, frozen=True, kw_only=True):
-    """The settings of the export. `errors` and `slow_s` choose requests whatever their head decided."""
+    """The settings of the export, and of sinks. `redaction` holds for both. `errors` and `slow_s` choose requests
+    whatever their head decided."""
 
     collector: Collector | None = None
     tracing: Tracing = Tracing()
@@ -73,6 +115,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     slow_s: float | None = None
     service_name: str = "pointsman"
     attributes: tuple[tuple[str, str], ...] = ()
+    redaction: Redaction = Redaction()
+    sinks: tuple[LogSink, ...] = ()
 
 
 class Console(Struct, frozen=True, kw_only=True):

@@ -1,10 +1,14 @@
-"""Compiles `telemetry`: the collector, and the choice of requests whose spans are sent."""
+"""Compiles `telemetry`, `redaction` and `sinks`: the places that data goes to, and the choice of requests."""
+
+from time import time
 
 from pointsman.config.problems import Findings
 from pointsman.config.references import References
+from pointsman.config.requirements import compile_tags
 from pointsman.config.schema import Document
 from pointsman.config.servers import compile_server
 from pointsman.config.settings import Collector, Telemetry
+from pointsman.config.sinks import compile_redaction, compile_sinks
 from pointsman.config.source import Location
 from pointsman.config.telemetry_schema import OtlpSettings
 from pointsman.domain.network import Network
@@ -26,6 +30,8 @@ def compile_telemetry(document: Document, references: References, findings: Find
         slow_s=settings.traces.slow_s,
         service_name=settings.service_name,
         attributes=tuple(settings.attributes.items()),
+        redaction=compile_redaction(document, findings),
+        sinks=compile_sinks(document, references, findings),
     )
 
 
@@ -53,4 +59,5 @@ def _collector(
         timeout_s=server.timeout_s,
         metrics_interval_s=settings.metrics_interval_s,
         signals=tuple(dict.fromkeys(settings.signals)),
+        tags=compile_tags(settings.tags, (*_OTLP, "tags"), findings, time()),
     )

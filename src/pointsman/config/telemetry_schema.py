@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from pointsman.config.compliance_schema import TagsField
 from pointsman.config.credentials_schema import Reference
 from pointsman.config.egress_schema import EgressSettings
 from pointsman.config.sections import HeaderName, Seconds, Section, Text
@@ -28,6 +29,9 @@ class OtlpSettings(Section):
     """The interval between two exports of metrics, in seconds."""
     egress: EgressSettings | None = None
     """Network settings for the collector. Each field replaces that of the global `egress`."""
+    tags: TagsField = {}
+    """The compliance tags of the collector. Spans and log records of a request with requirements are sent only if these
+    tags meet all of them."""
 
 
 class TraceSettings(Section):

@@ -3,6 +3,7 @@
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.inquiries.export import ExportSettings
 from pointsman.control.recipients import recipient_fields
+from pointsman.control.sinks import conditions_of
 
 
 def export_settings(compiled: Compiled) -> list[ExportSettings]:
@@ -19,6 +20,7 @@ def export_settings(compiled: Compiled) -> list[ExportSettings]:
         slow_s=telemetry.slow_s,
         service_name=telemetry.service_name,
         attributes=dict(telemetry.attributes),
+        conditions=conditions_of(compiled, collector.tags),
         types={name: endpoint.type for name, endpoint in compiled.snapshot.endpoints.items()},
     )
     return [settings]

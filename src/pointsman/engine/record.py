@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from pointsman.domain.failures import Failure
 from pointsman.domain.plans import Plan
 from pointsman.domain.records import RequestRecord
+from pointsman.domain.requirements import merged
 from pointsman.domain.rules import RuleTrace
 from pointsman.domain.tracing import TraceContext
 from pointsman.domain.verdicts import Verdict
@@ -57,8 +58,8 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
     if failure is not None:
         record.code = failure.kind.code
         record.message = failure.message
-        if failure.require:
-            record.require = {str(one): one.origin for one in failure.require}
+        if plan is None:
+            note_required(record, failure, answer)
     verdicts: Sequence[Verdict] = failure.verdicts if failure is not None and plan is None else ()
     if plan is not None:
         verdicts = plan.verdicts
@@ -98,6 +99,15 @@ def note_plan(record: RequestRecord, plan: Plan) -> None:
             record.paced = plan.notes.text
     if plan.require:
         record.require = {str(one): one.origin for one in plan.require}
+
+
+def note_required(record: RequestRecord, failure: Failure, answer: ClientAnswer) -> None:
+    """Set the requirements of a request that failed without a plan. They also decide where its record may go."""
+    call, key = answer.call, answer.log.key
+    own = key.require if key is not None else ()
+    require = failure.require or merged(call.snapshot.require, own, call.head.require)
+    if require:
+        record.require = {str(one): one.origin for one in require}
 
 
 def note_verdicts(record: RequestRecord, verdicts: Sequence[Verdict]) -> None:

@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
 The signature covers the method, the path, the query, the host, the time, the body, and the headers that a service
-requires. A path is encoded once more than it is sent, as every service but S3 expects.
+requires. A path is encoded once more than it is sent, as every service but S3 expects. S3 takes it as it is sent.
 """
 
 import hmac
@@ -60,7 +60,7 @@ def signature_lines(
     path, _, query = request.target.partition("?")
     lines = [
         request.method,
-        _canonical_path(path),
+        path if scope.service == "s3" else _canonical_path(path),
         "&".join(["=".join(pair) for pair in sorted(_pair(part) for part in query.split("&"))]) if query else "",
         *[f"{name}:{' '.join(value.split())}" for name, value in signed],
         "",

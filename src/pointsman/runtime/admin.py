@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pointsman.admin.app import make_app
 from pointsman.admin.auth import METRICS_VARIABLE, given_token, load_or_make
-from pointsman.admin.export.exporter import Exporter
 from pointsman.admin.listener import server_of
+from pointsman.admin.outgoing import Outgoing
 from pointsman.admin.services import Services
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.reports import Reports
@@ -54,8 +54,8 @@ async def work(task: ChildTask) -> int:
     services = Services(
         control=control, store=store, token=token, metrics_token=metrics_token, metrics_are_open=is_open
     )
-    exporter = services.exporter = Exporter(control, store, services.page, Path(task.data_dir))
-    exporting = asyncio.create_task(exporter.run())
+    outgoing = services.outgoing = Outgoing(control, store, services.page, Path(task.data_dir))
+    sending = asyncio.create_task(outgoing.run())
     server = server_of(make_app(services, frozenset(task.hosts)))
     serving = asyncio.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.listen_fds]))
     while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
@@ -67,8 +67,8 @@ async def work(task: ChildTask) -> int:
     await stopping.wait()
     server.should_exit = True
     await serving
-    exporting.cancel()
-    await asyncio.gather(exporting, return_exceptions=True)
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
     control.close()
     await store.close()
     return 0

@@ -12,9 +12,12 @@ from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING
 
+from pointsman.admin.configured import ended, follow
 from pointsman.admin.delivery import DeliveryError
+from pointsman.admin.delivery_status import DeliveryStatus
 from pointsman.admin.export.exemplars import Exemplars
-from pointsman.admin.export.status import SignalStatus
+from pointsman.admin.following import Follower
+from pointsman.admin.leaving import Gate
 from pointsman.control.inquiries.export import ExportInquiry, ExportSettings
 from pointsman.control.store.reports import Reports
 from pointsman.domain.records import RequestRecord
@@ -24,7 +27,6 @@ from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Labels, Metr
 if TYPE_CHECKING:
     from pointsman.admin.export.sender import Sender
 
-SETTINGS_S = 2.0  # between two inquiries for the settings
 RETRY_S = 10.0  # the longest pause after an export of metrics that failed
 
 _logger = logging.getLogger("pointsman")
@@ -41,57 +43,54 @@ class Exporter:
         self._page = page
         self._folder = folder
         self._started_ns = time_ns()
-        self._settings: ExportSettings | None = None
-        self.statuses: dict[str, SignalStatus] = {}
+        self.statuses: dict[str, DeliveryStatus] = {}
         self.exemplars = Exemplars()
         self.problem = ""  # the reason why the present settings cannot be used
 
     async def run(self) -> None:
         """Export until it is cancelled."""
         running: asyncio.Task[None] | None = None
+
+        async def begin(found: list[ExportSettings]) -> None:
+            nonlocal running
+            if running is not None:
+                await ended(running)
+            settings = found[0] if found else None
+            self.problem, running = "", None
+            self.statuses = self._statuses(settings)
+            if settings is not None:
+                running = asyncio.create_task(self._export(settings))
+
         try:
-            while True:
-                try:
-                    found = await self._control.ask(ExportInquiry(), ExportSettings)
-                except AwayError:
-                    found = [self._settings] if self._settings is not None else []
-                settings = found[0] if found else None
-                if settings != self._settings:
-                    if running is not None:
-                        await _ended(running)
-                    self._settings, self.problem, running = settings, "", None
-                    self.statuses = self._statuses(settings)
-                    if settings is not None:
-                        running = asyncio.create_task(self._export(settings))
-                await asyncio.sleep(SETTINGS_S)
+            await follow(self._control, ExportInquiry(), ExportSettings, begin)
         except Exception as error:  # nobody awaits this task before the process ends
             _logger.exception("the export to the OpenTelemetry collector has ended, since its settings cannot be read")
             self.problem = f"the export has ended, since its settings cannot be read: {error}"
         finally:
             if running is not None:
-                await _ended(running)
+                await ended(running)
 
     def problems(self) -> dict[str, str]:
         """Return the reasons why signals are not accepted, by signal."""
-        found = {f"otlp_{one.signal}": one.problem for one in self.statuses.values() if one.problem}
+        found = {f"otlp_{name}": one.problem for name, one in self.statuses.items() if one.problem}
         return found | ({"otlp": self.problem} if self.problem else {})
 
     def metrics(self) -> MetricsPage:
         """Return metrics of the export."""
         return MetricsPage(list(self._counters()), [], list(self._gauges()))
 
-    def _statuses(self, settings: ExportSettings | None) -> dict[str, SignalStatus]:
+    def _statuses(self, settings: ExportSettings | None) -> dict[str, DeliveryStatus]:
         """Return the states of the signals. Counts go on if the settings change."""
         if settings is None:
             return {}
         known = self.statuses
-        kept = {name: known.get(name) or SignalStatus(signal=name) for name in settings.signals}
+        kept = {name: known.get(name) or status_of(name) for name in settings.signals}
         for one in kept.values():
             one.problem = ""
         return kept
 
     async def _export(self, settings: ExportSettings) -> None:
-        from pointsman.admin.export.follower import Follower  # noqa: PLC0415 -- they import much, see above
+        from pointsman.admin.export.outlet import SignalOutlet  # noqa: PLC0415 -- they import much, see above
         from pointsman.admin.export.sender import Sender  # noqa: PLC0415
         from pointsman.admin.export.spans import log_request, trace_request  # noqa: PLC0415
 
@@ -110,7 +109,8 @@ class Exporter:
                     else:
                         encode = partial(encoders[name], settings=settings)
                         path = self._folder / f"otlp-{name}.position"
-                        group.create_task(Follower(self._store, sender, status, encode, path).run())
+                        gate, outlet = Gate(settings.conditions), SignalOutlet(sender, encode)
+                        group.create_task(Follower(self._store, outlet, status, path, gate=gate).run())
         except Exception as error:  # the console goes on without the export
             _logger.exception("the export to the OpenTelemetry collector has ended")
             self.problem = f"the export has ended: {error}"
@@ -118,7 +118,7 @@ class Exporter:
             for sender in senders:
                 await sender.close()
 
-    async def _export_metrics(self, settings: ExportSettings, sender: "Sender", status: SignalStatus) -> None:
+    async def _export_metrics(self, settings: ExportSettings, sender: "Sender", status: DeliveryStatus) -> None:
         from pointsman.admin.export.points import metrics_request  # noqa: PLC0415 -- as above
 
         while True:
@@ -137,27 +137,34 @@ class Exporter:
         for name, description, field in (
             ("sent", "Spans, log records and data points that the OpenTelemetry collector accepted.", "sent"),
             ("rejected", "Spans, log records and data points that the OpenTelemetry collector rejected.", "rejected"),
+            (
+                "withheld",
+                "Records that the collector did not get, for a requirement that its tags do not meet.",
+                "withheld",
+            ),
             ("failures", "Exports to the OpenTelemetry collector that failed and are repeated.", "failures"),
         ):
-            values: dict[Labels, int] = {(one.signal,): getattr(one, field) for one in self.statuses.values()}
+            values: dict[Labels, int] = {(name,): getattr(one, field) for name, one in self.statuses.items()}
             yield counter_family(f"pointsman_otlp_{name}_total", description, ("signal",), values)
 
     def _gauges(self) -> Iterator[GaugeFamily]:
-        statuses = self.statuses.values()
+        statuses = self.statuses.items()
         yield gauge(
             "pointsman_otlp_up",
             "1 if the OpenTelemetry collector accepts exports of the signal, else 0.",
-            [((one.signal,), int(not one.problem)) for one in statuses],
+            [((name,), int(not one.problem)) for name, one in statuses],
             ("signal",),
         )
         yield gauge(
             "pointsman_otlp_lag_seconds",
             "Seconds since the ingestion of the oldest request that was not exported yet.",
-            [((one.signal,), one.lag_s) for one in statuses if one.signal != "metrics"],
+            [((name,), one.lag_s) for name, one in statuses if name != "metrics"],
             ("signal",),
         )
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+def status_of(signal: str) -> DeliveryStatus:
+    """Return the state of a signal of which nothing was sent yet."""
+    return DeliveryStatus(
+        receiver="the OpenTelemetry collector", items=signal, rejected_total="pointsman_otlp_rejected_total"
+    )

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from pointsman.control.inquiries.sinks import Conditions
 from pointsman.control.recipients import Recipient
 
 
@@ -10,8 +11,8 @@ class ExportInquiry(Struct, frozen=True, tag="export"):
 
 
 class ExportSettings(Recipient, frozen=True, kw_only=True):
-    """The collector of OpenTelemetry, and the settings of the export to it. `types` are the types of providers by name.
-    Times are in seconds."""
+    """The collector of OpenTelemetry, and the settings of the export to it. `types` are the types of providers by name,
+    and `conditions` those for records to be sent. Times are in seconds."""
 
     signals: tuple[str, ...]
     metrics_interval_s: float
@@ -21,6 +22,7 @@ class ExportSettings(Recipient, frozen=True, kw_only=True):
     service_name: str
     attributes: dict[str, str]
     types: dict[str, str]
+    conditions: Conditions = Conditions()
 
     def __repr__(self) -> str:  # a struct would show its fields
         return super().__repr__()

@@ -14,8 +14,8 @@ from fakes.collector import collecting
 from fakes.export import SETTINGS
 from fakes.metrics import samples
 from fakes.origin import run
+from pointsman.admin import configured as module
 from pointsman.admin import delivery
-from pointsman.admin.export import exporter as module
 from pointsman.admin.export.exporter import Exporter
 from pointsman.control.inquiries.export import ExportSettings
 from pointsman.control.store.database import store_url

@@ -13,11 +13,15 @@ from fakes.control import record, request_id
 from fakes.export import SETTINGS
 from fakes.origin import run
 from pointsman.admin import delivery
-from pointsman.admin.export import follower as module
-from pointsman.admin.export.follower import Follower
+from pointsman.admin import following as module
+from pointsman.admin.delivery_status import DeliveryStatus
+from pointsman.admin.export.exporter import status_of
+from pointsman.admin.export.outlet import SignalOutlet
 from pointsman.admin.export.sender import Sender
 from pointsman.admin.export.spans import trace_request
-from pointsman.admin.export.status import SignalStatus
+from pointsman.admin.following import Follower
+from pointsman.admin.leaving import Gate
+from pointsman.control.inquiries.sinks import Conditions
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.reports import Reports
 from pointsman.control.store.store import Batch, Store
@@ -33,7 +37,7 @@ class Rig:
         self.store = store
         self.collector = collector
         self.folder = folder
-        self.status = SignalStatus(signal="traces")
+        self.status: DeliveryStatus = status_of("traces")
         self._task: asyncio.Task[None] | None = None
         self._sender: Sender | None = None
         self.most_at_once = 0
@@ -52,7 +56,9 @@ class Rig:
 
     async def start(self) -> None:
         self._sender = Sender(replace(SETTINGS, port=self.collector.port, timeout_s=1.0), "traces")
-        follower = Follower(self.store, self._sender, self.status, self._encode, self.folder / "p.position")
+        outlet = SignalOutlet(self._sender, self._encode)
+        gate = Gate(Conditions())
+        follower = Follower(self.store, outlet, self.status, self.folder / "p.position", gate=gate)
         self._task = asyncio.create_task(follower.run())
 
     async def stop(self) -> None:
