@@ -47,6 +47,22 @@ def post(url: str, path: str, data: object, token_file: Path | None, expected: C
         return _decoded(url, _send(url, request, expected))
 
 
+def patch(url: str, path: str, data: object, token_file: Path | None) -> Any:
+    """Send JSON by PATCH and return the decoded response. Exit with a message if that fails."""
+    request = _request(url, f"api/v1/{path}", token_file)
+    request.data, request.method = json.dumps(data).encode(), "PATCH"
+    with _exiting():
+        return _decoded(url, _send(url, request))
+
+
+def put(url: str, path: str, data: object, token_file: Path | None) -> Any:
+    """Send JSON by PUT and return the decoded response. Exit with a message if that fails."""
+    request = _request(url, f"api/v1/{path}", token_file)
+    request.data, request.method = json.dumps(data).encode(), "PUT"
+    with _exiting():
+        return _decoded(url, _send(url, request))
+
+
 def delete(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
     """Send a DELETE and return the decoded response. Exit with a message if that fails."""
     request = _request(url, f"api/v1/{path}?{urlencode(parameters)}", token_file)

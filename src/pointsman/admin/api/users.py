@@ -27,6 +27,7 @@ class UserPage(StrictModel):
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     after: Annotated[str, Field(max_length=64, description="Only users after this id.")] = ""
+    name: Annotated[str | None, Field(max_length=200, description="Only users with exactly this name.")] = None
 
 
 class NewUser(StrictModel):
@@ -50,7 +51,7 @@ class UserChange(StrictModel):
 @router.get("", dependencies=[Depends(Need(Permission.USERS_READ))])
 async def users(services: Has, query: Annotated[UserPage, Query()]) -> Response:
     """Return users with their roles. For the next page, set `after` to the last id of the answer."""
-    return as_json([user_row(one) for one in await services.access.users(query.after, query.limit)])
+    return as_json([user_row(one) for one in await services.access.users(query.after, query.limit, query.name)])
 
 
 @router.post("", status_code=201, dependencies=[Depends(Need(Permission.USERS_WRITE))])

@@ -43,9 +43,11 @@ class AccessQueries:
         """Return all roles by name."""
         return {**{one.name: one.permissions for one in await self.custom_roles()}, **BUILT_IN}
 
-    async def users(self, after: str, limit: int) -> list[User]:
-        """Return users whose id comes after this one, in the order of ids."""
+    async def users(self, after: str, limit: int, name: str | None = None) -> list[User]:
+        """Return users whose id comes after this one, in the order of ids; with a `name`, only those with this name."""
         query = select(USERS).where(USERS.c.id > after).order_by(USERS.c.id).limit(limit)
+        if name is not None:
+            query = query.where(USERS.c.name == name)
         return await self._with_grants(await self._rows(query))
 
     async def user(self, id_: str) -> User | None:
