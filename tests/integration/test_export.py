@@ -70,6 +70,8 @@ def test_requests_reach_the_collector_without_secrets_and_bodies() -> None:
                 assert [one.status for one in answers] == [200, 200, 401]
                 await until(lambda: len(requests_in(collector)) == 3, "the spans have arrived")
                 await until(lambda: len(collector.logs) == 3, "the log records have arrived")
+                wanted = "gen_ai.client.operation.duration"
+                await until(lambda: wanted in {one.name for one in collector.metrics}, "the attempts are counted")
                 names = {metric.name for metric in collector.metrics}
                 assert {"pointsman.requests", "pointsman.gateway", "pointsman.otlp_sent"} <= names
                 first = next(one for one in collector.spans if one.trace_id.hex() == TRACE)

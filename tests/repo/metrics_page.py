@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fakes.all_metrics import all_metrics
 from pointsman.admin.export.attributes import ATTEMPT_ATTRIBUTES, REQUEST_ATTRIBUTES
+from pointsman.admin.export.gen_ai import GenAiMetrics
 from pointsman.admin.export.points import otlp_name
 from pointsman.domain.failures import KINDS
 
@@ -18,6 +19,10 @@ that neither knows is `other` until a provider has served it. Each family has at
 counted under `other`. No label contains an end user, a session or a tag.
 """
 
+_CONVENTIONS = """OTLP also has these histograms, with the names, attributes and buckets of OpenTelemetry's conventions
+for generative AI. The gateway is a client in its attempts, and a server in its requests.
+"""
+
 
 def metrics_page() -> str:
     page = all_metrics()
@@ -26,6 +31,16 @@ def metrics_page() -> str:
         lines += [f"## {title}\n", "| name | labels | meaning | in OTLP |", "|---|---|---|---|"]
         lines += sorted(_row(one.name, one.labels, one.description) for one in families)
         lines.append("")
+    lines += [
+        "## Metrics of the conventions\n",
+        _CONVENTIONS,
+        "| name | unit | attributes | meaning |",
+        "|---|---|---|---|",
+    ]
+    for one in GenAiMetrics({}).families:
+        listed = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(f"| `{one.name}` | {otlp_name(one.name)[1]} | {listed} | {one.description} |")
+    lines.append("")
     lines += list(_error_types())
     lines += ["## Attributes of the span and the log record of a request\n", *_table(REQUEST_ATTRIBUTES)]
     lines += ["## Attributes of the span of an attempt\n", *_table(ATTEMPT_ATTRIBUTES)]

@@ -117,7 +117,7 @@ def request_attributes(record: RequestRecord, types: Mapping[str, str]) -> Attri
             found[name] = value
     found["gen_ai.operation.name"] = operation_name(record)
     if record.provider:
-        found["gen_ai.provider.name"] = _provider_name(record.provider, types)
+        found["gen_ai.provider.name"] = provider_name(record.provider, types)
     if record.stream:
         found["gen_ai.request.stream"] = True
     if record.ttft_us is not None:
@@ -134,7 +134,7 @@ def attempt_attributes(
     """Return the attributes of an attempt for a request."""
     found: Attributes = {
         "gen_ai.operation.name": operation_name(record),
-        "gen_ai.provider.name": _provider_name(attempt.provider or "", types),
+        "gen_ai.provider.name": provider_name(attempt.provider or "", types),
         "gen_ai.request.model": attempt.model or "",
         "pointsman.attempt.ordinal": ordinal,
         "pointsman.attempt.outcome": attempt.outcome,
@@ -161,6 +161,7 @@ def operation_name(record: RequestRecord) -> str:
     return _OPERATIONS.get(operation, operation)
 
 
-def _provider_name(name: str, types: Mapping[str, str]) -> str:
+def provider_name(name: str, types: Mapping[str, str]) -> str:
+    """Return the type of a provider under its name in the conventions."""
     kind = types.get(name, name)
     return _PROVIDERS.get(kind, kind)

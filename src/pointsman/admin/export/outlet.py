@@ -13,6 +13,17 @@ Encode = Callable[[Iterable[RequestRecord]], tuple[bytes, int]]
 _DECODER = msgspec.json.Decoder(RequestRecord)
 
 
+def records_of(lines: Iterable[bytes]) -> list[RequestRecord]:
+    """Return the records in JSON of stored requests. Those of a newer version are left out."""
+    records = []
+    for line in lines:
+        try:
+            records.append(_DECODER.decode(line))
+        except msgspec.DecodeError:
+            continue
+    return records
+
+
 class SignalOutlet:
     """Sends one signal. `encode` returns a message of OTLP for some requests, and the number of its items."""
 
@@ -21,13 +32,7 @@ class SignalOutlet:
         self._encode = encode
 
     def encode(self, lines: Sequence[bytes]) -> tuple[bytes, int]:
-        records = []
-        for line in lines:
-            try:
-                records.append(_DECODER.decode(line))
-            except msgspec.DecodeError:  # of a newer version: its spans are left out
-                continue
-        return self._encode(records)
+        return self._encode(records_of(lines))
 
     async def send(self, message: Message) -> Sent:
         return await self._sender.send(message.body, message.count)

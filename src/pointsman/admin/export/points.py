@@ -19,6 +19,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from pointsman import __version__
+from pointsman.admin.export.gen_ai import UNITS
 from pointsman.admin.export.spans import key_values, resource
 from pointsman.control.inquiries.export import ExportSettings
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, HistogramFamily, Labels, MetricsPage
@@ -45,7 +46,9 @@ def metrics_request(page: MetricsPage, settings: ExportSettings, start_ns: int, 
 
 
 def otlp_name(name: str) -> tuple[str, str]:
-    """Return the name of a metric without its suffixes, and its unit."""
+    """Return the name of a metric without its suffixes, and its unit. Names of the conventions stay as they are."""
+    if name.startswith("gen_ai."):
+        return name, UNITS.get(name, "s")
     name = name.removesuffix("_total").replace("pointsman_", "pointsman.", 1)
     for suffix, unit in _UNITS.items():
         if name.endswith(suffix):
@@ -59,7 +62,8 @@ def _metric(family: CounterFamily | HistogramFamily | GaugeFamily) -> Metric:
 
 
 def _labels(names: Labels, values: Labels) -> list[KeyValue]:
-    return key_values(dict(zip(names, values, strict=True)))
+    """Return the attributes of a series. An empty type of error means none."""
+    return key_values({name: one for name, one in zip(names, values, strict=True) if one or name != "error.type"})
 
 
 def _sum(family: CounterFamily, start_ns: int, now_ns: int) -> Metric:
