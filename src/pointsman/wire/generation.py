@@ -61,9 +61,13 @@ def check_names(model: str, fallbacks: Sequence[str] | None) -> None:
 def most_tokens(*bounds: int | None) -> int | None:
     """Return the bound that a request sets on its answer, or `None`. If it sets several, the highest counts: nobody
     knows which field a provider reads."""
-    if UNLIMITED in bounds:
-        return None
-    return max(filter(None, bounds), default=None)
+    most = 0
+    for bound in bounds:
+        if bound == UNLIMITED:
+            return None
+        if bound is not None and bound > most:
+            most = bound
+    return most or None
 
 
 def generation_call(

@@ -142,6 +142,21 @@ def test_missing_field_is_named(field: str) -> None:
     assert (failure.kind.status, failure.param) == (400, field)
 
 
+@pytest.mark.parametrize("content", [5, {"a": 1}, True, [], [5], "", None])
+def test_content_of_any_type_passes_through(content: object) -> None:
+    body = {**CHAT, "messages": [{"role": "user", "content": content}, {"role": "assistant"}]}
+    assert sent(parse(body))["messages"] == body["messages"]
+
+
+def test_media_beside_contents_of_other_types_count() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    messages: list[dict[str, Any]] = [{"role": "user", "content": [image]}]
+    usual = parse({**CHAT, "messages": messages}).media
+    odd = parse({**CHAT, "messages": [*messages, {"role": "user", "content": 5}]}).media
+    assert usual.count == 1
+    assert odd == usual
+
+
 def test_stream_options_require_a_stream() -> None:
     failure = rejected(lambda: parse({**CHAT, "stream_options": {"include_usage": True}}))
     assert (failure.kind.status, failure.param) == (400, "stream_options")
