@@ -16,7 +16,7 @@ The estimate of a prompt must cost nothing, so it does not read the text. Its er
 matters only if one of them is cheaper for input and another for output.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,6 +32,8 @@ from pointsman.money.units import likely, price_for
 from pointsman.wire.dialects import DIALECTS
 from pointsman.wire.tokens import about_by_size
 from pointsman.wire.unbounded import Use
+
+_OF_PROMPTS = WITH_OUTPUT - {"audio"}  # of which the answers have the usual length
 
 PRIOR = 4  # the number of own answers that count as much as the usual length of all candidates
 
@@ -64,6 +66,39 @@ def usual_answer(known: Iterable[Answers | None]) -> float:
     return total / count if count else USUAL_ANSWER
 
 
+def expected_each(
+    each: Sequence[Terms],
+    call: Call,
+    earlier: Sequence[Answers | None],
+    cached: Sequence[float | None],
+) -> list[int | None]:
+    """Return the expected cost of a request at several candidates, as `expected_nano` does for one. `earlier` are the
+    answers of each candidate so far. A strategy needs all costs for each request, so the usual ones are computed
+    without a call."""
+    workload, usual = workload_of(call), usual_answer(earlier)
+    is_usual = call.operation in _OF_PROMPTS and not workload.is_free
+    found, tokens_in, bound, count = list[int | None](), workload.tokens_in, call.max_tokens, call.answers
+    for terms, answers, hit in zip(each, earlier, cached, strict=True):
+        price = terms.price
+        if price is None or not (is_usual and terms.is_flat) or hit:
+            found.append(expected_nano(terms, workload, answers, usual, cached=hit))
+            continue
+        length = usual
+        if answers is not None:
+            if answers.cached or answers.written:
+                found.append(expected_nano(terms, workload, answers, usual, cached=hit))
+                continue
+            mean = answers.mean
+            if mean is not None:
+                length = (mean * answers.count + usual * PRIOR) / (answers.count + PRIOR)
+        most = bound or terms.output
+        if most is not None and most < length:
+            length = most
+        pico = tokens_in * price.rates.input + round(length * count) * price.rates.output
+        found.append(-(-pico // 1000) + price.request_nano)
+    return found
+
+
 def expected_nano(
     terms: Terms,
     workload: Workload,
@@ -84,12 +119,6 @@ def expected_nano(
         return None
     tokens_in = workload.tokens_in
     tokens_out = expected_output(terms, call, answers, usual) if call.operation in WITH_OUTPUT else 0
-    is_plain = not (price.above or price.tiers or price.units or cached)
-    if is_plain and (answers is None or not (answers.cached or answers.written)):
-        rates = price.rates  # the usual case needs no usage
-        pico = tokens_in * rates.input + tokens_out * rates.output
-        nano = -(-pico // 1000) + price.request_nano
-        return nano + _tools_nano(terms, call) if terms.tools else nano
     share, written = (answers.cached, answers.written) if answers is not None else (0.0, 0.0)
     if cached is not None:
         share = min(cached / tokens_in, 1.0)

@@ -50,6 +50,7 @@ class Terms(Struct, frozen=True, kw_only=True, eq=False):
     context: int | None = None
     tools: dict[str, ToolPrice] = {}
     model_uses: tuple[Use, ...] = ()
+    is_flat: bool = False  # the price has one rate for each token, and no tool has a price
 
 
 def known_terms(key: VirtualKey | None, candidate: Candidate, snapshot: Snapshot) -> Terms:
@@ -135,7 +136,11 @@ def terms_of(
         default_output=default_output,
         by_tier=by_tier,
     )
-    return replace(terms, **_beyond_bytes(candidate, fitting, facts))
+    beyond = _beyond_bytes(candidate, fitting, facts)
+    has_one_rate = price is not None and not (
+        price.above or price.tiers or price.tiers_above or price.units or price.only_units
+    )
+    return replace(terms, is_flat=has_one_rate and not beyond["tools"], **beyond)
 
 
 class _BeyondBytes(TypedDict):

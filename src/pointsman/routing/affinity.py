@@ -49,8 +49,9 @@ class Affinity:
         size = about_by_size(call)
         tokens, charged, longest = list[float](), list[float | None](), 0
         for item, domains in zip(self._candidates, self._domains, strict=True):
-            most, found = 0, None
+            most, found, has_reported = 0, None, False
             for name, domain in domains:
+                has_reported = has_reported or prefixes.has_reported(domain)
                 if key_blocks and block_of(key_blocks, item, name, now) is not None:
                     continue
                 matched = prefixes.matched(domain, blocks, now)
@@ -58,7 +59,7 @@ class Affinity:
                     most, found = matched, domain
             held = min(prefixes.tokens(found, most), size) if found is not None else 0.0
             tokens.append(held)
-            charged.append(held if any(prefixes.has_reported(domain) for _, domain in domains) else None)
+            charged.append(held if has_reported else None)
             longest = max(longest, most)
         if not prefix.group:
             prefix = Prefix(blocks, blocks[min(longest, len(blocks) - 1)] or 1)

@@ -11,7 +11,7 @@ from pointsman.domain.identity import VirtualKey
 from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason, Verdict
 from pointsman.money.batches import most_of, priced, unpriced
-from pointsman.money.expected import expected_nano, usual_answer, workload_of
+from pointsman.money.expected import expected_each
 from pointsman.money.terms import terms_for_each
 from pointsman.routing.view import View
 
@@ -37,11 +37,7 @@ def expected_costs(
     earlier = [known.get(item.id) for item in candidates] if known else [None] * len(candidates)
     each = terms_for_each(facts.virtual_key, tuple(candidates), view.snapshot)
     hits = [None] * len(candidates) if cached is None else cached
-    workload, usual = workload_of(facts.call), usual_answer(earlier)
-    return [
-        expected_nano(terms, workload, answers, usual, cached=hit)
-        for terms, answers, hit in zip(each, earlier, hits, strict=True)
-    ]
+    return expected_each(each, facts.call, earlier, hits)
 
 
 def _most_of(work: BatchWork, key: VirtualKey | None, item: Candidate, view: View) -> int | None:

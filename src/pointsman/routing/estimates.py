@@ -22,7 +22,8 @@ class Estimate(Struct, frozen=True, gc=False):
     """The expectations of one candidate. `pace` is `None` if it has neither answered nor failed yet. `ratio` is that of
     an answer while no more attempts than `usual` are in progress, and `slope` its rise with each further one.
     `failures_s` is the time lost by failures. `weight` is that of the evidence, in answers. `noise` is the standard
-    deviation of the noise, in units of the ratio."""
+    deviation of the noise, in units of the ratio. `text` describes time lost and evidence for people, in two parts:
+    under heavy traffic, many requests share it."""
 
     pace: Pace | None
     ratio: float
@@ -31,6 +32,7 @@ class Estimate(Struct, frozen=True, gc=False):
     failures_s: float = 0.0
     weight: float = 0.0
     noise: float = 0.0
+    text: tuple[str, str] = ("0 s for failures", "no recent answers")
 
 
 class Query(Struct, frozen=True, gc=False):
@@ -68,12 +70,15 @@ def estimate(pace: Pace | None, memory: Memory, peers: float, prior: float, now:
         return Estimate(None, peers)
     ratio, weight = pace.estimate(now, memory, peers * prior)
     load, share = pace.load, pace.failure_share()
+    failures_s = share / (1.0 - share) * (pace.lost_s + RESERVE_S)
+    evidence = f"from {weight:.1f} recent answers" if weight >= 0.05 else "no recent answers"
     return Estimate(
         pace,
         ratio,
         load.slope(ratio),
         load.usual,
-        failures_s=share / (1.0 - share) * (pace.lost_s + RESERVE_S),
+        failures_s=failures_s,
         weight=weight,
         noise=NOISE / sqrt(weight + K + 2.0) if weight > 1.0 else 0.0,
+        text=(f"{failures_s:.2g} s for failures", evidence),
     )

@@ -22,6 +22,7 @@ FAR_HASHED_BYTES = 512  # of each block after `WHOLE_BYTES`
 _NEAR_BLOCKS = WHOLE_BYTES // BLOCK_BYTES
 _BEGINNINGS = ("tools", "functions", "system", "systemInstruction", "instructions")
 _PROMPTS = ("messages", "contents", "input", "prompt")
+_PARTS = (*_BEGINNINGS, *_PROMPTS)
 _GROUP = "prompt_cache_key"
 _NULL = b"null"
 
@@ -42,7 +43,7 @@ def prefix_of(call: Call) -> Prefix | None:
     if call.size < LEAST_BYTES or call.operation not in GENERATING:
         return None
     fields = call.fields
-    parts = [memoryview(fields[name])[:MOST_BYTES] for name in (*_BEGINNINGS, *_PROMPTS) if name in fields]
+    parts = [memoryview(fields[name])[:MOST_BYTES] for name in _PARTS if name in fields]
     text = parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
     size = min(len(text), MOST_BYTES)
     if size < LEAST_BYTES:

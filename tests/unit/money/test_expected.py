@@ -10,7 +10,7 @@ from pointsman.domain.operations import Operation
 from pointsman.domain.outcomes import Usage
 from pointsman.domain.prices import Price, Rates, ToolPrice
 from pointsman.money.charges import MOST_SEEN, USUAL_ANSWER, Answers
-from pointsman.money.expected import PRIOR, expected_nano, usual_answer, workload_of
+from pointsman.money.expected import PRIOR, expected_each, expected_nano, usual_answer, workload_of
 from pointsman.money.terms import Terms
 from pointsman.wire.tokens import IMAGE_TOKENS
 from pointsman.wire.unbounded import Use
@@ -34,6 +34,28 @@ def test_prompt_and_bounded_answer_cost_their_rates() -> None:
     assert cost(replace(CALL, choices=3, answers=3)) == 100 * 150 + 3 * 50 * 600
     assert cost(make_call(size=401)) == 101 * 150 + USUAL_ANSWER * 600
     assert cost(make_call(size=400), terms(output=20)) == 100 * 150 + 20 * 600, "the model's own maximum"
+
+
+@pytest.mark.parametrize("call", [CALL, make_call(size=401), replace(CALL, choices=3, answers=3)])
+def test_costs_at_several_candidates_are_those_at_each(call: Call) -> None:
+    each = [
+        terms(),
+        terms(output=20),
+        terms(None),
+        terms(Price(Rates(input=1, output=2), request_nano=7)),
+        terms(),
+        terms(),
+    ]
+    read, written = seen(Usage(100, 300, 50)), seen(Usage(100, 30, tokens_cache_write=9))
+    earlier = [None, seen(Usage(10, 40), Usage(10, 900)), None, seen(Usage(5, 5)), read, written]
+    cached = [None, 0.0, 50.0, 30.0, None, None]
+    usual = usual_answer(earlier)
+    alone = [
+        expected_nano(one, workload_of(call), answers, usual, cached=hit)
+        for one, answers, hit in zip(each, earlier, cached, strict=True)
+    ]
+    flat = [replace(one, is_flat=one.price is not None) for one in each]
+    assert expected_each(flat, call, earlier, cached) == expected_each(each, call, earlier, cached) == alone
 
 
 def test_unknown_price_has_no_cost_and_a_free_call_costs_nothing() -> None:

@@ -146,13 +146,13 @@ class Scoring(Struct, frozen=True, gc=False):
             expected_s += slope * max(count - known.usual, 0.0) * whole_s
             others_s = slope * count * whole_s
         cost_s = (self.dearest if nano is None else nano) * self.seconds_per_nano
-        terms = f"{expected_s:.3g} s expected, {failures_s:.2g} s for failures, {cost_s:.2g} s for cost"
+        lost, recent = known.text
+        terms = f"{expected_s:.3g} s expected, {lost}, {cost_s:.2g} s for cost"
         if others_s:
             terms += f", {others_s:.2g} s of delay for others"
         rest_s = total - expected_s - failures_s - cost_s - others_s
         if rest_s >= LEAST_TOLD_S or rest_s <= -LEAST_TOLD_S:
             terms += f", {rest_s:+.2g} s {'of noise' if known.pace is not None else 'for a first look'}"
-        recent = f"from {known.weight:.1f} recent answers" if known.weight >= 0.05 else "no recent answers"
         cached = f"; {tokens:.0f} cached tokens expected" if tokens else ""
         return f"{self.candidates[place].id}: {total:.3g} = {terms} ({recent}{cached}"
 
