@@ -29,7 +29,7 @@ from pointsman.routing.canaries import Aborted
 from pointsman.routing.compliance import compliant
 from pointsman.routing.decide import decide
 from pointsman.routing.health import subject
-from pointsman.routing.policies import CHECKS, KINDS, LIVE, STATIC, WATCHES, Asker, Check
+from pointsman.routing.policies import CHECKS, KINDS, LIVE, READS, STATIC, WATCHES, Asker, Check
 from pointsman.routing.view import Exhausted
 from pointsman.wire.dialects import DIALECTS
 
@@ -166,6 +166,13 @@ def test_every_reason_has_a_code_and_a_message_and_is_stable(name: str, check: C
             assert reason.code
             assert reason.message
     assert reasons, "no case gives a reason of this policy; add a case to this module"
+
+
+@pytest.mark.parametrize(("name", "check"), LIVE, ids=[name for name, _ in LIVE])
+def test_live_policy_objects_only_by_the_faults_that_it_names(name: str, check: Check) -> None:
+    for item, facts, view in cases():
+        getattr(view, READS[name]).clear()
+        assert check(item, facts, view, NOW) is None
 
 
 @every_policy

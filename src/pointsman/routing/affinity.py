@@ -57,10 +57,13 @@ class Affinity:
                 matched = prefixes.matched(domain, blocks, now)
                 if matched > most:
                     most, found = matched, domain
-            held = min(prefixes.tokens(found, most), size) if found is not None else 0.0
+            held: float = prefixes.tokens(found, most) if found is not None else 0.0
+            if held > size:  # noqa: PLR1730 -- `min` and `max` cost more, once for each candidate
+                held = size
+            if most > longest:  # noqa: PLR1730
+                longest = most
             tokens.append(held)
             charged.append(held if has_reported else None)
-            longest = max(longest, most)
         if not prefix.group:
             prefix = Prefix(blocks, blocks[min(longest, len(blocks) - 1)] or 1)
         return Match(prefix, tokens, charged)

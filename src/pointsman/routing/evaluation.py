@@ -99,7 +99,8 @@ class Judge(Struct, frozen=True):
         guess. The limits of attempts in progress only matter while some candidates have room."""
         found, is_crowded = dict(self.static), self.is_crowded(view)
         for policy, check in checks:
-            if policy == BY_LOAD and not is_crowded:
+            faults = policies.READS.get(policy)
+            if (policy == BY_LOAD and not is_crowded) or (faults is not None and not getattr(view, faults)):
                 continue
             for item in self.candidates:
                 before = self.static.get(item)

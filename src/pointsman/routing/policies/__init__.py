@@ -6,6 +6,9 @@ Each policy defines one function. The function determines the input of the polic
     live(item, operation, key, view, now)      the present faults: until they change, for a moment at most
     check(item, facts, view, now)              the request: for that request alone
 
+A live policy names the present faults that it reads in `READS`, an attribute of the view. While there are none, it is
+not asked.
+
 Most requests need nothing special. So beside `check` a policy may define `watch(candidates, asker)`. It returns a cheap
 test for requests that the policy might object to, or `None` if there are none. Without it the policy checks every
 request. If one of these tests is true, all policies but the static ones judge the request. They also do while a
@@ -64,6 +67,7 @@ for _name, _module in _FOUND:
     if sum(hasattr(_module, kind) for kind in KINDS) != 1:
         raise TypeError(f"the policy {_name} must define exactly one of {', '.join(KINDS)}")
 STATIC = tuple((name, cast("Static", module.static)) for name, module in _FOUND if hasattr(module, "static"))
+READS: dict[str, str] = {name: module.READS for name, module in _FOUND if hasattr(module, "live")}
 LIVE = tuple((name, _asking(module.live)) for name, module in _FOUND if hasattr(module, "live"))
 CHECKS = tuple((name, cast("Check", module.check)) for name, module in _FOUND if hasattr(module, "check"))
 ON_REQUEST = tuple(sorted((*LIVE, *CHECKS)))

@@ -9,11 +9,13 @@ from pointsman.domain.verdicts import Reason
 from pointsman.routing.health import block_of
 from pointsman.routing.view import PresentFaults
 
+READS = "key_blocks"
+
 
 def live(
     item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
 ) -> Reason | None:
-    if not view.key_blocks or not item.keys:
+    if not item.keys:
         return None
     blocked = []
     for one in item.keys:

@@ -6,11 +6,13 @@ from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason
 from pointsman.routing.view import PresentFaults
 
+READS = "aborted"
+
 
 def live(
     item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
 ) -> Reason | None:
-    if item.arm is None or not view.aborted:
+    if item.arm is None:
         return None
     found = view.aborted.get(item.arm)
     if found is None or now >= found.until:

@@ -6,12 +6,14 @@ from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason
 from pointsman.routing.view import PresentFaults
 
+READS = "saturated"
+
 
 def live(
     item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
 ) -> Reason | None:
     endpoint = item.endpoint
-    if not view.saturated or (endpoint.network, endpoint.origin) not in view.saturated:
+    if (endpoint.network, endpoint.origin) not in view.saturated:
         return None
     message = f"every connection to {endpoint.name} is in use, so a request would have to wait for one"
     return Reason("no_connection_free", message, is_last_resort=True)

@@ -12,12 +12,12 @@ from pointsman.money.fit import moment, over_limit
 from pointsman.money.terms import limits_for
 from pointsman.routing.view import PresentFaults
 
+READS = "exhausted"
+
 
 def live(
     item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
 ) -> Reason | None:
-    if not view.exhausted:
-        return None
     spent = [found for limit in limits_for(key, item) if (found := view.exhausted.get(limit.counter)) is not None]
     spent = [found for found in spent if now < found.until]
     if not spent:

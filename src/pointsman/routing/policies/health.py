@@ -7,12 +7,12 @@ from pointsman.domain.verdicts import Reason
 from pointsman.routing.health import subject
 from pointsman.routing.view import PresentFaults
 
+READS = "conditions"
+
 
 def live(
     item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
 ) -> Reason | None:
-    if not view.conditions:
-        return None
     condition = view.conditions.get(subject(item, operation))
     if condition is None or not condition.is_blocked(now):
         return None

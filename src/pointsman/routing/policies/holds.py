@@ -9,12 +9,12 @@ from pointsman.domain.targets import Candidate
 from pointsman.domain.verdicts import Reason
 from pointsman.routing.view import PresentFaults
 
+READS = "holds"
+
 
 def live(
     item: Candidate, operation: Operation, key: VirtualKey | None, view: PresentFaults, now: float
 ) -> Reason | None:
-    if not view.holds:
-        return None
     for name in (item.id, item.endpoint.name):  # an order about the target outranks one about its provider
         found = view.holds.get(name)
         if found is not None and now < found.until:
