@@ -147,14 +147,20 @@ class Scoring(Struct, frozen=True, gc=False):
             others_s = slope * count * whole_s
         cost_s = (self.dearest if nano is None else nano) * self.seconds_per_nano
         lost, recent = known.text
-        terms = f"{expected_s:.3g} s expected, {lost}, {cost_s:.2g} s for cost"
+        # `%` formats a number in two thirds of the time of an f-string.
+        text = "%s: %.3g = %.3g s expected, %s, %.2g s for cost" % (  # noqa: UP031
+            self.candidates[place].id,
+            total,
+            expected_s,
+            lost,
+            cost_s,
+        )
         if others_s:
-            terms += f", {others_s:.2g} s of delay for others"
+            text += ", %.2g s of delay for others" % others_s  # noqa: UP031
         rest_s = total - expected_s - failures_s - cost_s - others_s
         if rest_s >= LEAST_TOLD_S or rest_s <= -LEAST_TOLD_S:
-            terms += f", {rest_s:+.2g} s {'of noise' if known.pace is not None else 'for a first look'}"
-        cached = f"; {tokens:.0f} cached tokens expected" if tokens else ""
-        return f"{self.candidates[place].id}: {total:.3g} = {terms} ({recent}{cached}"
+            text += ", %+.2g s %s" % (rest_s, "of noise" if known.pace is not None else "for a first look")  # noqa: UP031
+        return f"{text} ({recent}; {tokens:.0f} cached tokens expected" if tokens else f"{text} ({recent}"
 
 
 class AdaptiveNotes(Struct, frozen=True, gc=False):
