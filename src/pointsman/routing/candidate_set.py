@@ -73,6 +73,7 @@ class CandidateSet:
         self.keys = KeyChoices(candidates, learns=self.learns)
         watches = [watch for watching in policies.WATCHES if (watch := watching(candidates, asker)) is not None]
         self.judge = Judge(tuple(candidates), static_verdicts(candidates, asker), bounded(candidates), tuple(watches))
+        self._choices = {item: Choice(item, item.keys) for item in candidates}  # with all keys of each
         self._orders: dict[tuple[Candidate, ...], Order] = {}
         self.evaluation = Evaluation(None, 0.0, targets=(), order=self._order(()), others=(), verdicts=(), choices={})
 
@@ -187,7 +188,8 @@ class CandidateSet:
         if not self.keys.has_several:
             if len(evaluation.choices) >= MAX_ORDERS:
                 evaluation.choices.clear()
-            found = evaluation.choices[ordered.candidates] = tuple([Choice(item, item.keys) for item in candidates])
+            own = self._choices
+            found = evaluation.choices[ordered.candidates] = tuple([own[item] for item in candidates])
             return found, ordered
         if self.learns and not call.stateful:
             return self.keys.learned(candidates, ordered, view.paces, rng, now)

@@ -143,7 +143,8 @@ class Scoring(Struct, frozen=True, gc=False):
         count, slope, whole_s = self.running[place], known.slope, self.whole_s - tokens * PROMPT_TOKEN_S
         expected_s, others_s, failures_s = known.ratio * whole_s, 0.0, known.failures_s
         if count:
-            expected_s += slope * max(count - known.usual, 0.0) * whole_s
+            if count > known.usual:
+                expected_s += slope * (count - known.usual) * whole_s
             others_s = slope * count * whole_s
         cost_s = (self.dearest if nano is None else nano) * self.seconds_per_nano
         lost, recent = known.text
@@ -321,14 +322,15 @@ class _Adaptive:
                 continue
             total, count = known.failures_s + cost_s, running[place]
             if count:
-                ratio += known.slope * max(count - known.usual, 0.0)
+                if count > known.usual:
+                    ratio += known.slope * (count - known.usual)
                 total += known.slope * count * whole_s
             if known.noise:
                 drawn = self._affinity.share(place, group) if group else rng.random()
                 total += ratio * whole_s * exp(normal(drawn) * known.noise)
             else:
                 total += ratio * whole_s
-            best = min(best, total)
+            best = total if total < best else best  # noqa: FURB136 -- once for each candidate
             totals.append(total)
         if has_unknown:
             for place, known in enumerate(estimates.each):
