@@ -70,6 +70,9 @@ def serve(wrapped: Callable[[list[str]], list[str]]) -> None:
 
     subprocess.Popen = start  # type: ignore[assignment,misc]
     from pointsman.cli import main as pointsman  # noqa: PLC0415 -- after the change above
+    from pointsman.runtime import supervisor  # noqa: PLC0415
+
+    supervisor.START_S *= 5  # a worker under a tool starts slowly
 
     sys.argv[0] = str(Path(sys.executable).with_name("pointsman"))
     pointsman()
