@@ -10,26 +10,17 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING
 
 from pointsman.admin.configured import ended, follow
-from pointsman.admin.delivery import DeliveryError
 from pointsman.admin.delivery_status import DeliveryStatus
 from pointsman.admin.export.exemplars import Exemplars
-from pointsman.admin.following import AT_ONCE, STORE_WAIT_S, Follower
+from pointsman.admin.following import Follower
 from pointsman.admin.leaving import Gate
 from pointsman.control.inquiries.export import ExportInquiry, ExportSettings
-from pointsman.control.store.database import StoreError
 from pointsman.control.store.reports import Reports
 from pointsman.domain.records import RequestRecord
-from pointsman.link.inquirer import AwayError, Inquirer
+from pointsman.link.inquirer import Inquirer
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Labels, MetricsPage, counter_family, gauge
-
-if TYPE_CHECKING:
-    from pointsman.admin.export.gen_ai import GenAiMetrics
-    from pointsman.admin.export.sender import Sender
-
-RETRY_S = 10.0  # the longest pause after an export of metrics that failed
 
 _logger = logging.getLogger("pointsman")
 
@@ -92,7 +83,8 @@ class Exporter:
         return kept
 
     async def _export(self, settings: ExportSettings) -> None:
-        from pointsman.admin.export.outlet import SignalOutlet  # noqa: PLC0415 -- they import much, see above
+        from pointsman.admin.export.metrics_export import MetricsExport  # noqa: PLC0415 -- they import much, see above
+        from pointsman.admin.export.outlet import SignalOutlet  # noqa: PLC0415
         from pointsman.admin.export.sender import Sender  # noqa: PLC0415
         from pointsman.admin.export.spans import log_request, trace_request  # noqa: PLC0415
 
@@ -107,7 +99,8 @@ class Exporter:
                     sender = Sender(settings, name)
                     senders.append(sender)
                     if name == "metrics":
-                        group.create_task(self._export_metrics(settings, sender, status))
+                        metrics = MetricsExport(settings, self._store, self._page)
+                        group.create_task(metrics.run(sender, status, self._started_ns))
                     else:
                         encode = partial(encoders[name], settings=settings)
                         path = self._folder / f"otlp-{name}.position"
@@ -119,42 +112,6 @@ class Exporter:
         finally:
             for sender in senders:
                 await sender.close()
-
-    async def _export_metrics(self, settings: ExportSettings, sender: "Sender", status: DeliveryStatus) -> None:
-        from pointsman.admin.export.gen_ai import GenAiMetrics  # noqa: PLC0415 -- as above
-        from pointsman.admin.export.points import metrics_request  # noqa: PLC0415
-
-        gen_ai, position = GenAiMetrics(settings.types), await self._present()
-        while True:
-            try:
-                position = await self._note(gen_ai, position)
-                page = await self._page()
-                counted = [one for one in gen_ai.families if one.by_labels]
-                page = MetricsPage(page.counters, [*page.histograms, *counted], page.gauges)
-                message, count = await asyncio.to_thread(metrics_request, page, settings, self._started_ns, time_ns())
-                sent = await sender.send(message, count)
-            except (AwayError, DeliveryError, StoreError) as error:
-                status.fail(str(error))
-            else:
-                status.succeed(count, sent.rejected, sent.reason)
-            interval_s = settings.metrics_interval_s
-            await asyncio.sleep(min(interval_s, RETRY_S) if status.problem else interval_s)
-
-    async def _present(self) -> int:
-        """Return the number of the request that was stored last, once the store can be read."""
-        while True:
-            try:
-                return await self._store.newest()
-            except StoreError as error:
-                self.statuses["metrics"].fail(f"the stored requests cannot be read: {error}")
-                await asyncio.sleep(STORE_WAIT_S)
-
-    async def _note(self, gen_ai: "GenAiMetrics", position: int) -> int:
-        """Count the requests that were stored after a position. Return the new one. Raises `StoreError`."""
-        while rows := await self._store.stored_after(position, AT_ONCE):
-            await asyncio.to_thread(gen_ai.note, [line for _, line in rows])
-            position = rows[-1][0]
-        return position
 
     def _counters(self) -> Iterator[CounterFamily]:
         for name, description, field in (
