@@ -188,7 +188,7 @@ def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Inqui
         snapshot, file, on_new, lease_client.distribute, public_is_loopback=True, environ=ENVIRON
     )
     on_new(read_snapshot(snapshot, ENVIRON))
-    inquiry_handler = InquiryHandler(ControlParts(book, ingest, lease_client, configuration))
+    inquiry_handler = InquiryHandler(ControlParts.of(book, ingest, lease_client, configuration))
     lease_client.on_inquiry = inquiry_handler.answer
     return inquiry_handler
 

@@ -1,6 +1,6 @@
 """Compiles a document into a snapshot, or returns all its errors. Reads secrets, and sends nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -10,12 +10,12 @@ from pointsman.config.catalog import CatalogInUse, files_of, read_catalog
 from pointsman.config.console import compile_console
 from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.load import Loaded, load
-from pointsman.config.overlay import OverlayError, lay_over, overlay_path, parse_overlay, read_overlay
+from pointsman.config.overlay import overlay_path, with_overlay
 from pointsman.config.overrides import overridden
 from pointsman.config.problems import Findings, Problem, in_order
 from pointsman.config.process import compile_settings
 from pointsman.config.references import References
-from pointsman.config.schema import Document
+from pointsman.config.resource import Resource
 from pointsman.config.snapshot_file import Compiled
 from pointsman.config.snapshots import compile_snapshot
 from pointsman.config.telemetry import compile_telemetry
@@ -31,13 +31,17 @@ class Checked(Struct, frozen=True):
     secret_files: frozenset[Path] = frozenset()
 
 
-def compile_file(path: Path, environ: Mapping[str, str], *, reads_secrets: bool = True) -> Checked:
-    """Read and compile a configuration file. Faulty content or a missing file raises nothing."""
+def compile_file(
+    path: Path, environ: Mapping[str, str], resources: Sequence[Resource] = (), *, reads_secrets: bool = True
+) -> Checked:
+    """Read and compile a configuration file, with the resources that were made by API. Faulty content or a missing file
+    raises nothing."""
     try:
         content = path.read_bytes()
     except OSError as error:
         return Checked(None, (Problem("", f"{path} cannot be read: {error.strerror}"),))
-    return compile_document(load(content), path.absolute().parent, environ, reads_secrets=reads_secrets)
+    loaded = load(content, resources)
+    return compile_document(loaded, path.absolute().parent, environ, reads_secrets=reads_secrets)
 
 
 def compile_document(
@@ -60,12 +64,15 @@ def compile_document(
     references = References(environ, folder, reads_secrets=reads_secrets)
     document = overridden(document, environ, findings)
     settings = compile_settings(document, folder, references, findings)
+    master_key = references.path(document.master_key.removeprefix("file:")) if document.master_key is not None else ""
+    if settings is not None:
+        references.use_master_keys(settings.data_dir, master_key)
     listen, data_dir = (settings.listen, settings.data_dir) if settings is not None else (None, None)
     in_use, overlay = catalog, None
     if in_use is None:
         configured = folder / document.catalog.overlay if document.catalog.overlay is not None else None
         overlay = overlay_path(data_dir, configured) if data_dir is not None else None
-        in_use = _with_overlay(read_catalog(data_dir), overlay, document, findings)
+        in_use = with_overlay(read_catalog(data_dir), overlay, document, findings)
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
     snapshot, governed = compile_snapshot(document, in_use, references, findings, listen=listen, directory=directory)
@@ -93,25 +100,7 @@ def compile_document(
         overlay=overlay,
         telemetry=telemetry,
         console=console,
+        resources=loaded.resources,
+        master_key=master_key,
     )
     return Checked(compiled, problems, secret_files)
-
-
-def _with_overlay(in_use: CatalogInUse, path: Path | None, document: Document, findings: Findings) -> CatalogInUse:
-    """Return the catalog with the overlay over it, if there is one."""
-    place = ("catalog", "overlay")
-    try:
-        content = read_overlay(path) if path is not None else None
-        if content is None or path is None:
-            if document.catalog.overlay is not None:
-                message = f"{path} does not exist; `pointsman catalog add` creates it"
-                findings.warning(place, message)
-            return in_use
-        catalog = lay_over(in_use.catalog, parse_overlay(content, path), path, document.providers)
-    except OverlayError as error:
-        for problem in error.problems:
-            findings.error(place, problem)
-        return in_use
-    return replace(
-        in_use, catalog=catalog, added=frozenset(catalog.providers()) - frozenset(in_use.catalog.providers())
-    )

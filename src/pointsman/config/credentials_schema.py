@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pointsman.config.sealing import AUTHORITY
 from pointsman.config.sections import Section, Text
 from pointsman.domain.origin import EntraIdentity
 
-Reference = Annotated[str, Field(max_length=4096)]
+Reference = Annotated[str, Field(max_length=65_536)]
 
 
 class AwsSettings(Section):
@@ -40,7 +41,7 @@ class EntraSettings(Section):
     federated_token_file: Text | None = None
     """The file of a token that Kubernetes or another service writes and renews. It is read anew for each token of Entra
     ID."""
-    authority: Text = "https://login.microsoftonline.com"
+    authority: Text = AUTHORITY
     """The address of Entra ID. National clouds have their own."""
     scope: Text = "https://cognitiveservices.azure.com/.default"
     """The resource that the tokens are for. National clouds have their own."""

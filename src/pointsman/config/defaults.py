@@ -2,16 +2,17 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from msgspec import Struct
 
 from pointsman.config.compile import Checked, compile_document
-from pointsman.config.load import Loaded
+from pointsman.config.load import Loaded, load
 from pointsman.config.overrides import default_data_dir
 from pointsman.config.problems import Problem
+from pointsman.config.resource import Resource
 from pointsman.config.schema import Document
 from pointsman.config.source import Source
 from pointsman.providers import PROVIDERS
@@ -64,7 +65,10 @@ def default_document(environ: Mapping[str, str], kept: str | None = None) -> Def
     return Default(Document.model_validate(data), virtual_key)
 
 
-def compile_default(default: Default, environ: Mapping[str, str], folder: Path = Path()) -> Checked:
-    """Compile it; relative paths start at `folder`."""
+def compile_default(
+    default: Default, environ: Mapping[str, str], folder: Path = Path(), resources: Sequence[Resource] = ()
+) -> Checked:
+    """Compile it with the resources that were made by API; relative paths start at `folder`."""
     content = json.dumps(default.document.model_dump(mode="json", exclude_unset=True)).encode()
-    return compile_document(Loaded(default.document, Source({}, {}), content=content), folder, environ)
+    loaded = Loaded(default.document, Source({}, {}), content=content)
+    return compile_document(load(content, resources) if resources else loaded, folder, environ)

@@ -28,6 +28,6 @@ class GlobalEgressSettings(EgressSettings):
     """The network settings for calls to providers, and the private addresses that other servers may have."""
 
     allow_private: Annotated[list[Text], Field(max_length=64)] = []
-    """Networks of private addresses, such as `10.1.0.0/16`, that receivers of webhooks and object stores may be at.
-    They must be at public addresses otherwise. Behind a proxy this has no effect, because a proxy resolves names
-    itself. Providers and collectors may be at private addresses in any case."""
+    """Networks of private addresses, such as `10.1.0.0/16`, that receivers of webhooks, object stores, and providers
+    made by API may be at. They must be at public addresses otherwise. Behind a proxy this has no effect, because a
+    proxy resolves names itself. Collectors, and providers in this file, may be at private addresses in any case."""

@@ -12,7 +12,7 @@ from pointsman.config.credentials import ProviderKeyCompiler
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, listed, nearest
 from pointsman.config.process import compile_network
-from pointsman.config.provider_addresses import address_of, check_cloud
+from pointsman.config.provider_addresses import address_of, check_cloud, guarded
 from pointsman.config.references import References
 from pointsman.config.requirements import compile_tags
 from pointsman.config.schema import Deployments, Document, ProviderSettings
@@ -88,6 +88,8 @@ class _EndpointCompiler(Struct, frozen=True, kw_only=True):
         if address is None or keys is None:
             return None
         origin, base_path = address
+        if self.findings.owner(location):  # callers of the admin API must not reach what only the machine can
+            network = guarded(network, origin, (*location, "base_url"), self.findings)
         catalog = self._catalog(record, settings, origin.host, location)
         check_cloud(record, settings, location, self.findings)
         self._check_deployments(settings, catalog, location)

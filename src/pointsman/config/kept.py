@@ -9,6 +9,7 @@ from pathlib import Path
 from pointsman import __version__
 from pointsman.catalog.overlay import overlaid
 from pointsman.config.catalog import CatalogInUse, packaged
+from pointsman.config.resource import Resource
 from pointsman.config.snapshot_file import (
     Compiled,
     OutdatedError,
@@ -34,7 +35,7 @@ def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
 
     accepted = read_accepted(path)
     keys = read_keys(path, accepted) if accepted.version == __version__ else None
-    loaded, folder = load(accepted.content), Path(accepted.folder)
+    loaded, folder = load(accepted.content, accepted.resources), Path(accepted.folder)
     checked = compile_document(loaded, folder, environ, directory=keys)
     if checked.compiled is None:
         # It compiled when it was accepted. Since then the catalog in the data folder or its overlay may have changed.
@@ -44,3 +45,11 @@ def compile_again(path: Path, environ: Mapping[str, str]) -> Compiled:
         errors = (str(problem) for problem in checked.problems if problem.severity == "error")
         raise SnapshotError(f"{path} no longer compiles: {'; '.join(errors)}")
     return checked.compiled
+
+
+def kept_resources(path: Path) -> tuple[Resource, ...]:
+    """Return the resources in a snapshot file, or none if it cannot be read: the store has them."""
+    try:
+        return read_accepted(path).resources
+    except (OSError, SnapshotError):
+        return ()

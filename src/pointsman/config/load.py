@@ -14,7 +14,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pointsman.config.problems import Findings, Problem, in_order, nearest
+from pointsman.config.resource import Resource
+from pointsman.config.resources import merge
 from pointsman.config.schema import Document
+from pointsman.config.sealing import bind_seals
 from pointsman.config.sections import Section
 from pointsman.config.source import Location, Source, SourceError, parse, written_place
 from pointsman.routing.wording import listed
@@ -32,10 +35,12 @@ class Loaded(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     lost: tuple[Location, ...] = ()
     content: bytes = b""
+    resources: tuple[Resource, ...] = ()
 
 
-def load(content: bytes) -> Loaded:
-    """Read the bytes of a configuration file. Never raises for their content."""
+def load(content: bytes, resources: Sequence[Resource] = ()) -> Loaded:
+    """Read the bytes of a configuration file, and merge the resources that were made by API. Never raises for their
+    content."""
     try:
         source = parse(content)
     except SourceError as error:
@@ -43,16 +48,22 @@ def load(content: bytes) -> Loaded:
         path, _ = nothing.place(error.location)
         return Loaded(None, nothing, (Problem(path, error.message, error.line),))
     duplicates = [Problem(source.place(one.location)[0], one.message, one.line) for one in source.duplicates]
+    source, clashes = merge(source, resources)
+    duplicates += clashes
+    source.data = bind_seals(source.data)
+    merged = tuple(resources)
     try:
-        return Loaded(Document.model_validate(source.data), source, tuple(duplicates), content=content)
+        document = Document.model_validate(source.data)
+        return Loaded(document, source, tuple(duplicates), content=content, resources=merged)
     except ValidationError as error:
         details = _relevant(error)
     findings = Findings(source)
     for item in details:
         location = location_of(item)
         findings.error(location, explain(location, item))
-    document, lost = _without(source.data, details)
-    return Loaded(document, source, in_order((*duplicates, *findings.in_order())), lost, content)
+    rest, lost = _without(source.data, details)
+    problems = in_order((*duplicates, *findings.in_order()))
+    return Loaded(rest, source, problems, lost, content=content, resources=merged)
 
 
 def location_of(details: ErrorDetails) -> Location:

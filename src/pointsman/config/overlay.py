@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from pointsman.catalog.overlay import EntryChange, Layer, like_of, overlaid, same_at
 from pointsman.catalog.reader import CatalogError, ModelCatalog
+from pointsman.config.catalog import CatalogInUse
 from pointsman.config.load import explain, location_of
 from pointsman.config.overlay_schema import OverlayDocument, OverlayEntry
 from pointsman.config.prices import price_of
-from pointsman.config.problems import nearest
+from pointsman.config.problems import Findings, nearest
+from pointsman.config.schema import Document
 from pointsman.config.source import MAX_BYTES, Location, Source, SourceError, parse
 from pointsman.routing.wording import listed
 
@@ -174,3 +177,23 @@ def _is_place(location: tuple[int | str, ...]) -> bool:
 def _at(location: Location, message: str, source: Source, path: Path) -> str:
     where, line = source.place(location)
     return f"{path}:{line or 1}: {where}: {message}"
+
+
+def with_overlay(in_use: CatalogInUse, path: Path | None, document: Document, findings: Findings) -> CatalogInUse:
+    """Return the catalog with the overlay over it, if there is one."""
+    place = ("catalog", "overlay")
+    try:
+        content = read_overlay(path) if path is not None else None
+        if content is None or path is None:
+            if document.catalog.overlay is not None:
+                message = f"{path} does not exist; `pointsman catalog add` creates it"
+                findings.warning(place, message)
+            return in_use
+        catalog = lay_over(in_use.catalog, parse_overlay(content, path), path, document.providers)
+    except OverlayError as error:
+        for problem in error.problems:
+            findings.error(place, problem)
+        return in_use
+    return replace(
+        in_use, catalog=catalog, added=frozenset(catalog.providers()) - frozenset(in_use.catalog.providers())
+    )

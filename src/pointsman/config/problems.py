@@ -15,15 +15,18 @@ Severity = Literal["error", "warning", "note"]
 
 class Problem(Struct, frozen=True):
     """One problem of a configuration. `path` is in YAML terms, such as `models.chat.targets[0].model`. It is empty for
-    the file as a whole. `line` counts from 1. The message contains no secret."""
+    the file as a whole. `line` counts from 1. The message contains no secret. A problem of a resource that was made by
+    API has the `resource`, such as `team research`. Its path then begins inside that."""
 
     path: str
     message: str
     line: int | None = None
     severity: Severity = "error"
+    resource: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        place = ": ".join(filter(None, (self.resource if self.line is None else "", self.path)))
+        return f"{place}: {self.message}" if place else self.message
 
 
 class Findings:
@@ -44,7 +47,11 @@ class Findings:
 
     def _add(self, location: Location, message: str, severity: Severity) -> None:
         path, line = self._source.place(location)
-        self._found.append((location, Problem(path, message, line, severity)))
+        self._found.append((location, Problem(path, message, line, severity, self._source.owner(location))))
+
+    def owner(self, location: Location) -> str:
+        """Return the resource made by API that has this location, or an empty text for the file."""
+        return self._source.owner(location)
 
     @property
     def has_errors(self) -> bool:

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from pointsman.config.access import compile_hosts
 from pointsman.config.addresses import ListenAddress, basic_credentials, parse_listen, parse_proxy
 from pointsman.config.console import public_host
-from pointsman.config.egress_schema import EgressSettings
+from pointsman.config.egress_schema import EgressSettings, GlobalEgressSettings
+from pointsman.config.guarded_addresses import private_networks
 from pointsman.config.problems import Findings
 from pointsman.config.references import LITERAL, PROXY, BadReference, References
 from pointsman.config.schema import Document, LimitSettings, TlsSettings
@@ -135,6 +136,8 @@ def compile_network(
     network = base
     if egress.connections is not None:
         network = replace(network, max_connections=egress.connections)
+    if isinstance(egress, GlobalEgressSettings):
+        network = replace(network, allow_private=private_networks(egress, findings))
     if egress.proxy is not None:
         network = _with_proxy(network, egress.proxy, (*location, "proxy"), references, findings)
     if egress.ca_file is not None:

@@ -1,12 +1,15 @@
 """Compiles the addresses of providers."""
 
+from msgspec.structs import replace
+
 from pointsman.config.addresses import ListenAddress, parse_base_url
 from pointsman.config.credentials import kind_in
+from pointsman.config.guarded_addresses import check_guarded
 from pointsman.config.problems import Findings
 from pointsman.config.regions import contradiction
 from pointsman.config.schema import ProviderSettings
 from pointsman.config.source import Location
-from pointsman.domain.network import is_loopback, is_metadata
+from pointsman.domain.network import Network, is_loopback, is_metadata
 from pointsman.domain.origin import Origin
 from pointsman.domain.targets import Endpoint
 from pointsman.providers.api import Provider
@@ -46,6 +49,13 @@ def address_of(
     if origin.scheme == "http" and not is_loopback(origin.host):
         findings.warning(place, "http:// sends prompts and the key unencrypted; use https://")
     return origin, base_path
+
+
+def guarded(network: Network, origin: Origin, place: Location, findings: Findings) -> Network:
+    """Return the network of a provider that must be at a public address or in a listed network."""
+    network = replace(network, is_public_only=True)
+    check_guarded(origin, network, place, findings)
+    return network
 
 
 def check_cloud(record: Provider, settings: ProviderSettings, location: Location, findings: Findings) -> None:

@@ -1,4 +1,4 @@
-"""Resolves references to secrets, `env.NAME` and `file:PATH`. No message ever shows a value."""
+"""Resolves references to secrets: `env.NAME`, `file:PATH`, and seals of `sealing`. No message ever shows a value."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pointsman.config.addresses import basic_credentials, parse_proxy
+from pointsman.config.sealing import SEALED, MasterKeys, SealError
 from pointsman.domain.origin import Secret
 
 MAX_SECRET_BYTES = 64 * 1024
@@ -41,8 +42,13 @@ class References:
         self.reads_secrets = reads_secrets
         self._environ = environ
         self._folder = folder
+        self.master_keys = MasterKeys(environ, None)  # without the data folder, none but those of the environment
         self.files: set[Path] = set()
         self.digests: dict[str, str] = {}
+
+    def use_master_keys(self, data_dir: Path, file: str) -> None:
+        """Open seals with the keys in a file, or else with those in the data folder."""
+        self.master_keys = MasterKeys(self._environ, data_dir, Path(file) if file else None)
 
     def path(self, text: str) -> str:
         """Return the path of a file in the configuration; relative ones start at the configuration file."""
@@ -51,7 +57,7 @@ class References:
     def resolve(self, reference: str) -> Secret:
         """Return the secret behind `env.NAME` or `file:PATH`. Raises `BadReference`."""
         value = self._value(reference)
-        _check(value, reference)
+        check_secret(value, "the sealed secret" if reference.startswith(SEALED) else reference)
         return self._found(reference, value)
 
     def document(self, reference: str) -> Secret:
@@ -64,7 +70,9 @@ class References:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise BadReference(f"{reference} is no JSON object")
+            raise BadReference(
+                f"{'the sealed secret' if reference.startswith(SEALED) else reference} is no JSON object"
+            )
         return self._found(DOCUMENT + reference, json.dumps(value))
 
     def _value(self, reference: str) -> str:
@@ -72,6 +80,8 @@ class References:
             return self._from_environment(reference)
         if reference.startswith("file:"):
             return self._from_file(reference)
+        if reference.startswith(SEALED):
+            return self._unsealed(reference)
         if not reference:
             raise BadReference("is empty; set it to env.NAME or file:PATH")
         if match := _SHELL_STYLE.fullmatch(reference):
@@ -104,6 +114,16 @@ class References:
             raise BadReference(f"the environment variable {name} is not set")
         return value
 
+    def _unsealed(self, reference: str) -> str:
+        if not self.reads_secrets:
+            return _placeholder(reference)
+        if (path := self.master_keys.path) is not None:
+            self.files.add(path)
+        try:
+            return self.master_keys.open(reference)
+        except SealError as error:
+            raise BadReference(str(error)) from None
+
     def _from_file(self, reference: str) -> str:
         path = self._folder / reference.removeprefix("file:")
         if not self.reads_secrets:
@@ -129,7 +149,8 @@ def _placeholder(reference: str) -> str:
     return f"placeholder-{sha256(reference.encode()).hexdigest()}"
 
 
-def _check(value: str, reference: str) -> None:
+def check_secret(value: str, reference: str) -> None:
+    """Raise `BadReference` if a value cannot be a secret. `reference` is its name in the message."""
     if not value:
         raise BadReference(f"{reference} is empty")
     if any(character in value for character in "\r\n\0"):

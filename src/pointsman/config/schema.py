@@ -124,7 +124,8 @@ class KeySettings(Section):
     """A credential of a provider: one of `value`, `aws`, `google` and `entra`."""
 
     value: Reference | None = None
-    """A reference to an API key, `env.NAME` or `file:PATH`. `""` is for a provider that requires no key."""
+    """A reference to an API key, `env.NAME` or `file:PATH`, or a secret that `pointsman export` wrote, `sealed:…`. `""`
+    is for a provider that requires no key."""
     aws: AwsField | None = None
     """Keys of AWS. `ambient` uses those of the machine or container."""
     google: Reference | None = None
@@ -452,6 +453,10 @@ class Document(Section):
     A gateway without a configuration file uses `~/.local/state/pointsman`."""
     egress: GlobalEgressSettings = GlobalEgressSettings()
     """The network settings for calls to providers."""
+    master_key: Annotated[str, Field(pattern=r"^file:.", max_length=4096)] | None = None
+    """The key that seals secrets given by API, as `file:PATH`. Each line of the file is a key of at least 32
+    characters: the first one seals, and all of them open. The environment variable `POINTSMAN_MASTER_KEY` replaces it.
+    Default: the gateway makes a key in `data_dir` at first need, so that a copy of that folder reveals the secrets."""
     providers: Annotated[
         dict[
             Name,

@@ -1,12 +1,12 @@
 """Compiles servers that the gateway sends its own data to, such as a collector and receivers of webhooks."""
 
-from ipaddress import ip_address, ip_network
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from pointsman.config.addresses import parse_base_url
 from pointsman.config.egress_schema import EgressSettings, GlobalEgressSettings
+from pointsman.config.guarded_addresses import check_guarded
 from pointsman.config.problems import Findings
 from pointsman.config.process import compile_network
 from pointsman.config.references import BadReference, References
@@ -44,7 +44,6 @@ def compile_server(
     of the address. Return `None` if the address is invalid; the error is then among the findings."""
     network = replace(base, connect_timeout_s=min(5.0, settings.timeout_s))
     network = compile_network(network, egress, ("egress",), references, findings)
-    network = replace(network, allow_private=_networks(egress, findings) if network.is_public_only else ())
     if settings.egress is not None:
         network = compile_network(network, settings.egress, (*place, "egress"), references, findings)
     headers: list[tuple[str, Secret]] = []
@@ -66,26 +65,5 @@ def compile_server(
         findings.error(at, "is the address of a metadata service; set another one")
     if origin.scheme == "http" and not is_loopback(origin.host):
         findings.warning(at, "http:// sends the data and the headers unencrypted; use https://")
-    if network.proxy is None and _is_address(origin.host) and not network.allows(origin.host):
-        findings.error(at, "is a private address; list its network in egress.allow_private")
+    check_guarded(origin, network, at, findings)
     return RemoteServer(origin=origin, path=path, headers=tuple(headers), network=network, timeout_s=settings.timeout_s)
-
-
-def _networks(egress: GlobalEgressSettings, findings: Findings) -> tuple[str, ...]:
-    """Return the private networks in their usual form."""
-    found: list[str] = []
-    for at, text in enumerate(egress.allow_private):
-        try:
-            found.append(str(ip_network(text)))
-        except ValueError:
-            message = f"{text[:60]!r} is no network of addresses; write it like 10.1.0.0/16"
-            findings.error(("egress", "allow_private", at), message)
-    return tuple(found)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -25,6 +25,7 @@ from pointsman.config.catalog import packaged, read_catalog
 from pointsman.config.frozen import FrozenError, freeze, thaw
 from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory
 from pointsman.config.references import BadReference, References
+from pointsman.config.resource import Resource
 from pointsman.config.settings import Console, Settings, Telemetry
 from pointsman.config.whole_file import write_whole
 from pointsman.domain.origin import Secret
@@ -45,9 +46,10 @@ class OutdatedError(SnapshotError):
 class Compiled(Struct, frozen=True, kw_only=True):
     """A configuration ready for use. `secret_files` are the files its secrets and further keys were read from, and
     those of the data folder that change its catalog. `owners` are teams and customers, such as `team:research`, and
-    `customers` the customers of teams, by team.
-    `content` is the document, unless a snapshot file was read, and `folder` is where its relative paths start.
-    `overlay` is the file of the catalog's overlay, which need not exist."""
+    `customers` the customers of teams, by team. `content` is the document, and `folder` is where its relative paths
+    start.
+    `overlay` is the file of the catalog's overlay, which need not exist. `resources` were made by API, and merged into
+    the document. `master_key` is the path of the configured file of master keys, if there is one."""
 
     snapshot: Snapshot
     settings: Settings
@@ -59,12 +61,14 @@ class Compiled(Struct, frozen=True, kw_only=True):
     overlay: Path | None = None
     telemetry: Telemetry = Telemetry()
     console: Console = Console()
+    resources: tuple[Resource, ...] = ()
+    master_key: str = ""
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
     """A document that compiled, with the `folder` its relative paths start at. `keys` is the digest of the directory of
     keys. `secrets` identifies the secrets that `compiled` names. `layers` lie over its
-    catalog, so that a process needs no file of them."""
+    catalog, so that a process needs no file of them. `resources` and `master_key` are those of `Compiled`."""
 
     content: bytes
     folder: str
@@ -74,6 +78,8 @@ class Accepted(Struct, frozen=True, kw_only=True):
     secrets: str = ""
     layers: tuple[bytes, ...] = ()
     compiled: bytes = b""
+    resources: tuple[Resource, ...] = ()
+    master_key: str = ""
 
 
 def write_snapshot(path: Path, compiled: Compiled) -> None:
@@ -81,7 +87,7 @@ def write_snapshot(path: Path, compiled: Compiled) -> None:
     snapshot, table, keys = compiled.snapshot, compiled.snapshot.virtual_keys, None
     if isinstance(table, FileKeys):
         snapshot, keys = replace(snapshot, virtual_keys=table.own), table.directory
-    data, secrets = freeze(replace(compiled, snapshot=snapshot, content=b""))
+    data, secrets = freeze(replace(compiled, snapshot=snapshot, content=b"", resources=()))
     accepted = Accepted(
         content=compiled.content,
         folder=str(compiled.folder),
@@ -91,6 +97,8 @@ def write_snapshot(path: Path, compiled: Compiled) -> None:
         secrets=_identify(secrets),
         layers=_layers(compiled),
         compiled=data,
+        resources=compiled.resources,
+        master_key=compiled.master_key,
     )
     directory = _directory(path, accepted)
     if keys is not None and directory is not None and not directory.exists():
@@ -109,6 +117,7 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     if accepted.version != __version__:
         raise OutdatedError(f"{path} was written by another version{accepted.version and f', {accepted.version}'}")
     references = References(environ, Path(accepted.folder))
+    references.use_master_keys(Path(accepted.data_dir), accepted.master_key)
     found: dict[str, Secret] = {}
 
     def find(kind: str, name: str) -> object:
@@ -125,7 +134,7 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     keys, snapshot = read_keys(path, accepted), compiled.snapshot
     if keys is not None:
         snapshot = replace(snapshot, virtual_keys=FileKeys(snapshot.virtual_keys, keys, snapshot.shared_limits))
-    return replace(compiled, snapshot=snapshot)
+    return replace(compiled, snapshot=snapshot, content=accepted.content, resources=accepted.resources)
 
 
 def _layers(compiled: Compiled) -> tuple[bytes, ...]:

@@ -42,7 +42,7 @@ class Source:
     ) -> None:
         self.data = data
         self.duplicates = duplicates
-        self._lines = lines
+        self.lines = lines
 
     def place(self, location: Location) -> tuple[str, int | None]:
         """Return the path of `location` as the file has it, and its line.
@@ -51,7 +51,12 @@ class Source:
         that the short form omits.
         """
         found, absent = written_place(self.data, location)
-        return _render((*found, *absent)), self._lines.get(found)
+        return rendered((*found, *absent)), self.lines.get(found)
+
+    def owner(self, location: Location) -> str:  # noqa: ARG002 -- see `MergedSource`
+        """Return the resource made by API that has this location, such as `team research`, or an empty text for the
+        file."""
+        return ""
 
 
 def written_place(data: object, location: Location) -> tuple[Location, Location]:
@@ -75,7 +80,8 @@ def written_place(data: object, location: Location) -> tuple[Location, Location]
     return tuple(found), ()
 
 
-def _render(location: Location) -> str:
+def rendered(location: Location) -> str:
+    """Return a location as a path, such as `models.chat.targets[0]`."""
     text = ""
     for part in location:
         if isinstance(part, int):

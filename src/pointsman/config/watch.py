@@ -6,7 +6,7 @@ notification, such as network file systems and a link to the folder with a new t
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from watchfiles import Change, awatch
 
 from pointsman.config.compile import Checked, compile_file
 from pointsman.config.problems import Problem
+from pointsman.config.resource import Resource
 from pointsman.config.snapshot_file import Compiled
 
 POLL_S = 5.0
@@ -26,7 +27,7 @@ class ConfigWatcher:
 
     `on_compiled` gets each new valid configuration with its warnings. `on_problems` gets the reasons if one was
     rejected: the old one stays in force. If the old one is then put back on disk, `on_compiled` gets it too, since the
-    rejection is over. Both are called on the event loop.
+    rejection is over. Both are called on the event loop. `resources` returns those that were made by API.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class ConfigWatcher:
         on_compiled: Callable[[Compiled, tuple[Problem, ...]], None],
         on_problems: Callable[[tuple[Problem, ...]], None],
         poll_s: float = POLL_S,
+        resources: Callable[[], Sequence[Resource]] = tuple,
     ) -> None:
         self._path = path
         self._environ = environ
@@ -44,6 +46,7 @@ class ConfigWatcher:
         self._on_compiled = on_compiled
         self._on_problems = on_problems
         self._poll_s = poll_s
+        self._resources = resources
         self._secret_files = current.secret_files
         self._seen: bytes | None = None
         self._is_rejected = False  # true if the file was rejected at the last check
@@ -82,6 +85,10 @@ class ConfigWatcher:
                 # A folder vanished, or (watchfiles' own error) the system has no watches left.
                 await asyncio.sleep(self._poll_s)
 
+    def note(self, compiled: Compiled) -> None:
+        """Note that the file is in force with other resources."""
+        self._current, self._secret_files = compiled, compiled.secret_files
+
     async def reload(self) -> None:
         """Read the file again and report the outcome, changed or not."""
         async with self._one_at_a_time:
@@ -108,7 +115,7 @@ class ConfigWatcher:
         checked = None
         while (seen := await asyncio.to_thread(self._fingerprint)) != self._seen:
             self._seen = seen
-            checked = await asyncio.to_thread(compile_file, self._path, self._environ)
+            checked = await asyncio.to_thread(compile_file, self._path, self._environ, self._resources())
             # A file with errors still tells which secrets it names; an unreadable one does not.
             if checked.compiled is not None or checked.secret_files:
                 self._secret_files = checked.secret_files

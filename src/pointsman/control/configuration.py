@@ -3,17 +3,25 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import time
 
+from msgspec.structs import replace
+
 from pointsman.config.catalog import make_folder
+from pointsman.config.compile import Checked, compile_document
 from pointsman.config.kept import compile_again, read_or_compile
+from pointsman.config.key_directory import FileKeys
+from pointsman.config.load import Loaded, load
 from pointsman.config.problems import Problem, Severity
+from pointsman.config.resource import Resource
+from pointsman.config.sealing import MasterKeys
 from pointsman.config.settings import changed_fields
 from pointsman.config.snapshot_file import Compiled, write_snapshot
 from pointsman.config.watch import ConfigWatcher
+from pointsman.control.events import EventLog
 from pointsman.control.export import export_settings
 from pointsman.control.inquiries.export import ExportSettings
 
@@ -52,8 +60,17 @@ class Configuration:
         self.reloads = self.rejections = 0
         self._changing = asyncio.Lock()
         self._watcher: ConfigWatcher | None = None
+        self._document: Loaded | None = None
+        self.events = EventLog()
         if config is not None:
-            self._watcher = ConfigWatcher(config, environ, self.current, self._on_compiled, self._on_problems)
+            self._watcher = ConfigWatcher(
+                config,
+                environ,
+                self.current,
+                self._on_compiled,
+                self._on_problems,
+                resources=lambda: self.current.resources,
+            )
 
     @property
     def digest(self) -> str:
@@ -82,6 +99,59 @@ class Configuration:
         while self._tasks:
             await asyncio.gather(*self._tasks)
         return self._outcome
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """Keep the configuration from other changes."""
+        async with self._changing:
+            yield
+
+    def master_keys(self) -> MasterKeys:
+        """Return the keys that seal secrets."""
+        current = self.current
+        return MasterKeys(
+            self._environ, current.settings.data_dir, Path(current.master_key) if current.master_key else None
+        )
+
+    async def document(self) -> Loaded:
+        """Return the accepted document, without resources that were made by API."""
+        content = self.current.content
+        if self._document is None or self._document.content != content:
+            self._document = await asyncio.to_thread(load, content)
+        return self._document
+
+    async def compile_with(self, resources: Sequence[Resource]) -> Checked:
+        """Compile the accepted document with these resources."""
+        current = self.current
+        table = current.snapshot.virtual_keys
+        directory = table.directory if isinstance(table, FileKeys) else None
+        if _owners(resources) != _owners(current.resources):  # the keys of the file have policies by their owners
+            directory = None
+
+        def compiled() -> Checked:
+            loaded = load(current.content, resources)
+            return compile_document(loaded, current.folder, self._environ, directory=directory)
+
+        return await asyncio.to_thread(compiled)
+
+    async def put_in_force(self, compiled: Compiled, within_s: float) -> list[int]:
+        """Write a configuration with other resources for the workers, and distribute it. Return the epochs of workers
+        that have not taken it after `within_s`. The caller is `changing` it. Raises `OSError`."""
+        await asyncio.to_thread(write_snapshot, self.path, compiled)
+        self.current = compiled
+        if self._watcher is not None:
+            self._watcher.note(compiled)
+        self._on_new(compiled)
+        self.events.publish("configuration", {"digest": self.digest})
+        outdated = await self._distribute(within_s)
+        _logger.info("configuration %s is in force", self.digest[:12])
+        return outdated
+
+    def reject_resources(self, messages: list[str]) -> None:
+        """Note that the resources in the store cannot be used with the file."""
+        for message in messages:
+            _logger.error("resources made by API: %s", message)
+        self._reject(messages)
 
     async def _read_again(self) -> None:
         """Compile again. Without a file the configuration stays the same, but the catalog below it may have changed."""
@@ -114,6 +184,16 @@ class Configuration:
 
     async def _take(self, compiled: Compiled, warnings: tuple[Problem, ...]) -> None:
         async with self._changing:
+            if compiled.resources != self.current.resources:  # they were changed while the file was compiled
+                again = replace(compiled, resources=self.current.resources)
+                loaded = await asyncio.to_thread(load, again.content, again.resources)
+                checked = await asyncio.to_thread(compile_document, loaded, again.folder, self._environ)
+                if checked.compiled is None:
+                    self._on_problems(checked.problems)
+                    return
+                compiled = checked.compiled
+                if self._watcher is not None:
+                    self._watcher.note(compiled)
             await self._put_in_force(compiled, _of("warning", warnings))
 
     async def _put_in_force(self, compiled: Compiled, messages: list[str]) -> None:
@@ -128,6 +208,7 @@ class Configuration:
         self.rejected, self.taken_at = None, time()
         self.reloads += 1
         self._on_new(compiled)
+        self.events.publish("configuration", {"digest": self.digest})
         outdated = await self._distribute(DISTRIBUTE_S)
         if outdated:
             _logger.error(
@@ -142,14 +223,20 @@ class Configuration:
 
     def _on_problems(self, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
-            _logger.log(_LEVELS[problem.severity], "%s:%s: %s", self._config, problem.line or 1, problem)
+            line = "" if problem.resource and problem.line is None else f"{self._config}:{problem.line or 1}: "
+            _logger.log(_LEVELS[problem.severity], "%s%s", line, problem)
         _logger.error("the new configuration has errors; the old one stays in force")
         self._reject(_of("error", problems))
 
     def _reject(self, messages: list[str]) -> None:
         self.rejected = messages
         self.rejections += 1
+        self.events.publish("configuration_rejected", {"messages": messages})
         self._outcome = (False, messages)
+
+
+def _owners(resources: Sequence[Resource]) -> list[Resource]:
+    return [one for one in resources if one.kind in ("customer", "team")]
 
 
 def _of(severity: Severity, problems: tuple[Problem, ...]) -> list[str]:

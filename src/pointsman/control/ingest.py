@@ -88,7 +88,7 @@ class Ingest:
         self._quarantine = journals.with_name(QUARANTINE)
         self._lease_table = lease_table
         self._open_store = open_store
-        self.on_open: Callable[[Store], Awaitable[None]] | None = None  # it raises `StoreError`
+        self.on_open: list[Callable[[Store], Awaitable[None]]] = []  # they raise `StoreError`
         self._on_retired = on_retired
         self._journals: dict[str, _Journal] = {}
         self._states: dict[str, JournalState] = {}
@@ -146,8 +146,8 @@ class Ingest:
             if self.store is None:
                 self.store = await self._open_store()
                 self._is_announced = False
-            if not self._is_announced and self.on_open is not None:
-                await self.on_open(self.store)
+            for on_open in () if self._is_announced else self.on_open:
+                await on_open(self.store)
             self._is_announced = True
             if self._must_rewind:
                 await self._rewind(self.store)

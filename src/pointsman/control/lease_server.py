@@ -8,7 +8,7 @@ is dead and its journal fully read.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import time
 from typing import cast
 
@@ -122,7 +122,7 @@ class LeaseServer:
         )
         self._health_server = HealthServer(self._send_news)
         self.holds = HoldBook(lambda: ingest.store, self._send_holds)
-        ingest.on_open = self.holds.load
+        ingest.on_open.append(self.holds.load)
         self.on_inquiry: OnInquiry | None = None
 
     async def listen(self, listener: socket.socket) -> None:
@@ -144,6 +144,11 @@ class LeaseServer:
     def workers(self) -> list[WorkerConnection]:
         """The connected workers."""
         return list(self._workers.values())
+
+    def slots_of(self, epochs: Iterable[int]) -> list[int]:
+        """Return the slots of the connected workers with these epochs."""
+        found = [self._workers[epoch].hello for epoch in epochs if epoch in self._workers]
+        return sorted(hello.slot for hello in found if hello is not None)
 
     def received(self, connection: WorkerConnection, frame: FromWorker) -> None:
         """Handle one frame."""

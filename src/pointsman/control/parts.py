@@ -6,20 +6,41 @@ from typing import Any
 from msgspec import Struct
 
 from pointsman.control.configuration import Configuration
+from pointsman.control.events import EventLog
 from pointsman.control.ingest import Ingest
 from pointsman.control.lease_server import LeaseServer
+from pointsman.control.resource_book import ResourceBook
 from pointsman.money.leases import LeaseTable
 
 AT_ONCE = 200  # windows checked, or items sent, before the event loop serves the workers again
 
 
-class ControlParts(Struct, eq=False, frozen=True):
+class ControlParts(Struct, eq=False, frozen=True, kw_only=True):
     """The parts of the control process."""
 
     lease_table: LeaseTable
     ingest: Ingest
     lease_server: LeaseServer
     configuration: Configuration
+    book: ResourceBook
+    events: EventLog
+
+    @classmethod
+    def of(
+        cls, lease_table: LeaseTable, ingest: Ingest, lease_server: LeaseServer, configuration: Configuration
+    ) -> "ControlParts":
+        """Put the parts together."""
+        events = configuration.events
+        book = ResourceBook(configuration, lambda: ingest.store, lease_server.slots_of, events.publish)
+        ingest.on_open.append(book.load)
+        return cls(
+            lease_table=lease_table,
+            ingest=ingest,
+            lease_server=lease_server,
+            configuration=configuration,
+            book=book,
+            events=events,
+        )
 
 
 Answers = Mapping[type[Struct], Callable[[Any, ControlParts], Awaitable[Sequence[object]]]]

@@ -155,7 +155,7 @@ class _Control:
         leases.size = self._settings.workers
         leases.configure(counters_of(configuration.current.snapshot))
         ingest.splits = splits_of(configuration.current.snapshot)
-        parts = ControlParts(leases, ingest, lease_server, configuration)
+        parts = ControlParts.of(leases, ingest, lease_server, configuration)
         lease_server.on_inquiry = InquiryHandler(parts).answer
         return parts
 

@@ -6,13 +6,15 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from pointsman.config.compile import Checked, compile_file
 from pointsman.config.defaults import Default, compile_default, default_document
-from pointsman.config.kept import compile_again
-from pointsman.config.overrides import default_data_dir
+from pointsman.config.kept import compile_again, kept_resources
+from pointsman.config.load import load
+from pointsman.config.overrides import DATA_DIR, default_data_dir
 from pointsman.config.problems import Problem
 from pointsman.config.snapshot_file import Compiled, SnapshotError, write_snapshot
 from pointsman.config.whole_file import write_whole
@@ -28,7 +30,7 @@ VIRTUAL_KEY = "virtual-key"  # the digest of the key that was generated without 
 def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
     """Return the configuration in the file, or one generated from the environment. Exit with 1 if it has errors."""
     if config is not None:
-        checked = compile_file(config, environ)
+        checked = _configured(config, environ)
     elif HANDOVER in environ or REHEARSAL in environ:
         checked = _running_configuration(environ)
     else:
@@ -36,11 +38,26 @@ def start_or_exit(config: Path | None, environ: Mapping[str, str]) -> Compiled:
     for problem in checked.problems:
         if problem.severity == "note":  # `pointsman check` prints it
             continue
-        line = f"{config}:{problem.line or 1}: " if config is not None else ""
+        line = (
+            f"{config}:{problem.line or 1}: " if config is not None and (problem.line or not problem.resource) else ""
+        )
         print(f"{line}{problem.severity}: {problem}", file=sys.stderr)  # noqa: T201
     if checked.compiled is None:
         sys.exit(1)
     return checked.compiled
+
+
+def _configured(config: Path, environ: Mapping[str, str]) -> Checked:
+    """Compile a file, with the resources that were made by API. Until control has read the store, they are those of the
+    snapshot file."""
+    content = b""
+    with suppress(OSError):
+        content = config.read_bytes()
+    document = load(content).document
+    if document is None:
+        return compile_file(config, environ)
+    folder = environ.get(DATA_DIR) or config.absolute().parent / document.data_dir
+    return compile_file(config, environ, kept_resources(Path(folder) / SNAPSHOT))
 
 
 def _running_configuration(environ: Mapping[str, str]) -> Checked:
@@ -70,7 +87,8 @@ def _generated_configuration(folder: Path, environ: Mapping[str, str]) -> Checke
     except ValueError as error:
         return Checked(None, (Problem("", str(error)),))
     _print_setup(default, key_file)
-    return compile_default(default, environ, folder)
+    kept = kept_resources(default_data_dir(environ) / SNAPSHOT)
+    return compile_default(default, environ, folder, kept)
 
 
 def _digest_in(key_file: Path) -> str | None:

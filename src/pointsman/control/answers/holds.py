@@ -15,6 +15,7 @@ async def _place(inquiry: PlaceHold, parts: ControlParts) -> list[HoldOutcome]:
             return [HoldOutcome("there are too many holds already; release some of them", "too_many_holds")]
     except StoreError as error:
         return [HoldOutcome(str(error))]
+    parts.events.publish("hold", {"name": inquiry.hold.name, "effect": inquiry.hold.effect})
     return [HoldOutcome()]
 
 
@@ -24,6 +25,7 @@ async def _release(inquiry: ReleaseHold, parts: ControlParts) -> list[HoldOutcom
             return [HoldOutcome(f"there is no hold on {inquiry.name!r}", "not_found")]
     except StoreError as error:
         return [HoldOutcome(str(error))]
+    parts.events.publish("release", {"name": inquiry.name})
     return [HoldOutcome()]
 
 

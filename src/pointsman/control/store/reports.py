@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pointsman.control.store.batches import BatchTable
 from pointsman.control.store.database import STORE_FAILURES, StoreError, connect
 from pointsman.control.store.reconcile import RECONCILED
+from pointsman.control.store.resources import ConfigVersion, version_of, versions_query
 from pointsman.control.store.tables import (
     DAY_S,
     FEEDBACK,
@@ -137,6 +138,10 @@ class Reports:
         if model is not None:
             query = query.where(REQUESTS.c.model == model)
         return await self._rows(query.order_by(FEEDBACK.c.request_id.desc()).limit(rows.limit))
+
+    async def versions(self, limit: int, before: int | None = None, after: int | None = None) -> list[ConfigVersion]:
+        """Return versions of the configuration, the newest first. `before` and `after` are their numbers."""
+        return [version_of(row) for row in await self._rows(versions_query(limit, before, after))]
 
     async def is_known(self, column: str, value: str) -> bool:
         """Return whether there was any use under this name: of a column of `usage`, or a `tag`."""

@@ -169,7 +169,7 @@ class Store(Reports):
     async def beat(self) -> None:
         """Show that the owner of the store is alive."""
         if self._epoch is not None:
-            async with self._transaction():
+            async with self.transaction():
                 pass
 
     async def commit(self, batch: Batch) -> None:
@@ -217,7 +217,7 @@ class Store(Reports):
 
     async def reconcile(self, amounts: Mapping[str, int], now_unix_s: float) -> Reconciliation:
         """Reconcile attempts at these amounts, in nano-dollars, each once and finally."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             query = select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(amounts)).with_for_update()
             found = {row["attempt_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
             names = {attempt.rpartition("-")[0] for attempt in found}
@@ -247,7 +247,7 @@ class Store(Reports):
 
     async def settle_batch(self, settlement: Settlement, now_unix_s: float) -> Reconciliation:
         """Settle a batch at the cost of its lines, once and finally. It is rejected while its request goes on."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             found = await BatchTable.settle(connection, settlement, now_unix_s)
             await self._add_counters.run(connection, _summed(("posted",), found.counters))
             await self._add_usage.run(connection, _summed(USAGE_SUMS, found.usage))
@@ -258,18 +258,18 @@ class Store(Reports):
 
     async def note_batch(self, attempt: str, **values: Any) -> None:
         """Note columns of an open batch."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             await connection.execute(BatchTable.note(attempt, **values))
 
     async def find_batch(self, attempt: str, made: Record) -> None:
         """Note the id of a batch whose answer was lost, and its owner."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             await connection.execute(BatchTable.found(attempt, made.id))
             await self._state.write(connection, [Change(MADE, made)])
 
     async def lapse(self, now_unix_s: float, at_most: int = 500) -> int:
         """Turn some attempts whose windows have all ended into charges. Return their number."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             ended = (UNSETTLED.c.state == OPEN, UNSETTLED.c.until <= now_unix_s)
             query = select(UNSETTLED).where(*ended).order_by(UNSETTLED.c.until).limit(at_most).with_for_update()
             rows = [dict(row) for row in (await connection.execute(query)).mappings()]
@@ -284,7 +284,9 @@ class Store(Reports):
         await self._add_usage.run(connection, _summed(USAGE_SUMS, (usage for _, usage in made)))
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction. It sees all earlier ones, and comes before all later ones. It is committed at the end,
+        unless an error is raised."""
         try:
             async with self._writing() as connection:
                 if self.is_sqlite:  # else the rows read may be outdated by the first write
@@ -292,9 +294,6 @@ class Store(Reports):
                 yield connection
         except (*STORE_FAILURES, *_OF_VALUES) as error:
             raise StoreError(describe(error)) from None
-
-    transaction = _transaction
-    """For changes of other tables: it sees all earlier transactions, and comes before all later ones."""
 
     async def state(self, ids: Sequence[str]) -> list[Record]:
         """Return the known records of the objects with these ids."""
@@ -312,7 +311,7 @@ class Store(Reports):
             UNSETTLED.c.attempt_id.not_in(BatchTable.open_attempts()),  # else nothing could settle them
         )
         settled_ids = select(UNSETTLED.c.attempt_id).where(*over).limit(at_most)
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
             given = select(FEEDBACK.c.request_id).where(FEEDBACK.c.request_id < first_id(older_than)).limit(at_most)
             await connection.execute(delete(FEEDBACK).where(FEEDBACK.c.request_id.in_(given)))
@@ -322,7 +321,7 @@ class Store(Reports):
 
     async def prune_state(self, older_than: float, at_most: int = 5000) -> int:
         """Forget some of the objects that were not used since. Return their number. An open batch is in use."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             await connection.execute(BatchTable.renewed(older_than, time()))
             result = await connection.execute(self._state.expired(older_than, at_most))
         return int(result.rowcount)
@@ -334,13 +333,13 @@ class Store(Reports):
 
     async def place_hold(self, hold: Hold) -> None:
         """Write an order. Those that have ended are deleted."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             await connection.execute(delete(HOLDS).where(HOLDS.c.until <= hold.at))
             await connection.execute(self._set_hold, asdict(hold))
 
     async def release_hold(self, name: str) -> None:
         """Delete the order about this name, if there is one."""
-        async with self._transaction() as connection:
+        async with self.transaction() as connection:
             await connection.execute(delete(HOLDS).where(HOLDS.c.name == name))
 
     async def checkpoint(self) -> bool:

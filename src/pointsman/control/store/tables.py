@@ -180,6 +180,35 @@ HOLDS = Table(
     Column("until", Float),
 )
 
+# Resources that were made by API: `config.resource.Resource`. `spec` is JSON.
+RESOURCES = Table(
+    "resources",
+    METADATA,
+    *(Column(name, Text, primary_key=True) for name in ("kind", "name")),
+    Column("spec", Text, nullable=False),
+    Column("version", _BIG, nullable=False),
+    *(Column(name, Float, nullable=False) for name in ("created_at", "updated_at")),
+    Column("author", Text, nullable=False),
+)
+
+# The versions of the configuration that changes of resources made. `changes` is JSON, see `store.resources`.
+CONFIG_VERSIONS = Table(
+    "config_versions",
+    METADATA,
+    Column("number", _BIG, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("author", "note", "digest", "changes")),
+)
+
+# Replies to calls with an idempotency key. `request` identifies the call.
+REPLIES = Table(
+    "replies",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("request", "reply")),
+    Column("at", Float, nullable=False),
+)
+
 # The owner of a store that several gateways can reach: a single row, number 1. See `ownership`.
 OWNER = Table(
     "owner",

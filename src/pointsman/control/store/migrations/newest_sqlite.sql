@@ -197,4 +197,30 @@ CREATE TABLE login_attempts (
 	PRIMARY KEY (subject)
 );
 CREATE INDEX ix_login_attempts_until ON login_attempts (until);
-INSERT INTO alembic_version (version_num) VALUES ('0013');
+CREATE TABLE resources (
+	kind TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	spec TEXT NOT NULL, 
+	version BIGINT NOT NULL, 
+	created_at FLOAT NOT NULL, 
+	updated_at FLOAT NOT NULL, 
+	author TEXT NOT NULL, 
+	PRIMARY KEY (kind, name)
+);
+CREATE TABLE config_versions (
+	number BIGINT NOT NULL, 
+	at FLOAT NOT NULL, 
+	author TEXT NOT NULL, 
+	note TEXT NOT NULL, 
+	digest TEXT NOT NULL, 
+	changes TEXT NOT NULL, 
+	PRIMARY KEY (number)
+);
+CREATE TABLE replies (
+	"key" TEXT NOT NULL, 
+	request TEXT NOT NULL, 
+	reply TEXT NOT NULL, 
+	at FLOAT NOT NULL, 
+	PRIMARY KEY ("key")
+);
+INSERT INTO alembic_version (version_num) VALUES ('0014');
