@@ -18,6 +18,8 @@ from fakes.configuration import accept
 from pointsman.admin.app import make_app
 from pointsman.admin.auth import AdminToken
 from pointsman.admin.services import Services
+from pointsman.config.live_keys import open_for_writing
+from pointsman.config.overrides import DATA_DIR
 from pointsman.config.snapshot_file import Compiled, read_snapshot
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
@@ -172,7 +174,9 @@ def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Inqui
     """Build the parts of a control process, over a configuration file in `folder`."""
     file, snapshot = folder / "pointsman.yaml", folder / "snapshot"
     file.write_text(config)
-    accept(snapshot, config, ENVIRON)
+    environ = {**ENVIRON, DATA_DIR: str(folder)}
+    open_for_writing(folder).close()
+    accept(snapshot, config, environ)
     book = LeaseTable(1)
 
     async def open_store() -> Store:
@@ -185,9 +189,9 @@ def desk_in(folder: Path, url: str | None = None, config: str = CONFIG) -> Inqui
     ingest = Ingest(folder / "journal", book, open_store, lambda _: None)
     lease_client = LeaseServer(book, ingest, lambda: (str(snapshot), configuration.digest))
     configuration = Configuration(
-        snapshot, file, on_new, lease_client.distribute, public_is_loopback=True, environ=ENVIRON
+        snapshot, file, on_new, lease_client.distribute, public_is_loopback=True, environ=environ
     )
-    on_new(read_snapshot(snapshot, ENVIRON))
+    on_new(read_snapshot(snapshot, environ))
     inquiry_handler = InquiryHandler(ControlParts.of(book, ingest, lease_client, configuration))
     lease_client.on_inquiry = inquiry_handler.answer
     return inquiry_handler
@@ -217,5 +221,6 @@ async def control_plane(
             if not writer._is_closed:
                 writer.close()
             await inquiry_handler.parts.ingest.finish(PATIENCE_S)
+            inquiry_handler.parts.keys.close()
             inquiry_handler.parts.lease_server.close()
             await services.store.close()

@@ -244,6 +244,9 @@ MEANINGS = {
     "upstream_refused": "The provider rejected the request. Its message names the reason.",
     "invalid_api_key": "The virtual key is missing, unknown or expired. Send a valid one.",
     "budget_exceeded": "No target has room in its budgets. Wait for the next window, or raise the named budget.",
+    "network_not_allowed": "The virtual key may not be used from the client's address: its `from` lists the networks.",
+    "key_paused": "An operator has paused the virtual key, its team or its customer. The message says until when.",
+    "child_key_not_allowed": "The virtual key may not make child keys: its settings have no `child_keys`.",
     "model_not_allowed": "The virtual key may not use this model or its providers. Use another, or extend the key.",
     "origin_not_allowed": "A web page outside `server.cors.origins` called the gateway. Add its origin there.",
     "max_cost_exceeded": "No candidate is cheap enough for the `max_usd` of the strategy, or for the request's "

@@ -5,10 +5,9 @@ from typing import Annotated
 import typer
 
 from pointsman.cli._admin import URL
+from pointsman.cli._durations import seconds_in
 from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._terminal import print_json, print_line
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def command(
@@ -30,23 +29,10 @@ def command(
     hold. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file."""
     from pointsman.cli._admin import format_utc, post
 
-    data = {"name": name, "effect": "in" if is_in else "out", "reason": reason, "for_s": _seconds(for_)}
+    data = {"name": name, "effect": "in" if is_in else "out", "reason": reason, "for_s": seconds_in(for_)}
     found = post(url, "health/holds", data, token_file)
     if as_json:
         print_json(found)
         return
     end = f"until {format_utc(found['until'])}" if found["until"] is not None else "until it is released"
     print_line(f"{name} is {'forced into use' if is_in else 'held out of use'} {end}")
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    unit = _UNITS.get(text[-1:])
-    try:
-        seconds = float(text[:-1]) * unit if unit is not None else 0.0
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise typer.BadParameter(f"{text!r} is not a duration; write 90s, 15m, 1h or 2d", param_hint="--for")
-    return seconds

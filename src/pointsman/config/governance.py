@@ -7,21 +7,24 @@ from time import time
 from msgspec import Struct
 
 from pointsman.config.addresses import ListenAddress
-from pointsman.config.key_directory import FileKeys, KeyDirectory
+from pointsman.config.key_directory import KeyDirectory
+from pointsman.config.key_table import FileKeys
 from pointsman.config.keys_file import KeysFileError, read_keys
+from pointsman.config.live_keys import LiveKeys, open_live
+from pointsman.config.live_policies import PLACE, compile_policies
 from pointsman.config.problems import Findings
 from pointsman.config.references import References
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
-from pointsman.domain.identity import EndUserLimits, VirtualKey
+from pointsman.domain.identity import EndUserLimits, KeysUnavailableError, VirtualKey
 from pointsman.domain.limits import Limit
 
 
 class Governed(Struct, frozen=True, kw_only=True):
     """The compiled keys. `own` are those of the document, and `keys` are all. `owners` are teams and customers, such as
-    `team:research`. `customers` are the customers of teams, by team. `shared_limits` are those of owners, if there is a
-    file of further keys. `falling` are keys with a limit that falls to another model, each with its place."""
+    `team:research`. `customers` are the customers of teams, by team. `shared_limits` are those of owners. `falling` are
+    keys with a limit that falls to another model, each with its place."""
 
     own: Mapping[bytes, VirtualKey]
     keys: Mapping[bytes, VirtualKey]
@@ -32,6 +35,10 @@ class Governed(Struct, frozen=True, kw_only=True):
     shared_limits: tuple[Limit, ...] = ()
     end_user_limits: tuple[EndUserLimits, ...] = ()
     falling: Sequence[tuple[Location, VirtualKey]] = ()
+
+    def keys_at(self, digest: str) -> Mapping[bytes, VirtualKey]:
+        """Return all keys, as those of the configuration with this digest."""
+        return self.keys.at(digest) if isinstance(self.keys, FileKeys) else self.keys
 
     @property
     def headers(self) -> list[str]:
@@ -45,23 +52,32 @@ def compile_governance(
     findings: Findings,
     directory: KeyDirectory | None,
     listen: ListenAddress | None,
+    *,
+    data_dir: Path | None = None,
 ) -> Governed:
-    """Compile keys, teams and customers. `directory` replaces the file of keys."""
+    """Compile keys, teams and customers. `directory` replaces the file of keys. `data_dir`
+    may have keys made by API."""
+    live = open_live(data_dir) if data_dir is not None else None
     governance = document.governance
     compiler = KeyCompiler(document, references, findings)
     own = compiler.compile_all(time())
     check_access(governance, listen, findings)
+    taken = _names_of(live, governance.virtual_keys, findings)
     if governance.keys_file is None:
         directory = None
     elif directory is None:
         path = Path(references.path(governance.keys_file))
         references.files.add(path)
-        directory = _read_keys(path, governance.virtual_keys, own, compiler, findings)
-    shared = compiler.shared_limits() if directory is not None else ()
+        directory = _read_keys(path, {**dict.fromkeys(taken), **governance.virtual_keys}, own, compiler, findings)
+    shared = compiler.shared_limits()
+    keys: Mapping[bytes, VirtualKey] = own
+    if directory is not None or live is not None:
+        policies = compile_policies(compiler, live, live.settings(), findings) if live is not None and taken else {}
+        keys = FileKeys(own, directory, shared, live, policies)
     teams = [f"team:{name}" for name in governance.teams]
     return Governed(
         own=own,
-        keys=FileKeys(own, directory, shared) if directory is not None else own,
+        keys=keys,
         key_headers=compile_key_headers(governance, findings),
         owners=frozenset([*teams, *(f"customer:{name}" for name in governance.customers)]),
         customers={name: team.customer for name, team in governance.teams.items() if team.customer is not None},
@@ -70,6 +86,20 @@ def compile_governance(
         end_user_limits=compiler.end_user_limits(),
         falling=compiler.falling,
     )
+
+
+def _names_of(live: LiveKeys | None, own: Collection[str], findings: Findings) -> frozenset[str]:
+    """Return the names of the keys made by API. A key of the document with such a name is reported."""
+    try:
+        names = live.names() if live is not None else frozenset()
+    except KeysUnavailableError as error:  # control makes the file anew
+        findings.warning(PLACE, str(error))
+        return frozenset()
+    for name in own:
+        if name in names:
+            message = "is also the name of a key that was made by API (`pointsman keys show` has it); choose another"
+            findings.error((*PLACE, name), message)
+    return names
 
 
 def _read_keys(

@@ -5,20 +5,15 @@ keys share a few. It is stored as the virtual key that was compiled from it, wit
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from hashlib import file_digest, sha256
-from itertools import chain
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from pointsman.config.frozen import freeze, thaw
-from pointsman.domain.identity import KeyTable, VirtualKey
-from pointsman.domain.limits import Limit
-from pointsman.domain.requirements import OWN
-
-MAX_HELD = 20_000  # recently used keys, and policies
+from pointsman.domain.identity import VirtualKey
 
 _TABLES = """
     CREATE TABLE policies (number INTEGER PRIMARY KEY, key BLOB NOT NULL);
@@ -40,6 +35,12 @@ class KeyRow(Struct, frozen=True):
     name: str
     policy: int
     is_current: bool = True
+
+
+def as_policy(key: VirtualKey) -> VirtualKey:
+    """Return the part of a compiled key that keys with the same settings share."""
+    own = tuple(limit for limit in key.limits if limit.level == "virtual_key")
+    return replace(key, name="", digest=b"", limits=own)
 
 
 class KeyDirectory:
@@ -94,6 +95,11 @@ class KeyDirectory:
         found = self._database.execute("SELECT * FROM keys WHERE name = ? AND is_current", (name,)).fetchone()
         return KeyRow(*found) if found is not None else None
 
+    def names_after(self, name: str) -> Iterator[str]:
+        """Iterate over the names of keys after this one, in their order."""
+        query = "SELECT name FROM keys WHERE is_current AND name > ? ORDER BY name"
+        return (found for (found,) in self._database.execute(query, (name,)))
+
     def policy(self, number: int) -> VirtualKey:
         """Return the policy with this number."""
         (data,) = self._database.execute("SELECT key FROM policies WHERE number = ?", (number,)).fetchone()
@@ -103,80 +109,3 @@ class KeyDirectory:
 
 def _nothing(kind: str, name: str) -> object:
     raise KeyError(f"a policy names a {kind}: {name}")
-
-
-class FileKeys(KeyTable):
-    """The keys of the configuration file, `own`, and those of a directory, which are made on use. `shared` are the
-    limits of teams and customers."""
-
-    def __init__(self, own: Mapping[bytes, VirtualKey], directory: KeyDirectory, shared: Iterable[Limit]) -> None:
-        self.directory = directory
-        self.own = own
-        self._made: dict[bytes, VirtualKey] = {}
-        self._policies: dict[int, VirtualKey] = {}
-        self._shared: dict[str, list[Limit]] = {}
-        for limit in shared:
-            self._shared.setdefault(limit.owner, []).append(limit)
-        self._own_names = {key.name: key for key in own.values()}
-
-    def get(self, digest: bytes, default: VirtualKey | None = None) -> VirtualKey | None:  # type: ignore[override]
-        """Return the key with this digest."""
-        found = self.own.get(digest) or self._made.get(digest)
-        if found is None:
-            row = self.directory.find(digest)
-            if row is None:
-                return default
-            found = self._make(row)
-            if len(self._made) >= MAX_HELD:
-                self._made.pop(next(iter(self._made)), None)
-            self._made[digest] = found
-        return found
-
-    def named(self, name: str) -> VirtualKey | None:
-        if name in self._own_names:
-            return self._own_names[name]
-        row = self.directory.named(name)
-        return self.get(row.digest) if row is not None else None
-
-    def limit(self, counter: str) -> Limit | None:
-        """Return a limit of a key, or of its use of one provider, by the name of its counter."""
-        level, _, owner = counter.partition("|")[0].partition(":")
-        key = self.named(owner.partition("/")[0]) if level in ("virtual_key", "entry") else None
-        if key is None:
-            return None
-        limits = chain(key.limits, *(entry.limits for entry in key.entries.values()))
-        return next((limit for limit in limits if limit.counter == counter), None)
-
-    def __getitem__(self, digest: bytes) -> VirtualKey:
-        found = self.get(digest)
-        if found is None:
-            raise KeyError(digest.hex())
-        return found
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self.own
-        yield from self.directory
-
-    def __len__(self) -> int:
-        return len(self.own) + len(self.directory)
-
-    def _make(self, row: KeyRow) -> VirtualKey:
-        policy = self._policies.get(row.policy)
-        if policy is None:
-            if len(self._policies) >= MAX_HELD:
-                self._policies.pop(next(iter(self._policies)), None)
-            policy = self._policies[row.policy] = self.directory.policy(row.policy)
-        shared = (*self._shared.get(f"team:{policy.team}", ()), *self._shared.get(f"customer:{policy.customer}", ()))
-        entries = {
-            name: replace(entry, limits=_owned(entry.limits, f"entry:{row.name}/{name}"))
-            for name, entry in policy.entries.items()
-        }
-        limits = (*_owned(policy.limits, f"virtual_key:{row.name}"), *shared)
-        require = tuple(
-            [replace(one, origin=f"{OWN}{row.name}") if one.origin.startswith(OWN) else one for one in policy.require]
-        )
-        return replace(policy, name=row.name, digest=row.digest, entries=entries, limits=limits, require=require)
-
-
-def _owned(limits: Iterable[Limit], owner: str) -> tuple[Limit, ...]:
-    return tuple(replace(limit, owner=owner) for limit in limits)

@@ -14,10 +14,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import replace
 from pydantic import ValidationError
 
-from pointsman.config.key_directory import KeyDirectory, KeyRow
+from pointsman.config.key_directory import KeyDirectory, KeyRow, as_policy
 from pointsman.config.load import explain, location_of
 from pointsman.config.problems import Findings
 from pointsman.config.schema import VirtualKeySettings
@@ -125,9 +124,7 @@ class _KeyRows:
                     place = location_of(item)
                     self._problem(number, f"{'.'.join(map(str, place))}: {explain((*_PLACE, *place), item)}")
             else:
-                key = self._compile_key(name, digest, settings, findings)
-                own = tuple(limit for limit in key.limits if limit.level == "virtual_key")
-                self.policies.append(replace(key, name="", digest=b"", limits=own))
+                self.policies.append(as_policy(self._compile_key(name, digest, settings, findings)))
             for problem in findings.errors():
                 self._problem(number, str(problem))
         return found
@@ -143,4 +140,4 @@ def _form(is_name: bool, field: str) -> str:
 
 
 def _where(line: int | None) -> str:
-    return f"on line {line}" if line is not None else "in the configuration file"
+    return f"on line {line}" if line is not None else "in the configuration file or by a key made by API"

@@ -299,6 +299,15 @@ class TeamSettings(OwnerSettings):
     """The customer that the team belongs to."""
 
 
+class ChildKeySettings(Section):
+    """The right of a virtual key to make child keys."""
+
+    at_most: Annotated[int, Field(ge=1, le=1000)] = 100
+    """The most child keys of this key that are valid at the same time."""
+    longest_s: Annotated[float, Field(ge=1, le=366 * 86_400)] = 86_400.0
+    """The longest time that a child key may be valid, in seconds."""
+
+
 class VirtualKeySettings(OwnerSettings):
     """A key that clients present to the gateway."""
 
@@ -314,6 +323,11 @@ class VirtualKeySettings(OwnerSettings):
     expires_at: Annotated[datetime | None, BeforeValidator(_read_moment, json_schema_input_type=str | None)] = None
     """The time from which the key is rejected, with an offset from UTC, such as `2027-01-01T00:00:00Z`. Default:
     never."""
+    networks: Annotated[list[Text], Field(alias="from", max_length=64)] = []
+    """The networks that clients of this key must be in, such as `10.1.0.0/16` or `192.0.2.7`. The address is the one in
+    the log, see `server.trusted_proxies`. Default: all."""
+    child_keys: ChildKeySettings | None = None
+    """The right to make short-lived child keys by `POST /v1/keys`. Default: none."""
     allow_models: list[Pattern] = []
     """Shell-style patterns of the model names that the key may request, in `model` and in `fallbacks`. Default: all."""
     providers: Annotated[

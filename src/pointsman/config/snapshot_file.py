@@ -23,7 +23,9 @@ from pointsman.catalog.overlay import overlaid
 from pointsman.catalog.reader import CatalogError, ModelCatalog
 from pointsman.config.catalog import packaged, read_catalog
 from pointsman.config.frozen import FrozenError, freeze, thaw
-from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory
+from pointsman.config.key_directory import DirectoryError, KeyDirectory
+from pointsman.config.key_table import FileKeys
+from pointsman.config.live_keys import open_live
 from pointsman.config.references import BadReference, References
 from pointsman.config.resource import Resource
 from pointsman.config.settings import Console, Settings, Telemetry
@@ -85,7 +87,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
 def write_snapshot(path: Path, compiled: Compiled) -> None:
     """Write the snapshot, whole or not at all. Raises `OSError`."""
     snapshot, table, keys = compiled.snapshot, compiled.snapshot.virtual_keys, None
-    if isinstance(table, FileKeys):
+    if isinstance(table, FileKeys):  # the keys made by API are in a file of their own
         snapshot, keys = replace(snapshot, virtual_keys=table.own), table.directory
     data, secrets = freeze(replace(compiled, snapshot=snapshot, content=b"", resources=()))
     accepted = Accepted(
@@ -111,8 +113,8 @@ def write_snapshot(path: Path, compiled: Compiled) -> None:
 
 
 def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
-    """Read a snapshot. Raises `SnapshotError`, `OutdatedError` if its document has to be compiled again, and `OSError`
-    if there is no file."""
+    """Read a snapshot. Raises `SnapshotError`, `OutdatedError` if its document has to be compiled again,
+    `KeysUnavailableError`, and `OSError` if there is no file."""
     accepted = read_accepted(path)
     if accepted.version != __version__:
         raise OutdatedError(f"{path} was written by another version{accepted.version and f', {accepted.version}'}")
@@ -131,9 +133,10 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
         raise OutdatedError(f"{path} has to be compiled again: {error}") from None
     if _identify(found) != accepted.secrets:
         raise OutdatedError(f"{path} was written with other secrets")
-    keys, snapshot = read_keys(path, accepted), compiled.snapshot
-    if keys is not None:
-        snapshot = replace(snapshot, virtual_keys=FileKeys(snapshot.virtual_keys, keys, snapshot.shared_limits))
+    keys, live, snapshot = read_keys(path, accepted), open_live(compiled.settings.data_dir), compiled.snapshot
+    if keys is not None or live is not None:
+        table = FileKeys(snapshot.virtual_keys, keys, snapshot.shared_limits, live).at(snapshot.digest)
+        snapshot = replace(snapshot, virtual_keys=table)
     return replace(compiled, snapshot=snapshot, content=accepted.content, resources=accepted.resources)
 
 

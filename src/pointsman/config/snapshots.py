@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from pathlib import Path
 
 from pointsman.config.access import compile_access
 from pointsman.config.addresses import ListenAddress
@@ -27,6 +28,7 @@ def compile_snapshot(
     findings: Findings,
     *,
     listen: ListenAddress | None,
+    data_dir: Path | None,
     directory: KeyDirectory | None,
 ) -> tuple[Snapshot, Governed]:
     """Return the snapshot and the governance of a document. With errors among the findings, they are not usable."""
@@ -37,19 +39,21 @@ def compile_snapshot(
     routing = compile_routing(document.routing, findings)
     compiler = ModelCompiler(document, names, routing, findings)
     models = compile_models(compiler, findings)
-    governed = compile_governance(document, references, findings, directory, listen)
+    governed = compile_governance(document, references, findings, directory, listen, data_dir=data_dir)
     rules = compile_rules(document, governed, compiler, models, findings)
     of_models, of_keys = [one.strategy for one in models.values()], [key.strategy for key in governed.own.values()]
     strategies = (routing.strategy, *of_models, *of_keys, *(rule.strategy for rule in rules.rules))
     pricing = compile_pricing(document, names, findings, governed.keys)
     directory = governed.directory
-    parts = [document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest]
+    of_keys_file = directory.digest if directory is not None else None
+    parts = [document.model_dump(mode="json"), sorted(references.digests.items()), in_use.digest, of_keys_file]
+    # It covers secrets, keys and the catalog, but reveals no secret.
+    digest = sha256(json.dumps(parts).encode()).hexdigest()
     snapshot = Snapshot(
-        # It covers secrets, keys and the catalog, but reveals no secret.
-        digest=sha256(json.dumps([*parts, directory.digest if directory is not None else None]).encode()).hexdigest(),
+        digest=digest,
         endpoints=endpoints,
         models=models,
-        virtual_keys=governed.keys,
+        virtual_keys=governed.keys_at(digest),
         require_key=document.governance.require_key,
         routing=routing,
         key_headers=governed.key_headers,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 
+from pointsman.config.access import compile_networks
 from pointsman.config.addresses import ListenAddress
 from pointsman.config.default_limits import DefaultLimits, Selected, check_not_alone
 from pointsman.config.limits import LimitCompiler
@@ -13,7 +14,7 @@ from pointsman.config.requirements import compile_require
 from pointsman.config.schema import Document, GovernanceSettings, OwnerSettings, VirtualKeySettings
 from pointsman.config.source import Location
 from pointsman.config.strategies import compile_strategy
-from pointsman.domain.identity import EndUserLimits, ProviderEntry, VirtualKey
+from pointsman.domain.identity import ChildKeys, EndUserLimits, ProviderEntry, VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.requirements import OWN, merged
 
@@ -42,7 +43,7 @@ class KeyCompiler:
 
     def compile_all(self, now_unix_s: float) -> dict[bytes, VirtualKey]:
         """Return virtual keys by the SHA-256 of their value."""
-        self._compile_owners()
+        self.compile_owners()
         keys: dict[bytes, VirtualKey] = {}
         for name, settings in self._governance.virtual_keys.items():
             place: Location = ("governance", "virtual_keys", name)
@@ -70,7 +71,7 @@ class KeyCompiler:
             keys[digest] = key
 
     def compile_one(self, name: str, digest: bytes, settings: VirtualKeySettings, findings: Findings) -> VirtualKey:
-        """Compile one key from outside the document. `compile_all` comes first."""
+        """Compile one key from outside the document. `compile_all` or `compile_owners` comes first."""
         other = KeyCompiler(self._document, self._references, findings)
         other._of_customer, other._of_team, other._defaults = self._of_customer, self._of_team, self._defaults
         key = other._key(name, digest, settings, (), 0.0)
@@ -85,7 +86,8 @@ class KeyCompiler:
         """The limits of teams and customers."""
         return tuple(limit for limits in (*self._of_team.values(), *self._of_customer.values()) for limit in limits)
 
-    def _compile_owners(self) -> None:
+    def compile_owners(self) -> None:
+        """Compile teams and customers, but no key."""
         governance = self._governance
         defaults = self._defaults
         defaults.check_names()
@@ -137,7 +139,7 @@ class KeyCompiler:
             if customer in governance.customers
             else (),
         )
-        tools = settings.provider_tools
+        tools, rights = settings.provider_tools, settings.child_keys
         key = VirtualKey(
             name=name,
             digest=digest,
@@ -153,6 +155,8 @@ class KeyCompiler:
             require=merged(*require),
             provider_tools=frozenset(tools) if tools is not None else None,
             end_users=end_users,
+            networks=self._networks(settings, place),
+            children=ChildKeys(rights.at_most, rights.longest_s) if rights is not None else None,
         )
         of_entries = [limit for entry in key.entries.values() for limit in entry.limits]
         of_users = [limit for one in end_users for limit in one.limits]
@@ -185,6 +189,9 @@ class KeyCompiler:
             if settings is not None:
                 self._check_name(name, settings.keys, (*where, "keys", index), f"key of {provider}")
         return frozenset(names)
+
+    def _networks(self, settings: VirtualKeySettings, place: Location) -> tuple[str, ...]:
+        return compile_networks(settings.networks, (*place, "from"), self._findings)
 
     def _expiry(self, settings: VirtualKeySettings, place: Location, now_unix_s: float) -> float | None:
         moment = settings.expires_at

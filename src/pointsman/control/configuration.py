@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pointsman.config.catalog import make_folder
 from pointsman.config.compile import Checked, compile_document
 from pointsman.config.kept import compile_again, read_or_compile
-from pointsman.config.key_directory import FileKeys
+from pointsman.config.key_table import FileKeys
 from pointsman.config.load import Loaded, load
 from pointsman.config.problems import Problem, Severity
 from pointsman.config.resource import Resource
@@ -24,6 +24,7 @@ from pointsman.config.watch import ConfigWatcher
 from pointsman.control.events import EventLog
 from pointsman.control.export import export_settings
 from pointsman.control.inquiries.export import ExportSettings
+from pointsman.control.keys import KeyBook
 
 DISTRIBUTE_S = 10.0
 
@@ -46,7 +47,7 @@ class Configuration:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.path = path
-        self._environ = environ
+        self.environ = environ
         self.current = read_or_compile(path, environ)
         self._config = config
         self._on_new = on_new
@@ -59,6 +60,7 @@ class Configuration:
         self.taken_at = time()  # Unix seconds when the configuration in force was accepted
         self.reloads = self.rejections = 0
         self._changing = asyncio.Lock()
+        self.keys: KeyBook | None = None  # of keys made by API, which each configuration compiles anew
         self._watcher: ConfigWatcher | None = None
         self._document: Loaded | None = None
         self.events = EventLog()
@@ -110,7 +112,7 @@ class Configuration:
         """Return the keys that seal secrets."""
         current = self.current
         return MasterKeys(
-            self._environ, current.settings.data_dir, Path(current.master_key) if current.master_key else None
+            self.environ, current.settings.data_dir, Path(current.master_key) if current.master_key else None
         )
 
     async def document(self) -> Loaded:
@@ -130,22 +132,37 @@ class Configuration:
 
         def compiled() -> Checked:
             loaded = load(current.content, resources)
-            return compile_document(loaded, current.folder, self._environ, directory=directory)
+            return compile_document(loaded, current.folder, self.environ, directory=directory)
 
         return await asyncio.to_thread(compiled)
 
     async def put_in_force(self, compiled: Compiled, within_s: float) -> list[int]:
         """Write a configuration with other resources for the workers, and distribute it. Return the epochs of workers
         that have not taken it after `within_s`. The caller is `changing` it. Raises `OSError`."""
-        await asyncio.to_thread(write_snapshot, self.path, compiled)
-        self.current = compiled
+        before = self.digest
+        async with self._preparing(compiled) as problems:
+            for problem in problems:  # the change was checked, so they are about keys made since
+                _logger.error("%s", problem)
+            await asyncio.to_thread(write_snapshot, self.path, compiled)
+            self.current = compiled
         if self._watcher is not None:
             self._watcher.note(compiled)
         self._on_new(compiled)
         self.events.publish("configuration", {"digest": self.digest})
         outdated = await self._distribute(within_s)
         _logger.info("configuration %s is in force", self.digest[:12])
+        if self.keys is not None and not outdated:
+            await self.keys.tidy((before, self.digest))
         return outdated
+
+    @asynccontextmanager
+    async def _preparing(self, compiled: Compiled) -> AsyncIterator[list[str]]:
+        """Keep keys made by API as they are while this configuration is put in force. Yield the reasons against it."""
+        if self.keys is None:
+            yield []
+            return
+        async with self.keys.preparing(compiled) as problems:
+            yield problems
 
     def reject_resources(self, messages: list[str]) -> None:
         """Note that the resources in the store cannot be used with the file."""
@@ -156,7 +173,7 @@ class Configuration:
     async def _read_again(self) -> None:
         """Compile again. Without a file the configuration stays the same, but the catalog below it may have changed."""
         async with self._changing:
-            compiled = await asyncio.to_thread(compile_again, self.path, self._environ)
+            compiled = await asyncio.to_thread(compile_again, self.path, self.environ)
             if compiled.snapshot.digest == self.digest:
                 self._outcome = (
                     True,
@@ -187,7 +204,7 @@ class Configuration:
             if compiled.resources != self.current.resources:  # they were changed while the file was compiled
                 again = replace(compiled, resources=self.current.resources)
                 loaded = await asyncio.to_thread(load, again.content, again.resources)
-                checked = await asyncio.to_thread(compile_document, loaded, again.folder, self._environ)
+                checked = await asyncio.to_thread(compile_document, loaded, again.folder, self.environ)
                 if checked.compiled is None:
                     self._on_problems(checked.problems)
                     return
@@ -198,17 +215,11 @@ class Configuration:
 
     async def _put_in_force(self, compiled: Compiled, messages: list[str]) -> None:
         """Write the snapshot file and distribute it to all workers."""
-        try:
-            await asyncio.to_thread(write_snapshot, self.path, compiled)
-        except OSError as error:
-            _logger.error("cannot write the new configuration to %s: %s", self.path, error)  # noqa: TRY400
-            self._reject([f"cannot write {self.path}: {error.strerror}"])
+        before = self.digest
+        async with self._preparing(compiled) as problems:
+            is_accepted = await self._accept(compiled, problems)
+        if not is_accepted:
             return
-        self.current = compiled
-        self.rejected, self.taken_at = None, time()
-        self.reloads += 1
-        self._on_new(compiled)
-        self.events.publish("configuration", {"digest": self.digest})
         outdated = await self._distribute(DISTRIBUTE_S)
         if outdated:
             _logger.error(
@@ -220,6 +231,28 @@ class Configuration:
         else:
             _logger.info("configuration %s is in force", self.digest[:12])
             self._outcome = (True, messages)
+            if self.keys is not None:
+                await self.keys.tidy((before, self.digest))
+
+    async def _accept(self, compiled: Compiled, problems: list[str]) -> bool:
+        """Write the snapshot file, so that the configuration is the present one. Return whether that succeeded.
+        `problems` are reasons against it."""
+        if problems:
+            _logger.error("the new configuration cannot be used: %s", "; ".join(problems))
+            self._reject(problems)
+            return False
+        try:
+            await asyncio.to_thread(write_snapshot, self.path, compiled)
+        except OSError as error:
+            _logger.error("cannot write the new configuration to %s: %s", self.path, error)  # noqa: TRY400
+            self._reject([f"cannot write {self.path}: {error.strerror}"])
+            return False
+        self.current = compiled
+        self.rejected, self.taken_at = None, time()
+        self.reloads += 1
+        self._on_new(compiled)
+        self.events.publish("configuration", {"digest": self.digest})
+        return True
 
     def _on_problems(self, problems: tuple[Problem, ...]) -> None:
         for problem in problems:

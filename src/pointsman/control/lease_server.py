@@ -17,6 +17,7 @@ import msgspec
 from pointsman.control.health_server import HealthServer
 from pointsman.control.holds import HoldBook
 from pointsman.control.ingest import Ingest
+from pointsman.control.key_server import KeyServer
 from pointsman.control.state_server import StateServer
 from pointsman.control.usage_server import UsageServer
 from pointsman.domain.holds import Hold
@@ -38,6 +39,8 @@ from pointsman.link.frames import (
     Holds,
     InForce,
     Inquiry,
+    KeysTaken,
+    MakeKey,
     MetricsRequest,
     NewSnapshot,
     Recall,
@@ -121,6 +124,7 @@ class LeaseServer:
             lease_table, self._send, lambda: ingest.is_ready.is_set() and self._knows_all()
         )
         self._health_server = HealthServer(self._send_news)
+        self.key_server = KeyServer(self._send, self._start)
         self.holds = HoldBook(lambda: ingest.store, self._send_holds)
         ingest.on_open.append(self.holds.load)
         self.on_inquiry: OnInquiry | None = None
@@ -169,6 +173,8 @@ class LeaseServer:
             self._usage_server.received(connection.hello.epoch, frame)
         elif isinstance(frame, WorkerHealth):
             self._health_server.received(connection.hello.epoch, frame)
+        elif isinstance(frame, KeysTaken | MakeKey):
+            self.key_server.received(connection.hello.epoch, frame)
         elif isinstance(frame, GiveBack):
             self._lease_table.give_back(connection.hello.epoch, frame.returns)
             self._signal()
@@ -191,6 +197,7 @@ class LeaseServer:
             del self._workers[connection.hello.epoch]
             self._usage_server.lost(connection.hello.epoch)
             self._health_server.lost(connection.hello.epoch)
+            self.key_server.lost(connection.hello.epoch)
         self._signal()
 
     def reshare(self, shares: list[tuple[int, Share]]) -> None:
@@ -261,6 +268,8 @@ class LeaseServer:
             self._health_server.connected(hello.epoch)
             if (holds := self.holds.present()) is not None:
                 connection.send(Holds(holds))
+        if hello.takes_keys:
+            self.key_server.connected(hello.epoch)
         self._knows_all()
         path, digest = self._snapshot()
         if hello.digest != digest:

@@ -5,9 +5,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from pointsman.config.snapshot_file import Compiled
+from pointsman.control.child_keys import ChildAnswers
 from pointsman.control.configuration import Configuration
 from pointsman.control.events import EventLog
 from pointsman.control.ingest import Ingest
+from pointsman.control.key_file import KeyFile
+from pointsman.control.keys import KeyBook
 from pointsman.control.lease_server import LeaseServer
 from pointsman.control.resource_book import ResourceBook
 from pointsman.money.leases import LeaseTable
@@ -23,6 +27,7 @@ class ControlParts(Struct, eq=False, frozen=True, kw_only=True):
     lease_server: LeaseServer
     configuration: Configuration
     book: ResourceBook
+    keys: KeyBook
     events: EventLog
 
     @classmethod
@@ -33,12 +38,22 @@ class ControlParts(Struct, eq=False, frozen=True, kw_only=True):
         events = configuration.events
         book = ResourceBook(configuration, lambda: ingest.store, lease_server.slots_of, events.publish)
         ingest.on_open.append(book.load)
+
+        def current() -> Compiled:
+            return configuration.current
+
+        file = KeyFile(configuration.current.settings.data_dir, configuration.environ, current)
+        keys = KeyBook(lambda: ingest.store, file, current, lease_server.key_server)
+        ingest.on_open.append(keys.load)
+        configuration.keys = keys
+        lease_server.key_server.on_make_key = ChildAnswers(keys).answer
         return cls(
             lease_table=lease_table,
             ingest=ingest,
             lease_server=lease_server,
             configuration=configuration,
             book=book,
+            keys=keys,
             events=events,
         )
 

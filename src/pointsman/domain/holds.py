@@ -1,4 +1,5 @@
-"""Holds: an operator takes a provider, a target or a provider key out of use, or forces it in."""
+"""Holds: an operator takes a provider, a target or a provider key out of use, or forces it in. A hold on a virtual key,
+a team or a customer is a pause: requests of this owner are rejected."""
 
 from datetime import UTC, datetime
 from math import inf
@@ -11,10 +12,14 @@ from pointsman.domain.snapshots import Snapshot
 Effect = Literal["out", "in"]
 
 
+_WORDS = {"virtual_key": "virtual key", "team": "team", "customer": "customer"}
+
+
 class Hold(Struct, frozen=True):
     """The order of an operator. `name` is `provider`, `provider/model` or `provider:key`. With the effect `out` no
-    request uses it, and with `in` no breaker or rejection keeps requests from it. `at` and `until` are Unix seconds;
-    without `until`, the hold lasts until it is released."""
+    request uses it, and with `in` no breaker or rejection keeps requests from it. A pause has the effect `out` and a
+    name such as `team=research`, which no provider can have. `at` and `until` are Unix seconds; without `until`, the
+    hold lasts until it is released."""
 
     name: str
     effect: Effect = "out"
@@ -31,6 +36,9 @@ class Hold(Struct, frozen=True):
         if self.until is not None:
             end = f"until {datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%M:%SZ}"
         order = f"holds {self.name} out of use" if self.effect == "out" else f"forces {self.name} into use"
+        if (owner := owner_in(self.name)) is not None:
+            level, _, name = owner.partition(":")
+            order = f"paused the {_WORDS[level]} {name}"
         return f"an operator {order} {end}{f': {self.reason}' if self.reason else ''}"
 
 
@@ -39,6 +47,17 @@ class Held(Struct, frozen=True):
 
     hold: Hold
     until: float = inf
+
+
+def pause_name(level: str, name: str) -> str:
+    """Return the name of a hold on an owner: a `virtual_key`, `team` or `customer`."""
+    return f"{level}={name}"
+
+
+def owner_in(name: str) -> str | None:
+    """Return the owner that a hold pauses, such as `team:research`, or `None` if it is not about an owner."""
+    level, mark, owner = name.partition("=")
+    return f"{level}:{owner}" if mark and level in _WORDS else None
 
 
 def key_in(name: str) -> tuple[str, str] | None:

@@ -1,7 +1,7 @@
 """Identities: virtual keys with their rights and limits."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -34,6 +34,14 @@ class EndUserLimits(Struct, frozen=True, kw_only=True, eq=False):
     limits: tuple[Limit, ...]
 
 
+class ChildKeys(Struct, frozen=True):
+    """The right of a virtual key to make child keys: `at_most` that are valid at a time, each for at most `longest_s`
+    seconds."""
+
+    at_most: int
+    longest_s: float
+
+
 class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
     """A credential that a client presents to the gateway, with its rights and limits. `digest` is the SHA-256 of its
     value; the value itself is not stored.
@@ -44,7 +52,9 @@ class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
     `strategy` is `None` if the public name or `routing` decides, and `near_limit` is `None` if the snapshot decides.
     `require` are its own requirements, and those of its team and of its customer. `provider_tools` are the tools that a
     provider may run for it; `None` allows all if no requirement applies, and otherwise none.
-    `end_users` are the limits of its end users, if the key may name them.
+    `end_users` are the limits of its end users, if the key may name them. `networks` are those that its clients must be
+    in; empty means all. `children` is its right to make child keys. A child names its `parent`: it has the rights of
+    that key, or fewer, and counts in its limits too.
     """
 
     name: str
@@ -61,10 +71,28 @@ class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
     require: Requirements = NO_REQUIREMENTS
     provider_tools: frozenset[str] | None = None
     end_users: tuple[EndUserLimits, ...] = ()
+    networks: tuple[str, ...] = ()
+    children: ChildKeys | None = None
+    parent: str | None = None
+
+
+class KeysUnavailableError(Exception):
+    """The table of virtual keys cannot be read now."""
 
 
 class KeyTable(Mapping[bytes, VirtualKey]):
-    """Virtual keys by digest, for tables too large for memory. Each key is made at its first use."""
+    """Virtual keys by digest, for tables too large for memory, or that change without a new snapshot. `own` are those
+    in memory; each other key is made at its first use. Every look-up raises `KeysUnavailableError`."""
+
+    own: Mapping[bytes, VirtualKey]
+
+    @abstractmethod
+    def drop(self, digests: Collection[bytes] | None) -> None:
+        """Make these keys anew at their next use, or all if there is `None`."""
+
+    @abstractmethod
+    def refresh(self) -> bool:
+        """Return whether the table has changed since the last call or `drop`. If so, all keys are made anew."""
 
     @abstractmethod
     def named(self, name: str) -> VirtualKey | None:

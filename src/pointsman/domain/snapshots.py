@@ -227,7 +227,17 @@ def is_listed(snapshot: Snapshot, provider: str, model: str) -> bool:
 def limits_of(snapshot: Snapshot) -> Iterator[Limit]:
     """Yield every limit of a configuration. Those of teams and customers come once for each of their keys."""
     yield from _listed_limits(snapshot)
-    for key in snapshot.virtual_keys.values():
+    yield from _limits_of_keys(snapshot.virtual_keys)
+
+
+def keys_in_memory(snapshot: Snapshot) -> Mapping[bytes, VirtualKey]:
+    """Return the virtual keys, without those that are made at their first use."""
+    keys = snapshot.virtual_keys
+    return keys.own if isinstance(keys, KeyTable) else keys
+
+
+def _limits_of_keys(keys: Mapping[bytes, VirtualKey]) -> Iterator[Limit]:
+    for key in keys.values():
         yield from key.limits
         for entry in key.entries.values():
             yield from entry.limits
@@ -240,12 +250,9 @@ def has_canaries(snapshot: Snapshot) -> bool:
 
 
 def limits_to_list(snapshot: Snapshot, most: int) -> list[Limit]:
-    """Return the limits to list one by one, each once: all of them, or `most`. If keys are made at their first use,
-    only those of providers, mirrors, teams and customers are listed."""
-    if isinstance(snapshot.virtual_keys, KeyTable):
-        limits = chain(_listed_limits(snapshot), snapshot.shared_limits)
-    else:
-        limits = chain(limits_of(snapshot))
+    """Return the limits to list one by one, each once: all of them, or `most`. Those of keys that are made at their
+    first use are not listed."""
+    limits = chain(_listed_limits(snapshot), snapshot.shared_limits, _limits_of_keys(keys_in_memory(snapshot)))
     return list(islice({limit.counter: limit for limit in limits}.values(), most))
 
 
@@ -261,8 +268,8 @@ def counters_of(snapshot: Snapshot) -> Mapping[str, Limit]:
     if not isinstance(keys, KeyTable):
         limits = {limit.counter: limit for limit in limits_of(snapshot)}
         return _Counters(limits, snapshot, None) if snapshot.end_user_limits else limits
-    known = _listed_limits(snapshot)
-    return _Counters({limit.counter: limit for limit in (*known, *snapshot.shared_limits)}, snapshot, keys)
+    known = (*_listed_limits(snapshot), *snapshot.shared_limits, *_limits_of_keys(keys.own))
+    return _Counters({limit.counter: limit for limit in known}, snapshot, keys)
 
 
 class _Counters(Mapping[str, Limit]):

@@ -10,9 +10,10 @@ from pointsman.domain.failures import Failure, Rejection
 from pointsman.engine.answer import BROKEN, GONE, RETRY_LATER, answer_for
 from pointsman.engine.background import BackgroundThread
 from pointsman.engine.batch_uploads import relay_for
+from pointsman.engine.child_keys import KeyClient, is_child_key, make_child
 from pointsman.engine.engine import Engine
 from pointsman.engine.feedback import is_feedback, take_feedback
-from pointsman.engine.heads import INFINITY, AdmittedHead, AdmittedHeads
+from pointsman.engine.heads import BODY_MARK, AdmittedHead, AdmittedHeads
 from pointsman.engine.ids import RequestIds
 from pointsman.engine.model_list import ModelList, ModelsAsked
 from pointsman.engine.plain import PlainAnswers
@@ -20,7 +21,6 @@ from pointsman.engine.serve import serve
 from pointsman.engine.tasks import Cancelled, EagerTask, Suspension
 from pointsman.transport.http_head import BodyMode, Head
 from pointsman.transport.http_server import Exchange
-from pointsman.wire.sse import BYTE_ORDER_MARK
 
 _JSON = b"content-type: application/json\r\n"
 
@@ -36,10 +36,15 @@ class PublicApi:
         self._heads = AdmittedHeads(engine.live)
         self._plain = PlainAnswers(engine.live, engine.request_metrics)
         self._models = ModelList(engine.live.snapshot)
+        self.key_client: KeyClient | None = None  # absent without control
 
     def take_models(self, models: ModelList) -> None:
         """Use a list of models that was computed in advance for the present snapshot or the next one."""
         self._models = models
+        self._heads.forget()
+
+    def forget_heads(self) -> None:
+        """Admit every head anew, since virtual keys have changed."""
         self._heads.forget()
 
     def close(self) -> None:
@@ -74,15 +79,15 @@ class PublicApi:
                     exchange.send(*self._plain.preflight(head))
                     return
                 entry = self._heads.enter(head)
-            if entry.expires_at < INFINITY or self.engine.live.is_stale:
-                self._heads.check_times(entry)
+            if entry.is_checked or self.engine.live.checks_all:
+                self._heads.check(entry, exchange.head, exchange.peer)
             parse = entry.parse
             if parse is None:
                 self._serve_unparsed(exchange, entry, request_id)
                 return
             body = exchange.body
             if body[:1] == _MARKED:
-                body = body.removeprefix(BYTE_ORDER_MARK)
+                body = body.removeprefix(BODY_MARK)
             if len(body) > entry.most_small:
                 self._start(self._serve_large(exchange, entry, body, request_id), exchange)
                 return
@@ -143,6 +148,21 @@ class PublicApi:
         answer = answer_for(self.engine, exchange, whole or call, entry, request_id)
         await serve(self.engine, answer, upload if whole is None else None)
 
+    async def _make_child(self, exchange: Exchange, entry: AdmittedHead, request_id: str) -> None:
+        """Answer a request for a child key."""
+        try:
+            body = await make_child(entry, bytes(exchange.body), self.key_client)
+        except Rejection as rejection:
+            self._reject(exchange, rejection.failure, request_id)
+        except Cancelled:
+            self._end_cancelled(exchange, request_id)
+        except Exception:  # after any error, the client must not wait for an answer
+            self._reject(exchange, BROKEN, request_id)
+            raise
+        else:
+            head, received_at = exchange.head, exchange.received_at
+            exchange.send(*self._plain.answer(head, exchange.peer, request_id, body, received_at=received_at))
+
     def _end_cancelled(self, exchange: Exchange, request_id: str) -> None:
         """End a request that was cancelled before it had a plan."""
         if exchange.is_closed:
@@ -156,6 +176,8 @@ class PublicApi:
             self._start(self._serve_upload(exchange, entry, request_id), exchange)
         elif is_feedback(entry):
             exchange.send(*take_feedback(exchange, entry, request_id, self._plain))
+        elif is_child_key(entry):
+            self._start(self._make_child(exchange, entry, request_id), exchange)
         else:
             self._answer_models(exchange, entry, request_id)
 
@@ -191,4 +213,4 @@ def _is_probe(head: Head) -> bool:
 _HEALTH = frozenset({b"/healthz", b"/readyz"})
 _BASES = frozenset({b"/", b"/anthropic", b"/anthropic/", b"/api/hello", b"/anthropic/api/hello"})
 _OWN = _HEALTH | _BASES
-_MARKED = BYTE_ORDER_MARK[:1]
+_MARKED = BODY_MARK[:1]

@@ -3,30 +3,35 @@
 The result depends only on the path, the credential and the options of a head, so requests with equal heads share it.
 """
 
+import logging
 from functools import partial
-from time import time
+from time import monotonic, time
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Rejection
+from pointsman.domain.identity import KeysUnavailableError
 from pointsman.domain.records import RequestRecord, record_of
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.live import Live
-from pointsman.routing.admit import Admission, admit, check_time
+from pointsman.routing.admit import Admission, admit, check_time, pause_of
 from pointsman.transport.http_head import PER_REQUEST, BodyMode, Head
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
-from pointsman.wire.callers import check_caller
+from pointsman.wire.callers import check_caller, client_address, is_within
 from pointsman.wire.encodings import LARGE_FROM_BYTES, parse_encoded, reject_encoded
 from pointsman.wire.heads import dialect_at, has_open_names, names_read, read_head
 from pointsman.wire.paths import Parse, ParsedHead, PathTable
+from pointsman.wire.sse import BYTE_ORDER_MARK
 
 TABLE = PathTable(PATHS)
 MAX_ENTRIES = 4096
 MAX_ENTRY_BYTES = 2048  # of the key of an entry
-INFINITY = float("inf")
+BODY_MARK = BYTE_ORDER_MARK  # which a body may begin with
+
+_logger = logging.getLogger(__name__)
 
 
 class AdmittedHead(Struct, frozen=True, eq=False):
@@ -39,7 +44,7 @@ class AdmittedHead(Struct, frozen=True, eq=False):
     mode: BodyMode  # how its body is read
     parse: Parse | None  # absent if there is no body to parse
     record: RequestRecord
-    expires_at: float = INFINITY  # of the virtual key, in Unix seconds
+    is_checked: bool = False  # each request is checked, since its virtual key expires or is bound to networks
     most_small: int = SMALL_BYTES  # a longer body is parsed in the background thread
 
 
@@ -54,7 +59,7 @@ class AdmittedHeads:
         self._reads_ids = False  # whether entries depend on headers that differ in every request
 
     def forget(self) -> None:
-        """Drop all heads before another snapshot, so that they do not keep this one alive."""
+        """Drop all heads: before another snapshot, so that they do not keep this one alive, or after keys changed."""
         self._entries, self._snapshot = {}, None
 
     def enter(self, head: Head) -> AdmittedHead:
@@ -86,15 +91,19 @@ class AdmittedHeads:
         check_caller(head.headers, snapshot.access, is_open=not snapshot.require_key)
         method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
         parsed = read_head(method, target, head.headers, TABLE, snapshot)
-        admission = admit(parsed.credential, snapshot)
+        try:
+            admission = admit(parsed.credential, snapshot)
+        except KeysUnavailableError as error:
+            _logger.error("virtual keys made by API cannot be looked up: %s", error)  # noqa: TRY400
+            raise Rejection(_UNREADABLE) from None
         if isinstance(admission, Failure):
             # Control may have created the key since the connection was lost.
             raise Rejection(_CUT_OFF if self._live.is_cut_off else _presented(admission, parsed.credential))
         mode, key = _body_mode(parsed), admission.virtual_key
-        expires_at = key.expires_at if key is not None and key.expires_at is not None else INFINITY
+        is_checked = key is not None and (key.expires_at is not None or bool(key.networks))
         parse = parsed.api.parse if mode is BodyMode.BUFFER else None
         record = record_of(parsed.head, head.path, key)
-        admitted = AdmittedHead(snapshot, parsed, admission, mode, parse, record=record, expires_at=expires_at)
+        admitted = AdmittedHead(snapshot, parsed, admission, mode, parse, record=record, is_checked=is_checked)
         if parsed.content_encoding and parse is not None:
             return replace(admitted, parse=partial(parse_encoded, parse), most_small=LARGE_FROM_BYTES)
         return admitted
@@ -107,14 +116,22 @@ class AdmittedHeads:
             return entry.parsed.head.dialect
         return dialect_at(head.target.decode("ascii", "replace"), head.headers, TABLE)
 
-    def check_times(self, entry: AdmittedHead) -> None:
-        """Check the times of an entry. Raises `Rejection` if the key has expired, or if the configuration is too old to
-        be trusted."""
-        if self._live.is_stale:
+    def check(self, entry: AdmittedHead, head: Head, peer: str | None) -> None:
+        """Check what may differ between two requests with the same head. Raises `Rejection` if the key has expired or
+        is paused, if it may not be used from the client's address, or if the configuration is too old to be trusted."""
+        live, key = self._live, entry.admission.virtual_key
+        if live.is_stale:
             raise Rejection(_STALE)
-        expired = check_time(entry.admission.virtual_key, time())
-        if expired is not None:
-            raise Rejection(expired)
+        if key is None:
+            return
+        failure = check_time(key, time())
+        if failure is None and key.networks:
+            address = client_address(peer, head.headers.get(b"x-forwarded-for"), entry.snapshot.access)
+            failure = None if is_within(address, key.networks) else _elsewhere(address)
+        if failure is None and live.paused:
+            failure = pause_of(key, live.paused, monotonic())
+        if failure is not None:
+            raise Rejection(failure)
 
 
 def _presented(failure: Failure, credential: bytes | None) -> Failure:
@@ -126,6 +143,14 @@ def _presented(failure: Failure, credential: bytes | None) -> Failure:
     )
 
 
+def _elsewhere(address: str) -> Failure:
+    message = f"this virtual key may not be used from {address or 'this address'}; its `from` lists the networks"
+    return Failure(failures.NETWORK_NOT_ALLOWED, message)
+
+
+_UNREADABLE = Failure(
+    failures.CONTROL_UNAVAILABLE, "virtual keys cannot be looked up now; the log of the gateway says why; retry later"
+)
 _CUT_OFF = Failure(
     failures.CONTROL_UNAVAILABLE,
     "this virtual key cannot be checked now, since the worker has lost its connection to control; retry later",

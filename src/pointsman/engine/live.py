@@ -56,7 +56,9 @@ class Live:
         self.workers = 1
         self.end_users = EndUsers()
         self.is_cut_off = False
-        self.is_stale = False
+        self.checks_all = False  # every request is checked, not only those of some keys
+        self._is_stale = False
+        self.paused: Mapping[str, Held] = {}  # by owner, such as `team:research`
         self.faults = faults.Faults(self.change)
         self.conditions, self.key_blocks = self.faults.conditions, self.faults.key_blocks
         self.exhausted: dict[str, Exhausted] = {}
@@ -75,6 +77,20 @@ class Live:
         self._budget = retry_budget.RetryBudget()
         self._budgets: dict[str, retry_budget.RetryBudget] = {}
         self._pacers: dict[str, Pacer] = {}  # by counter
+
+    @property
+    def is_stale(self) -> bool:
+        return self._is_stale
+
+    @is_stale.setter
+    def is_stale(self, is_stale: bool) -> None:
+        self._is_stale = is_stale
+        self.checks_all = is_stale or bool(self.paused)
+
+    def pause(self, owners: Mapping[str, Held]) -> None:
+        """Put these pauses of keys, teams and customers in force, instead of all earlier ones."""
+        self.paused = owners
+        self.checks_all = self._is_stale or bool(owners)
 
     @property
     def holds(self) -> Mapping[str, Held]:

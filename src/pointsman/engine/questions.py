@@ -18,7 +18,7 @@ from pointsman.domain.state import Record
 from pointsman.engine.live import Amounts, Live
 from pointsman.engine.preview import Previewed, decide_unsent
 from pointsman.engine.question_calls import located, parse
-from pointsman.routing.admit import check_time
+from pointsman.routing.admit import check_time, pause_of
 from pointsman.routing.health import Condition
 from pointsman.routing.shared_view import SharedView
 
@@ -94,12 +94,15 @@ def answer(
     expired = check_time(key, at)
     if expired is not None:
         return Previewed(expired)
+    live = Live(snapshot)
+    SharedView(live).hold(holds, now, unix_s)
+    paused = pause_of(key, live.paused, now) if key is not None else None
+    if paused is not None:
+        return Previewed(paused)
     found = located(call, key, records)
     if isinstance(found, Failure):
         return Previewed(found)
     amounts = _Stated(question.used, known)
-    live = Live(snapshot)
-    SharedView(live).hold(holds, now, unix_s)
     for name in question.failing:
         live.conditions[name] = Condition(failures=3, blocks=1, blocked_until=now + _BLOCK_S)
     return decide_unsent(Facts(found, key, at, question.client), Random(question.seed), now, live, amounts)

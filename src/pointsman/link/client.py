@@ -25,6 +25,8 @@ from pointsman.link.frames import (
     Hello,
     Holds,
     InForce,
+    KeyMade,
+    KeysChanged,
     Metrics,
     MetricsRequest,
     NewSnapshot,
@@ -37,6 +39,7 @@ from pointsman.link.frames import (
     encode,
 )
 from pointsman.link.health import HealthConnection
+from pointsman.link.keys import KeyConnection
 from pointsman.link.state import ASK_S, AWAY, SILENT, StateConnection
 from pointsman.link.usage import UsageConnection
 from pointsman.money.ledger import Ledger
@@ -101,6 +104,7 @@ class LinkClient(asyncio.Protocol):
         self._amounts = amounts
         self._usage = UsageConnection(amounts, self._send)
         self._health: HealthConnection | None = None
+        self.keys = KeyConnection(self._send)
 
     def share_health(self, shared: SharedView) -> None:
         """Exchange the health of providers with other workers, and take the orders of operators about them."""
@@ -185,6 +189,7 @@ class LinkClient(asyncio.Protocol):
         self._transport = None
         self._lost.set()
         self.state.disconnected()
+        self.keys.disconnected()
         self._usage.disconnected()
         if self._health is not None:
             self._health.disconnected()
@@ -211,22 +216,13 @@ class LinkClient(asyncio.Protocol):
             self._send(GiveBack(self._ledger.recall(frame.counters)))
         elif isinstance(frame, SharedUsage):
             self._usage.received(frame)
+        elif isinstance(frame, KeysChanged | KeyMade):
+            self.keys.received(frame)
         elif isinstance(frame, HealthPeers | PeerHealth | Holds):
             if self._health is not None:
                 self._health.received(frame)
         elif isinstance(frame, Welcome):
-            if frame.protocol != PROTOCOL:
-                raise ValueError(
-                    f"control speaks protocol {frame.protocol}, and this worker speaks protocol {PROTOCOL}"
-                )
-            self._reshare(frame.share)
-            self.is_connected = self._was_welcome = True
-            if self._is_draining:
-                self._send(Draining())
-            self.state.connected()
-            if frame.shares_usage:
-                self._usage.connected()
-            self._on_connection(True)
+            self._welcomed(frame)
         elif isinstance(frame, Reshare):
             self._reshare(frame.share)
         elif isinstance(frame, MetricsRequest):
@@ -235,6 +231,19 @@ class LinkClient(asyncio.Protocol):
             task = self._loop.create_task(self._load(frame.path))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _welcomed(self, frame: Welcome) -> None:
+        if frame.protocol != PROTOCOL:
+            raise ValueError(f"control speaks protocol {frame.protocol}, and this worker speaks protocol {PROTOCOL}")
+        self._reshare(frame.share)
+        self.is_connected = self._was_welcome = True
+        if self._is_draining:
+            self._send(Draining())
+        self.state.connected()
+        self.keys.connected()
+        if frame.shares_usage:
+            self._usage.connected()
+        self._on_connection(True)
 
     def _reshare(self, share: Share) -> None:
         if self._is_draining:

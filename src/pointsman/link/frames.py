@@ -39,6 +39,7 @@ class Hello(Struct, frozen=True, kw_only=True, array_like=True, tag=1):
     holdings: list[Holding]
     shares_usage: bool = False  # workers of older versions do not know `SharedUsage`
     shares_health: bool = False  # nor `HealthPeers`, `PeerHealth` and `Holds`
+    takes_keys: bool = False  # nor `KeysChanged` and `KeyMade`
 
 
 class Ask(Struct, frozen=True, array_like=True, tag=2):
@@ -104,6 +105,20 @@ class WorkerHealth(Struct, frozen=True, array_like=True, tag=12):
 
     news: bytes
     to: int | None = None
+
+
+class KeysTaken(Struct, frozen=True, array_like=True, tag=13):
+    """The answer to `KeysChanged`: no new request is served under the earlier state of these keys."""
+
+    number: int
+
+
+class MakeKey(Struct, frozen=True, array_like=True, tag=14):
+    """A request for a child of a virtual key. `body` is the client's."""
+
+    number: int
+    parent: str
+    body: bytes
 
 
 # From control.
@@ -199,6 +214,25 @@ class Holds(Struct, frozen=True, array_like=True, tag=30):
     holds: list[Hold]
 
 
+class KeysChanged(Struct, frozen=True, array_like=True, tag=31):
+    """Virtual keys in the file of keys made by API were changed or removed: those with these digests, or all if there
+    is `None`. `limited` are the names of keys whose limits have changed."""
+
+    number: int
+    digests: list[bytes] | None
+    limited: list[str] = []
+
+
+class KeyMade(Struct, frozen=True, array_like=True, tag=32):
+    """The answer to `MakeKey`: the client's answer, or the reason why there is no key. `code` is that of a failure."""
+
+    number: int
+    body: bytes = b""
+    code: str = ""
+    message: str = ""
+    param: str | None = None
+
+
 FromWorker = (
     Hello
     | Ask
@@ -211,6 +245,8 @@ FromWorker = (
     | Inquiry
     | WorkerUsage
     | WorkerHealth
+    | KeysTaken
+    | MakeKey
 )
 FromControl = (
     Welcome
@@ -227,6 +263,8 @@ FromControl = (
     | HealthPeers
     | PeerHealth
     | Holds
+    | KeysChanged
+    | KeyMade
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -256,22 +256,45 @@ class Ledger:
         returned = self._return_ahead(limits)
         self._limits = limits
         for name, counter in list(self._counters.items()):
-            limit, before = limits.get(name), counter.limit
+            limit = limits.get(name)
             if limit is None:
                 if counter.window.end <= self._now:
                     self._past_if_reserved(counter.window)
                     del self._counters[name]
                 continue
-            counter.set_limit(limit)
-            window = counter.window
-            if limit.period != before.period and limit.period.window(self._now) != (window.start, window.end):
-                self._open_next(counter, self._now)  # other windows, of another zone
-                self._edition += 1
-            elif self._is_alone:
-                window.grant(limit.amount - window.granted)
-            elif limit.amount < before.amount:
-                returned.append(_idle(window))
+            returned += self._take_limit(counter, limit)
         return returned
+
+    def change(self, limits: Iterable[Limit], now_unix_s: float) -> list[Return]:
+        """Take changed limits of some owners, as `reconfigure` takes all. Return the amounts to give back."""
+        self._now = max(self._now, now_unix_s)
+        returned: list[Return] = []
+        for limit in limits:
+            name, counter = limit.counter, self._counters.get(limit.counter)
+            start, end = limit.period.window(self._now)
+            for ahead in (start, end):
+                granted = self._ahead.pop((name, ahead), None)
+                if granted is not None:
+                    self._waived.waive(name, ahead, self._now)
+                    returned.append(Return(name, ahead, granted))
+            if counter is not None:
+                returned += self._take_limit(counter, limit)
+            elif not self._is_alone:
+                self._waived.waive(name, start, self._now)
+        return returned
+
+    def _take_limit(self, counter: LimitCounter, limit: Limit) -> list[Return]:
+        """Put another limit in force for a counter. Return the amount to give back, if it is lower."""
+        before, window = counter.limit, counter.window
+        counter.set_limit(limit)
+        if limit.period != before.period and limit.period.window(self._now) != (window.start, window.end):
+            self._open_next(counter, self._now)  # other windows, of another zone
+            self._edition += 1
+        elif self._is_alone:
+            window.grant(limit.amount - window.granted)
+        elif limit.amount < before.amount:
+            return [_idle(window)]
+        return []
 
     def _counter(self, limit: Limit) -> LimitCounter:
         counter = self._counters.get(limit.counter)

@@ -1,9 +1,12 @@
 """Admission: from a client's credential to its rights or a rejection."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure
+from pointsman.domain.holds import Held
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import Snapshot
 
@@ -32,6 +35,17 @@ def admit(credential: bytes | None, snapshot: Snapshot) -> Admission | Failure:
     if not snapshot.require_key:
         return _OPEN
     return NO_VALID_KEY
+
+
+def pause_of(key: VirtualKey, paused: Mapping[str, Held], now: float) -> Failure | None:
+    """Return the rejection of a key that an operator has paused, or whose parent, team or customer is paused. `paused`
+    are holds by owner, and `now` is in monotonic seconds."""
+    owners = (("virtual_key", key.name), ("virtual_key", key.parent), ("team", key.team), ("customer", key.customer))
+    for level, name in owners:
+        held = paused.get(f"{level}:{name}") if name is not None else None
+        if held is not None and now < held.until:
+            return Failure(failures.KEY_PAUSED, held.hold.describe())
+    return None
 
 
 def check_time(key: VirtualKey | None, now_unix_s: float) -> Failure | None:

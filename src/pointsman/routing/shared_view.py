@@ -4,13 +4,13 @@ Each worker decides alone. The others only add evidence: about paces as sums, ab
 rejected keys as facts. A worker without others, or without control, works on with its own evidence.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Protocol
 
 from msgspec import Struct
 
-from pointsman.domain.holds import Held, Hold
+from pointsman.domain.holds import Held, Hold, owner_in
 from pointsman.domain.snapshots import Snapshot
 from pointsman.routing.fault_news import FaultNews
 from pointsman.routing.faults import Faults
@@ -37,6 +37,7 @@ class _Knowing(Protocol):
     def paces(self) -> Paces: ...
     @property
     def faults(self) -> Faults: ...
+    def pause(self, owners: Mapping[str, Held]) -> None: ...
 
 
 class SharedView:
@@ -82,4 +83,7 @@ class SharedView:
     def hold(self, holds: Iterable[Hold], now: float, unix_s: float) -> None:
         """Put these orders of operators in force, instead of all earlier ones."""
         held = [Held(one, inf if one.until is None else now + one.until - unix_s) for one in holds]
-        self._live.faults.hold([one for one in held if one.until > now], now)
+        held = [one for one in held if one.until > now]
+        owners = {owner: one for one in held if (owner := owner_in(one.hold.name)) is not None}
+        self._live.pause(owners)
+        self._live.faults.hold([one for one in held if owner_in(one.hold.name) is None], now)

@@ -81,6 +81,7 @@ class _Control:
         await asyncio.gather(*tasks, return_exceptions=True)
         await parts.ingest.finish(FINISH_S)
         await ingesting
+        parts.keys.close()
         parts.lease_server.close()
         return 0
 
@@ -195,6 +196,7 @@ class _Control:
                 continue
             try:
                 await parts.ingest.lapse()
+                await parts.keys.prune()
                 while await store.prune(  # noqa: ASYNC110 -- a pause between batches
                     time() - self._settings.keep_requests_days * 86_400
                 ):

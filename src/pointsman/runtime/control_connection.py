@@ -11,6 +11,7 @@ from pointsman.link.client import LinkClient
 from pointsman.link.frames import PROTOCOL, Hello
 from pointsman.routing.shared_view import SharedView
 from pointsman.runtime.data_plane import DataPlane
+from pointsman.runtime.key_changes import KeyChanges
 
 OnSnapshot = Callable[[str], Awaitable[str]]
 
@@ -45,6 +46,7 @@ class ControlConnection:
                 holdings=ledger.holdings(),
                 shares_usage=True,
                 shares_health=True,
+                takes_keys=True,
             )
 
         connected = asyncio.Event()
@@ -65,6 +67,9 @@ class ControlConnection:
             amounts=self._plane.amounts,
         )
         link.share_health(SharedView(live))
+        self._keys = KeyChanges(self._plane, link.give_back)
+        link.keys.on_changed = self._keys.take
+        self._plane.api.key_client = link.keys
         self._plane.billing.lease_client = link
         self._plane.ownership.state_client = link.state
         loop = asyncio.get_running_loop()
@@ -86,7 +91,8 @@ class ControlConnection:
         self.link.close()
 
     def _watch_age(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Check every second whether control is silent, or has been away for too long."""
+        """Check every second whether control is silent, or has been away for too long. Look for changes of keys."""
+        self._keys.look()
         live, now = self._plane.live, monotonic()
         away_since = self.link.away_since(now)
         live.is_cut_off = away_since is not None

@@ -13,11 +13,14 @@ from pathlib import Path
 from pointsman.config.compile import Checked, compile_file
 from pointsman.config.defaults import Default, compile_default, default_document
 from pointsman.config.kept import compile_again, kept_resources
+from pointsman.config.key_table import FileKeys
+from pointsman.config.live_keys import generation_of, open_for_writing
 from pointsman.config.load import load
 from pointsman.config.overrides import DATA_DIR, default_data_dir
 from pointsman.config.problems import Problem
 from pointsman.config.snapshot_file import Compiled, SnapshotError, write_snapshot
 from pointsman.config.whole_file import write_whole
+from pointsman.domain.identity import KeysUnavailableError
 from pointsman.runtime.safe_path import python
 from pointsman.runtime.sockets import SupervisorError, lock_data_dir
 from pointsman.runtime.supervisor import HANDOVER, REHEARSAL, Supervisor, check_handover
@@ -58,6 +61,15 @@ def _configured(config: Path, environ: Mapping[str, str]) -> Checked:
         return compile_file(config, environ)
     folder = environ.get(DATA_DIR) or config.absolute().parent / document.data_dir
     return compile_file(config, environ, kept_resources(Path(folder) / SNAPSHOT))
+
+
+def _keep_policies(start: Compiled) -> None:
+    """Keep the compiled policies of keys made by API in their file, and make the file if there is none: workers look
+    there before control has begun. Raises `KeysUnavailableError`."""
+    live, snapshot = open_for_writing(start.settings.data_dir), start.snapshot
+    if isinstance(snapshot.virtual_keys, FileKeys):
+        live.keep_compiled(generation_of(snapshot.digest), snapshot.virtual_keys.policies)
+    live.close()
 
 
 def _running_configuration(environ: Mapping[str, str]) -> Checked:
@@ -139,8 +151,9 @@ def serve(start: Compiled, config: Path | None, welcome: str = "") -> int:
             with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
                 write_snapshot(Path(folder) / SNAPSHOT, start)
             return 0
+        _keep_policies(start)
         write_snapshot(path, start)
-    except SupervisorError as error:
+    except (KeysUnavailableError, SupervisorError) as error:
         logger.error("%s", error)  # noqa: TRY400 -- a traceback would not help
         return 1
     except OSError as error:

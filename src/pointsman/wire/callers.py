@@ -51,7 +51,7 @@ def client_address(peer: str | None, forwarded_for: bytes | None, access: Access
 
 def is_trusted(address: str, access: Access) -> bool:
     """Return whether the address is a trusted proxy's."""
-    return bool(access.trusted_proxies) and _is_within(address, access.trusted_proxies)
+    return bool(access.trusted_proxies) and is_within(address, access.trusted_proxies)
 
 
 def subscriber(address: str) -> str:
@@ -133,7 +133,8 @@ def _plain(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)  # of addresses
-def _is_within(address: str, networks: tuple[str, ...]) -> bool:
+def is_within(address: str, networks: tuple[str, ...]) -> bool:
+    """Return whether an address is in one of these networks."""
     try:
         found = ip_address(address)
     except ValueError:

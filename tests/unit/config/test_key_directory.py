@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.config.key_directory import DirectoryError, FileKeys, KeyDirectory, KeyRow
-from pointsman.domain.identity import ProviderEntry, VirtualKey
-from pointsman.domain.limits import Level, Limit, Period
+from pointsman.config.key_directory import DirectoryError, KeyDirectory, KeyRow
+from pointsman.domain.identity import VirtualKey
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
 POLICIES = [VirtualKey(name="", digest=b"", team=f"team-{number}") for number in range(10)]
@@ -59,24 +58,3 @@ def test_damaged_directory_is_not_opened(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(DirectoryError):
             KeyDirectory.open(path, made.digest)
-
-
-def test_key_owns_the_limits_of_its_policy_and_shares_those_of_its_team() -> None:
-    def limit(level: Level, owner: str) -> Limit:
-        return Limit(level=level, owner=owner, metric="usd", period=Period("day"), amount=5)
-
-    entry = ProviderEntry("openai", limits=(limit("entry", "entry:/openai"),))
-    policy = VirtualKey(
-        name="",
-        digest=b"",
-        team="a",
-        customer="c",
-        entries={"openai": entry},
-        limits=(limit("virtual_key", "virtual_key:"),),
-    )
-    shared = [limit("team", "team:a"), limit("team", "team:b"), limit("customer", "customer:c")]
-    keys = FileKeys({}, KeyDirectory.build(rows(1), [policy]), shared)
-    key = keys.named("key-0")
-    assert key is not None
-    assert [one.owner for one in key.limits] == ["virtual_key:key-0", "team:a", "customer:c"]
-    assert key.entries["openai"].limits[0].owner == "entry:key-0/openai"

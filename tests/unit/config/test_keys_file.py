@@ -10,9 +10,9 @@ import pytest
 
 from fakes.configuration import compiled, errors
 from fakes.many_keys import entry
-from pointsman.config import key_directory
+from pointsman.config import key_table
 from pointsman.config import keys_file as module
-from pointsman.config.key_directory import FileKeys
+from pointsman.config.key_table import FileKeys
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import counters_of
 
@@ -104,7 +104,7 @@ def test_limits_are_found_by_their_counters(tmp_path: Path) -> None:
 
 
 def test_only_recently_used_keys_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_directory, "MAX_HELD", 10)
+    monkeypatch.setattr(key_table, "MAX_HELD", 10)
     write(tmp_path, *({**entry(number), "team": "research"} for number in range(50)))
     keys = compiled(TEXT, folder=tmp_path).snapshot.virtual_keys
     assert isinstance(keys, FileKeys)

@@ -16,3 +16,10 @@ def test_opened_store_is_read_by_the_book(tmp_path: Path) -> None:
         await parts.ingest.finish(1.0)
 
     run(main())
+
+
+def test_keys_made_by_api_are_connected(tmp_path: Path) -> None:
+    parts = desk_in(tmp_path).parts
+    assert parts.configuration.keys is parts.keys
+    assert parts.keys.load in parts.ingest.on_open
+    assert parts.lease_server.key_server.on_make_key is not None

@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.routing import endpoint, snapshot
-from pointsman.domain.holds import Hold, key_in, problem_with
+from pointsman.domain.holds import Hold, key_in, owner_in, pause_name, problem_with
 
 CONFIGURATION = snapshot([endpoint("alpha", "k1", "k2")])
 
@@ -40,3 +40,10 @@ def test_hold_ends_by_time_or_never() -> None:
     assert not Hold("alpha", until=5.0).is_over(4.9)
     assert not Hold("alpha").is_over(1e12)
     assert Hold("alpha").describe() == "an operator holds alpha out of use until it is released"
+
+
+def test_pause_has_a_name_that_no_provider_can_have() -> None:
+    assert owner_in(pause_name("team", "research")) == "team:research"
+    assert owner_in("alpha") is owner_in("alpha/m=8") is owner_in("alpha:k1") is None
+    text = Hold("virtual_key=app", reason="spend check", until=0.0).describe()
+    assert text == "an operator paused the virtual key app until 1970-01-01 00:00:00Z: spend check"

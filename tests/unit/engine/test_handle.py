@@ -14,11 +14,13 @@ from fakes.origin import Peer, run
 from fakes.wire import rejected
 from pointsman.domain import failures
 from pointsman.domain.failures import Kind
+from pointsman.domain.holds import Hold
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.prices import Price, Rates
 from pointsman.domain.snapshots import PriceOverride, Pricing, Routing, Snapshot, Timeouts
 from pointsman.domain.targets import Strategy
 from pointsman.engine.handle import PublicApi
+from pointsman.routing.shared_view import SharedView
 from pointsman.transport.http_head import BodyMode, Head
 
 CHAT = b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}'
@@ -291,5 +293,42 @@ def test_disconnect_before_the_model_is_known_is_recorded() -> None:
             record = await rig.log.next()
             assert (record.status, record.code, record.attempts) == (499, "client_disconnected", ())
             assert rig.request_counts == [0]
+
+    run(main())
+
+
+@pytest.mark.parametrize(("peer", "status"), [("10.1.2.3", 200), ("192.0.2.1", 403)])
+def test_key_is_bound_to_its_networks(peer: str, status: int) -> None:
+    async def main() -> None:
+        async with running_engine(answer) as rig:
+            locked(rig, b"right")
+            keys = {one: replace(key, networks=("10.0.0.0/8",)) for one, key in rig.live.snapshot.virtual_keys.items()}
+            rig.live.swap(replace(rig.live.snapshot, virtual_keys=keys))
+            gateway, head = PublicApi(rig.engine), request_head("GET", "/v1/models", bearer(b"right"))
+            head.mode = gateway.accept(head)
+            exchange, client = exchange_of(head, b"")
+            client.peer = peer
+            gateway.handle(exchange)
+            assert client.status == status
+            record = await rig.log.next()
+            assert record.client == peer
+            if status == 403:
+                assert error_of(client) == "network_not_allowed"
+                assert "10.0.0.0" not in client.body.decode()
+
+    run(main())
+
+
+def test_paused_team_is_rejected_until_the_pause_ends() -> None:
+    async def main() -> None:
+        async with running_engine(answer) as rig:
+            locked(rig, b"right")
+            keys = {one: replace(key, team="red") for one, key in rig.live.snapshot.virtual_keys.items()}
+            rig.live.swap(replace(rig.live.snapshot, virtual_keys=keys))
+            gateway, head = PublicApi(rig.engine), request_head("GET", "/v1/models", bearer(b"right"))
+            assert handle(gateway, head).status == 200
+            for holds, status in (([Hold("team=red")], 403), ([Hold("team=blue")], 200), ([], 200)):
+                SharedView(rig.live).hold(holds, 0.0, 0.0)
+                assert handle(gateway, head).status == status
 
     run(main())

@@ -448,3 +448,21 @@ def test_ended_counters_of_end_users_are_dropped_and_their_sets_go_on(monkeypatc
     assert not isinstance(ledger.reserve(again, "c", 6, 0, ordinal=1, now_unix_s=now), list)
     assert isinstance(ledger.reserve(first, "d", 6, 0, ordinal=1, now_unix_s=now), list), "both count in one counter"
     assert ledger.present(first, now)[0].reserved == 6
+
+
+def test_changed_limit_of_one_owner_leaves_others_alone() -> None:
+    ledger = Ledger(HALF)
+    take(ledger, "a", 100, limits=(USD,))
+    lowered = limit("usd", 200)
+    assert ledger.change([lowered], NOW) == [Return(USD.counter, DAY, 400, 500)]
+    assert shortfalls_of(ledger, 1, limits=(lowered,))[0].available == 0
+    take(ledger, "b", 1, 200, limits=(TOKENS,))  # with its share, which was not waived
+
+
+def test_changed_limit_whose_window_is_not_open_waits_for_a_grant() -> None:
+    ledger = Ledger(HALF)
+    raised = limit("usd", 100_000)
+    ledger.granted([Grant(USD.counter, DAY, 300, 0, 0)])
+    assert ledger.change([raised], NOW) == [Return(USD.counter, DAY, 300)]
+    (shortfall,) = shortfalls_of(ledger, 1, limits=(raised,))
+    assert (shortfall.available, shortfall.opened) == (0, 0)

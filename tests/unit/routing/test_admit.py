@@ -5,9 +5,10 @@ import hashlib
 import pytest
 
 from pointsman.domain.failures import Failure
+from pointsman.domain.holds import Held, Hold
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import Snapshot
-from pointsman.routing.admit import Admission, admit, check_time
+from pointsman.routing.admit import Admission, admit, check_time, pause_of
 
 DIGEST = hashlib.sha256(b"vk-known").digest()
 KEY = VirtualKey(name="notebook", digest=DIGEST)
@@ -46,3 +47,15 @@ def test_key_is_rejected_once_it_expires() -> None:
     assert failure is not None
     assert failure.kind.code == "invalid_api_key"
     assert "notebook" not in failure.message
+
+
+@pytest.mark.parametrize("owner", ["virtual_key:kid", "virtual_key:app", "team:red", "customer:acme"])
+def test_key_is_paused_with_any_of_its_owners(owner: str) -> None:
+    key = VirtualKey(name="kid", digest=b"", parent="app", team="red", customer="acme")
+    held = Held(Hold(owner.replace(":", "="), reason="audit"), until=5.0)
+    failure = pause_of(key, {owner: held}, 4.9)
+    assert failure is not None
+    assert (failure.kind.code, failure.kind.status) == ("key_paused", 403)
+    assert failure.message.endswith(": audit")
+    assert pause_of(key, {owner: held}, 5.0) is None
+    assert pause_of(VirtualKey(name="other", digest=b""), {owner: held}, 4.9) is None

@@ -20,7 +20,8 @@ router = APIRouter(prefix="/api/v1/health", tags=["health"])
 
 
 class HoldRequest(StrictModel):
-    """An order: see `domain.holds.Hold`. `for_s` is its duration in seconds, and `until` its end in Unix seconds."""
+    """An order: see `domain.holds.Hold`. A name such as `team=research`, `virtual_key=NAME` or `customer=NAME` pauses
+    all requests of this owner. `for_s` is its duration in seconds, and `until` its end in Unix seconds."""
 
     name: Annotated[Name, Field(min_length=1)]
     effect: Literal["out", "in"] = "out"

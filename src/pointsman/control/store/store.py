@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pointsman.control.store.api_keys import ApiKeyTable
 from pointsman.control.store.batches import BatchTable, Settlement
 from pointsman.control.store.database import STORE_FAILURES, RejectedError, StoreError, connect, migrate
 from pointsman.control.store.ownership import Gateway, claim, hold
@@ -127,6 +128,7 @@ class Store(Reports):
         self._set_hold = _setting(insert(HOLDS), HOLDS)
         self._state = StateTable(engine, insert)
         self._batches = BatchTable(engine, insert)
+        self.api_keys = ApiKeyTable(self.transaction, self._rows)
 
     @classmethod
     async def open(cls, url: URL, gateway: Gateway | None = None) -> "Store":

@@ -209,6 +209,32 @@ REPLIES = Table(
     Column("at", Float, nullable=False),
 )
 
+# Virtual keys that were made by API. `digest` and `previous_digest` are the SHA-256 of their values, in hexadecimal.
+# The latter is valid until `previous_until`. `hint` is the beginning of the value, and `settings` the policy as JSON.
+# That has the team again. `customer` is that of the team, if there is one. `changed` grows with each change of any key.
+# Empty text means none.
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("previous_digest", Text, nullable=False, server_default=""),
+    Column("previous_until", Float),
+    *(Column(name, Text, nullable=False) for name in ("hint", "team", "customer", "parent", "settings", "note")),
+    Column("expires_at", Float),
+    Column("is_enabled", Integer, nullable=False, server_default="1"),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Column("changed", _BIG, nullable=False, index=True),
+    Index("api_keys_by_previous", "previous_digest"),
+    Index("api_keys_by_team", "team", "name"),
+    Index("api_keys_by_customer", "customer", "name"),
+    Index("api_keys_by_parent", "parent", "name"),
+    Index("api_keys_by_expiry", "expires_at"),
+    Index("api_keys_by_state", "is_enabled", "name"),
+)
+
 # The owner of a store that several gateways can reach: a single row, number 1. See `ownership`.
 OWNER = Table(
     "owner",

@@ -223,4 +223,31 @@ CREATE TABLE replies (
 	at FLOAT NOT NULL, 
 	PRIMARY KEY ("key")
 );
-INSERT INTO alembic_version (version_num) VALUES ('0014');
+CREATE TABLE api_keys (
+	name TEXT NOT NULL, 
+	digest TEXT NOT NULL, 
+	previous_digest TEXT DEFAULT '' NOT NULL, 
+	previous_until FLOAT, 
+	hint TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	parent TEXT NOT NULL, 
+	settings TEXT NOT NULL, 
+	note TEXT NOT NULL, 
+	expires_at FLOAT, 
+	is_enabled INTEGER DEFAULT '1' NOT NULL, 
+	created_at FLOAT NOT NULL, 
+	created_by TEXT NOT NULL, 
+	changed_at FLOAT NOT NULL, 
+	changed INTEGER NOT NULL, 
+	PRIMARY KEY (name), 
+	UNIQUE (digest)
+);
+CREATE INDEX ix_api_keys_changed ON api_keys (changed);
+CREATE INDEX api_keys_by_previous ON api_keys (previous_digest);
+CREATE INDEX api_keys_by_team ON api_keys (team, name);
+CREATE INDEX api_keys_by_customer ON api_keys (customer, name);
+CREATE INDEX api_keys_by_parent ON api_keys (parent, name);
+CREATE INDEX api_keys_by_state ON api_keys (is_enabled, name);
+CREATE INDEX api_keys_by_expiry ON api_keys (expires_at);
+INSERT INTO alembic_version (version_num) VALUES ('0015');
