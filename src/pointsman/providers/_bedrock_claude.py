@@ -80,7 +80,7 @@ class InvokeCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
             fields.setdefault("max_tokens", Raw(b"1"))  # required, and not counted
             inner = b2a_base64(encode_object(fields), newline=False).decode()
             body: dict[str, object] = {"input": {"invokeModel": {"body": inner}}}
-            path = path_of(_base_of(model, candidate.model), "count-tokens")
+            path = path_of(_base_of(call, candidate, model), "count-tokens")
         else:
             body = {**fields}
             path = path_of(model, "invoke-with-response-stream" if call.stream else "invoke")
@@ -102,11 +102,13 @@ class InvokeCodec(MessagesCodec, frozen=True, kw_only=True, eq=False):
         return amazon_failure(status, headers, body, now_unix_s, self.errors)
 
 
-def _base_of(*names: str) -> str:
-    """Return the id of a Claude by its names, the server's first. CountTokens takes no profiles and no ARNs:
-    https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html"""
-    bases = (without_geography(name.rpartition("/")[2]) for name in names)
-    return next((base for base in bases if base.startswith("anthropic.")), names[0])
+def _base_of(call: Call, candidate: Candidate, sent_as: str) -> str:
+    """Return the id of a Claude by its names, the server's first, and else by the catalog's names for it. CountTokens
+    takes no profiles and no ARNs: https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html"""
+    catalog, provider = call.snapshot.pricing.catalog, candidate.endpoint.catalog
+    known = (name for place, name in catalog.serving(candidate.model) if place == provider)
+    bases = (without_geography(name.rpartition("/")[2]) for name in (sent_as, candidate.model, *known))
+    return next((base for base in bases if base.startswith("anthropic.")), sent_as)
 
 
 def _asked_for(call: Call, fields: dict[str, Raw]) -> dict[str, None]:

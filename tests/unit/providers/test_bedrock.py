@@ -18,6 +18,8 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.messages import UpstreamRequest
 from pointsman.domain.origin import AwsKeys, Secret
 from pointsman.domain.outcomes import Usage
+from pointsman.domain.prices import NoCatalog
+from pointsman.domain.snapshots import NO_SNAPSHOT, Pricing
 from pointsman.domain.targets import Candidate, ProviderKey
 from pointsman.providers import PROVIDERS, codec_for, codec_of, dialects_of, embedder_of, families_of
 from pointsman.providers.api import Codec, WholeAnswer
@@ -194,6 +196,21 @@ def test_tokens_behind_an_arn_are_counted_by_its_model(model: str, sent: str) ->
     call = message_call({"model": "m", "messages": HELLO}, counts=True)
     request = encoded(call, candidate_of(model, deployments={model: sent}))
     assert request.target == b"/model/anthropic.claude-x/count-tokens"
+
+
+class OneClaude(NoCatalog):
+    """Knows the places of one Claude."""
+
+    def serving(self, model: str) -> list[tuple[str, str]]:
+        places = [("anthropic", "claude-x"), ("bedrock", "eu.anthropic.claude-x-v1:0")]
+        return places if model == "claude-x" else []
+
+
+def test_tokens_behind_an_application_profile_are_counted_by_the_model_that_the_catalog_names() -> None:
+    parsed = message_call({"model": "m", "messages": HELLO}, counts=True)
+    call = replace(parsed, snapshot=replace(NO_SNAPSHOT, pricing=Pricing(catalog=OneClaude())))
+    request = encoded(call, candidate_of("claude-x", deployments={"claude-x": ARN}, catalog="bedrock"))
+    assert request.target == b"/model/anthropic.claude-x-v1%3A0/count-tokens"
 
 
 def test_tokens_are_counted_by_the_model_of_the_profile() -> None:
