@@ -27,6 +27,7 @@ from fakes.error_samples import (
     openai_error,
 )
 from fakes.hosted_errors import HOSTED
+from fakes.undocumented_errors import UNDOCUMENTED
 from fakes.wire import PATH_OF
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Fault, Scope
@@ -62,6 +63,7 @@ SAMPLES: dict[str, list[Sample]] = {
     "gemini": [Sample(*row) for row in google_errors.ERRORS],
     "vertex": [Sample(*row) for row in (*google_errors.ERRORS, *google_errors.OF_VERTEX)],
     **HOSTED,
+    **UNDOCUMENTED,
     # https://platform.claude.com/docs/en/api/errors
     "anthropic": [
         Sample(
