@@ -9,11 +9,15 @@ from fakes.engine import FakeLog
 from fakes.export import SETTINGS
 from fakes.origin import run
 from fakes.routing import endpoint, snapshot
+from pointsman.admin.alerts.deliveries import ChannelStatus
+from pointsman.admin.alerts.runner import AlertRunner
 from pointsman.admin.export.exporter import Exporter, status_of
 from pointsman.admin.metrics import merged
 from pointsman.admin.own_metrics import own_page
 from pointsman.admin.sink_runner import SinkRunner
+from pointsman.alerting.api import AlertRule
 from pointsman.control.inquiries.state import ControlState
+from pointsman.control.store.alerts import AlertQueries
 from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.engine.billing import Billing
@@ -65,7 +69,11 @@ async def _all_metrics(folder: Path) -> MetricsPage:
     exporter = Exporter(Inquirer(""), store, _no_page, folder)
     exporter.statuses = {name: status_of(name) for name in SETTINGS.signals}
     sinks = SinkRunner(Inquirer(""), store, folder)
-    found = merged([of_worker, own_page(STATE, [], 0), exporter.metrics(), sinks.metrics()])
+    alerts = AlertRunner(Inquirer(""), AlertQueries(store.rows))
+    alerts.deliveries.statuses["ops"] = ChannelStatus(channel="ops")
+    alerts.rules["slow"] = AlertRule(name="slow", severity="warning", checks=(), channels=())
+    of_admin = [exporter.metrics(), sinks.metrics(), alerts.metrics()]
+    found = merged([of_worker, own_page(STATE, [], 0), *of_admin])
     journal.close()
     await store.close()
     await upstreams.close()

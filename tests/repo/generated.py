@@ -36,6 +36,7 @@ def main() -> int:
         REFERENCE / "providers.md": providers_page(),
         ROOT / "deploy" / "grafana" / "pointsman.json": dashboard(),
         REFERENCE / "rules.md": rules_page(),
+        REFERENCE / "alerts.md": alerts_page(),
         NEWEST: newest_schema(),
     }
     stale = [path for path, text in files.items() if _read(path) != text]
@@ -388,6 +389,13 @@ def dashboard() -> str:
     from repo.dashboards import dashboard as made
 
     return made()
+
+
+def alerts_page() -> str:
+    sys.path.append(str(ROOT / "tests"))
+    from repo.alerts_page import page
+
+    return f"{NOTICE}\n{page()}"
 
 
 def rules_page() -> str:

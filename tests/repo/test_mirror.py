@@ -11,7 +11,15 @@ UNIT = ROOT / "tests" / "unit"
 
 # Members of these packages are alike, so one suite tests them all. The tests of the admin API test the answers to its
 # inquiries.
-BY_SUITE = ("control/answers", "providers", "routing/policies", "routing/strategies", "wire/api")
+BY_SUITE = (
+    "alerting/channels",
+    "alerting/kinds",
+    "control/answers",
+    "providers",
+    "routing/policies",
+    "routing/strategies",
+    "wire/api",
+)
 
 
 def modules() -> list[str]:

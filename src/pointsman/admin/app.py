@@ -46,7 +46,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(services: Has) -> dict[str, str]:
     """Ready in any case: workers serve without control and the store. `degraded` means that control or the store is
     away, or that the configuration on disk was rejected. It also means that parts of the journals were unreadable and
-    need inspection, or that the OpenTelemetry collector or a sink takes nothing."""
+    need inspection, or that the OpenTelemetry collector, a sink or a channel of alerts takes nothing."""
     try:
         state = await services.state()
     except AwayError as error:
@@ -64,6 +64,8 @@ async def readyz(services: Has) -> dict[str, str]:
         wrong["refused"] = f"{state.refused_records} records are quarantined in quarantine.jsonl"
     if services.outgoing is not None:
         wrong |= services.outgoing.problems()
+    if services.alerts is not None:
+        wrong |= services.alerts.problems()
     return {"status": "degraded", **wrong} if wrong else {"status": "ok"}
 
 

@@ -1,8 +1,6 @@
 """The services that the routes of the admin API use."""
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from time import monotonic, time
 from typing import Annotated
@@ -12,29 +10,27 @@ from fastapi import Depends, Request, Response
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
+from pointsman.admin.alerts.runner import AlertRunner
 from pointsman.admin.auth import AdminToken
-from pointsman.admin.metrics import WorkerPages, merged
+from pointsman.admin.metrics import WorkerPages
 from pointsman.admin.outgoing import Outgoing
-from pointsman.admin.own_metrics import MAX_LIMITS, own_page
+from pointsman.admin.pages import whole_page, worker_pages
 from pointsman.admin.passwords import Passwords
 from pointsman.admin.problems import ApiError
 from pointsman.control.inquiries.console import ConsoleInquiry, LoginSettings
-from pointsman.control.inquiries.limits import LimitInquiry, LimitState
-from pointsman.control.inquiries.pages import PageInquiry, WorkerPage
 from pointsman.control.inquiries.state import ControlState, StateInquiry
 from pointsman.control.store.access_queries import AccessQueries
 from pointsman.control.store.reports import Reports
 from pointsman.domain.dollars import dollars
 from pointsman.link.inquirer import AwayError, Inquirer
-from pointsman.telemetry.metrics import MetricsPage, decode_page
+from pointsman.telemetry.metrics import MetricsPage
 
-WORKERS_S = 1.0  # longest wait for workers
 SETTINGS_S = 5.0  # settings of logins may be so old
 
 
 class Services(Struct, kw_only=True, eq=False):
     """The parts of the admin process. `metrics_are_open` is true if they may be read without a token. `outgoing` sends
-    data to other places."""
+    data to other places, and `alerts` evaluates rules."""
 
     control: Inquirer
     store: Reports
@@ -43,6 +39,7 @@ class Services(Struct, kw_only=True, eq=False):
     metrics_are_open: bool = True
     pages: WorkerPages = msgspec.field(default_factory=WorkerPages)
     outgoing: Outgoing | None = None
+    alerts: AlertRunner | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     known_settings: tuple[float, LoginSettings] | None = None
 
@@ -72,25 +69,12 @@ class Services(Struct, kw_only=True, eq=False):
 
     async def page(self) -> MetricsPage:
         """Return the metrics of all workers, of control and of admin, each series once. Raises `AwayError`."""
-        state, limits, found = await asyncio.gather(
-            self.state(),
-            self.control.ask(LimitInquiry(MAX_LIMITS), LimitState),
-            self.control.ask(PageInquiry(WORKERS_S), WorkerPage),
-        )
-        pages = {one.epoch: one.page for one in found}
-        alive = [worker.epoch for worker in state.workers]
-        own = own_page(state, limits, len(set(alive) - pages.keys()))
-        if self.outgoing is not None:
-            own = merged([own, self.outgoing.metrics()])
-        return await asyncio.to_thread(self.pages.page, pages, alive, own)
+        own = [one.metrics() for one in (self.outgoing, self.alerts) if one is not None]
+        return await whole_page(self.control, self.pages, own)
 
     async def worker_pages(self) -> list[MetricsPage]:
         """Return the metrics of all workers that answer in time. Raises `AwayError`."""
-        found: list[MetricsPage] = []
-        for page in await self.control.ask(PageInquiry(WORKERS_S), WorkerPage):
-            with suppress(msgspec.DecodeError):  # of another version, which drains
-                found.append(decode_page(page.page))
-        return found
+        return await worker_pages(self.control)
 
 
 def services(request: Request) -> Services:

@@ -1,11 +1,8 @@
-"""The rates of traffic between two readings of a gateway's metrics page.
-
-Quantiles come from the buckets of histograms, with linear interpolation inside a bucket, as Prometheus'
-`histogram_quantile` does it.
-"""
+"""The rates of traffic between two readings of a gateway's metrics page."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -15,7 +12,8 @@ Target = tuple[str, str]  # provider and model
 
 
 class TargetRates(Struct, kw_only=True):
-    """One model of a provider in the time between two readings. Times are seconds; `None` without a new answer."""
+    """One model of a provider in the time between two readings. Times are seconds; `None` without a new answer. `ttft`
+    is the time from the arrival of a request to the first content of its stream."""
 
     provider: str
     model: str
@@ -23,7 +21,8 @@ class TargetRates(Struct, kw_only=True):
     failed: float
     in_progress: int
     first_byte_p50_s: float | None
-    first_byte_p95_s: float | None
+    ttft_p50_s: float | None
+    ttft_p95_s: float | None
     tokens_out_per_s: float
     usd_per_h: float
 
@@ -75,9 +74,9 @@ def _targets(grown: Callable[[str], dict[Labels, float]], now: Samples, seconds:
     attempts: dict[Target, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for labels, value in grown("pointsman_attempts_total").items():
         attempts[_target(labels)]["ok" if dict(labels)["outcome"] == "ok" else "failed"] += value
-    buckets: dict[Target, dict[float, float]] = defaultdict(dict)
-    for labels, value in grown("pointsman_first_byte_seconds_bucket").items():
-        buckets[_target(labels)][float(dict(labels)["le"])] = value
+    first_bytes, first_tokens = (
+        _buckets(grown(f"pointsman_{name}_seconds_bucket")) for name in ("first_byte", "time_to_first_token")
+    )
     tokens: dict[Target, float] = defaultdict(float)
     for labels, value in grown("pointsman_tokens_total").items():
         tokens[_target(labels)] += value if dict(labels)["direction"] == "out" else 0.0
@@ -97,8 +96,9 @@ def _targets(grown: Callable[[str], dict[Labels, float]], now: Samples, seconds:
                 per_s=ended / seconds,
                 failed=attempts[target]["failed"] / ended if ended else 0.0,
                 in_progress=int(running[target]),
-                first_byte_p50_s=quantile(0.5, buckets[target]),
-                first_byte_p95_s=quantile(0.95, buckets[target]),
+                first_byte_p50_s=quantile(0.5, first_bytes[target]),
+                ttft_p50_s=quantile(0.5, first_tokens[target]),
+                ttft_p95_s=quantile(0.95, first_tokens[target]),
                 tokens_out_per_s=tokens[target] / seconds,
                 usd_per_h=costs[target] * 3600 / seconds,
             )
@@ -106,21 +106,22 @@ def _targets(grown: Callable[[str], dict[Labels, float]], now: Samples, seconds:
     return [one for one in found if one.per_s or one.in_progress]
 
 
+def _buckets(series: Mapping[Labels, float]) -> dict[Target, dict[float, float]]:
+    """Return the cumulative counts by upper bound, for each target."""
+    found: dict[Target, dict[float, float]] = defaultdict(dict)
+    for labels, value in series.items():
+        found[_target(labels)][float(dict(labels)["le"])] = value
+    return found
+
+
 def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
     """Return a quantile of a histogram, given its cumulative counts by upper bound; `None` if it is empty."""
+    from pointsman.telemetry.quantiles import quantile as quantile_of
+
     bounds = sorted(buckets)
-    total = buckets[bounds[-1]] if bounds else 0.0
-    if not total:
-        return None
-    wanted, lower, below = share * total, 0.0, 0.0
-    for bound in bounds:
-        count = buckets[bound]
-        if count >= wanted:
-            if bound == float("inf"):
-                return lower
-            return lower + (bound - lower) * (wanted - below) / (count - below) if count > below else bound
-        lower, below = bound, count
-    return lower
+    totals = [0.0, *(buckets[bound] for bound in bounds)]
+    counts = [total - below for below, total in pairwise(totals)]
+    return quantile_of(share, bounds[:-1], counts)
 
 
 def _target(labels: Labels) -> Target:

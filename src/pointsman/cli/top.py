@@ -42,8 +42,9 @@ def command(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show requests, times to the first byte, tokens and spending of each model, the states of providers, and the
-    limits that are used most, until Ctrl-C. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file."""
+    """Show requests, times to the first byte and to the first token (TTFT), tokens and spending of each model, the
+    states of providers, and the limits that are used most, until Ctrl-C. The admin token comes from
+    POINTSMAN_ADMIN_TOKEN or a file."""
     import time
 
     from pointsman.cli._rates import rates, read
@@ -87,7 +88,7 @@ def _rendered(page: Page) -> RenderableType:
 
     trouble = [Text(line, style="bold red") for line in _trouble(page)]
     parts: list[RenderableType] = [Text(_summary(page)), *trouble, Text()]
-    names = ("model", "req/s", "failed", "running", "first byte", "p95", "tokens/s", "$/h")
+    names = ("model", "req/s", "failed", "running", "first byte", "TTFT", "TTFT p95", "tokens/s", "$/h")
     rows = [_target(one) for one in page.rates.targets]
     parts.append(_table(names, rows) if rows else Text("no attempt in this time"))
     states = page.health["states"]
@@ -126,7 +127,8 @@ def _target(one: TargetRates) -> tuple[str, ...]:
         f"{one.failed:.1%}" if one.failed else "-",
         f"{one.in_progress:,}" if one.in_progress else "-",
         _milliseconds(one.first_byte_p50_s),
-        _milliseconds(one.first_byte_p95_s),
+        _milliseconds(one.ttft_p50_s),
+        _milliseconds(one.ttft_p95_s),
         f"{one.tokens_out_per_s:,.0f}",
         f"{one.usd_per_h:,.2f}",
     )

@@ -75,11 +75,11 @@ def compile_document(
         in_use = with_overlay(read_catalog(data_dir), overlay, document, findings)
     if in_use.problem is not None:
         findings.warning(("data_dir",), in_use.problem)
+    telemetry = compile_telemetry(document, references, findings)  # before the digest, which covers its secrets
     snapshot, governed = compile_snapshot(
         document, in_use, references, findings, listen=listen, data_dir=data_dir, directory=directory
     )
     check_providers(in_use, snapshot, findings)
-    telemetry = compile_telemetry(document, references, findings)
     console = compile_console(document, findings)
     snapshot = replace(snapshot, tracing=telemetry.tracing)
     warn_unusable(snapshot, governed.own, findings)

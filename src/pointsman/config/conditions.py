@@ -29,7 +29,7 @@ class ConditionChecker:
             compiler.check(source, found)
             constant = compiler.constant(found)
         except ConditionError as error:
-            self._findings.error(place, _located(error, source))
+            self._findings.error(place, located(error, source))
             return None
         for reference in found.references:
             self._check_reference(reference, place)
@@ -63,7 +63,7 @@ class ConditionChecker:
             self._findings.error(place, f"{reference}: unknown provider {provider!r}{guess}")
 
 
-def _located(error: ConditionError, source: str) -> str:
+def located(error: ConditionError, source: str) -> str:
     """Return the message of an error with its place in the condition."""
     if error.position is None:
         return error.message

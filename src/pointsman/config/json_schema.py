@@ -4,6 +4,10 @@ from typing import Any
 
 import msgspec
 
+from pointsman.alerting.api import AlertKind
+from pointsman.alerting.channels import CHANNELS
+from pointsman.alerting.kinds import KINDS
+from pointsman.alerting.subjects import SUBJECTS
 from pointsman.config.schema import Document
 from pointsman.providers import PROVIDERS
 from pointsman.routing.strategies import STRATEGIES
@@ -24,6 +28,14 @@ def document_schema() -> dict[str, Any]:
             (_,), added = msgspec.json.schema_components([kind.settings], ref_template="#/$defs/{name}")
             definitions |= added
     _set_choices(definitions["ProviderSettings"]["properties"]["type"], sorted(PROVIDERS))
+    rule = definitions["AlertRuleSettings"]["properties"]
+    _set_choices(rule["kind"], sorted(KINDS))
+    _set_choices(rule["each"], sorted(SUBJECTS))
+    _set_choices(definitions["ChannelSettings"]["properties"]["type"], sorted(CHANNELS))
+    definitions["AlertKindSettings"] = _kinds(definitions["AlertKindSettings"]["description"])
+    for one in KINDS.values():
+        (_,), added = msgspec.json.schema_components([one.settings], ref_template="#/$defs/{name}")
+        definitions |= added
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -35,10 +47,26 @@ def _strategies(description: str) -> dict[str, Any]:
         else {"type": "object", "additionalProperties": False, "description": "This strategy has no settings."}
         for name, kind in sorted(STRATEGIES.items())
     }
+    return _one_of(names, description)
+
+
+def _kinds(description: str) -> dict[str, Any]:
+    """Return the schema of a kind of conditions with its settings, or with the value of the first one."""
+    return _one_of({name: _kind(kind) for name, kind in sorted(KINDS.items())}, description)
+
+
+def _kind(kind: AlertKind) -> dict[str, Any]:
+    settings = msgspec.json.schema(kind.settings)["$defs"][kind.settings.__name__]
+    first = {name: value for name, value in settings["properties"][kind.first].items() if name != "default"}
+    return {"anyOf": [{"$ref": f"#/$defs/{kind.settings.__name__}"}, first, {"type": "null"}]}
+
+
+def _one_of(properties: dict[str, Any], description: str) -> dict[str, Any]:
+    """Return the schema of a mapping with one of these properties."""
     return {
         "type": "object",
         "description": description,
-        "properties": names,
+        "properties": properties,
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,

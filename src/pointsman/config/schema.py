@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from pointsman.config.alerts_schema import AlertsSettings
 from pointsman.config.compliance_schema import RequireField, TagsField
 from pointsman.config.credentials_schema import AwsField, EntraField, Reference
 from pointsman.config.egress_schema import EgressSettings, GlobalEgressSettings
@@ -514,3 +515,5 @@ class Document(Section):
     """The data that is masked in each record before it leaves the gateway."""
     sinks: Annotated[dict[Name, SinkSettings], Field(max_length=32)] = {}
     """Further places for the records of requests, by name: files, receivers of webhooks, and stores of objects."""
+    alerts: AlertsSettings | None = None
+    """Alerts, and the channels that get their messages. Default: none. `{}` evaluates the default rules."""

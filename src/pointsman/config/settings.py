@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from pointsman.alerting.api import AlertRule
 from pointsman.config.addresses import ListenAddress
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
@@ -105,9 +106,26 @@ class LogSink(Struct, frozen=True, kw_only=True):
     batch_s: float = 0.0
 
 
+class ChannelTarget(WebhookTarget, frozen=True, kw_only=True):
+    """A channel for messages about alerts. `type` is the name of its kind. If its address is a secret, it is `address`,
+    and `path` is empty."""
+
+    name: str
+    type: str
+    address: Secret | None = None
+
+
+class Alerts(Struct, frozen=True):
+    """The rules of alerts, and the channels. Ended alerts are kept for `keep_days`."""
+
+    rules: tuple[AlertRule, ...]
+    channels: tuple[ChannelTarget, ...]
+    keep_days: float
+
+
 class Telemetry(Struct, frozen=True, kw_only=True):
-    """The settings of the export, and of sinks. `redaction` holds for both. `errors` and `slow_s` choose requests
-    whatever their head decided."""
+    """The settings of the export, of sinks and of alerts. `redaction` holds for the former two. `errors` and `slow_s`
+    choose requests whatever their head decided."""
 
     collector: Collector | None = None
     tracing: Tracing = Tracing()
@@ -117,6 +135,7 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     attributes: tuple[tuple[str, str], ...] = ()
     redaction: Redaction = Redaction()
     sinks: tuple[LogSink, ...] = ()
+    alerts: Alerts | None = None
 
 
 class Console(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
-"""Compiles `telemetry`, `redaction` and `sinks`: the places that data goes to, and the choice of requests."""
+"""Compiles `telemetry`, `redaction`, `sinks` and `alerts`: the places that data goes to, and the choice of requests."""
 
 from time import time
 
+from pointsman.config.alerts import compile_alerts
 from pointsman.config.problems import Findings
 from pointsman.config.references import References
 from pointsman.config.requirements import compile_tags
@@ -32,6 +33,7 @@ def compile_telemetry(document: Document, references: References, findings: Find
         attributes=tuple(settings.attributes.items()),
         redaction=compile_redaction(document, findings),
         sinks=compile_sinks(document, references, findings),
+        alerts=compile_alerts(document.alerts, document.egress, references, findings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from binascii import Error
+from collections.abc import Sequence
 
 from pointsman.config.egress_schema import GlobalEgressSettings
 from pointsman.config.problems import Findings
@@ -23,16 +24,7 @@ def compile_webhook(
     the findings."""
     address = ("url", settings.url)
     server = compile_server(settings, egress, place, references, findings, base=GUARDED, address=address)
-    secrets: list[Secret] = []
-    for at, reference in enumerate(settings.secrets):
-        try:
-            secret = references.resolve(reference)
-            if references.reads_secrets:
-                _check(secret.reveal())
-        except (BadReference, ValueError) as error:
-            findings.error((*place, "secrets", at), str(error))
-        else:
-            secrets.append(secret)
+    secrets = compile_secrets(settings.secrets, place, references, findings)
     if server is None:
         return None
     return WebhookTarget(
@@ -41,8 +33,25 @@ def compile_webhook(
         headers=server.headers,
         network=server.network,
         timeout_s=server.timeout_s,
-        secrets=tuple(secrets),
+        secrets=secrets,
     )
+
+
+def compile_secrets(
+    given: Sequence[str], place: Location, references: References, findings: Findings
+) -> tuple[Secret, ...]:
+    """Return the secrets that sign messages. The errors of others are among the findings."""
+    secrets: list[Secret] = []
+    for at, reference in enumerate(given):
+        try:
+            secret = references.resolve(reference)
+            if references.reads_secrets:
+                _check(secret.reveal())
+        except (BadReference, ValueError) as error:
+            findings.error((*place, "secrets", at), str(error))
+        else:
+            secrets.append(secret)
+    return tuple(secrets)
 
 
 def _check(text: str) -> None:

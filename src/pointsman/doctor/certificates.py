@@ -19,6 +19,8 @@ async def check(subject: Subject) -> list[Finding]:
     networks = [(endpoint.name, endpoint.network) for endpoint in compiled.snapshot.endpoints.values()]
     if collector is not None:
         networks.append(("the OpenTelemetry collector", collector.network))
+    if compiled.telemetry.alerts is not None:
+        networks += [(f"the alert channel {one.name}", one.network) for one in compiled.telemetry.alerts.channels]
     for name, network in networks:
         if network.client_cert is not None:
             files.setdefault(Path(network.client_cert), f"the client certificate for {name}")

@@ -16,6 +16,8 @@ class Permission(StrEnum):
     STATUS_READ = "status:read"
     HEALTH_WRITE = "health:write"
     METRICS_READ = "metrics:read"
+    ALERTS_READ = "alerts:read"
+    ALERTS_WRITE = "alerts:write"
     CONFIG_READ = "config:read"
     CONFIG_WRITE = "config:write"
     TEAMS_READ = "teams:read"
@@ -42,6 +44,8 @@ budgets:read      x      x       x         x         x         x       x
 status:read       x      x       x         x         .         .       x
 health:write      x      x       x         .         .         .       .
 metrics:read      x      x       x         x         .         .       x
+alerts:read       x      x       x         x         .         .       x
+alerts:write      x      x       x         .         .         .       .
 config:read       x      x       x         x         .         .       x
 config:write      x      x       .         .         .         .       .
 teams:read        x      x       x         x         x         .       x

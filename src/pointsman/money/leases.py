@@ -144,6 +144,30 @@ class _Windows:
         return limit.period.window(name[1])[1] if limit is not None else NEVER
 
 
+class ChangedWindows:
+    """The windows whose spending changed since somebody asked. Nothing is noted before the first question."""
+
+    def __init__(self) -> None:
+        self._names: dict[Name, None] | None = None
+        self._mark = ""
+
+    def note(self, name: Name) -> None:
+        if self._names is not None:
+            self._names[name] = None
+
+    def forget(self, name: Name) -> None:
+        if self._names is not None:
+            self._names.pop(name, None)
+
+    def since(self, mark: str, new_mark: str) -> list[Name] | None:
+        """Return the windows that changed since the call that set `mark`, or `None` if that was not the last call.
+        `new_mark` is for the next one."""
+        names, self._names = self._names, {}
+        is_next = names is not None and mark == self._mark
+        self._mark = new_mark
+        return list(names or ()) if is_next else None
+
+
 class LeaseTable:
     """All leases of one machine. Workers are identified by their epochs.
 
@@ -160,6 +184,7 @@ class LeaseTable:
         self._latest = 0  # the latest beginning of any window that a worker has named
         self._ahead: dict[int, dict[Name, None]] = {}  # by epoch: windows leased without a request, not yet named by it
         self._again: dict[int, dict[Name, int]] = {}  # by epoch: amounts that will be charged once more
+        self.changes = ChangedWindows()
 
     @property
     def limits(self) -> Mapping[str, Limit]:
@@ -186,6 +211,7 @@ class LeaseTable:
                 self.corrected(counter, start, amount)
                 continue
             window.add_spending(epoch, max(0, amount - window.read.get(epoch, 0)))
+            self.changes.note((counter, start))
             if epoch in lost:
                 stored[(counter, start), epoch] = amount
         if lost:
@@ -310,6 +336,7 @@ class LeaseTable:
             again[name] -= known
             amount -= known
         self._named(counter, window).add_spending(epoch, amount)
+        self.changes.note(name)
 
     def corrected(self, counter: str, window: int, amount: int) -> None:
         """Apply the total correction of a window by reconciling; it may be reported twice. The amount is free at once:
@@ -317,6 +344,7 @@ class LeaseTable:
         found = self._windows.by_name.get((counter, window))
         if found is not None:
             found.add_spending(CORRECTIONS, amount - found.read.get(CORRECTIONS, 0))
+            self.changes.note((counter, window))
 
     def used_by(self, name: Name, reports: Mapping[int, int] = _NO_REPORTS) -> tuple[Mapping[int, int], dict[int, int]]:
         """Return the known spending in a window, and the unspent leases, by worker. Corrections count as a worker.
@@ -350,6 +378,7 @@ class LeaseTable:
         """Drop windows that ended long ago, some at a time. `now` is in monotonic seconds, so that a clock that is
         wrong for a moment drops nothing."""
         for name in self._windows.forget_ended(now_unix_s, now):
+            self.changes.forget(name)
             for ahead in self._ahead.values():
                 ahead.pop(name, None)
             for again in self._again.values():

@@ -11,11 +11,13 @@ import socket
 import sys
 from pathlib import Path
 
+from pointsman.admin.alerts.runner import AlertRunner
 from pointsman.admin.app import make_app
 from pointsman.admin.auth import METRICS_VARIABLE, given_token, load_or_make
 from pointsman.admin.listener import server_of
 from pointsman.admin.outgoing import Outgoing
 from pointsman.admin.services import Services
+from pointsman.control.store.alerts import AlertQueries
 from pointsman.control.store.database import StoreError, store_url
 from pointsman.control.store.reports import Reports
 from pointsman.link.inquirer import Inquirer
@@ -55,7 +57,8 @@ async def work(task: ChildTask) -> int:
         control=control, store=store, token=token, metrics_token=metrics_token, metrics_are_open=is_open
     )
     outgoing = services.outgoing = Outgoing(control, store, services.page, Path(task.data_dir))
-    sending = asyncio.create_task(outgoing.run())
+    alerts = services.alerts = AlertRunner(control, AlertQueries(store.rows))
+    working = [asyncio.create_task(outgoing.run()), asyncio.create_task(alerts.run())]
     server = server_of(make_app(services, frozenset(task.hosts)))
     serving = asyncio.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.listen_fds]))
     while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
@@ -67,8 +70,9 @@ async def work(task: ChildTask) -> int:
     await stopping.wait()
     server.should_exit = True
     await serving
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
+    for one in working:
+        one.cancel()
+    await asyncio.gather(*working, return_exceptions=True)
     control.close()
     await store.close()
     return 0

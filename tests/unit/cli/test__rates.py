@@ -22,7 +22,9 @@ class Metrics:
         self.tokens = Counter("pointsman_tokens", "t", [*target, "direction"], registry=self.registry)
         self.costs = Counter("pointsman_cost_dollars", "c", [*target, "source"], registry=self.registry)
         self.running = Gauge("pointsman_attempts_in_progress", "i", target, registry=self.registry)
-        self.first = Histogram("pointsman_first_byte_seconds", "f", target, buckets=BOUNDS, registry=self.registry)
+        first, tokens = "pointsman_first_byte_seconds", "pointsman_time_to_first_token_seconds"
+        self.first = Histogram(first, "f", target, buckets=BOUNDS, registry=self.registry)
+        self.first_tokens = Histogram(tokens, "t", target, buckets=BOUNDS, registry=self.registry)
 
     def page(self) -> Samples:
         return read(generate_latest(self.registry).decode())
@@ -44,12 +46,15 @@ def test_rates_are_those_between_two_readings() -> None:
     metrics.running.labels("c", "m").set(3)
     for seconds in (0.15, 0.15, 0.3):
         metrics.first.labels("a", "m").observe(seconds)
+    metrics.first_tokens.labels("a", "m").observe(0.3)
     found = rates(before, metrics.page(), 2.0)
     assert (found.requests_per_s, found.failed, found.tokens_per_s, found.usd_per_h) == (4.0, 0.25, 50.0, 900.0)
     assert [one.provider for one in found.targets] == ["b", "a", "c"], "the busiest first"
     _, one, running = found.targets
     assert (one.per_s, one.failed, one.tokens_out_per_s, one.usd_per_h) == (4.0, 0.25, 20.0, 900.0)
     assert one.first_byte_p50_s == pytest.approx(0.175)
+    assert one.ttft_p50_s == pytest.approx(0.3)
+    assert one.ttft_p95_s == pytest.approx(0.39)
     assert running.in_progress == 3
     assert running.first_byte_p50_s is None
 

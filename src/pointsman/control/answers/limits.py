@@ -1,12 +1,21 @@
 """The use of limits."""
 
 import asyncio
-from time import time
+from time import time, time_ns
 
-from pointsman.control.inquiries.limits import BudgetInquiry, LimitInquiry, LimitState
+from pointsman.control.inquiries.limits import (
+    BudgetInquiry,
+    ChangedLimitInquiry,
+    ChangedLimits,
+    LimitInquiry,
+    LimitState,
+)
 from pointsman.control.parts import AT_ONCE, Answers, ControlParts
 from pointsman.domain.snapshots import limits_to_list
 from pointsman.money.leases import Spent
+
+ENDED_S = 300.0  # the spending of a window that ended this long ago is no news
+MAX_CHANGED = 20_000
 
 
 async def _budgets(inquiry: BudgetInquiry, parts: ControlParts) -> list[LimitState]:
@@ -44,6 +53,24 @@ async def _limits(inquiry: LimitInquiry, parts: ControlParts) -> list[LimitState
     return found
 
 
+async def _changed(inquiry: ChangedLimitInquiry, parts: ControlParts) -> list[ChangedLimits]:
+    digest = parts.configuration.digest  # new limits change the used share of all windows
+    mark = f"{time_ns()}-{digest}"
+    changed = parts.lease_table.changes.since(inquiry.mark if inquiry.mark.endswith(f"-{digest}") else "", mark)
+    names = changed if changed is not None else parts.lease_table.names()
+    oldest = time() - ENDED_S
+    found: list[LimitState] = []
+    for number, name in enumerate(names):
+        if number % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+        one = _limit_state(parts.lease_table.spent_in(name))
+        if not one.limit or one.window_end is None or one.window_end < oldest:
+            continue
+        if one.posted * 100 >= inquiry.least_percent * one.limit and len(found) < MAX_CHANGED:
+            found.append(one)
+    return [ChangedLimits(mark, found[at : at + AT_ONCE]) for at in range(0, max(1, len(found)), AT_ONCE)]
+
+
 def _limit_state(spent: Spent) -> LimitState:
     owner, metric, period = spent.counter.rsplit("|", 2)
     limit = spent.limit
@@ -60,4 +87,4 @@ def _limit_state(spent: Spent) -> LimitState:
     )
 
 
-ANSWERS: Answers = {BudgetInquiry: _budgets, LimitInquiry: _limits}
+ANSWERS: Answers = {BudgetInquiry: _budgets, LimitInquiry: _limits, ChangedLimitInquiry: _changed}

@@ -17,6 +17,15 @@ class LimitInquiry(Struct, frozen=True, tag="limits"):
     most: int
 
 
+class ChangedLimitInquiry(Struct, frozen=True, tag="changed_limits"):
+    """Answered by `ChangedLimits`, at least one. They have the windows that changed since the answer with this `mark`,
+    if that was the last one, and otherwise all windows. Those that ended long ago are left out, and those of which less
+    than `least_percent` is used."""
+
+    mark: str
+    least_percent: float
+
+
 class LimitState(Struct, frozen=True, kw_only=True):
     """One limit in one window. Amounts are nano-dollars, tokens or requests, depending on `metric`. `posted` is known
     spending. `lent` is leased to workers: reserved, spent but not ingested yet, or idle. `limit` is absent if it is no
@@ -31,3 +40,10 @@ class LimitState(Struct, frozen=True, kw_only=True):
     soft: bool
     posted: int
     lent: int
+
+
+class ChangedLimits(Struct, frozen=True):
+    """Limits in their windows. `mark` is for the next inquiry."""
+
+    mark: str
+    states: list[LimitState]

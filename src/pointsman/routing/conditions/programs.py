@@ -12,8 +12,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, NewType, Protocol, cast
 
 from pointsman.domain.rules import Value
-from pointsman.routing.conditions.facts import FACTS, MAPS, Reference
-from pointsman.routing.conditions.references import ConditionError, Rewritten, literal_in, rewrite, tokens_of
+from pointsman.routing.conditions.facts import Reference
+from pointsman.routing.conditions.references import (
+    REQUEST,
+    ConditionError,
+    Rewritten,
+    Vocabulary,
+    literal_in,
+    rewrite,
+    tokens_of,
+)
 from pointsman.routing.splits import is_within
 from pointsman.wire.params import Kind
 
@@ -50,7 +58,8 @@ class Variables:
 class Compiler:
     """Compiles conditions that share variables. Declare all conditions before the first program is made."""
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary = REQUEST) -> None:
+        self._vocabulary = vocabulary
         self._variables = Variables()
         self._env: cel.Env | None = None
 
@@ -61,7 +70,7 @@ class Compiler:
     def declare(self, source: str, salt: str) -> Rewritten:
         """Return a condition with variables for its references. Raises `ConditionError`."""
         _check_literals(source)
-        return rewrite(source, self._variables.name, salt)
+        return rewrite(source, self._variables.name, salt, self._vocabulary)
 
     def check(self, source: str, condition: Rewritten) -> None:
         """Check the names and the types of a condition. Raises `ConditionError`."""
@@ -70,7 +79,7 @@ class Compiler:
         try:
             program = self._environment().compile(condition.text)
         except RuntimeError as error:
-            raise _explained(str(error), source, condition) from None
+            raise _explained(str(error), source, condition, self._vocabulary.names) from None
         if program.return_type() != cel.Type.BOOL:
             message = f"must be true or false, but is of type {program.return_type().name().lower()}"
             raise ConditionError(message)
@@ -182,7 +191,7 @@ def _check_network(literal: str, position: int) -> None:
         raise ConditionError(message, position) from None
 
 
-def _explained(message: str, source: str, condition: Rewritten) -> ConditionError:
+def _explained(message: str, source: str, condition: Rewritten, names: Sequence[str]) -> ConditionError:
     """Return the error for a message of the compiler, with its place in the source."""
     match = _PROBLEM.search(message)
     if match is None:
@@ -192,7 +201,6 @@ def _explained(message: str, source: str, condition: Rewritten) -> ConditionErro
     position = condition.source_position(sum(map(len, before)) + column - 1)
     undeclared = _UNDECLARED.search(text)
     if undeclared is not None:
-        names = (*FACTS, *MAPS)
         name = undeclared[1].partition(".")[0]
         near = get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the variables are {', '.join(names)}"

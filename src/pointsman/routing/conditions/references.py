@@ -9,11 +9,11 @@ The tokens are those of CEL: https://github.com/google/cel-spec/blob/master/doc/
 
 import ast
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from pointsman.routing.conditions.facts import FACTS, MAPS, Reference, zone_problem
+from pointsman.routing.conditions.facts import FACTS, MAPS, MapKind, Reference, zone_problem
 from pointsman.wire.params import KINDS, Kind
 
 _TOKEN = re.compile(
@@ -35,6 +35,20 @@ class ConditionError(Exception):
         super().__init__(message)
         self.message = message
         self.position = position
+
+
+class Vocabulary(Struct, frozen=True):
+    """The names that some conditions may use: plain variables with their kinds, and maps."""
+
+    facts: Mapping[str, Kind]
+    maps: Mapping[str, MapKind] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.facts, *self.maps)
+
+
+REQUEST = Vocabulary({name: fact.kind for name, fact in FACTS.items()}, MAPS)  # of the conditions of rules
 
 
 class Token(Struct, frozen=True, gc=False):
@@ -67,10 +81,12 @@ class Rewritten(Struct, frozen=True):
         return found[1] + (position - found[0] if found[0] == position else 0)
 
 
-def rewrite(source: str, variable: Callable[[Reference], str], salt: str) -> Rewritten:
+def rewrite(
+    source: str, variable: Callable[[Reference], str], salt: str, vocabulary: Vocabulary = REQUEST
+) -> Rewritten:
     """Replace the references in an expression by the names that `variable` returns for them. `salt` becomes the first
     argument of each `sticky`. Raises `ConditionError`."""
-    return _Rewriter(source, variable, salt).rewrite()
+    return _Rewriter(source, variable, salt, vocabulary).rewrite()
 
 
 def tokens_of(source: str) -> list[Token]:
@@ -95,7 +111,8 @@ def literal_in(token: Token) -> str | None:
 
 
 class _Rewriter:
-    def __init__(self, source: str, variable: Callable[[Reference], str], salt: str) -> None:
+    def __init__(self, source: str, variable: Callable[[Reference], str], salt: str, vocabulary: Vocabulary) -> None:
+        self._facts, self._maps, self._paths = vocabulary.facts, vocabulary.maps, vocabulary.names
         self._source = source
         self._variable = variable
         self._salt = salt
@@ -157,35 +174,35 @@ class _Rewriter:
         name, end = self._tokens[index].text, index + 1
         while self._at(end) == "." and end + 1 < len(self._tokens) and self._tokens[end + 1].kind == "name":
             longer = f"{name}.{self._tokens[end + 1].text}"
-            if not any(one == longer or one.startswith(longer + ".") for one in _PATHS):
+            if not any(one == longer or one.startswith(longer + ".") for one in self._paths):
                 break
             name, end = longer, end + 2
         if name == "time" and self._at(end) == "[":
             return self._zoned(index, end)
-        if name in FACTS:
-            return Reference(name, "", FACTS[name].kind), end
-        if name not in MAPS:
-            if any(one.startswith(name + ".") for one in _PATHS):
-                fields = sorted(one for one in _PATHS if one.startswith(name + "."))
+        if name in self._facts:
+            return Reference(name, "", self._facts[name]), end
+        if name not in self._maps:
+            if any(one.startswith(name + ".") for one in self._paths):
+                fields = sorted(one for one in self._paths if one.startswith(name + "."))
                 message = f"{name} alone has no value; write one of {', '.join(fields)}"
                 raise ConditionError(message, self._tokens[index].start)
             return None
         key, end = self._key(name, end)
         self._check_key(name, key, index)
-        return Reference(name, key, MAPS[name].kind or self._kind_by_use(key, index, end)), end
+        return Reference(name, key, self._maps[name].kind or self._kind_by_use(key, index, end)), end
 
     def _zoned(self, index: int, end: int) -> tuple[Reference, int]:
         """Return the reference to `time["Europe/Berlin"].hour`."""
         key, end = self._key("time", end)
         field = self._tokens[end + 1].text if self._at(end) == "." and end + 1 < len(self._tokens) else ""
-        fact = FACTS.get(f"time.{field}")
-        if fact is None:
+        kind = self._facts.get(f"time.{field}")
+        if kind is None:
             message = f'write time["{key}"].hour, .minute or .weekday'
             raise ConditionError(message, self._tokens[index].start)
         problem = zone_problem(key)
         if problem is not None:
             raise ConditionError(problem, self._tokens[index].start)
-        return Reference(f"time.{field}", key, fact.kind), end + 2
+        return Reference(f"time.{field}", key, kind), end + 2
 
     def _key(self, name: str, index: int) -> tuple[str, int]:
         """Return the literal key at `["key"]` or `.key`, and the index of the token after it."""
@@ -196,15 +213,17 @@ class _Rewriter:
                 return key, index + 3
         if self._at(index) == "." and index + 1 < len(tokens) and tokens[index + 1].kind == "name":
             if self._at(index + 2) == "(":
-                message = f'{name} takes a literal key, such as {name}["{MAPS[name].example}"], and has no functions'
+                message = (
+                    f'{name} takes a literal key, such as {name}["{self._maps[name].example}"], and has no functions'
+                )
                 raise ConditionError(message, tokens[index + 1].start)
             return tokens[index + 1].text, index + 2
         place = tokens[index - 1].start if index <= len(tokens) else None
-        example = MAPS[name].example if name in MAPS else "Europe/Berlin"
+        example = self._maps[name].example if name in self._maps else "Europe/Berlin"
         raise ConditionError(f'{name} takes a literal key, such as {name}["{example}"]', place)
 
     def _check_key(self, name: str, key: str, index: int) -> None:
-        check = MAPS[name].check
+        check = self._maps[name].check
         problem = check(key) if check is not None else None
         if problem is not None:
             raise ConditionError(problem, self._tokens[index].start)
@@ -216,7 +235,7 @@ class _Rewriter:
         name, end = "", index + 2
         while end < len(tokens) and (tokens[end].kind == "name" or tokens[end].text == "."):
             name, end = name + tokens[end].text, end + 1
-        kind = MAPS.get(name)
+        kind = self._maps.get(name)
         if kind is None or kind.present is None:
             raise ConditionError(usage, place)
         rest = tokens[end : end + 3]
@@ -272,6 +291,3 @@ def _literal_kind(tokens: list[Token], index: int) -> Kind | None:
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-_PATHS: Collection[str] = (*FACTS, *MAPS)

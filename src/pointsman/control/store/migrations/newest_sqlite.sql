@@ -250,4 +250,26 @@ CREATE INDEX api_keys_by_customer ON api_keys (customer, name);
 CREATE INDEX api_keys_by_parent ON api_keys (parent, name);
 CREATE INDEX api_keys_by_state ON api_keys (is_enabled, name);
 CREATE INDEX api_keys_by_expiry ON api_keys (expires_at);
-INSERT INTO alembic_version (version_num) VALUES ('0015');
+CREATE TABLE alerts (
+	id TEXT NOT NULL, 
+	rule TEXT NOT NULL, 
+	fired_at FLOAT NOT NULL, 
+	ended_at FLOAT, 
+	content BLOB NOT NULL, 
+	PRIMARY KEY (id)
+);
+CREATE INDEX alerts_by_firing ON alerts (fired_at, id);
+CREATE INDEX alerts_by_end ON alerts (ended_at);
+CREATE TABLE alert_messages (
+	id TEXT NOT NULL, 
+	channel TEXT NOT NULL, 
+	at FLOAT NOT NULL, 
+	content BLOB NOT NULL, 
+	ended_at FLOAT, 
+	outcome TEXT DEFAULT '' NOT NULL, 
+	problem TEXT DEFAULT '' NOT NULL, 
+	PRIMARY KEY (id)
+);
+CREATE INDEX alert_messages_by_channel ON alert_messages (channel, ended_at, at);
+CREATE INDEX alert_messages_by_end ON alert_messages (ended_at);
+INSERT INTO alembic_version (version_num) VALUES ('0016');

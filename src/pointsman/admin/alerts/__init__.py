@@ -1,0 +1,1 @@
+"""Alerts: conditions over the state of the gateway, and messages to channels."""
