@@ -83,6 +83,9 @@ class FileKeys(KeyTable):
         limits = [*key.limits, *(limit for entry in key.entries.values() for limit in entry.limits)]
         return next((limit for limit in limits if limit.counter == counter), None)
 
+    def is_revoked(self, digest: bytes) -> bool:
+        return self.live is not None and self.live.is_revoked(digest)
+
     def drop(self, digests: Collection[bytes] | None) -> None:
         if digests is None:
             self._made.clear()

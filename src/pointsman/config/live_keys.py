@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import time
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -22,6 +23,7 @@ from pointsman.domain.identity import KeysUnavailableError, VirtualKey
 
 FILE = "api-keys.db"  # in the data folder
 FORMAT = 1
+REVOKED_S = 30 * 86_400.0  # how long a removed key is known as such
 PATIENCE_S = 1.0  # for a lock, which SQLite needs only to recover after a crash
 SUM = 1_000_003  # `Extent` adds remainders, so that no sum is too large for a database
 
@@ -34,6 +36,7 @@ _TABLES = f"""
         digest BLOB PRIMARY KEY, name TEXT NOT NULL, policy INTEGER NOT NULL, is_current INTEGER NOT NULL,
         is_enabled INTEGER NOT NULL, expires_at REAL, parent TEXT, changed INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS revoked (digest BLOB PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
     CREATE UNIQUE INDEX IF NOT EXISTS by_name ON keys (name) WHERE is_current;
     CREATE INDEX IF NOT EXISTS by_parent ON keys (parent) WHERE parent IS NOT NULL;
     PRAGMA user_version = {FORMAT};
@@ -102,6 +105,12 @@ class LiveKeys:
     def named(self, name: str) -> LiveRow | None:
         """Return the key with this name, enabled or not."""
         return self._row("name = ? AND is_current", name)
+
+    def is_revoked(self, digest: bytes) -> bool:
+        """Return whether a key with this digest was here, and was removed or disabled."""
+        query = "SELECT 1 FROM revoked WHERE digest = ? UNION SELECT 1 FROM keys WHERE digest = ? AND NOT is_enabled"
+        with self._reading():
+            return self._connection.execute(query, (digest, digest)).fetchone() is not None
 
     def digests(self) -> Iterator[bytes]:
         """Iterate over the digests of all values."""
@@ -177,19 +186,27 @@ class LiveKeys:
         with self._reading(), self._connection as database:
             database.execute("DELETE FROM compiled WHERE generation NOT IN (SELECT value FROM json_each(?))", (kept,))
             database.execute("DELETE FROM policies WHERE number NOT IN (SELECT policy FROM keys)")
+            database.execute("DELETE FROM revoked WHERE at < ?", (time() - REVOKED_S,))
             database.execute("DELETE FROM compiled WHERE policy NOT IN (SELECT number FROM policies)")
 
     def write(self, rows: Iterable[LiveRow], names: Iterable[str] = ()) -> None:
         """Replace all values of the keys with these names by the rows, in one step."""
         with self._reading(), self._connection as database:
-            database.executemany("DELETE FROM keys WHERE name = ?", ((name,) for name in names))
-            database.executemany(_INSERT, map(astuple, rows))
+            at = time()
+            for name in names:
+                database.execute("INSERT OR REPLACE INTO revoked SELECT digest, ? FROM keys WHERE name = ?", (at, name))
+                database.execute("DELETE FROM keys WHERE name = ?", (name,))
+            for row in map(astuple, rows):
+                database.execute(_INSERT, row)
+                database.execute("DELETE FROM revoked WHERE digest = ?", row[:1])
 
     def write_all(self, rows: Iterable[LiveRow]) -> None:
         """Replace all keys by these, in one step."""
         with self._reading(), self._connection as database:
+            database.execute("INSERT OR REPLACE INTO revoked SELECT digest, ? FROM keys", (time(),))
             database.execute("DELETE FROM keys")
             database.executemany(_INSERT, sorted(map(astuple, rows)))
+            database.execute("DELETE FROM revoked WHERE digest IN (SELECT digest FROM keys)")
 
     def _row(self, condition: str, value: object) -> LiveRow | None:
         with self._reading():

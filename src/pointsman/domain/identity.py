@@ -87,6 +87,10 @@ class KeyTable(Mapping[bytes, VirtualKey]):
     own: Mapping[bytes, VirtualKey]
 
     @abstractmethod
+    def is_revoked(self, digest: bytes) -> bool:
+        """Return whether a key with this digest is known to be revoked or disabled."""
+
+    @abstractmethod
     def drop(self, digests: Collection[bytes] | None) -> None:
         """Make these keys anew at their next use, or all if there is `None`."""
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pointsman.domain import failures
 from pointsman.domain.failures import Failure, Rejection
-from pointsman.domain.identity import KeysUnavailableError
+from pointsman.domain.identity import KeysUnavailableError, KeyTable
 from pointsman.domain.records import RequestRecord, record_of
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.live import Live
@@ -97,8 +97,9 @@ class AdmittedHeads:
             _logger.error("virtual keys made by API cannot be looked up: %s", error)  # noqa: TRY400
             raise Rejection(_UNREADABLE) from None
         if isinstance(admission, Failure):
-            # Control may have created the key since the connection was lost.
-            raise Rejection(_CUT_OFF if self._live.is_cut_off else _presented(admission, parsed.credential))
+            # Control may have created the key since the connection was lost, unless it is known to be revoked.
+            is_unsure = self._live.is_cut_off and not _is_revoked(parsed.credential, snapshot)
+            raise Rejection(_CUT_OFF if is_unsure else _presented(admission, parsed.credential))
         mode, key = _body_mode(parsed), admission.virtual_key
         is_checked = key is not None and (key.expires_at is not None or bool(key.networks))
         parse = parsed.api.parse if mode is BodyMode.BUFFER else None
@@ -132,6 +133,14 @@ class AdmittedHeads:
             failure = pause_of(key, live.paused, monotonic())
         if failure is not None:
             raise Rejection(failure)
+
+
+def _is_revoked(credential: bytes | None, snapshot: Snapshot) -> bool:
+    keys = snapshot.virtual_keys
+    try:
+        return credential is not None and isinstance(keys, KeyTable) and keys.is_revoked(credential)
+    except KeysUnavailableError:
+        return False
 
 
 def _presented(failure: Failure, credential: bytes | None) -> Failure:

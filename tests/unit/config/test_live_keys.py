@@ -115,3 +115,14 @@ def test_all_keys_are_replaced_in_one_step(tmp_path: Path) -> None:
     with pytest.raises(KeysUnavailableError):
         live.write_all([row("d"), row("d")])
     assert live.names() == {"c"}
+
+
+def test_removed_key_is_known_as_revoked_until_it_comes_back(tmp_path: Path) -> None:
+    live = open_for_writing(tmp_path)
+    live.write([row("a"), row("b"), row("c", is_enabled=False)])
+    assert [live.is_revoked(digest(name)) for name in "abcd"] == [False, False, True, False]
+    live.write([], ["a"])
+    live.write([LiveRow(digest("new"), "b", 1)], ["b"])
+    assert [live.is_revoked(digest(name)) for name in "ab"] == [True, True]
+    live.write_all([row("a")])
+    assert [live.is_revoked(digest(name)) for name in ("a", "b", "new")] == [False, True, True]
