@@ -89,7 +89,7 @@ async def _fill(data: Path, rows: int) -> None:
     store, now = await Store.open(store_url(None, data)), time.time()
     record = json.dumps({"event": "request", "path": "/v1/chat/completions", "verdicts": ["a verdict"] * 5}).encode()
     ids = [f"{int(now * 1000) - number:012x}" for number in range(rows)]
-    rest = (now, "me", "chat", "openai", 200, 70, record, "", 0, 0)
+    rest = (now, "me", "chat", "openai", 200, 70, record, "", 0, 0, "", "", "", "", 0, 7, 0)
     await store.commit(Batch(requests=[(f"{one[:8]}-{one[8:]}-7000-8000-000000000000", *rest) for one in ids]))
     await store.close()
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -23,14 +24,35 @@ dollars = partial(domain_dollars, decimals=2, grouped=True)
 
 def get(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
     """Send a GET and return the decoded response. Exit with a message if that fails."""
-    query = urlencode({name: value for name, value in parameters.items() if value not in (None, [])}, doseq=True)
     with _exiting():
-        return try_get(url, f"{path}?{query}", token_file)
+        return try_get(url, f"{path}?{_query(parameters)}", token_file)
 
 
 def try_get(url: str, path: str, token_file: Path | None) -> Any:
     """Send a GET and return the decoded response. Raises `OSError` if that fails."""
     return _decoded(url, _send(url, _request(url, f"api/v1/{path}", token_file)))
+
+
+def get_page(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> tuple[Any, str | None]:
+    """Send a GET and return the decoded response, and the id before which the next page begins."""
+    request = _request(url, f"api/v1/{path}?{_query(parameters)}", token_file)
+    with _exiting(), _opened(url, request) as answer:
+        return _decoded(url, bytes(answer.read())), answer.headers.get("x-pointsman-next")
+
+
+def stream(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Iterator[str]:
+    """Send a GET and yield the lines of the response as they arrive. Exit with a message if it breaks off."""
+    request = _request(url, f"api/v1/{path}?{_query(parameters)}", token_file)
+    with _exiting(), _opened(url, request) as answer:
+        rest = b""
+        while data := answer.read1(65536):  # its lines would end without an error if the answer broke off
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield f"{line.decode()}\n"
+
+
+def _query(parameters: Mapping[str, Any]) -> str:
+    return urlencode({name: value for name, value in parameters.items() if value not in (None, [])}, doseq=True)
 
 
 def get_text(url: str, path: str, token_file: Path | None) -> str:
@@ -90,18 +112,27 @@ def _request(url: str, path: str, token_file: Path | None) -> Request:
 def _send(url: str, request: Request, expected: Collection[int] = ()) -> bytes:
     """Return the body of a response. Raises `OSError` with the reason if there is none, or one with another status than
     200 to 299 and those `expected`."""
+    with _opened(url, request, expected) as answer:
+        return bytes(answer.read())
+
+
+@contextmanager
+def _opened(url: str, request: Request, expected: Collection[int] = ()) -> Iterator[Any]:
+    """Yield a response. Raises `OSError` like `_send`."""
     try:
         with urlopen(request, timeout=30) as answer:  # noqa: S310 -- the scheme was checked
-            return bytes(answer.read())
+            yield answer
     except HTTPError as error:
-        body = error.read()
         if error.code in expected:
-            return body
+            yield error
+            return
         try:
-            message = json.loads(body)["detail"]
+            message = json.loads(error.read())["detail"]
         except (ValueError, KeyError, TypeError):
             message = error.reason
         raise OSError(f"{url} returned {error.code}: {message}") from None
+    except HTTPException as error:
+        raise OSError(f"{url} broke off its answer, which is not complete: {type(error).__name__}") from None
     except OSError as error:
         reason = getattr(error, "reason", error)
         message = getattr(reason, "strerror", None) or reason

@@ -57,6 +57,8 @@ def compile_settings(document: Document, folder: Path, references: References, f
         max_stale_s=document.governance.max_stale_s,
         store_url=_store_url(document.store.url, references, findings),
         keep_requests_days=document.store.keep_requests_days,
+        keep_requests_bytes=document.store.keep_requests_bytes,
+        keep_minutes_days=document.store.keep_minutes_days,
         durability=document.journal.durability,
         journal_bytes=document.journal.max_bytes,
         list_models_s=document.catalog.list_models_s,

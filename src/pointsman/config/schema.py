@@ -426,6 +426,11 @@ class StoreSettings(Section):
     SQLite in `data_dir`."""
     keep_requests_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
     """The time that single requests are kept, in days. Spending is kept for ever."""
+    keep_requests_bytes: Annotated[int, Field(ge=16 * MIB, le=1024 * 1024 * 1024 * MIB)] | None = None
+    """The most space for single requests, in bytes, if there should be a bound: the oldest are then deleted earlier.
+    The space is estimated from the lengths of their records."""
+    keep_minutes_days: Annotated[float, Field(gt=0, le=3650)] = 7.0
+    """The time that sums over requests by minute are kept, in days. Those by hour and day are kept for ever."""
 
 
 class JournalSettings(Section):

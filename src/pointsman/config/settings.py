@@ -36,6 +36,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_stale_s: float = 900.0
     store_url: Secret | None = None
     keep_requests_days: float = 30.0
+    keep_requests_bytes: int | None = None
+    keep_minutes_days: float = 7.0
     durability: str = "process"
     journal_bytes: int = 8 * 1024**3
     list_models_s: float | None = None
@@ -152,7 +154,7 @@ def changed_fields(old: Settings, new: Settings) -> list[str]:
     names = {"listen": "server.listen", "console": "console.listen", "tls": "server.tls", "limits": "server.limits"}
     names |= {"drain_s": "server.drain_s", "log_file": "logging.file", "log_level": "logging.level"}
     names |= {"workers": "server.workers", "max_stale_s": "governance.max_stale_s", "store_url": "store.url"}
-    names |= {"keep_requests_days": "store.keep_requests_days"}
+    names |= {name: f"store.{name}" for name in ("keep_requests_days", "keep_requests_bytes", "keep_minutes_days")}
     names |= {"durability": "journal.durability", "journal_bytes": "journal.max_bytes"}
     names |= {"list_models_s": "catalog.list_models_s", "console_hosts": "console.allowed_hosts"}
     return [

@@ -1,7 +1,6 @@
 """Turns the records of a journal into the rows that one transaction of the store writes. No I/O."""
 
 import json
-from collections import defaultdict
 from functools import cache
 from operator import add
 from zoneinfo import ZoneInfo
@@ -10,8 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.control.store.reconcile import OPEN
-from pointsman.control.store.store import Batch, JournalState, RequestRow
-from pointsman.control.store.tables import HOUR_S, TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS, Row
+from pointsman.control.store.request_log import RequestRow, request_row
+from pointsman.control.store.request_tally import RequestTally
+from pointsman.control.store.store import Batch, JournalState
+from pointsman.control.store.tables import HOUR_S, USAGE_KEYS, USAGE_SUMS, Row
 from pointsman.control.variants import Splits, SplitTally
 from pointsman.domain import failures
 from pointsman.domain.limits import Period
@@ -156,8 +157,9 @@ class Accounting:
         self.journals: dict[str, JournalState] = {}
         self._tallies: list[_Tally] = []
         self._latest: dict[tuple[int, int], _Tally] = {}
-        self._tags: dict[tuple[int | str, ...], list[int]] = defaultdict(lambda: [0] * len(TAG_SUMS))
         self._requests: list[RequestRow] = []
+        self._request_tags: list[Row] = []
+        self._request_tally = RequestTally()
         self._unsettled: list[Row] = []
         self._state: list[Change] = []
         self._split_tally = SplitTally(splits)
@@ -224,8 +226,12 @@ class Accounting:
             journals=self.journals,
             counters=self._counters(),
             usage=self._usage(),
-            tags=self._tag_rows(),
+            tags=self._request_tally.tags(),
             requests=self._requests,
+            request_tags=self._request_tags,
+            minutes=self._request_tally.minutes(),
+            sessions=self._request_tally.sessions(),
+            agents=self._request_tally.agents(),
             unsettled=self._unsettled,
             state=self._state,
             splits=self._split_tally.rows(),
@@ -255,9 +261,6 @@ class Accounting:
             found = usage.get(key)
             usage[key] = tally.sums if found is None else list(map(add, found, tally.sums))
         return [dict(zip((*USAGE_KEYS, *USAGE_SUMS), (*key, *sums), strict=True)) for key, sums in usage.items()]
-
-    def _tag_rows(self) -> list[Row]:
-        return [dict(zip((*TAG_KEYS, *TAG_SUMS), (*key, *sums), strict=True)) for key, sums in self._tags.items()]
 
     def _charge_reserved(self, epoch: int, intent: Intent, span: WindowSpan) -> None:
         tally = self._tally(epoch, span)
@@ -330,32 +333,11 @@ class Accounting:
             line = line.replace(b"\\u0000", b"\\ufffd")
         request = _RECORD_DECODER.decode(line)
         request_id = request.request_id
-        row = (
-            request_id,
-            request.time,
-            request.virtual_key or "",
-            request.model or "",
-            request.provider or "",
-            request.status,
-            request.cost_nano,
-            line,
-            request.client_request_id or "",
-            request.estimated_nano,
-            request.reserved_nano,
-        )
-        self._requests.append(row)
-        if request.tags:
-            hour = int(request.time // HOUR_S) * HOUR_S
-            owner = (request.virtual_key or "", request.team or "", request.customer or "")
-            target = (request.provider or "", request.upstream_model or "", request.variant or "")
-            for name, value in request.tags.items():
-                sums = self._tags[(hour, f"{name}={value}", *owner, *target)]
-                sums[0] += 1
-                sums[1] += request.tokens_in or 0
-                sums[2] += request.tokens_out or 0
-                sums[3] += request.cost_nano
-                sums[4] += request.estimated_nano
-                sums[5] += request.reserved_nano
+        self._requests.append(request_row(request, line))
+        self._request_tags += [
+            {"request_id": request_id, "tag": f"{name}={value}"} for name, value in request.tags.items()
+        ]
+        self._request_tally.add(request)
         self._split_tally.add(request)
         if request.feedback is not None:
             self._note_feedback(request.feedback, request)

@@ -14,7 +14,10 @@ from pointsman.control.variants import Splits
 from pointsman.journal.reader import Chunk
 from pointsman.journal.records import ChargeScope, Outcome
 
-PARTS = ("counters", "usage", "tags", "requests", "unsettled", "state", "splits", "feedback", "batches")
+PARTS = (
+    "counters", "usage", "tags", "requests", "request_tags", "minutes", "sessions", "agents", "unsettled", "state",
+    "splits", "feedback", "batches",
+)  # fmt: skip
 
 _logger = logging.getLogger(__name__)
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from pointsman.control.store.database import MIGRATIONS, STORE_FAILURES, StoreError, connect, store_url
-from pointsman.control.store.reports import describe
+from pointsman.control.store.database import MIGRATIONS, STORE_FAILURES, StoreError, connect, describe, store_url
 from pointsman.doctor.api import Finding, Subject, error, ok, warning
 
 

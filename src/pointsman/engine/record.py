@@ -19,6 +19,7 @@ from pointsman.engine.receiver import AnswerReceiver
 from pointsman.routing.pacing import PacingNotes
 from pointsman.transport.http_head import Head
 from pointsman.wire.delivered import total
+from pointsman.wire.sessions import note_session
 
 
 def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
@@ -85,6 +86,7 @@ def record_request(answer: ClientAnswer, failure: Failure | None) -> None:
     if log.rules is not None:
         note_rules(record, log.rules)
         answer.engine.request_metrics.rule_results(log.rules)
+    note_session(record, call)
     note_client(record, head, log.trace)
     answer.engine.request_metrics.request(record)
 

@@ -9,10 +9,9 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
-from time import time
 
 from pointsman.config.snapshot_file import Compiled
-from pointsman.control.batches import BatchFollower
+from pointsman.control.background import start_work
 from pointsman.control.configuration import Configuration
 from pointsman.control.ingest import Ingest
 from pointsman.control.inquiry_handler import InquiryHandler
@@ -28,7 +27,6 @@ from pointsman.money.leases import LeaseTable
 from pointsman.runtime.tasks import ChildTask, log_to_stderr, notify_ready, stop_event, tune_garbage_collector
 
 FINISH_S = 10.0  # the shutdown waits up to this long until the journals are ingested
-PRUNE_S = 60.0
 STORE_S = 3.0  # the start waits up to this long for the store
 
 _logger = logging.getLogger("pointsman")
@@ -70,9 +68,8 @@ class _Control:
         tune_garbage_collector()
         notify_ready(task.ready_fd)
         # Not earlier, because compiling a large configuration again would delay the start.
-        tasks = [loop.create_task(parts.configuration.run()), loop.create_task(self._prune(parts))]
-        follower = BatchFollower(parts.ingest, lambda: parts.configuration.current.snapshot, SystemRandom().random)
-        tasks.append(loop.create_task(follower.run()))
+        tasks = [loop.create_task(parts.configuration.run())]
+        tasks += start_work(parts, self._settings, SystemRandom().random)
         if (listing := self._listing(parts)) is not None:
             tasks.append(loop.create_task(listing.run()))
         await stopping.wait()
@@ -185,28 +182,3 @@ class _Control:
             configuration.reload,
             SystemRandom().random,
         )
-
-    async def _prune(self, parts: ControlParts) -> None:
-        """Delete old records of requests, a few at a time. Settle attempts without an outcome, and forget unused
-        objects of providers."""
-        while True:
-            await asyncio.sleep(PRUNE_S)
-            store = parts.ingest.store
-            if store is None:
-                continue
-            try:
-                await parts.ingest.lapse()
-                await parts.keys.prune()
-                while await store.prune(  # noqa: ASYNC110 -- a pause between batches
-                    time() - self._settings.keep_requests_days * 86_400
-                ):
-                    await asyncio.sleep(0.1)
-                state_days = parts.configuration.current.snapshot.routing.state_days
-                while await store.prune_state(time() - state_days * 86_400):  # noqa: ASYNC110 -- the same
-                    await asyncio.sleep(0.1)
-            except StoreError as error:
-                _logger.warning(
-                    "the store could not delete old requests and settle open attempts; retrying in %g s: %s",
-                    PRUNE_S,
-                    error,
-                )

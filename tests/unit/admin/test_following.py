@@ -44,7 +44,7 @@ class Rig:
 
     async def add(self, *numbers: int) -> None:
         rows = [
-            (one, AT, "me", "chat", "openai", 200, 70, record(one, AT), "", 0, 0)
+            (one, AT, "me", "chat", "openai", 200, 70, record(one, AT), "", 0, 0, "", "", "", "", 0, 7, 0)
             for one in (request_id(number, AT) for number in numbers)
         ]
         await self.store.commit(Batch(requests=rows))

@@ -1,7 +1,11 @@
 """`pointsman logs`: the latest requests, and those that follow."""
 
+import csv
+import io
 import json
 import re
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -59,45 +63,94 @@ def test_latest_requests_are_printed_as_a_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_new_requests_follow_once_each(as_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that began earlier but ended later follows too."""
+    """They are asked for by their place in the log. It asks again at once while there may be more."""
 
     def row(number: int) -> dict[str, object]:
         facts = {"virtual_key": "me", "model": "chat", "provider": "openai", "status": 200, "cost_nano": 70}
         return {"request_id": f"id-{number}", "at": NOW + number, **facts}
 
-    answers = [[row(2)], [row(3), row(2)], [row(3), row(2), row(1)]]
+    answers = [(5, []), (7, [row(3), row(1)]), (9, []), (9, []), (10, [row(4)])]
     asked: list[dict[str, object]] = []
+    pauses: list[int] = []
 
-    def get(url: str, path: str, parameters: dict[str, object], token_file: object) -> list[dict[str, object]]:
+    def get(url: str, path: str, parameters: dict[str, object], token_file: object) -> dict[str, object]:
+        assert path == "requests/follow"
         asked.append(parameters)
         if not answers:
             raise KeyboardInterrupt
-        return answers.pop(0)
+        position, rows = answers.pop(0)
+        return {"position": position, "rows": rows}
 
     monkeypatch.setattr("pointsman.cli._admin.get", get)
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("pointsman.cli._admin.get_page", lambda *_: ([row(2)], None))
+    monkeypatch.setattr("time.sleep", lambda _: pauses.append(len(asked)))
     options = ["--follow", "--key", "me", *(["--json"] if as_json else [])]
     done = CliRunner().invoke(build_app(), ["logs", *options], env=ENV)
     assert done.exit_code == 0, done.output
-    assert re.findall(r"id-\d", done.output) == ["id-2", "id-3", "id-1"]
+    assert re.findall(r"id-\d", done.output) == ["id-2", "id-3", "id-1", "id-4"]
     assert all(parameters["key"] == "me" for parameters in asked)
-    assert all(float(str(one["since"])) < time.time() - 800 for one in asked[1:]), "so earlier ones follow at their end"
+    assert [parameters.get("stored_after") for parameters in asked] == [None, 5, 7, 9, 9, 10]
+    assert pauses == [4], "only after an answer without news"
     if as_json:
-        assert [json.loads(line)["model"] for line in done.output.splitlines()] == ["chat"] * 3
+        assert [json.loads(line)["model"] for line in done.output.splitlines()] == ["chat"] * 4
 
 
-def test_full_answers_are_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = [4]
-    row = {"request_id": "id", "at": NOW, "virtual_key": "me", "model": "chat", "provider": "a", "status": 200}
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_export_has_all_requests_once(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pointsman.cli.logs.EXPORTED", 2)
 
-    def get(*_: object) -> list[dict[str, object]]:
-        left[0] -= 1
-        if not left[0]:
-            raise KeyboardInterrupt
-        return [row | {"cost_nano": 70}]
+    def many(plane: ControlPlane) -> None:
+        for number in range(5):
+            plane.write(number, NOW + number, code="broken", message=f'a "quoted"\nmessage {number}')
 
-    monkeypatch.setattr("pointsman.cli._admin.get", get)
-    monkeypatch.setattr("pointsman.cli.logs.MOST", 1)
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    done = CliRunner().invoke(build_app(), ["logs", "--follow"], env=ENV)
-    assert done.stderr == "1 requests or more in 15 minutes: those that take long may be left out\n"
+    def ids(output: str) -> list[str]:
+        if form == "jsonl":
+            return [json.loads(line)["request_id"] for line in output.splitlines()]
+        return [row["request_id"] for row in csv.DictReader(io.StringIO(output, newline=""))]
+
+    with served(tmp_path, many) as url:
+        options = ["logs", "--url", url, "--format", form]
+        done = CliRunner().invoke(build_app(), options, env=ENV)
+        assert done.exit_code == 0, done.output
+        assert ids(done.output) == [request_id(number, NOW + number) for number in (4, 3, 2, 1, 0)]
+        some = CliRunner().invoke(build_app(), [*options, "--limit", "3"], env=ENV)
+        assert ids(some.output) == [request_id(number, NOW + number) for number in (4, 3, 2)]
+        none = CliRunner().invoke(build_app(), [*options, "--key", "nobody"], env=ENV)
+        assert none.exit_code == 1
+        assert "there is no virtual key 'nobody'" in none.stderr
+
+
+def test_export_that_breaks_off_is_an_error() -> None:
+    """The gateway may end in the middle of an answer."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        connection.recv(65536)
+        connection.sendall(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n12\r\n{"request_id": 1}\n\r\n')
+        connection.close()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    done = CliRunner().invoke(build_app(), ["logs", "--url", url, "--format", "jsonl"], env=ENV)
+    thread.join()
+    server.close()
+    assert done.exit_code == 1
+    assert done.stdout == '{"request_id": 1}\n'
+    assert "broke off its answer, which is not complete" in done.stderr
+
+
+def test_rare_requests_are_searched_for_in_several_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"at": NOW, "virtual_key": "me", "model": "chat", "provider": "a", "status": 200, "cost_nano": 70}
+    pages = [([], "id-7"), ([row | {"request_id": "id-5"}], "id-5"), ([row | {"request_id": "id-2"}], None)]
+    asked: list[object] = []
+
+    def get_page(url: str, path: str, parameters: dict[str, object], token_file: object) -> object:
+        asked.append((parameters["before"], parameters["limit"]))
+        return pages.pop(0)
+
+    monkeypatch.setattr("pointsman.cli._admin.get_page", get_page)
+    done = CliRunner().invoke(build_app(), ["logs", "--json"], env=ENV)
+    assert [one["request_id"] for one in json.loads(done.output)] == ["id-5", "id-2"]
+    assert asked == [(None, 20), ("id-7", 20), ("id-5", 19)]

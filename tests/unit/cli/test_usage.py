@@ -116,7 +116,7 @@ def test_since_and_until_limit_the_period(tmp_path: Path) -> None:
         for arguments, message in (
             (["--since", "yesterday"], "'yesterday' is not a time"),
             (["--since", "2026-01-01", "--days", "3"], "use only one of --days and --since"),
-            (["--csv", "--json"], "use only one of --json and --csv"),
+            (["--csv", "--json"], "use only one of --json, --csv and --chart"),
         ):
             done = CliRunner().invoke(build_app(), ["usage", "--url", url, *arguments], env=ENV)
             assert done.exit_code == 2
@@ -137,3 +137,27 @@ def test_csv_has_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         rows = list(csv.DictReader(done.output.splitlines()))
         assert [row["key"] for row in rows] == [f"'=key,{number}" for number in range(5)]
         assert [int(row["cost_nano"]) for row in rows] == list(range(5))
+
+
+def test_chart_has_a_bar_for_each_row(tmp_path: Path) -> None:
+    hour = int(time.time() // 3600) * 3600
+
+    def fill_hours(plane: ControlPlane) -> None:
+        for number, nano in enumerate((800, 400, 1)):
+            plane.write(number, hour + number, of=scope(number + 1, virtual_key=f"key-{number}"), nano=nano)
+
+    with served(tmp_path, fill_hours) as url:
+
+        def bars(*arguments: str) -> list[list[str]]:
+            done = CliRunner().invoke(build_app(), ["usage", "--url", url, "--chart", *arguments], env=ENV)
+            assert done.exit_code == 0, done.output
+            return [line.split() for line in done.output.splitlines()]
+
+        assert bars("--by", "key") == [
+            ["key-0", "█" * 60, "$0.0000008"],
+            ["key-1", "█" * 30, "$0.0000004"],
+            ["key-2", "▏", "$0.000000001"],
+        ]
+        assert bars("--by", "minute", "--measure", "requests")[0][2:] == ["█" * 60, "3"]
+        assert bars("--by", "status", "--measure", "tokens") == [["200", "█" * 60, "45"]]
+        assert bars("--key", "key-1", "--status", "500") == [["no", "usage", "found"]]

@@ -157,7 +157,8 @@ def test_record_of_a_request_ends_it_and_has_its_tags() -> None:
     found, requests = read(intent(1), outcome(1), RequestDone(line))
     assert len(requests) == 0
     (row,) = found.batch().requests
-    assert row == (request_id(1, DAY), DAY, "me", "chat", "openai", 200, 9, line, "theirs", 4, 3)
+    rest = ("research", "", "", "", 2500, 4, 12)
+    assert row == (request_id(1, DAY), DAY, "me", "chat", "openai", 200, 9, line, "theirs", 4, 3, *rest)
     whose = {"virtual_key": "me", "team": "research", "customer": "", "provider": "openai", "model": "gpt-4o"}
     sums = {"requests": 1, "tokens_in": 3, "tokens_out": 5, "nano": 9, "estimated_nano": 4, "reserved_nano": 3}
     assert found.batch().tags == [{"hour": DAY, "tag": "env=dev", **whose, "variant": "trial", **sums}]

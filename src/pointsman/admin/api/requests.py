@@ -1,63 +1,137 @@
-"""GET /api/v1/requests and /{id}: single requests, and the reasons for their routing."""
+"""GET /api/v1/requests, /follow, /export and /{id}: single requests, and the reasons for their routing."""
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Response
-from msgspec.structs import asdict
+from fastapi.responses import StreamingResponse
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 from pydantic import Field
 
+from pointsman.admin.csv_lines import csv_lines
 from pointsman.admin.names import check_names
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.problems import ApiError
-from pointsman.admin.services import FOREVER, Has, Name, TimeSpan, as_json, usd
-from pointsman.control.store.reports import first_id
+from pointsman.admin.request_query import RequestQuery
+from pointsman.admin.services import Has, Services, as_json, usd
+from pointsman.control.store.log_queries import RequestPage
 from pointsman.domain.records import RequestRecord
 from pointsman.routing.explain import recorded_data
 
-_LAST_ID = "g"  # sorts after every id
+NEXT = "x-pointsman-next"
+EXPORTED_AT_ONCE = 500
 _WHOSE = ("at", "virtual_key", "model", "provider")
-_REQUEST = ("request_id", *_WHOSE, "status", "estimated_nano", "reserved_nano")
+_REQUEST = ("request_id", *_WHOSE, "status", "estimated_nano", "reserved_nano", "duration_us", "ingested")
+_OPTIONAL = ("client_request_id", "team", "customer", "session", "code")
+_OF_RECORD = (
+    "method", "path", "operation", "stream", "upstream_model", "variant", "tokens_in", "tokens_out", "tokens_cached",
+    "tokens_reasoning", "gateway_us", "ttft_us", "message", "agent", "parent_agent", "rule", "strategy", "dialect",
+)  # fmt: skip
+# The columns of an export in CSV.
+_EXPORTED = (
+    "request_id", "time", "virtual_key", "team", "customer", "model", "provider", "upstream_model", "variant", "status",
+    "code", "message", "cost_nano", "cost_usd", "estimated_nano", "reserved_nano", "tokens_in", "tokens_out",
+    "tokens_cached", "tokens_reasoning", "duration_us", "gateway_us", "ttft_us", "method", "path", "operation",
+    "stream", "dialect", "strategy", "rule", "session", "agent", "parent_agent", "client_request_id", "tags",
+)  # fmt: skip
 _UNSETTLED = ("attempt_id", *_WHOSE, "tokens", "source", "held_nano", "state", "until")
 _DECODER = msgspec.json.Decoder(RequestRecord)
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
 
 
-class RequestQuery(TimeSpan):
-    """The filters of a list of requests. `since` is the beginning of time when absent."""
+class ExportQuery(RequestQuery):
+    """The requests to export."""
 
-    limit: Annotated[int, Field(ge=1, le=1000)] = 50
-    after: Annotated[str | None, Field(max_length=64, description="Only requests newer than this id.")] = None
-    before: Annotated[str | None, Field(max_length=64, description="Only requests older than this id.")] = None
-    key: Name | None = None
-    provider: Name | None = None
-    model: Name | None = None
-    status: Annotated[int | None, Field(ge=0, le=999, description="0: the worker died.")] = None
-    client_request_id: Annotated[
-        str | None, Field(max_length=128, description="The id that the client sent in `x-request-id`.")
-    ] = None
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    format: Literal["jsonl", "csv"] = "jsonl"
 
-    def bounds(self) -> tuple[float, float]:
-        return super().bounds() if self.since is not None else (0.0, self.until or FOREVER)
+
+class FollowQuery(RequestQuery):
+    """The requests to follow."""
+
+    stored_after: Annotated[int | None, Field(ge=0, le=2**63 - 1, description="The `position` of the last answer.")] = (
+        None
+    )
+
+
+class Followed(Struct):
+    """Requests in the order of their ingestion, and the position after them."""
+
+    position: int
+    rows: list[dict[str, Any]]
 
 
 @router.get("/requests")
 async def requests(services: Has, query: Annotated[RequestQuery, Query()]) -> Response:
-    """Return requests, newest first. For the next page, set `before` to the last id of the answer. Of `cost_nano`,
-    providers reported all but `estimated_nano` and `reserved_nano`."""
-    values = {"virtual_key": query.key, "provider": query.provider, "model": query.model, "status": query.status}
-    values["client_request_id"] = query.client_request_id
-    filters = {name: value for name, value in values.items() if value is not None}
-    start, end = query.bounds()
-    after = max(query.after or "", first_id(start))
-    before = min(query.before or _LAST_ID, first_id(end))
-    found = await services.store.requests(filters, query.limit, after=after, before=before)
-    if not found:
-        kinds = {"virtual_key": query.key, "provider": query.provider, "asked": query.model}
-        await check_names(services, {kind: name for kind, name in kinds.items() if name is not None})
-    return as_json([_row(row) for row in found])
+    """Return requests, newest first. Of `cost_nano`, providers reported all but `estimated_nano` and `reserved_nano`.
+
+    If there may be more requests, the header `x-pointsman-next` has an id: set `before` to it for the next page. A page
+    may hold fewer requests than `limit`, or none, although there are more. That is so if few of many requests meet the
+    filters."""
+    page = await services.store.log.page(query.chosen(), query.limit)
+    if not page.rows and page.next is None:
+        await check_names(services, query.names())
+    answer = as_json([_row(row) for row in page.rows])
+    if page.next is not None:
+        answer.headers[NEXT] = page.next
+    return answer
+
+
+@router.get("/requests/follow")
+async def follow(services: Has, query: Annotated[FollowQuery, Query()]) -> Response:
+    """Return the requests that were stored after a position, in the order of their ingestion, and the position to go on
+    with. Without `stored_after`, there are no rows, and the position is that of the newest request. If the position
+    moved, ask again at once; otherwise no newer request is stored yet."""
+    if query.stored_after is None:
+        return as_json(Followed(await services.store.newest(), []))
+    rows, position = await services.store.log.stored_after(query.stored_after, query.chosen(), query.limit)
+    return as_json(Followed(position, [_row(row) for row in rows]))
+
+
+@router.get("/requests/export")
+async def export(services: Has, query: Annotated[ExportQuery, Query()]) -> Response:
+    """Return requests, newest first, as JSON lines or CSV. A line of JSON is the record as it was logged, with
+    reconciled costs. An answer that breaks off is not complete: go on with `before` and the last id. So is one with as
+    many requests as `limit`."""
+    first = await services.store.log.page(query.chosen(), min(query.limit, EXPORTED_AT_ONCE), with_records=True)
+    if not first.rows and first.next is None:
+        await check_names(services, query.names())
+    is_csv = query.format == "csv"
+    parts = _exported(services, query, first)
+    return StreamingResponse(parts, media_type="text/csv" if is_csv else "application/jsonl")
+
+
+async def _exported(services: Services, query: ExportQuery, page: RequestPage) -> AsyncIterator[bytes]:
+    """Read page by page, so that the memory is bounded."""
+    left, chosen = query.limit, query.chosen()
+    if query.format == "csv":
+        yield csv_lines([dict(zip(_EXPORTED, _EXPORTED, strict=True))], _EXPORTED)
+    while True:
+        left -= len(page.rows)
+        if page.rows:
+            yield await asyncio.to_thread(_encoded, page.rows, is_csv=query.format == "csv")
+        if page.next is None or left <= 0:
+            return
+        chosen = replace(chosen, before=page.next)
+        page = await services.store.log.page(chosen, min(left, EXPORTED_AT_ONCE), with_records=True)
+
+
+def _encoded(rows: list[dict[str, Any]], *, is_csv: bool) -> bytes:
+    if is_csv:
+        return csv_lines([_exported_row(row) for row in rows], _EXPORTED)
+    return b"".join(bytes(row["record"]) + b"\n" for row in rows)
+
+
+def _exported_row(row: dict[str, Any]) -> dict[str, Any]:
+    record = _DECODER.decode(row["record"])
+    tags = " ".join(f"{name}={value}" for name, value in record.tags.items())
+    named = {name: getattr(record, name) for name in _OF_RECORD}
+    return {**named, **_row(row), "time": datetime.fromtimestamp(row["at"], UTC).isoformat(), "tags": tags}
 
 
 @router.get("/requests/{request_id}", responses={404: {"description": "The request is unknown, or was deleted."}})
@@ -92,7 +166,7 @@ async def unsettled(services: Has, limit: Annotated[int, Query(ge=1, le=10_000)]
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    return {**_columns(row, _REQUEST), "client_request_id": row["client_request_id"] or None}
+    return {**_columns(row, _REQUEST), **{name: row[name] or None for name in _OPTIONAL}}
 
 
 def _columns(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

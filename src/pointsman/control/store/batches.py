@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, delete, literal_column, or_, select, tuple_, u
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.reconcile import RECONCILED, corrected, rejection_reason, settled
+from pointsman.control.store.request_tally import RequestTally
 from pointsman.control.store.statements import Statement
 from pointsman.control.store.tables import BATCHES, REQUESTS, STATE, UNSETTLED, USAGE_KEYS, USAGE_SUMS, Row
 from pointsman.domain.batches import MADE, SENT, SETTLED, VOID
@@ -72,7 +73,7 @@ class Settled(Struct, frozen=True):
     row: Row | None = None
     counters: list[Row] = []
     usage: list[Row] = []
-    tags: list[Row] = []
+    tally: RequestTally | None = None
 
 
 class BatchTable:
@@ -154,14 +155,14 @@ class BatchTable:
         row["tokens_used"] = settlement.tokens_in + settlement.tokens_out
         counters, usage = settled(row, settlement.nano)
         usage["nano"] = -row["nano"]  # the models have it
-        tags: list[Row] = []
+        tally: RequestTally | None = None
         if request is not None:
-            changed, tags = _record(dict(request), row, settlement)
+            changed, tally = _record(dict(request), row, settlement)
             await connection.execute(update(REQUESTS).where(REQUESTS.c.request_id == name).values(**changed))
         await connection.execute(done)
         values = {"id": attempt, "cost": settlement.nano, "now": now_unix_s, "tokens": row["tokens_used"]}
         await connection.execute(_RECONCILE, values)
-        return Settled(None, row, counters, [usage, *(_usage(row, one) for one in settlement.costs)], tags)
+        return Settled(None, row, counters, [usage, *(_usage(row, one) for one in settlement.costs)], tally)
 
 
 _RECONCILE = (
@@ -190,17 +191,17 @@ def _usage(row: Row, cost: ModelCost) -> Row:
     return keys | dict.fromkeys(USAGE_SUMS, 0) | sums
 
 
-def _record(request: Row, row: Row, settlement: Settlement) -> tuple[Row, list[Row]]:
-    """Return the changed columns of the request's row, and the increments by tag."""
-    changed, tags = corrected(request, [(row, settlement.nano)])
-    record = msgspec.json.decode(changed["record"])
+def _record(request: Row, row: Row, settlement: Settlement) -> tuple[Row, RequestTally]:
+    """Return the changed columns of the request's row, and the increments of sums over requests."""
     tokens = {"tokens_in": settlement.tokens_in, "tokens_out": settlement.tokens_out}
+    changed, tally = corrected(request, [(row, settlement.nano)], tokens)
+    record = msgspec.json.decode(changed["record"])
     record |= tokens
     ordinal = int(row["attempt_id"].rpartition("-")[2])
     attempts = record.get("attempts", [])
     if 0 < ordinal <= len(attempts):
         attempts[ordinal - 1] |= tokens | {"usage_source": "provider"}
-    return {**changed, "record": msgspec.json.encode(record)}, [one | tokens for one in tags]
+    return {**changed, "record": msgspec.json.encode(record)}, tally
 
 
 def open_rows(rows: Sequence[Row]) -> list[Row]:

@@ -20,6 +20,13 @@ class StoreError(Exception):
     """The store cannot be used. The message has the reason and no password."""
 
 
+def describe(error: BaseException) -> str:
+    """Return a driver's message in one line, without the statement and its values."""
+    origin = getattr(error, "orig", None) or error
+    lines = str(origin).strip().splitlines()
+    return f"{type(origin).__name__}: {lines[0]}" if lines else type(origin).__name__
+
+
 class RejectedError(StoreError):
     """The store works but rejects these values, even if they are retried."""
 
@@ -103,6 +110,7 @@ def run_migrations(connection: Connection) -> None:
 def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA page_size=16384")  # of a new file: a record fills much of a smaller page
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file: deleted requests give their space back
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute(f"PRAGMA busy_timeout={int(TIMEOUT_S * 1000)}")

@@ -6,16 +6,19 @@ stay unchanged.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from pointsman.control.store.tables import HOUR_S, TAG_KEYS, TAG_SUMS, USAGE_KEYS, USAGE_SUMS, Row
+from pointsman.control.store.request_tally import CountedRequest, RequestTally
+from pointsman.control.store.tables import USAGE_KEYS, USAGE_SUMS, Row
 
 NO_WORKER = 0  # the epochs of workers begin at 1
 OPEN, LAPSED, RECONCILED, KEPT = "open", "lapsed", "reconciled", "kept"
 _PARTS = {"estimated": "estimated_nano", "reserved": "reserved_nano", "batch": "estimated_nano"}
 _SUMS = tuple(dict.fromkeys(_PARTS.values()))
+_NO_TOKENS: Mapping[str, int] = {}
+_DECODER = msgspec.json.Decoder(CountedRequest)
 
 
 def rejection_reason(row: Row | None, *, is_over: bool) -> str | None:
@@ -53,10 +56,13 @@ def settled(row: Row, nano: int | None) -> tuple[list[Row], Row]:
     return [one for one in counters if one["posted"]], usage
 
 
-def corrected(request: Row, rows: Iterable[tuple[Row, int]]) -> tuple[Row, list[Row]]:
-    """Return the changed columns of a request whose attempts have these costs, and the increments by tag."""
+def corrected(
+    request: Row, rows: Iterable[tuple[Row, int]], tokens: Mapping[str, int] = _NO_TOKENS
+) -> tuple[Row, RequestTally]:
+    """Return the changed columns of a request whose attempts have these costs, and the increments of sums over
+    requests. `tokens` are increments too."""
     record = msgspec.json.decode(request["record"])
-    sums = dict.fromkeys(TAG_SUMS, 0)
+    sums = dict.fromkeys(("nano", *_SUMS), 0)
     for row, nano in rows:
         ordinal = int(row["attempt_id"].rpartition("-")[2])
         attempts = record.get("attempts", [])
@@ -67,12 +73,8 @@ def corrected(request: Row, rows: Iterable[tuple[Row, int]]) -> tuple[Row, list[
     record["cost_nano"] = record.get("cost_nano", 0) + sums["nano"]
     for part in _SUMS:
         record[part] = record.get(part, 0) + sums[part]
-    hour = int(record["time"] // HOUR_S) * HOUR_S
-    names = ("virtual_key", "team", "customer", "provider", "upstream_model", "variant")
-    owner = [record.get(name) or "" for name in names]
-    tags = [
-        dict(zip(TAG_KEYS, (hour, f"{name}={value}", *owner), strict=True)) | sums
-        for name, value in (record.get("tags") or {}).items()
-    ]
+    line = msgspec.json.encode(record)
+    tally = RequestTally()
+    tally.correct(_DECODER.decode(line), sums | dict(tokens))
     changed = {name: request[name] + sums[name] for name in ("nano", *_SUMS)}
-    return {**changed, "record": msgspec.json.encode(record)}, tags
+    return {**changed, "cost_bits": changed["nano"].bit_length(), "record": line}, tally

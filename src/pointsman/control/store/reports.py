@@ -8,22 +8,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pointsman.control.store.batches import BatchTable
-from pointsman.control.store.database import STORE_FAILURES, StoreError, connect
+from pointsman.control.store.database import STORE_FAILURES, StoreError, connect, describe
+from pointsman.control.store.log_queries import LAST_ID, LogQueries, RequestFilter
 from pointsman.control.store.reconcile import RECONCILED
 from pointsman.control.store.resources import ConfigVersion, version_of, versions_query
-from pointsman.control.store.tables import (
-    DAY_S,
-    FEEDBACK,
-    HOUR_S,
-    REQUESTS,
-    SPLITS,
-    TAG_SUMS,
-    UNSETTLED,
-    USAGE,
-    USAGE_SUMS,
-    USAGE_TAGS,
-    Row,
-)
+from pointsman.control.store.series import SPLIT_SERIES, TAG_SERIES, USAGE_SERIES, Series, summed
+from pointsman.control.store.tables import FEEDBACK, HOUR_S, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS, Row
 
 
 class Rows(NamedTuple):
@@ -40,6 +30,7 @@ class Reports:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self.log = LogQueries(engine)
 
     @classmethod
     def of(cls, url: URL) -> "Reports":
@@ -51,30 +42,21 @@ class Reports:
 
     async def usage(self, group_by: Sequence[str], filters: Row, rows: Rows, *, of_requests: bool = False) -> list[Row]:
         """Return sums over attempts by columns of `usage`, or over requests by columns of `usage_tags`, or by `day`."""
-        table, sums = (USAGE_TAGS, TAG_SUMS) if of_requests else (USAGE, USAGE_SUMS)
-        chosen = [table.c[name] == value for name, value in filters.items()]
-        hour: Any = table.c.hour
-        groups = [(hour // DAY_S * DAY_S).label("day") if name == "day" else table.c[name] for name in group_by]
-        query = (
-            select(*groups, *(func.sum(table.c[name]).label(name) for name in sums))
-            .where(hour >= int(rows.since // HOUR_S) * HOUR_S, hour < rows.until, *chosen)
-            .limit(rows.limit)
-            .offset(rows.offset)
-        )
-        if groups:
-            query = query.group_by(*groups).order_by(*groups)
-        return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
+        series = TAG_SERIES if of_requests else USAGE_SERIES
+        return await self.sums(series, group_by, filters, rows)
+
+    async def sums(self, series: Series, group_by: Sequence[str], filters: Row, rows: Rows) -> list[Row]:
+        """Return the sums of a series by its names, or by `minute`, `hour` or `day`."""
+        query = summed(series, group_by, filters, (rows.since // HOUR_S * HOUR_S, rows.until))
+        found = await self._rows(query.limit(rows.limit).offset(rows.offset))
+        return [{name: _plain(value) for name, value in row.items()} for row in found]
 
     async def requests(
         self, filters: Row, limit: int, *, after: str | None = None, before: str | None = None
     ) -> list[Row]:
         """Return single requests, newest first; `after` and `before` are request ids."""
-        query = select(REQUESTS).where(*(REQUESTS.c[name] == value for name, value in filters.items()))
-        if after is not None:
-            query = query.where(REQUESTS.c.request_id > after)
-        if before is not None:
-            query = query.where(REQUESTS.c.request_id < before)
-        return await self._rows(query.order_by(REQUESTS.c.request_id.desc()).limit(limit))
+        chosen = RequestFilter(equal=filters, after=after or "", before=before or LAST_ID)
+        return (await self.log.page(chosen, limit, with_records=True)).rows
 
     async def records(self, limit: int, before: str | None) -> list[bytes]:
         """Return the records of single requests in JSON, newest first; `before` is a request id."""
@@ -118,15 +100,8 @@ class Reports:
 
     async def splits(self, model: str | None, rows: Rows) -> list[Row]:
         """Return sums of the measures of targets of public names, see `control.variants`."""
-        table = SPLITS
-        names = (table.c.model, table.c.variant, table.c.target, table.c.measure)
-        query = select(*names, func.sum(table.c.value).label("value")).where(
-            table.c.hour >= int(rows.since // HOUR_S) * HOUR_S, table.c.hour < rows.until
-        )
-        if model is not None:
-            query = query.where(table.c.model == model)
-        query = query.group_by(*names).order_by(*names).limit(rows.limit).offset(rows.offset)
-        return [{name: _plain(value) for name, value in row.items()} for row in await self._rows(query)]
+        names = ("model", "variant", "target", "measure")
+        return await self.sums(SPLIT_SERIES, names, {"model": model} if model is not None else {}, rows)
 
     async def feedback(self, model: str | None, rows: Rows) -> list[Row]:
         """Return scores with the records of their requests, those of the newest requests first."""
@@ -150,7 +125,8 @@ class Reports:
 
     async def was_asked_for(self, column: str, value: str) -> bool:
         """Return whether there is a request with this value."""
-        return bool(await self._rows(select(REQUESTS.c.at).where(REQUESTS.c[column] == value).limit(1)))
+        chosen = RequestFilter(equal={column: value})
+        return bool((await self.log.page(chosen, 1)).rows)
 
     async def rows(self, query: Any) -> list[Row]:
         """Return the rows of any query."""
@@ -168,13 +144,6 @@ def first_id(at: float) -> str:
     """Return an id that sorts before those of all requests from `at` on: UUIDs of version 7 begin with the time."""
     milliseconds = f"{max(0, int(at * 1000)):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}"
-
-
-def describe(error: BaseException) -> str:
-    """Return a driver's message in one line, without the statement and its values."""
-    origin = getattr(error, "orig", None) or error
-    lines = str(origin).strip().splitlines()
-    return f"{type(origin).__name__}: {lines[0]}" if lines else type(origin).__name__
 
 
 def _plain(value: Any) -> Any:

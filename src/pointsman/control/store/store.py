@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Table, bindparam, case, delete, func, inspect, literal_column, select, text, update
+from sqlalchemy import Table, bindparam, delete, inspect, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, IntegrityError
@@ -22,28 +22,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.api_keys import ApiKeyTable
 from pointsman.control.store.batches import BatchTable, Settlement
-from pointsman.control.store.database import STORE_FAILURES, RejectedError, StoreError, connect, migrate
+from pointsman.control.store.database import STORE_FAILURES, RejectedError, StoreError, connect, describe, migrate
 from pointsman.control.store.ownership import Gateway, claim, hold
 from pointsman.control.store.reconcile import LAPSED, NO_WORKER, OPEN, RECONCILED, corrected, rejection_reason, settled
-from pointsman.control.store.reports import Reports, describe, first_id
+from pointsman.control.store.reports import Reports
+from pointsman.control.store.request_log import RequestRow, RequestWriter
+from pointsman.control.store.retention import Upkeep, delete_requests
+from pointsman.control.store.series import SPLIT_SERIES, USAGE_SERIES, SeriesWriter
 from pointsman.control.store.state import StateTable
-from pointsman.control.store.statements import Statement
-from pointsman.control.store.tables import (
-    COUNTERS,
-    DAY_S,
-    FEEDBACK,
-    HOLDS,
-    JOURNALS,
-    OWNER,
-    REQUESTS,
-    SPLITS,
-    TAG_SUMS,
-    UNSETTLED,
-    USAGE,
-    USAGE_SUMS,
-    USAGE_TAGS,
-    Row,
-)
+from pointsman.control.store.statements import Statement, adding
+from pointsman.control.store.tables import COUNTERS, DAY_S, FEEDBACK, HOLDS, JOURNALS, OWNER, REQUESTS, UNSETTLED, Row
 from pointsman.domain.holds import Hold
 from pointsman.domain.state import MADE, Change, Record
 from pointsman.journal.reader import Position
@@ -61,11 +49,6 @@ class JournalState(Struct, frozen=True):
     is_retired: bool = False
 
 
-RequestRow = tuple[str, float, str, str, str, int, int, bytes, str, int, int]
-"""One row of `requests` without its last column, in the order of the others. A plain tuple: there is one for every
-request."""
-
-
 class Batch(Struct, kw_only=True):
     """The rows that one transaction writes. They hold increments, except `journals`, `requests`, `unsettled` and
     `feedback`. The changes of `state` are in their order of arrival."""
@@ -75,6 +58,10 @@ class Batch(Struct, kw_only=True):
     usage: list[Row] = []
     tags: list[Row] = []
     requests: list[RequestRow] = []
+    request_tags: list[Row] = []
+    minutes: list[Row] = []
+    sessions: list[Row] = []
+    agents: list[Row] = []
     unsettled: list[Row] = []
     state: list[Change] = []
     splits: list[Row] = []
@@ -90,39 +77,21 @@ class Reconciliation(Struct):
     corrections: list[tuple[str, int, int]]
 
 
-class _Numbers:
-    """Numbers of requests, each larger than all before. Followers of the table rely on this, also after all rows were
-    deleted: so the numbers are microseconds of Unix time, and further ones if needed."""
-
-    def __init__(self) -> None:
-        self._last: int | None = None
-
-    async def first(self, connection: AsyncConnection, count: int) -> int:
-        """Return the first of some new numbers."""
-        if self._last is None:
-            found = await connection.execute(select(func.max(REQUESTS.c.ingested)))
-            self._last = found.scalar() or 0
-        first = max(self._last + 1, int(time() * 1e6))
-        self._last = first + count - 1
-        return first
-
-
 class Store(Reports):
     """The tables. Every method raises `StoreError` when the database cannot be used."""
 
     def __init__(self, engine: AsyncEngine, epoch: int | None = None) -> None:
         super().__init__(engine)
         self._epoch = epoch  # of its owner, if it needs one
-        self._numbers = _Numbers()
         self.is_sqlite = engine.dialect.name == "sqlite"
         insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
         # The statements of a batch, compiled once: the values go to the driver unchanged.
-        self._add_counters = Statement(engine, _adding(insert(COUNTERS), COUNTERS, ("posted",)))
-        self._add_usage = Statement(engine, _adding(insert(USAGE), USAGE, USAGE_SUMS))
-        self._add_tags = Statement(engine, _adding(insert(USAGE_TAGS), USAGE_TAGS, TAG_SUMS))
-        self._add_splits = Statement(engine, _adding(insert(SPLITS), SPLITS, ("value",)))
+        self._add_counters = Statement(engine, adding(insert(COUNTERS), COUNTERS, ("posted",)))
+        self._usage = SeriesWriter(engine, insert, USAGE_SERIES)
+        self._splits = SeriesWriter(engine, insert, SPLIT_SERIES)
+        self._log = RequestWriter(engine, insert)
+        self.upkeep = Upkeep(engine, self.transaction)
         self._set_feedback = Statement(engine, _setting(insert(FEEDBACK), FEEDBACK, newer="at"))
-        self._insert_requests = Statement(engine, insert(REQUESTS).on_conflict_do_nothing())
         self._insert_unsettled = Statement(engine, insert(UNSETTLED).on_conflict_do_nothing())
         self._set_journals = Statement(engine, _setting(insert(JOURNALS), JOURNALS))
         self._set_hold = _setting(insert(HOLDS), HOLDS)
@@ -239,8 +208,8 @@ class Store(Reports):
             await self._settle(connection, every)
             for name, rows in accepted.items():
                 if name in requests:
-                    changed, tags = corrected(requests[name], rows)
-                    await self._add_tags.run(connection, tags)
+                    changed, tally = corrected(requests[name], rows)
+                    await self._log.add(connection, tally)
                     await connection.execute(update(REQUESTS).where(REQUESTS.c.request_id == name).values(**changed))
             done = [{"id": row["attempt_id"], "cost": nano, "now": now_unix_s} for row, nano in every]
             if done:
@@ -252,8 +221,9 @@ class Store(Reports):
         async with self.transaction() as connection:
             found = await BatchTable.settle(connection, settlement, now_unix_s)
             await self._add_counters.run(connection, _summed(("posted",), found.counters))
-            await self._add_usage.run(connection, _summed(USAGE_SUMS, found.usage))
-            await self._add_tags.run(connection, found.tags)
+            await self._usage.add(connection, found.usage)
+            if found.tally is not None:
+                await self._log.add(connection, found.tally)
             rejected = {settlement.attempt_id: found.reason} if found.reason is not None else {}
             rows = [found.row] if found.row is not None else []
             return Reconciliation(rejected, await _corrections(connection, rows))
@@ -283,7 +253,7 @@ class Store(Reports):
     async def _settle(self, connection: AsyncConnection, rows: Sequence[tuple[Row, int | None]]) -> None:
         made = [settled(row, nano) for row, nano in rows]
         await self._add_counters.run(connection, _summed(("posted",), chain.from_iterable(one for one, _ in made)))
-        await self._add_usage.run(connection, _summed(USAGE_SUMS, (usage for _, usage in made)))
+        await self._usage.add(connection, [usage for _, usage in made])
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -306,20 +276,8 @@ class Store(Reports):
     async def prune(self, older_than: float, at_most: int = 5000) -> int:
         """Delete some of the single requests from before `older_than`, and of the attempts that limits no longer hold.
         Return the number deleted."""
-        ids = select(REQUESTS.c.request_id).where(REQUESTS.c.request_id < first_id(older_than)).limit(at_most)
-        over = (
-            UNSETTLED.c.state.in_((LAPSED, RECONCILED)),
-            UNSETTLED.c.at < older_than,
-            UNSETTLED.c.attempt_id.not_in(BatchTable.open_attempts()),  # else nothing could settle them
-        )
-        settled_ids = select(UNSETTLED.c.attempt_id).where(*over).limit(at_most)
         async with self.transaction() as connection:
-            result = await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id.in_(ids)))
-            given = select(FEEDBACK.c.request_id).where(FEEDBACK.c.request_id < first_id(older_than)).limit(at_most)
-            await connection.execute(delete(FEEDBACK).where(FEEDBACK.c.request_id.in_(given)))
-            await connection.execute(BatchTable.expired(older_than))
-            other = await connection.execute(delete(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(settled_ids)))
-        return result.rowcount + other.rowcount
+            return await delete_requests(connection, older_than, at_most)
 
     async def prune_state(self, older_than: float, at_most: int = 5000) -> int:
         """Forget some of the objects that were not used since. Return their number. An open batch is in use."""
@@ -358,14 +316,11 @@ class Store(Reports):
 
     async def _write(self, connection: AsyncConnection, batch: Batch) -> None:
         await self._add_counters.run(connection, batch.counters)
-        await self._add_usage.run(connection, batch.usage)
-        await self._add_tags.run(connection, batch.tags)
-        await self._add_splits.run(connection, batch.splits)
+        await self._usage.add(connection, batch.usage)
+        await self._splits.add(connection, batch.splits)
         await self._set_feedback.run(connection, batch.feedback)
-        if batch.requests:
-            first = await self._numbers.first(connection, len(batch.requests))
-            numbered = [(*row, number) for number, row in enumerate(batch.requests, first)]
-            await connection.exec_driver_sql(self._insert_requests.text, numbered)
+        await self._log.write(connection, batch.requests, batch.request_tags)
+        await self._log.add_rows(connection, batch.minutes, batch.tags, batch.sessions, batch.agents)
         await self._insert_unsettled.run(connection, batch.unsettled)
         await self._state.write(connection, batch.state)
         await self._batches.write(connection, batch.batches)
@@ -412,17 +367,6 @@ async def _claim(engine: AsyncEngine, gateway: Gateway) -> int | None:
         if not await connection.run_sync(lambda sync: inspect(sync).has_table(OWNER.name)):
             return None
         return await claim(connection, gateway)
-
-
-def _adding(insert: Any, table: Table, sums: Sequence[str]) -> Any:
-    """Add to the present values. SQLite turns a sum over 63 bits into an inexact number. The statement makes it null
-    instead, and every column rejects that."""
-    changes: dict[str, Any] = {name: table.c[name] + insert.excluded[name] for name in sums}
-    if isinstance(insert, sqlite.Insert):
-        changes = {
-            name: case((func.typeof(total) == literal_column("'integer'"), total)) for name, total in changes.items()
-        }
-    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 
 def _setting(insert: Any, table: Table, newer: str | None = None) -> Any:

@@ -1,15 +1,39 @@
 """The tables of the store, the same in SQLite and PostgreSQL. Money is in nano-dollars, times in Unix seconds."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 Row = dict[str, Any]
-HOUR_S, DAY_S = 3600, 86_400
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
 METADATA = MetaData()
 
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _sums_table(name: str, time: str, keys: Sequence[str], sums: Sequence[str]) -> Table:
+    """Return a table of sums by time and texts. SQLite stores its rows in the order of the key, once."""
+    return Table(
+        name,
+        METADATA,
+        Column(time, _BIG, primary_key=True, autoincrement=False),
+        *(Column(key, Text, primary_key=True) for key in keys),
+        *(Column(one, _BIG, nullable=False) for one in sums),
+        sqlite_with_rowid=False,
+    )
+
+
+def _some(name: str, column: str, where: str) -> Index:
+    """Return an index of requests by a column, which leaves out the rows that have no value there."""
+    return Index(name, column, "request_id", sqlite_where=text(where), postgresql_where=text(where))
+
+
+_TEXT_INDEXES = {
+    "team": "team", "customer": "customer", "provider": "provider", "model": "model", "session": "session",
+    "code": "code", "client_id": "client_request_id",
+}  # fmt: skip
 
 # The position in each journal. `low_*` is the position of its oldest open intent.
 JOURNALS = Table(
@@ -52,6 +76,7 @@ USAGE = Table(
 
 USAGE_KEYS = tuple(column.name for column in USAGE.columns if column.primary_key)
 USAGE_SUMS = tuple(column.name for column in USAGE.columns if not column.primary_key)
+USAGE_DAYS = _sums_table("usage_days", "day", USAGE_KEYS[1:], USAGE_SUMS)  # the same sums by day in UTC
 
 # Sums over requests by hour and tag. `tag` is `name=value`; provider, model and variant are those of a request's last
 # attempt. Empty text means none.
@@ -68,6 +93,7 @@ USAGE_TAGS = Table(
 
 TAG_KEYS = tuple(column.name for column in USAGE_TAGS.columns if column.primary_key)
 TAG_SUMS = tuple(column.name for column in USAGE_TAGS.columns if not column.primary_key)
+TAG_DAYS = _sums_table("usage_tag_days", "day", TAG_KEYS[1:], TAG_SUMS)
 
 # Sums over the requests and attempts of the targets of public names, by hour. `control.variants` has the measures.
 SPLITS = Table(
@@ -79,6 +105,42 @@ SPLITS = Table(
 )
 
 SPLIT_KEYS = tuple(column.name for column in SPLITS.columns if column.primary_key)
+SPLIT_DAYS = _sums_table("split_days", "day", SPLIT_KEYS[1:], ("value",))
+
+# Sums over requests by minute, hour and day of their ends. Names are as in `usage_tags`, and `status` is a text, `0` if
+# the worker died. `failures` counts statuses of 400 or more, and 0. `ttft_us` sums up the times to the first content of
+# the `streams` that had some.
+REQUEST_SUMS = (
+    "requests", "failures", "attempts", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "nano",
+    "estimated_nano", "reserved_nano", "duration_us", "gateway_us", "streams", "ttft_us",
+)  # fmt: skip
+REQUEST_DIMENSIONS = (*USAGE_KEYS[1:], "status")
+REQUEST_MINUTES = _sums_table("request_minutes", "minute", REQUEST_DIMENSIONS, REQUEST_SUMS)
+REQUEST_HOURS = _sums_table("request_hours", "hour", REQUEST_DIMENSIONS, REQUEST_SUMS)
+REQUEST_DAYS = _sums_table("request_days", "day", REQUEST_DIMENSIONS, REQUEST_SUMS)
+
+# Sums over the requests of one client session of a virtual key. `first_at` and `last_at` are the ends of its first and
+# last request.
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    *(Column(name, Text, primary_key=True) for name in ("session", "virtual_key")),
+    *(Column(name, Text, nullable=False) for name in ("team", "customer")),
+    *(Column(name, Float, nullable=False) for name in ("first_at", "last_at")),
+    *(Column(name, _BIG, nullable=False) for name in REQUEST_SUMS),
+    Index("sessions_by_end", "last_at", "session", "virtual_key"),
+    Index("sessions_by_key", "virtual_key", "last_at", "session"),
+)
+
+# The same for each agent in a session whose client names its agents.
+SESSION_AGENTS = Table(
+    "session_agents",
+    METADATA,
+    *(Column(name, Text, primary_key=True) for name in ("session", "virtual_key", "agent")),
+    Column("parent_agent", Text, nullable=False),
+    *(Column(name, Float, nullable=False) for name in ("first_at", "last_at")),
+    *(Column(name, _BIG, nullable=False) for name in REQUEST_SUMS),
+)
 
 # The scores that clients gave to requests, from 0 to 1. `owner` gave the score; it counts only if the request was the
 # owner's. `request_id` sorts by the time of the request.
@@ -93,7 +155,9 @@ FEEDBACK = Table(
 )
 
 # Single requests; `record` is the line of the request log. `ingested` numbers them in the order of their commits. It is
-# 0 for those of older versions. Ids do not: a long request gets its id long before it is stored.
+# 0 for those of older versions. Ids do not: a long request gets its id long before it is stored. `code` is that of its
+# failure. `cost_bits` and `duration_bits` are the numbers of bits of `nano` and `duration_us`, so that requests above a
+# bound are found in the order of their ids. Most indexes leave out rows without a value, so unused columns cost little.
 REQUESTS = Table(
     "requests",
     METADATA,
@@ -106,10 +170,34 @@ REQUESTS = Table(
     Column("client_request_id", Text, nullable=False, server_default=""),
     Column("estimated_nano", _BIG, nullable=False, server_default="0"),
     Column("reserved_nano", _BIG, nullable=False, server_default="0"),
+    *(Column(name, Text, nullable=False, server_default="") for name in ("team", "customer", "session", "code")),
+    Column("duration_us", _BIG, nullable=False, server_default="0"),
+    Column("cost_bits", Integer, nullable=False, server_default="0"),
+    Column("duration_bits", Integer, nullable=False, server_default="0"),
     Column("ingested", _BIG, nullable=False, server_default="0"),
     Index("requests_by_key", "virtual_key", "request_id"),
-    Index("requests_by_client_id", "client_request_id", "request_id"),
+    Index("requests_by_status", "status", "request_id"),
     Index("requests_by_ingestion", "ingested"),
+    *(_some(f"requests_by_{name}", column, f"{column} <> ''") for name, column in _TEXT_INDEXES.items()),
+    *(_some(f"requests_by_{name}", f"{name}_bits", f"{name}_bits > 0") for name in ("cost", "duration")),
+)
+
+# The tags of requests, `name=value`.
+REQUEST_TAGS = Table(
+    "request_tags",
+    METADATA,
+    *(Column(name, Text, primary_key=True) for name in ("request_id", "tag")),
+    Index("request_tags_by_tag", "tag", "request_id"),
+    sqlite_with_rowid=False,
+)
+
+# The number and the size of stored requests by minute of their ids, so that the oldest can be deleted by size. `bytes`
+# are those of the records.
+REQUEST_SIZES = Table(
+    "request_sizes",
+    METADATA,
+    Column("minute", _BIG, primary_key=True, autoincrement=False),
+    *(Column(name, _BIG, nullable=False) for name in ("requests", "bytes")),
 )
 
 # Attempts whose cost no provider reported. `source` is the source of `nano`. Budgets hold `held_nano` more until the

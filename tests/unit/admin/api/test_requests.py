@@ -1,5 +1,8 @@
 """GET /api/v1/requests and /{id}: requests, their routing, and its reasons."""
 
+import csv
+import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -138,5 +141,97 @@ def test_response_has_every_field_of_the_record(tmp_path: Path) -> None:
             assert (response["client"], response["client_retries"]) == ("198.51.100.7", "2")
             assert response.keys() > set(RequestRecord.__struct_fields__)
             assert response["attempts"][0].keys() == {"attempt_id", *AttemptRecord.__struct_fields__}
+
+    run(main())
+
+
+def test_every_filter_chooses_its_requests(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            now = time.time()
+            facts: list[dict[str, Any]] = [
+                {"team": "red"}, {"customer": "acme"}, {"session": "s-1"}, {"tags": {"env": "dev"}},
+                {"nano": 2_000_000}, {"duration_us": 3_000_000},
+                {"status": 429, "code": "rate_limited"}, {"status": 500, "code": "broken"},
+            ]  # fmt: skip
+            ids = [plane.write(number, now + number, **fact) for number, fact in enumerate(facts)]
+            await plane.ingest()
+
+            async def found(**parameters: Any) -> list[int]:
+                return [ids.index(row["request_id"]) for row in await plane.data("/api/v1/requests", **parameters)]
+
+            assert await found(session="s-1") == [2]
+            assert await found(tag="env=dev") == [3]
+            assert await found(min_cost_usd="0.002") == [4]
+            assert await found(min_cost_usd="0.002000001") == []
+            assert await found(max_cost_usd="0.001", session="s-1") == [2]
+            assert await found(min_duration_s=3) == [5]
+            assert await found(min_duration_s=1, max_duration_s=2.9) == []
+            assert await found(error=True) == [7, 6]
+            assert await found(code="rate_limited") == [6]
+            answer = await plane.get("/api/v1/requests", team="blue")
+            assert answer.status_code == 404
+
+    run(main())
+
+
+def test_followed_requests_come_once_each_in_the_order_of_their_storage(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            now = time.time()
+            plane.write(5, now)
+            await plane.ingest()
+            start = await plane.data("/api/v1/requests/follow")
+            assert start["rows"] == []
+            later = plane.write(9, now + 9)
+            await plane.ingest()
+            earlier = [plane.write(number, now - number, status=429) for number in (1, 2)]
+            await plane.ingest()
+
+            async def after(position: int, **parameters: Any) -> tuple[list[str], int]:
+                found = await plane.data("/api/v1/requests/follow", stored_after=position, **parameters)
+                return [row["request_id"] for row in found["rows"]], found["position"]
+
+            rows, position = await after(start["position"])
+            assert rows == [later, *earlier]
+            assert await after(position) == ([], position)
+            assert await after(start["position"], status=429) == (earlier, position)
+            one, between = await after(start["position"], limit=1)
+            assert (one, await after(between)) == ([later], (earlier, position))
+
+    run(main())
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_export_holds_all_requests_in_pages(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pointsman.admin.api.requests.EXPORTED_AT_ONCE", 3)
+
+    async def main() -> None:
+        async with control_plane(tmp_path) as plane:
+            now = time.time()
+            odd: dict[str, Any] = {
+                "message": '=cmd, "x"\nsecond',
+                "code": "broken",
+                "status": 500,
+                "tags": {"env": "dev"},
+            }
+            ids = [plane.write(number, now + number, **(odd if number == 4 else {})) for number in range(8)]
+            await plane.ingest()
+
+            async def exported(**parameters: Any) -> list[dict[str, Any]]:
+                answer = await plane.get("/api/v1/requests/export", format=form, **parameters)
+                assert answer.status_code == 200
+                if form == "jsonl":
+                    return [json.loads(line) for line in answer.text.splitlines()]
+                return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+
+            rows = await exported()
+            assert [row["request_id"] for row in rows] == ids[::-1]
+            assert rows[3]["message"].removeprefix("'") == odd["message"]
+            assert rows[3]["message"].startswith("'") == (form == "csv"), "no spreadsheet evaluates it"
+            assert rows[3]["tags"] == ("env=dev" if form == "csv" else {"env": "dev"})
+            assert [row["request_id"] for row in await exported(error=True)] == [ids[4]]
+            assert [row["request_id"] for row in await exported(limit=4)] == ids[:3:-1]
+            assert [row["request_id"] for row in await exported(limit=4, before=ids[4])] == ids[3::-1]
 
     run(main())

@@ -162,7 +162,7 @@ def test_long_list_does_not_delay_leases(tmp_path: Path, monkeypatch: pytest.Mon
 
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            monkeypatch.setattr(plane.services.store, "usage", many_used)
+            monkeypatch.setattr(plane.services.store, "sums", many_used)
             monkeypatch.setattr(plane.services.store, "unsettled", many_lost)
             watching = asyncio.create_task(turn.watch())
             await asyncio.sleep(0.01)

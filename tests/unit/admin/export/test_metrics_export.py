@@ -53,7 +53,13 @@ def test_stored_requests_are_counted_and_a_store_that_is_away_holds_nothing_up(
                 while len(collector.messages) < seen + 2:
                     await asyncio.sleep(0.01)
             one = request_id(1, AT)
-            await store.commit(Batch(requests=[(one, AT, "me", "chat", "openai", 200, 70, record(one, AT), "", 0, 0)]))
+            await store.commit(
+                Batch(
+                    requests=[
+                        (one, AT, "me", "chat", "openai", 200, 70, record(one, AT), "", 0, 0, "", "", "", "", 0, 7, 0)
+                    ]
+                )
+            )
             await until("gen_ai.client.operation.duration")
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -42,13 +42,15 @@ def test_request_costs_the_sum_of_its_attempts(amounts: list[tuple[int, int]]) -
     record = {"time": 7300.0, "attempts": attempts, "cost_nano": total, "estimated_nano": total, "tags": {"t": "v"}}
     request = {"nano": total, "estimated_nano": total, "reserved_nano": 0, "record": json.dumps(record).encode()}
     rows = [(row_of(nano, 0, attempt_id=f"r-{number}"), invoiced) for number, (nano, invoiced) in enumerate(amounts, 1)]
-    changed, (tag,) = corrected(request, rows)
+    changed, tally = corrected(request, rows)
+    (tag,), (minute,) = tally.tags(), tally.minutes()
     invoiced = sum(invoiced for _, invoiced in amounts)
     assert (changed["nano"], changed["estimated_nano"], changed["reserved_nano"]) == (invoiced, 0, 0)
     stored = json.loads(changed["record"])
     assert stored["cost_nano"] == sum(one["cost_nano"] for one in stored["attempts"]) == invoiced
     assert {one["usage_source"] for one in stored["attempts"]} == {"reconciled"}
     assert (tag["tag"], tag["hour"], total + tag["nano"], tag["requests"]) == ("t=v", 7200, invoiced, 0)
+    assert (minute["minute"], total + minute["nano"], minute["requests"]) == (7260, invoiced, 0)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fakes.control import control_plane, request_id
 from integration.gateway import run
-from pointsman.control.store.database import StoreError, store_url
-from pointsman.control.store.reports import Reports, describe, first_id
+from pointsman.control.store.database import StoreError, describe, store_url
+from pointsman.control.store.reports import Reports, first_id
 
 
 def test_commits_are_read_at_once_and_no_file_stays_open(tmp_path: Path) -> None:

@@ -15,15 +15,17 @@ from sqlalchemy import text
 from fakes.control import record, request_id
 from integration.databases import database
 from integration.gateway import run
-from pointsman.control.store import store as store_module
+from pointsman.control.store import request_log
 from pointsman.control.store.database import RejectedError, StoreError, store_url
 from pointsman.control.store.reports import Rows, first_id
-from pointsman.control.store.store import Batch, JournalState, RequestRow, Store
+from pointsman.control.store.request_log import RequestRow
+from pointsman.control.store.store import Batch, JournalState, Store
 from pointsman.control.store.tables import TAG_KEYS, Row
 from pointsman.journal.reader import Position
 
 DAY = 20_000 * 86_400
 ALL = Rows(0, 1e11)
+REST = ("", "", "", "", 0, 0, 0)  # of a row of requests
 STORES = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 
 
@@ -61,7 +63,7 @@ def usage(hour: int, key: str = "me", nano: int = 5, **fields: Any) -> Row:
 
 def request(number: int, at: float, key: str = "me", status: Any = 200) -> RequestRow:
     one = request_id(number, at)
-    return (one, at, key, "chat", "openai", status, 70, record(one, at), f"client-{number}", 0, 0)
+    return (one, at, key, "chat", "openai", status, 70, record(one, at), f"client-{number}", 0, 0, *REST)
 
 
 def unsettled(attempt: str, nano: int = 3, held: int = 0, **fields: Any) -> Row:
@@ -310,7 +312,7 @@ async def with_two_unsettled(store: Store) -> tuple[str, str]:
         {"cost_nano": 50, "usage_source": "reserved"},
     ]
     line = record(one, DAY, attempts=attempts, cost_nano=80, estimated_nano=30, reserved_nano=50, tags={"env": "dev"})
-    row = (one, DAY, "me", "chat", "openai", 200, 80, line, "", 30, 50)
+    row = (one, DAY, "me", "chat", "openai", 200, 80, line, "", 30, 50, *REST)
     tag = {"hour": DAY, "tag": "env=dev", "virtual_key": "me", "team": "research", "customer": ""}
     tag |= {"provider": "openai", "model": "gpt-4o", "variant": "", "requests": 1, "tokens_in": 0, "tokens_out": 0}
     await store.commit(
@@ -424,7 +426,7 @@ def test_numbers_of_requests_grow_after_a_restart_and_a_clock_that_goes_back(
     async def main() -> None:
         numbers = []
         for count, now in enumerate((2_000_000_000.0, 1_000_000_000.0, 2_000_000_001.0)):
-            monkeypatch.setattr(store_module, "time", lambda now=now: now)
+            monkeypatch.setattr(request_log, "time", lambda now=now: now)
             async with opened("sqlite", tmp_path) as store:
                 await store.commit(Batch(requests=[request(count, DAY)]))
                 numbers.append(await store.newest())

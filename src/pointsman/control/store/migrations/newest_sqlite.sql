@@ -47,7 +47,7 @@ CREATE TABLE requests (
 	provider TEXT NOT NULL, 
 	status INTEGER NOT NULL, 
 	nano INTEGER NOT NULL, 
-	record BLOB NOT NULL, estimated_nano INTEGER DEFAULT '0' NOT NULL, reserved_nano INTEGER DEFAULT '0' NOT NULL, client_request_id TEXT DEFAULT '' NOT NULL, ingested INTEGER DEFAULT '0' NOT NULL, 
+	record BLOB NOT NULL, estimated_nano INTEGER DEFAULT '0' NOT NULL, reserved_nano INTEGER DEFAULT '0' NOT NULL, client_request_id TEXT DEFAULT '' NOT NULL, ingested INTEGER DEFAULT '0' NOT NULL, team TEXT DEFAULT '' NOT NULL, customer TEXT DEFAULT '' NOT NULL, session TEXT DEFAULT '' NOT NULL, code TEXT DEFAULT '' NOT NULL, duration_us INTEGER DEFAULT '0' NOT NULL, cost_bits INTEGER DEFAULT '0' NOT NULL, duration_bits INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (request_id)
 );
 CREATE INDEX requests_by_key ON requests (virtual_key, request_id);
@@ -76,7 +76,6 @@ CREATE TABLE "usage_tags" (
 	nano INTEGER NOT NULL, estimated_nano INTEGER DEFAULT '0' NOT NULL, reserved_nano INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (hour, tag, virtual_key, team, customer, provider, model, variant)
 );
-CREATE INDEX requests_by_client_id ON requests (client_request_id, request_id);
 CREATE INDEX unsettled_by_end ON unsettled (state, until);
 CREATE TABLE owner (
 	one INTEGER NOT NULL, 
@@ -272,4 +271,217 @@ CREATE TABLE alert_messages (
 );
 CREATE INDEX alert_messages_by_channel ON alert_messages (channel, ended_at, at);
 CREATE INDEX alert_messages_by_end ON alert_messages (ended_at);
-INSERT INTO alembic_version (version_num) VALUES ('0016');
+CREATE TABLE usage_days (
+	day INTEGER NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	failures INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	tokens_cached INTEGER NOT NULL, 
+	tokens_reasoning INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	reserved_nano INTEGER NOT NULL, 
+	unpriced INTEGER NOT NULL, 
+	estimated_nano INTEGER NOT NULL, 
+	held_nano INTEGER NOT NULL, 
+	PRIMARY KEY (day, virtual_key, team, customer, provider, model, variant)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE usage_tag_days (
+	day INTEGER NOT NULL, 
+	tag TEXT NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	estimated_nano INTEGER NOT NULL, 
+	reserved_nano INTEGER NOT NULL, 
+	PRIMARY KEY (day, tag, virtual_key, team, customer, provider, model, variant)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE split_days (
+	day INTEGER NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	target TEXT NOT NULL, 
+	measure TEXT NOT NULL, 
+	value INTEGER NOT NULL, 
+	PRIMARY KEY (day, model, variant, target, measure)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE request_minutes (
+	minute INTEGER NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	failures INTEGER NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	tokens_cached INTEGER NOT NULL, 
+	tokens_reasoning INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	estimated_nano INTEGER NOT NULL, 
+	reserved_nano INTEGER NOT NULL, 
+	duration_us INTEGER NOT NULL, 
+	gateway_us INTEGER NOT NULL, 
+	streams INTEGER NOT NULL, 
+	ttft_us INTEGER NOT NULL, 
+	PRIMARY KEY (minute, virtual_key, team, customer, provider, model, variant, status)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE request_hours (
+	hour INTEGER NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	failures INTEGER NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	tokens_cached INTEGER NOT NULL, 
+	tokens_reasoning INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	estimated_nano INTEGER NOT NULL, 
+	reserved_nano INTEGER NOT NULL, 
+	duration_us INTEGER NOT NULL, 
+	gateway_us INTEGER NOT NULL, 
+	streams INTEGER NOT NULL, 
+	ttft_us INTEGER NOT NULL, 
+	PRIMARY KEY (hour, virtual_key, team, customer, provider, model, variant, status)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE request_days (
+	day INTEGER NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	provider TEXT NOT NULL, 
+	model TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	failures INTEGER NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	tokens_cached INTEGER NOT NULL, 
+	tokens_reasoning INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	estimated_nano INTEGER NOT NULL, 
+	reserved_nano INTEGER NOT NULL, 
+	duration_us INTEGER NOT NULL, 
+	gateway_us INTEGER NOT NULL, 
+	streams INTEGER NOT NULL, 
+	ttft_us INTEGER NOT NULL, 
+	PRIMARY KEY (day, virtual_key, team, customer, provider, model, variant, status)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE sessions (
+	session TEXT NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	first_at FLOAT NOT NULL, 
+	last_at FLOAT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	failures INTEGER NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	tokens_cached INTEGER NOT NULL, 
+	tokens_reasoning INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	estimated_nano INTEGER NOT NULL, 
+	reserved_nano INTEGER NOT NULL, 
+	duration_us INTEGER NOT NULL, 
+	gateway_us INTEGER NOT NULL, 
+	streams INTEGER NOT NULL, 
+	ttft_us INTEGER NOT NULL, 
+	PRIMARY KEY (session, virtual_key)
+);
+CREATE INDEX sessions_by_end ON sessions (last_at, session, virtual_key);
+CREATE INDEX sessions_by_key ON sessions (virtual_key, last_at, session);
+CREATE TABLE session_agents (
+	session TEXT NOT NULL, 
+	virtual_key TEXT NOT NULL, 
+	agent TEXT NOT NULL, 
+	parent_agent TEXT NOT NULL, 
+	first_at FLOAT NOT NULL, 
+	last_at FLOAT NOT NULL, 
+	requests INTEGER NOT NULL, 
+	failures INTEGER NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	tokens_in INTEGER NOT NULL, 
+	tokens_out INTEGER NOT NULL, 
+	tokens_cached INTEGER NOT NULL, 
+	tokens_reasoning INTEGER NOT NULL, 
+	nano INTEGER NOT NULL, 
+	estimated_nano INTEGER NOT NULL, 
+	reserved_nano INTEGER NOT NULL, 
+	duration_us INTEGER NOT NULL, 
+	gateway_us INTEGER NOT NULL, 
+	streams INTEGER NOT NULL, 
+	ttft_us INTEGER NOT NULL, 
+	PRIMARY KEY (session, virtual_key, agent)
+);
+CREATE TABLE request_tags (
+	request_id TEXT NOT NULL, 
+	tag TEXT NOT NULL, 
+	PRIMARY KEY (request_id, tag)
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX request_tags_by_tag ON request_tags (tag, request_id);
+CREATE TABLE request_sizes (
+	minute INTEGER NOT NULL, 
+	requests INTEGER NOT NULL, 
+	bytes INTEGER NOT NULL, 
+	PRIMARY KEY (minute)
+);
+CREATE INDEX requests_by_status ON requests (status, request_id);
+CREATE INDEX requests_by_team ON requests (team, request_id) WHERE team <> '';
+CREATE INDEX requests_by_customer ON requests (customer, request_id) WHERE customer <> '';
+CREATE INDEX requests_by_provider ON requests (provider, request_id) WHERE provider <> '';
+CREATE INDEX requests_by_model ON requests (model, request_id) WHERE model <> '';
+CREATE INDEX requests_by_session ON requests (session, request_id) WHERE session <> '';
+CREATE INDEX requests_by_code ON requests (code, request_id) WHERE code <> '';
+CREATE INDEX requests_by_client_id ON requests (client_request_id, request_id) WHERE client_request_id <> '';
+CREATE INDEX requests_by_cost ON requests (cost_bits, request_id) WHERE cost_bits > 0;
+CREATE INDEX requests_by_duration ON requests (duration_bits, request_id) WHERE duration_bits > 0;
+INSERT INTO alembic_version (version_num) VALUES ('0017');

@@ -1,0 +1,25 @@
+"""The work of control beside ingestion, leases and configuration: deletion of old data, and batches."""
+
+import asyncio
+from collections.abc import Callable
+
+from pointsman.config.settings import Settings
+from pointsman.control.batches import BatchFollower
+from pointsman.control.parts import ControlParts
+from pointsman.control.retention import Retention
+from pointsman.control.store.tables import DAY_S
+
+
+def start_work(parts: ControlParts, settings: Settings, random: Callable[[], float]) -> list[asyncio.Task[None]]:
+    """Start the tasks, which run until they are cancelled."""
+    configuration = parts.configuration
+    retention = Retention(
+        parts.ingest,
+        requests_s=settings.keep_requests_days * DAY_S,
+        requests_bytes=settings.keep_requests_bytes,
+        minutes_s=settings.keep_minutes_days * DAY_S,
+        state_s=lambda: configuration.current.snapshot.routing.state_days * DAY_S,
+        prune_keys=parts.keys.prune,
+    )
+    follower = BatchFollower(parts.ingest, lambda: configuration.current.snapshot, random)
+    return [asyncio.create_task(retention.run()), asyncio.create_task(follower.run())]
