@@ -23,7 +23,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +203,9 @@ class Counter:
 
 
 @contextlib.contextmanager
-def running(folder: Path, module: str) -> Iterator[Client]:
-    """Start a gateway in front of upstreams, by the command `serve` of a module, and a client of it."""
+def running(folder: Path, module: str, more: Mapping[str, object] | None = None) -> Iterator[Client]:
+    """Start a gateway in front of upstreams, by the command `serve` of a module, and a client of it. `more` are further
+    sections of its configuration."""
     with contextlib.ExitStack() as stack:
         work, authority = prepare(folder), trustme.CA()
         issued = authority.issue_cert("localhost")
@@ -222,7 +223,9 @@ def running(folder: Path, module: str) -> Iterator[Client]:
         upstreams = {model: [f"http://127.0.0.1:{port}/v1" for port in ports] for model, ports in urls.items()}
         command = f"{sys.executable} -m {module} serve --config {{config}}"
         os.environ["TOOL_FOLDER"] = str(folder)
-        server = gateway(command, folder / "gateway", (listen, console), upstreams, work.keys, files.authority)
+        server = gateway(
+            command, folder / "gateway", (listen, console), upstreams, work.keys, files.authority, more=more
+        )
         server.patience_s = 240.0
         stack.enter_context(server)
         client = Client(listen, work)
@@ -271,7 +274,28 @@ def measure(only: Sequence[str]) -> dict[str, float]:
         row("adaptive under heavy traffic", ADAPTIVE, _MEASURED)
         client.ask(ADAPTIVE_DEGRADED, _WARM)
         row("adaptive under heavy traffic, one of its four targets degraded", ADAPTIVE_DEGRADED, _MEASURED)
+    title = "plain, with 1 % of the traces for a collector"
+    if not only or title.startswith(tuple(only)):
+        rows[title] = _traced(title)
     return rows
+
+
+def _traced(title: str) -> float:
+    """Return the row of a gateway that exports traces, logs and metrics. Its collector is away, so that only the
+    worker's part of the export is there."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-bench-")))
+        os.environ["COLLECT"] = str(compiled(folder, "collect"))
+        otlp = {"endpoint": "http://127.0.0.1:1", "signals": ["traces", "logs", "metrics"]}
+        more = {"telemetry": {"otlp": otlp, "traces": {"ratio": 0.01}}}
+        client = stack.enter_context(running(folder, _MODULE, more))
+        counter = Counter(folder)
+        client.ask(PLAIN, _WARM + _MEASURED // 3)
+        counter.begin()
+        client.ask(PLAIN, _MEASURED)
+        found = round(counter.end() / _MEASURED / 1000, 1)
+        print(f"{title}: {found} thousand instructions", flush=True)
+    return found
 
 
 def main() -> int:
