@@ -31,7 +31,7 @@ def roles(*given: str) -> list[dict[str, str]]:
 
 async def create_user(plane: ControlPlane, name: str, *given: str, by: dict[str, str] | None = None) -> str:
     """Make a user with the usual password. Return its id."""
-    plane.services.passwords = Passwords(QUICK)
+    plane.services.logins.passwords = Passwords(QUICK)
     body = {"name": name, "password": PASSWORD, "roles": roles(*given)}
     answer = await plane.client.post("/api/v1/users", json=body, headers=by or ADMIN)
     assert answer.status_code == 201, answer.text

@@ -38,12 +38,23 @@ from pointsman.link.inquirer import AwayError, Inquirer, Item
 from pointsman.money.leases import LeaseTable
 
 TOKEN = "pm-admin-token-of-the-tests"
-ENVIRON = {"OPENAI_API_KEY": "sk-of-the-tests", "ME": "pm-key-of-the-tests-me"}
+ENVIRON = {"OPENAI_API_KEY": "sk-of-the-tests", "ME": "pm-key-of-the-tests-me", "YOU": "pm-key-of-the-tests-you"}
 CONFIG = """\
 providers: {openai: env.OPENAI_API_KEY}
 governance:
   teams: {research: {budgets: [{limit_usd: 100, per: month}]}}
   virtual_keys: {me: {value: env.ME, team: research, budgets: [{limit_usd: 5, per: day}]}}
+"""
+# Two teams with a virtual key each.
+TWO_TEAMS = """\
+providers: {openai: env.OPENAI_API_KEY}
+governance:
+  teams:
+    research: {budgets: [{limit_usd: 100, per: month}]}
+    other: {budgets: [{limit_usd: 1, per: day}]}
+  virtual_keys:
+    me: {value: env.ME, team: research, budgets: [{limit_usd: 5, per: day}]}
+    you: {value: env.YOU, team: other}
 """
 DAY_COUNTER = "virtual_key:me|usd|day"
 

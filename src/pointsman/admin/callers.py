@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from pointsman.admin.logins import address_of, check_csrf, digest_of, session_secret
 from pointsman.admin.problems import ApiError
+from pointsman.admin.rechecks import is_confirmed, is_due
 from pointsman.admin.services import Has, Services
 from pointsman.control.inquiries.access import Author
 from pointsman.control.inquiries.console import LoginSettings
 from pointsman.control.inquiries.logins import SessionOutcome, TouchSession
+from pointsman.control.store.access_queries import AccessQueries
 from pointsman.domain.rights import OF_AN_OWNER, Rights
 from pointsman.domain.users import ConsoleSession, User, token_holder
 from pointsman.link.inquirer import AwayError
@@ -72,12 +74,15 @@ async def _find(request: Request, services: Services) -> Caller:
 
 
 async def _service(request: Request, services: Services, presented: str) -> Caller:
-    token = await services.access.token_of(digest_of(presented))
+    async with services.store.reading() as rows:
+        access = AccessQueries(rows)
+        token = await access.token_of(digest_of(presented))
+        rights = await access.rights(token.grants) if token is not None else Rights()
     if token is None or token.expires_at <= time():
         raise unauthorized("admin token, and no service token that is valid", is_absent=False)
     return Caller(
         name=token_holder(token.name),
-        rights=await services.access.rights(token.grants),
+        rights=rights,
         address=address_of(request, await services.login_settings()),
         until=token.expires_at,
     )
@@ -85,24 +90,38 @@ async def _service(request: Request, services: Services, presented: str) -> Call
 
 async def _user(request: Request, services: Services, settings: LoginSettings, secret: str) -> Caller:
     digest, now = digest_of(secret), time()
-    session = await services.access.session(digest)
+    session, user, rights = await _session(services, digest)
     if session is None or session.ends_at <= now or session.seen_at + settings.idle_s <= now:
         raise _is_over()
-    user = await services.access.user(session.user_id)
     if user is None or user.is_disabled:
         raise _is_over()
     check_csrf(request, settings, secret)
+    if is_due(session, settings):
+        if not await is_confirmed(services, settings, session, user):
+            raise _is_over()
+        session, user, rights = await _session(services, digest)  # the groups may have changed
+        if session is None or user is None:
+            raise _is_over()
     if now - session.seen_at >= TOUCH_S:
         with suppress(AwayError):
             await services.control.ask(TouchSession(digest), SessionOutcome)
     return Caller(
         name=user.label,
-        rights=await services.access.rights(user.grants),
+        rights=rights,
         address=address_of(request, settings),
         user=user,
         session=session,
         secret=secret,
     )
+
+
+async def _session(services: Services, digest: str) -> tuple[ConsoleSession | None, User | None, Rights]:
+    """Return a session with its user and the rights of this one, over one connection."""
+    async with services.store.reading() as rows:
+        access = AccessQueries(rows)
+        session = await access.session(digest)
+        user = await access.user(session.user_id) if session is not None else None
+        return session, user, await access.rights(user.grants) if user is not None else Rights()
 
 
 def bearer(request: Request) -> str | None:

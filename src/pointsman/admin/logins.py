@@ -13,6 +13,7 @@ from pointsman.wire.callers import client_address
 
 CSRF_HEADER = "x-pointsman-csrf"
 _COOKIE = "pointsman-session"
+_LOGIN = "pointsman-login"  # of a login that has begun at an identity provider
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -64,6 +65,24 @@ def clear_session(response: Response, request: Request, settings: LoginSettings)
     response.delete_cookie(_name(secure), path="/", secure=secure, httponly=True, samesite="strict")
 
 
+def set_begun(response: Response, request: Request, settings: LoginSettings, content: str, max_age_s: int) -> None:
+    """Give the browser the state of a login. It comes back from the page of the identity provider. So this cookie is
+    not as strict as that of a session."""
+    secure = is_secure(request, settings)
+    name = _name(secure, _LOGIN)
+    response.set_cookie(name, content, max_age=max_age_s, path="/", secure=secure, httponly=True, samesite="lax")
+
+
+def begun(request: Request, settings: LoginSettings) -> str | None:
+    """Return the state of the login that the browser has begun."""
+    return request.cookies.get(_name(is_secure(request, settings), _LOGIN))
+
+
+def clear_begun(response: Response, request: Request, settings: LoginSettings) -> None:
+    secure = is_secure(request, settings)
+    response.delete_cookie(_name(secure, _LOGIN), path="/", secure=secure, httponly=True, samesite="lax")
+
+
 def check_same_origin(request: Request, settings: LoginSettings) -> None:
     """Raise 403 if a browser says that the request comes from another page."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
@@ -83,5 +102,5 @@ def check_csrf(request: Request, settings: LoginSettings, secret: str) -> None:
         raise ApiError(403, "csrf", message)
 
 
-def _name(secure: bool) -> str:
-    return f"__Host-{_COOKIE}" if secure else _COOKIE
+def _name(secure: bool, cookie: str = _COOKIE) -> str:
+    return f"__Host-{cookie}" if secure else cookie

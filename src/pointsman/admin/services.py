@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from time import monotonic, time
+from time import time
 from typing import Annotated
 
 import msgspec
@@ -12,20 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pointsman.admin.alerts.runner import AlertRunner
 from pointsman.admin.auth import AdminToken
+from pointsman.admin.login_parts import LoginParts
 from pointsman.admin.metrics import WorkerPages
 from pointsman.admin.outgoing import Outgoing
 from pointsman.admin.pages import whole_page, worker_pages
-from pointsman.admin.passwords import Passwords
 from pointsman.admin.problems import ApiError
-from pointsman.control.inquiries.console import ConsoleInquiry, LoginSettings
+from pointsman.control.inquiries.console import LoginSettings
 from pointsman.control.inquiries.state import ControlState, StateInquiry
 from pointsman.control.store.access_queries import AccessQueries
 from pointsman.control.store.reports import Reports
 from pointsman.domain.dollars import dollars
-from pointsman.link.inquirer import AwayError, Inquirer
+from pointsman.link.inquirer import Inquirer
 from pointsman.telemetry.metrics import MetricsPage
-
-SETTINGS_S = 5.0  # settings of logins may be so old
 
 
 class Services(Struct, kw_only=True, eq=False):
@@ -40,8 +38,7 @@ class Services(Struct, kw_only=True, eq=False):
     pages: WorkerPages = msgspec.field(default_factory=WorkerPages)
     outgoing: Outgoing | None = None
     alerts: AlertRunner | None = None
-    passwords: Passwords = msgspec.field(default_factory=Passwords)
-    known_settings: tuple[float, LoginSettings] | None = None
+    logins: LoginParts = msgspec.field(default_factory=LoginParts)
 
     @property
     def access(self) -> AccessQueries:
@@ -50,17 +47,7 @@ class Services(Struct, kw_only=True, eq=False):
 
     async def login_settings(self) -> LoginSettings:
         """Return the settings of logins. While control is away, they are the last ones. Raises `AwayError`."""
-        known, now = self.known_settings, monotonic()
-        if known is not None and now - known[0] < SETTINGS_S:
-            return known[1]
-        try:
-            (found,) = await self.control.ask(ConsoleInquiry(), LoginSettings)
-        except AwayError:
-            if known is None:
-                raise
-            found = known[1]
-        self.known_settings = now, found
-        return found
+        return await self.logins.settings(self.control)
 
     async def state(self) -> ControlState:
         """Return the state of control. Raises `AwayError`."""

@@ -80,7 +80,7 @@ def compile_document(
         document, in_use, references, findings, listen=listen, data_dir=data_dir, directory=directory
     )
     check_providers(in_use, snapshot, findings)
-    console = compile_console(document, findings)
+    console = compile_console(document, references, findings)
     snapshot = replace(snapshot, tracing=telemetry.tracing)
     warn_unusable(snapshot, governed.own, findings)
     check_then(document, snapshot, governed.falling, findings)

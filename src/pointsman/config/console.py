@@ -1,31 +1,26 @@
-"""Compiles `console`: the address for browsers, and sessions."""
+"""Compiles `console`: the address for browsers, sessions, and single sign-on."""
 
 from pointsman.config.addresses import parse_base_url
 from pointsman.config.problems import Findings
+from pointsman.config.references import References
 from pointsman.config.schema import Document
 from pointsman.config.settings import Console
+from pointsman.config.sign_on import compile_sign_on
 from pointsman.config.source import Location
 from pointsman.domain.network import is_loopback
 
 _URL: Location = ("console", "public_url")
 
 
-def compile_console(document: Document, findings: Findings) -> Console:
+def compile_console(document: Document, references: References, findings: Findings) -> Console:
     """Return the settings. With errors among the findings, they are not usable."""
     settings = document.console
     return Console(
         public_url=_public_url(settings.public_url, findings),
         idle_s=min(settings.sessions.idle_s, settings.sessions.max_s),
         max_s=settings.sessions.max_s,
+        sign_on=compile_sign_on(document, references, findings),
     )
-
-
-def public_host(document: Document) -> str | None:
-    """Return the host of the address for browsers, if it is valid."""
-    try:
-        return parse_base_url(document.console.public_url or "")[0].host
-    except ValueError:
-        return None
 
 
 def _public_url(text: str | None, findings: Findings) -> str | None:

@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from pointsman.config.access import compile_hosts
-from pointsman.config.addresses import ListenAddress, basic_credentials, parse_listen, parse_proxy
-from pointsman.config.console import public_host
+from pointsman.config.addresses import ListenAddress, basic_credentials, parse_base_url, parse_listen, parse_proxy
 from pointsman.config.egress_schema import EgressSettings, GlobalEgressSettings
 from pointsman.config.guarded_addresses import private_networks
 from pointsman.config.problems import Findings
@@ -69,8 +68,11 @@ def compile_settings(document: Document, folder: Path, references: References, f
 def _console_hosts(document: Document, console: ListenAddress, findings: Findings) -> frozenset[str]:
     """Return the names of the console. Without any, a console that other machines reach accepts all names."""
     hosts = compile_hosts(document.console.allowed_hosts, ("console", "allowed_hosts"), findings)
-    public = public_host(document)
-    return hosts | {public} if public is not None and (hosts or console.is_loopback) else hosts
+    try:
+        public = parse_base_url(document.console.public_url or "")[0].host
+    except ValueError:  # reported with the address itself
+        return hosts
+    return hosts | {public} if hosts or console.is_loopback else hosts
 
 
 def _limits(settings: LimitSettings) -> Limits:

@@ -18,7 +18,7 @@ from pointsman.config.mirrors import MirrorSettings
 from pointsman.config.pricing_schema import PricingSettings
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
 from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
-from pointsman.config.sign_on_schema import ConsoleSessionSettings
+from pointsman.config.sign_on_schema import ConsoleSessionSettings, SignOnSettings
 from pointsman.config.sinks_schema import RedactionSettings, SinkSettings
 from pointsman.config.strategies import StrategyField
 from pointsman.config.telemetry_schema import TelemetrySettings
@@ -115,6 +115,8 @@ class ConsoleSettings(Section):
     If it begins with `https://`, cookies of sessions are sent over HTTPS only."""
     sessions: ConsoleSessionSettings = ConsoleSessionSettings()
     """The duration of the sessions of users."""
+    sign_on: Annotated[dict[Name, SignOnSettings], Field(max_length=20)] = {}
+    """Identity providers for single sign-on at the console, by a name of your choice. They require `public_url`."""
 
 
 # A name is a part of a path, or a resource of a cloud, such as an ARN.

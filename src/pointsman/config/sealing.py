@@ -184,6 +184,11 @@ def bind_spec(name: str, spec: Any) -> Any:
     return map_secrets(spec, bind)
 
 
+def in_context(sealed: str, context: str) -> str:
+    """Return a seal with its associated data, ready to open."""
+    return f"{sealed}:{_encoded(context.encode())}"
+
+
 def bound(sealed: str, name: str, spec: Any, field: str) -> str:
     """Return a seal with the associated data of its place."""
     return f"{sealed}:{_encoded(context_of(name, spec, field).encode())}"

@@ -10,6 +10,7 @@ from pointsman.config.addresses import ListenAddress
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.requirements import NO_TAGS, Tags
+from pointsman.domain.rights import RoleGrant
 from pointsman.domain.tracing import Tracing
 from pointsman.transport.http_server import Limits
 
@@ -140,6 +141,21 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     alerts: Alerts | None = None
 
 
+class IdentityProvider(RemoteServer, frozen=True, kw_only=True):
+    """An identity provider for single sign-on. `issuer` is its address, as it must state it itself. `groups` are the
+    roles of each group, and `default_roles` those of every user. Sessions are checked again after `recheck_s`."""
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: Secret | None
+    scopes: tuple[str, ...]
+    groups_claim: str
+    groups: tuple[tuple[str, tuple[RoleGrant, ...]], ...]
+    default_roles: tuple[RoleGrant, ...]
+    recheck_s: float
+
+
 class Console(Struct, frozen=True, kw_only=True):
     """The settings of logins at the console. `public_url` is the address for browsers, without a slash at its end.
     Times are in seconds."""
@@ -147,6 +163,7 @@ class Console(Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     idle_s: float = 3600.0
     max_s: float = 43_200.0
+    sign_on: tuple[IdentityProvider, ...] = ()
 
 
 def changed_fields(old: Settings, new: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""Seals the secrets of all resources with a new master key, those of older versions too."""
+"""Seals the secrets of all resources and users with a new master key, those of older versions too."""
 
 import logging
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from pointsman.config.resource import Resource, Spec
 from pointsman.config.sealing import SEALED, MasterKeys, SealError, bound, context_of, map_secrets
+from pointsman.control.access.secrets import seal_again
 from pointsman.control.inquiries.resources import RotationOutcome
 from pointsman.control.resource_book import DISTRIBUTE_S, ResourceBook
 from pointsman.control.store.database import StoreError
@@ -79,6 +80,7 @@ async def rotate(book: ResourceBook, author: str) -> RotationOutcome:
                 return RotationOutcome(problem="; ".join(errors))
             async with store.transaction() as connection:
                 await rewrite_specs(connection, present, versions)
+                of_users = await seal_again(connection, keys)
             await configuration.put_in_force(checked.compiled, DISTRIBUTE_S)
             if keys.is_own:
                 keys.forget_others()
@@ -86,5 +88,5 @@ async def rotate(book: ResourceBook, author: str) -> RotationOutcome:
             return RotationOutcome(problem=str(error))
         except OSError as error:
             return RotationOutcome(problem=f"cannot write the configuration: {error.strerror}")
-    _logger.warning("%s rotated the master key; %d secrets were sealed again", author, sealer.sealed)
-    return RotationOutcome(sealed=sealer.sealed)
+    _logger.warning("%s rotated the master key; %d secrets were sealed again", author, sealer.sealed + of_users)
+    return RotationOutcome(sealed=sealer.sealed + of_users)

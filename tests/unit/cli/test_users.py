@@ -12,7 +12,7 @@ from pointsman.cli import build_app
 
 
 def quick(plane: ControlPlane) -> None:
-    plane.services.passwords = Passwords(QUICK)
+    plane.services.logins.passwords = Passwords(QUICK)
 
 
 def invoke(*arguments: str, token: str = TOKEN) -> Result:

@@ -19,7 +19,9 @@ from pointsman.admin.logins import (
 from pointsman.admin.passwords import MAX_CHARACTERS
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.problems import ApiError
-from pointsman.admin.services import Has, StrictModel, as_json
+from pointsman.admin.services import Has, Services, StrictModel, as_json
+from pointsman.admin.sign_on.identity import IdentityError
+from pointsman.control.inquiries.console import LoginSettings
 from pointsman.control.inquiries.logins import CloseSession, LoginAttempt, LoginVerdict, OpenSession, SessionOutcome
 from pointsman.control.store.database import StoreError
 from pointsman.domain.users import LOCAL
@@ -39,9 +41,11 @@ class LoginBody(StrictModel):
 
 @router.get("/login", dependencies=[Depends(Need(Permission.PUBLIC))])
 async def ways(services: Has) -> Response:
-    """Return the ways to log in. `password` is true if there are users with a password. The admin token opens the
-    console in any case."""
-    return as_json({"password": bool(await services.access.local_users())})
+    """Return the ways to log in. `password` is true if there are users with a password. `providers` are the names of
+    identity providers: send the browser to `/api/v1/login/NAME`. The admin token opens the console in any case."""
+    settings = await services.login_settings()
+    providers = [one.name for one in settings.sign_on]
+    return as_json({"password": bool(await services.access.local_users()), "providers": providers})
 
 
 @router.post("/login", dependencies=[Depends(Need(Permission.PUBLIC))])
@@ -60,7 +64,7 @@ async def log_in(services: Has, request: Request, body: LoginBody) -> Response:
         message = "too many failed logins for this name or from this address; wait, or ask an owner for help"
         raise ApiError(429, "locked", message, headers=headers)
     user = await services.access.user_of(LOCAL, body.name)
-    is_right = await services.passwords.is_right(user.password if user is not None else None, body.password)
+    is_right = await services.logins.passwords.is_right(user.password if user is not None else None, body.password)
     if user is None or user.is_disabled or not is_right:
         raise ApiError(401, "unauthorized", _WRONG)
     secret = new_secret(SESSION_PREFIX)
@@ -82,14 +86,27 @@ async def log_in(services: Has, request: Request, body: LoginBody) -> Response:
 
 @router.post("/logout", dependencies=[Depends(Need(Permission.SELF))])
 async def log_out(services: Has, request: Request, caller: CallerOf) -> Response:
-    """End the session of the caller. Its cookie is useless from then on."""
+    """End the session of the caller. Its cookie is useless from then on. To end the session at the identity provider
+    too, send the browser to the address `next`, if it is set."""
+    settings, ended = await services.login_settings(), None
     if caller.session is not None:
         inquiry = CloseSession(caller.session.digest, "logout", caller.address)
         (outcome,) = await services.control.ask(inquiry, SessionOutcome)
         check_session(outcome)
-    answer = as_json({"ended": caller.session is not None})
-    clear_session(answer, request, await services.login_settings())
+        ended = await _log_out_url(services, settings, caller.session.provider)
+    answer = as_json({"ended": caller.session is not None, "next": ended})
+    clear_session(answer, request, settings)
     return answer
+
+
+async def _log_out_url(services: Services, settings: LoginSettings, name: str) -> str | None:
+    provider = settings.provider(name) if name else None
+    if provider is None:
+        return None
+    try:
+        return await services.logins.sign_on.log_out_url(provider, f"{settings.public_url}/")
+    except IdentityError:  # the session here has ended all the same
+        return None
 
 
 def check_session(outcome: SessionOutcome) -> None:

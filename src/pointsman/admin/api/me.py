@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import pyotp
 from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
@@ -12,7 +13,7 @@ from pointsman.admin.passwords import MAX_CHARACTERS, check_password
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has, StrictModel, as_json
-from pointsman.control.inquiries.access import EndSessions, SetOwnPassword
+from pointsman.control.inquiries.access import ConfirmTotp, DropTotp, EndSessions, SetOwnPassword
 from pointsman.domain.permissions import IMPLIED
 from pointsman.domain.rights import EVERYTHING
 from pointsman.domain.users import LOCAL, ConsoleSession, User
@@ -27,6 +28,19 @@ class PasswordChange(StrictModel):
 
     old: Password
     new: Password
+
+
+class TotpConfirmation(StrictModel):
+    """A secret from `/me/totp`, and a code of it."""
+
+    secret: Annotated[str, Field(min_length=16, max_length=64)]
+    code: Annotated[str, Field(max_length=16)]
+
+
+class PasswordProof(StrictModel):
+    """The present password."""
+
+    password: Password
 
 
 @router.get("")
@@ -51,11 +65,39 @@ async def change_password(services: Has, caller: CallerOf, body: PasswordChange)
     if user.issuer != LOCAL:
         raise ApiError(409, "conflict", "you log in at an identity provider; change the password there")
     check_password(body.new)
-    if not await services.passwords.is_right(user.password, body.old):
+    if not await services.logins.passwords.is_right(user.password, body.old):
         raise ApiError(403, "forbidden", "old: this is not the present password")
-    hashed = await services.passwords.hash(body.new)
+    hashed = await services.logins.passwords.hash(body.new)
     await ask(services, SetOwnPassword(caller.author(), user.id, user.password, hashed, session.digest))
     return as_json({"changed": True})
+
+
+@router.post("/totp")
+async def new_totp(caller: CallerOf) -> Response:
+    """Return a new secret for one-time codes, and its address for an authenticator app. It counts once a code of it was
+    confirmed."""
+    user, _ = account(caller)
+    secret = pyotp.random_base32()
+    url = pyotp.TOTP(secret).provisioning_uri(name=user.name, issuer_name="Pointsman")
+    return as_json({"secret": secret, "url": url})
+
+
+@router.post("/totp/confirm")
+async def confirm_totp(services: Has, caller: CallerOf, body: TotpConfirmation) -> Response:
+    """Require one-time codes of a secret at the caller's logins from now on. The code must be a present one of it."""
+    user, _ = account(caller)
+    await ask(services, ConfirmTotp(caller.author(), user.id, body.secret, body.code))
+    return as_json({"totp": True})
+
+
+@router.post("/totp/remove")
+async def remove_totp(services: Has, caller: CallerOf, body: PasswordProof) -> Response:
+    """Require no one-time codes any more. The password proves that this is the user."""
+    user, _ = account(caller)
+    if not await services.logins.passwords.is_right(user.password, body.password):
+        raise ApiError(403, "forbidden", "password: this is not your password")
+    await ask(services, DropTotp(caller.author(), user.id))
+    return as_json({"totp": False})
 
 
 @router.get("/sessions")

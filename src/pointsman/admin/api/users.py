@@ -59,7 +59,7 @@ async def create(services: Has, caller: CallerOf, body: NewUser) -> Response:
     """Make a user. The caller must hold all permissions of its roles."""
     password = body.password if body.password is not None else secrets.token_urlsafe(18)
     check_password(password)
-    hashed = await services.passwords.hash(password)
+    hashed = await services.logins.passwords.hash(password)
     id_ = await ask(services, CreateUser(caller.author(), body.name, hashed, grants_of(body.roles)))
     shown = user_row(await _user(services, id_))
     if body.password is None:
@@ -89,7 +89,7 @@ async def update(
     hashed = None
     if body.password is not None:
         check_password(body.password)
-        hashed = await services.passwords.hash(body.password)
+        hashed = await services.logins.passwords.hash(body.password)
     inquiry = ChangeUser(
         author=caller.author(),
         id=id_,

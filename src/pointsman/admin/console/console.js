@@ -10,6 +10,7 @@ const shown = new Map(); // rows by request id
 let timer = null;
 let sumsAt = -Infinity;
 let session = 0; // responses to requests of an ended session are dropped
+let me = null; // the caller, with its permissions; a user has a session in a cookie that this page cannot read
 
 class Unauthorized extends Error {}
 
@@ -58,8 +59,17 @@ const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false
 const milliseconds = (us) => (us / 1000 < 10 ? (us / 1000).toFixed(2) : many(Math.round(us / 1000))) + " ms";
 
 async function ask(path) {
-  const headers = { authorization: "Bearer " + sessionStorage.getItem(TOKEN) };
-  const answer = await fetch("/api/v1/" + path, { headers, cache: "no-store" });
+  const token = sessionStorage.getItem(TOKEN);
+  const headers = token ? { authorization: "Bearer " + token } : {};
+  return decoded(await fetch("/api/v1/" + path, { headers, cache: "no-store" }));
+}
+
+async function send(path, data) {
+  const headers = { "content-type": "application/json", "x-pointsman-csrf": (me && me.csrf) || "" };
+  return decoded(await fetch("/api/v1/" + path, { method: "POST", headers, body: JSON.stringify(data) }));
+}
+
+async function decoded(answer) {
   const body = await answer.json();
   if (answer.status === 401) throw new Unauthorized(body.detail);
   if (!answer.ok) throw new Error(body.detail || answer.statusText);
@@ -263,8 +273,9 @@ function showState(found) {
 
 function failed(error) {
   if (error instanceof Unauthorized) {
+    const wasKnown = me || sessionStorage.getItem(TOKEN); // else nobody has logged in yet
     logOut();
-    byId("login-error").textContent = error.message;
+    byId("login-error").textContent = wasKnown ? error.message : "";
     return;
   }
   byId("state").textContent = error instanceof TypeError ? "the gateway does not answer" : error.message;
@@ -274,35 +285,41 @@ function failed(error) {
 async function step() {
   const mine = session;
   const withSums = performance.now() - sumsAt >= SUMS_MS;
-  const questions = [ask("status"), ask("requests?limit=100")];
-  if (withSums) questions.push(ask("usage?group_by=key&group_by=model"), ask("budgets"), ask("health"));
-  const [state, found, usage, limits, health] = await Promise.all(questions);
+  // The parts that the caller may see. Some have no rows outside of the caller's scope, and are left out then.
+  const parts = [["status", "status", showState, "*"], ["requests", "requests?limit=100", showRequests]];
+  if (withSums) parts.push(["usage", "usage?group_by=key&group_by=model", showMoney], ["budgets", "budgets", showLimits], ["status", "health", showHealth, "*"]);
+  const allowed = parts.filter(([resource, , , scope]) => may(resource + ":read", scope));
+  const answers = await Promise.all(allowed.map(([, path]) => ask(path)));
   if (mine !== session) return;
-  showState(state);
-  showRequests(found);
-  if (!withSums) return;
-  sumsAt = performance.now();
-  showMoney(usage);
-  showLimits(limits);
-  showHealth(health);
+  allowed.forEach(([, , show], index) => show(answers[index]));
+  if (!may("status:read", "*")) byId("state").textContent = me.label || me.name;
+  if (withSums) sumsAt = performance.now();
+}
+
+function may(permission, scope) {
+  const scopes = me.permissions[permission] || [];
+  return scope ? scopes.includes(scope) : scopes.length > 0;
 }
 
 async function live() {
   clearTimeout(timer);
   const mine = session;
-  byId("login").hidden = true;
-  byId("live").hidden = byId("log-out").hidden = false;
   try {
+    if (!me) me = await ask("me");
+    if (mine !== session) return;
+    byId("login").hidden = true;
+    byId("live").hidden = byId("log-out").hidden = false;
     if (!document.hidden) await step();
   } catch (error) {
     if (mine === session) failed(error);
   }
-  if (mine === session && sessionStorage.getItem(TOKEN)) timer = setTimeout(live, STEP_MS);
+  if (mine === session && (me || sessionStorage.getItem(TOKEN))) timer = setTimeout(live, STEP_MS);
 }
 
 function logOut() {
   clearTimeout(timer);
   session += 1;
+  me = null;
   sessionStorage.removeItem(TOKEN);
   shown.clear();
   sumsAt = -Infinity;
@@ -314,12 +331,58 @@ function logOut() {
   byId("token").focus();
 }
 
-byId("log-out").addEventListener("click", logOut);
+async function endSession() {
+  try {
+    const ended = me && me.csrf ? await send("logout", {}) : {};
+    logOut();
+    if (ended.next) location.assign(ended.next);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+// The ways to log in: a password, identity providers, and the admin token.
+async function showWays() {
+  try {
+    const ways = await ask("login");
+    byId("people").hidden = !ways.password;
+    byId("providers").replaceChildren(...ways.providers.map((name) => {
+      const link = element("a", `Log in with ${name}`, "button");
+      link.href = "/api/v1/login/" + encodeURIComponent(name);
+      return link;
+    }));
+  } catch (error) {
+    byId("login-error").textContent = error.message; // the admin token works without the store
+  }
+}
+
+async function logIn() {
+  const data = { name: byId("name").value, password: byId("password").value, code: byId("code").value.trim() };
+  try {
+    await send("login", data);
+  } catch (error) {
+    byId("login-error").textContent = error.message;
+    return;
+  }
+  byId("password").value = byId("code").value = "";
+  live();
+}
+
+byId("log-out").addEventListener("click", endSession);
 byId("login").addEventListener("submit", (event) => {
   event.preventDefault();
   session += 1;
-  sessionStorage.setItem(TOKEN, byId("token").value.trim());
-  byId("token").value = byId("login-error").textContent = "";
+  me = null;
+  byId("login-error").textContent = "";
+  const token = byId("token").value.trim();
+  byId("token").value = "";
+  if (!token && byId("name").value) {
+    sessionStorage.removeItem(TOKEN);
+    logIn();
+    return;
+  }
+  sessionStorage.setItem(TOKEN, token);
   live();
 });
-if (sessionStorage.getItem(TOKEN)) live(); else logOut();
+showWays();
+live();

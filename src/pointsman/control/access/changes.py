@@ -38,6 +38,7 @@ class AccessChange:
 
     def __init__(self, connection: AsyncConnection, parts: ControlParts, author: Author) -> None:
         self.connection = connection
+        self.parts = parts
         self.author = author
         self.owners = ConfiguredOwners(parts.configuration.current)
         self.queries = AccessQueries(self.rows)

@@ -2,10 +2,20 @@
 
 from sqlalchemy import delete, insert, select, update
 
+from pointsman.config.sealing import SealError
 from pointsman.control.access.attempts import forget_attempts
 from pointsman.control.access.changes import AccessChange, refusal
+from pointsman.control.access.secrets import of_refresh, seal, unseal
+from pointsman.control.access.totp import check_code
 from pointsman.control.access.users import new_id, new_user, set_mapped
-from pointsman.control.inquiries.logins import CloseSession, ConfirmSession, OpenSession, SignOn, TouchSession
+from pointsman.control.inquiries.logins import (
+    CloseSession,
+    ConfirmSession,
+    OpenSession,
+    RefreshInquiry,
+    SignOn,
+    TouchSession,
+)
 from pointsman.control.store.access_tables import CONSOLE_SESSIONS, USERS
 from pointsman.control.store.tables import Row
 from pointsman.domain.permissions import OWNER
@@ -20,6 +30,7 @@ async def open_session(change: AccessChange, inquiry: OpenSession) -> str:
     user = await change.queries.user(inquiry.user_id)
     if user is None or user.is_disabled or user.password != inquiry.password:
         raise refusal("unauthorized", "the name or the password is wrong")
+    await check_code(change, user, inquiry.code)
     await forget_attempts(change, inquiry.account, inquiry.address)
     session = {"digest": inquiry.digest, "address": inquiry.address, "ends_at": inquiry.ends_at}
     await _begin(change, user.id, session)
@@ -42,7 +53,7 @@ async def sign_on(change: AccessChange, inquiry: SignOn) -> str:
         await change.execute(update(USERS).where(USERS.c.id == id_).values(name=inquiry.name))
     await set_mapped(change, id_, _without_owner(inquiry.grants))
     session = {"digest": inquiry.digest, "address": inquiry.address, "ends_at": inquiry.ends_at}
-    session |= {"provider": inquiry.provider, "refresh": inquiry.refresh}
+    session |= {"provider": inquiry.provider, "refresh": _sealed(change, inquiry)}
     await _begin(change, id_, session)
     return id_
 
@@ -51,8 +62,28 @@ async def confirm_session(change: AccessChange, inquiry: ConfirmSession) -> str:
     """Note that the user's identity provider has confirmed it, and the roles that its groups give now."""
     user = await user_of(change, inquiry.digest)
     await set_mapped(change, user.id, _without_owner(inquiry.grants))
-    await _note(change, inquiry.digest, {"checked_at": change.now, "refresh": inquiry.refresh})
+    await _note(change, inquiry.digest, {"checked_at": change.now, "refresh": _sealed(change, inquiry)})
     return user.id
+
+
+def _sealed(change: AccessChange, inquiry: SignOn | ConfirmSession) -> str:
+    if not inquiry.refresh:
+        return ""
+    try:
+        return seal(change.parts.configuration.master_keys(), inquiry.refresh, of_refresh(inquiry.digest))
+    except SealError as error:
+        raise refusal("unavailable", f"the refresh token cannot be sealed: {error}") from None
+
+
+async def refresh_token(change: AccessChange, inquiry: RefreshInquiry) -> str:
+    """Return the refresh token of a session, or nothing."""
+    session = await change.queries.session(inquiry.digest)
+    if session is None or not session.refresh:
+        return ""
+    try:
+        return unseal(change.parts.configuration.master_keys(), session.refresh, of_refresh(inquiry.digest))
+    except SealError:
+        return ""  # as without one: the user logs in again
 
 
 async def touch_session(change: AccessChange, inquiry: TouchSession) -> str:

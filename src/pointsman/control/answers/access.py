@@ -5,15 +5,18 @@ from typing import Any
 
 from pointsman.control.access.changes import AccessChange, change
 from pointsman.control.access.roles import create_token, delete_role, delete_token, set_role
+from pointsman.control.access.totp import confirm_totp, drop_totp
 from pointsman.control.access.users import change_user, create_user, delete_user, end_sessions, set_own_password
 from pointsman.control.inquiries.access import (
     AccessOutcome,
     ChangeUser,
+    ConfirmTotp,
     CreateServiceToken,
     CreateUser,
     DeleteRole,
     DeleteServiceToken,
     DeleteUser,
+    DropTotp,
     EndSessions,
     SetOwnPassword,
     SetRole,
@@ -36,6 +39,8 @@ ANSWERS: Answers = {
     DeleteUser: _by(delete_user),
     EndSessions: _by(end_sessions),
     SetOwnPassword: _by(set_own_password),
+    ConfirmTotp: _by(confirm_totp),
+    DropTotp: _by(drop_totp),
     SetRole: _by(set_role),
     DeleteRole: _by(delete_role),
     CreateServiceToken: _by(create_token),

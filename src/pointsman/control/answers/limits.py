@@ -1,6 +1,7 @@
 """The use of limits."""
 
 import asyncio
+from functools import partial
 from time import time, time_ns
 
 from pointsman.control.inquiries.limits import (
@@ -10,7 +11,9 @@ from pointsman.control.inquiries.limits import (
     LimitInquiry,
     LimitState,
 )
+from pointsman.control.owners import ConfiguredOwners
 from pointsman.control.parts import AT_ONCE, Answers, ControlParts
+from pointsman.domain.rights import KEY, LEVELS, AccessScope
 from pointsman.domain.snapshots import limits_to_list
 from pointsman.money.leases import Spent
 
@@ -23,10 +26,13 @@ async def _budgets(inquiry: BudgetInquiry, parts: ControlParts) -> list[LimitSta
     now, owner = time(), inquiry.owner
     found: list[LimitState] = []
     current: set[tuple[str, int]] = set()
+    is_within = partial(_is_within, inquiry.scope, ConfiguredOwners(parts.configuration.current))
     for number, name in enumerate(parts.lease_table.names(owner)):
         if number % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
         one = _limit_state(parts.lease_table.spent_in(name))
+        if not is_within(one.owner):
+            continue
         if inquiry.past or one.window_end is None or one.window_end > now:
             found.append(one)
             current.add(name)
@@ -36,11 +42,21 @@ async def _budgets(inquiry: BudgetInquiry, parts: ControlParts) -> list[LimitSta
         if number % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
         name = counter, limit.period.window(now)[0]
-        if name not in current and (owner is None or limit.owner == owner):
+        if name not in current and (owner is None or limit.owner == owner) and is_within(limit.owner):
             found.append(_limit_state(Spent(*name, 0, 0, limit)))
             if len(found) >= inquiry.most:
                 break
     return found
+
+
+def _is_within(scope: AccessScope, owners: ConfiguredOwners, owner: str) -> bool:
+    """Return whether a scope has the limits of an owner. Those of an entry are the key's."""
+    if scope.is_everything:
+        return True
+    level, _, name = owner.partition(":")
+    if level == "entry":
+        level, name = KEY, name.rpartition("/")[0]
+    return level in LEVELS and scope.contains(f"{level}:{name}", owners)
 
 
 async def _limits(inquiry: LimitInquiry, parts: ControlParts) -> list[LimitState]:

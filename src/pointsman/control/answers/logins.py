@@ -5,7 +5,14 @@ from typing import Any
 
 from pointsman.control.access.attempts import count_attempt
 from pointsman.control.access.changes import AccessChange, change
-from pointsman.control.access.sessions import close_session, confirm_session, open_session, sign_on, touch_session
+from pointsman.control.access.sessions import (
+    close_session,
+    confirm_session,
+    open_session,
+    refresh_token,
+    sign_on,
+    touch_session,
+)
 from pointsman.control.inquiries.access import Author
 from pointsman.control.inquiries.logins import (
     CloseSession,
@@ -13,6 +20,7 @@ from pointsman.control.inquiries.logins import (
     LoginAttempt,
     LoginVerdict,
     OpenSession,
+    RefreshInquiry,
     SessionOutcome,
     SignOn,
     TouchSession,
@@ -46,6 +54,11 @@ def _by(
     return answer
 
 
+async def _refresh_token(inquiry: RefreshInquiry, parts: ControlParts) -> list[SessionOutcome]:
+    (outcome,) = await change(parts, NOBODY, lambda one: refresh_token(one, inquiry))
+    return [SessionOutcome("unavailable" if outcome.code else "", outcome.problem, refresh=outcome.name)]
+
+
 ANSWERS: Answers = {
     LoginAttempt: _attempt,
     OpenSession: _by(open_session),
@@ -53,4 +66,5 @@ ANSWERS: Answers = {
     ConfirmSession: _by(confirm_session),
     TouchSession: _by(touch_session),
     CloseSession: _by(close_session),
+    RefreshInquiry: _refresh_token,
 }

@@ -103,12 +103,30 @@ class SetOwnPassword(Struct, frozen=True, tag="set_own_password"):
     session: str
 
 
+class ConfirmTotp(Struct, frozen=True, tag="confirm_totp"):
+    """Require one-time codes of this secret, in base32, at logins of a user from now on, if the code is right."""
+
+    author: Author
+    id: str
+    secret: str
+    code: str
+
+
+class DropTotp(Struct, frozen=True, tag="drop_totp"):
+    """Require no one-time codes of the author any more."""
+
+    author: Author
+    id: str
+
+
 class AccessOutcome(Struct, frozen=True):
     """The end of a change. `code` is empty if it is in force, and `field` is the field at fault, if any. `name` is the
     id or the name of the object. With `changed`, somebody else changed it meanwhile; with `unavailable`, the store is
     at fault."""
 
-    code: Literal["", "not_found", "conflict", "changed", "forbidden", "invalid", "unauthorized", "unavailable"] = ""
+    code: Literal[
+        "", "not_found", "conflict", "changed", "forbidden", "invalid", "unauthorized", "code_required", "unavailable"
+    ] = ""
     problem: str = ""
     field: str = ""
     name: str = ""

@@ -2,13 +2,17 @@
 
 from msgspec import Struct
 
+from pointsman.domain.rights import ALL, AccessScope
+
 
 class BudgetInquiry(Struct, frozen=True, tag="budgets"):
-    """Answered by a `LimitState` for each window of one owner or all, including past windows, up to `most`."""
+    """Answered by a `LimitState` for each window of one owner or all, including past windows, up to `most`. Only owners
+    in the scope count."""
 
     owner: str | None
     past: bool
     most: int
+    scope: AccessScope = ALL
 
 
 class LimitInquiry(Struct, frozen=True, tag="limits"):

@@ -68,6 +68,12 @@ class CloseSession(Struct, frozen=True, tag="close_session"):
     address: str = ""
 
 
+class RefreshInquiry(Struct, frozen=True, tag="refresh_token"):
+    """Return the refresh token of a session as the outcome's `refresh`; empty if it has none."""
+
+    digest: str
+
+
 class LoginVerdict(Struct, frozen=True):
     """The seconds to wait before the next attempt; 0 if this one may go on."""
 

@@ -1,6 +1,7 @@
 """Queries of the store for the admin API. The admin process runs them on its own connections."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
@@ -131,6 +132,19 @@ class Reports:
     async def rows(self, query: Any) -> list[Row]:
         """Return the rows of any query."""
         return await self._rows(query)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Callable[[Any], Awaitable[list[Row]]]]:
+        """Return the rows of several queries over one connection."""
+        try:
+            async with self._engine.connect() as connection:
+
+                async def rows(query: Any) -> list[Row]:
+                    return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+                yield rows
+        except STORE_FAILURES as error:
+            raise StoreError(describe(error)) from None
 
     async def _rows(self, query: Any) -> list[Row]:
         try:

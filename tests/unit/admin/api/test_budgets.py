@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from fakes.access import token
 from fakes.clock import pace
-from fakes.control import control_plane
+from fakes.control import TWO_TEAMS, control_plane
 from fakes.lag import LongestTurn
 from integration.gateway import run
 
@@ -55,6 +56,29 @@ def test_limits_are_filtered_by_owner_and_past_windows(tmp_path: Path) -> None:
             )
             assert (await plane.get("/api/v1/budgets", limit=0)).status_code == 422
             assert (await plane.get("/api/v1/budgets", whose="me")).status_code == 422
+
+    run(main())
+
+
+def test_callers_with_a_scope_see_the_limits_of_their_owners_only(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path, config=TWO_TEAMS) as plane:
+            plane.write(1)
+            await plane.ingest()
+            everything = {one["owner"] for one in await plane.data("/api/v1/budgets")}
+            assert everything == {"team:other", "team:research", "virtual_key:me", "provider:openai"}
+            for given, expected in (
+                (("viewer@team:research",), {"team:research", "virtual_key:me"}),
+                (("member@virtual_key:me",), {"virtual_key:me"}),
+                (("member@virtual_key:me", "viewer@team:other"), {"virtual_key:me", "team:other"}),
+                (("member@team:unknown",), set()),
+            ):
+                caller = await token(plane, " ".join(given), *given)
+                found = (await plane.client.get("/api/v1/budgets", headers=caller.headers)).json()
+                assert {one["owner"] for one in found} == expected
+                foreign = await plane.client.get("/api/v1/budgets?owner=provider:openai", headers=caller.headers)
+                unknown = await plane.client.get("/api/v1/budgets?owner=team:nobody", headers=caller.headers)
+                assert foreign.json() == unknown.json() == []
 
     run(main())
 

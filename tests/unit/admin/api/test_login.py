@@ -15,9 +15,9 @@ HTTPS = "console: {public_url: 'https://console.example.com'}\n" + CONFIG
 def test_session_is_a_cookie_that_pages_cannot_read(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path) as plane:
-            assert (await plane.get("/api/v1/login", token=None)).json() == {"password": False}
+            assert (await plane.get("/api/v1/login", token=None)).json() == {"password": False, "providers": []}
             await create_user(plane, "vera", "viewer")
-            assert (await plane.get("/api/v1/login", token=None)).json() == {"password": True}
+            assert (await plane.get("/api/v1/login", token=None)).json() == {"password": True, "providers": []}
             cookie = (await try_login(plane, "vera")).headers["set-cookie"]
             assert cookie.startswith("pointsman-session=pm-session-")
             assert {"HttpOnly", "Path=/", "SameSite=strict"} <= set(cookie.split("; "))
@@ -103,10 +103,10 @@ def test_logout_ends_the_session_for_everybody_who_has_the_cookie(tmp_path: Path
         async with control_plane(tmp_path) as plane:
             session = await user(plane, "vera", "viewer")
             answer = await plane.client.post("/api/v1/logout", headers=session.headers)
-            assert answer.json() == {"ended": True}
+            assert answer.json() == {"ended": True, "next": None}
             assert "Max-Age=0" in answer.headers["set-cookie"]
             assert (await plane.client.get("/api/v1/me", headers=session.headers)).status_code == 401
-            assert (await plane.client.post("/api/v1/logout", headers=ADMIN)).json() == {"ended": False}
+            assert (await plane.client.post("/api/v1/logout", headers=ADMIN)).json() == {"ended": False, "next": None}
 
     run(main())
 
