@@ -1,13 +1,14 @@
 """The table of virtual keys: those of the configuration file, of its file of further keys, and those made by API."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.live_keys import LiveKeys, LiveRow, generation_of
-from pointsman.domain.identity import KeyTable, VirtualKey
+from pointsman.domain.identity import KeysUnavailableError, KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.requirements import OWN
 
@@ -73,11 +74,14 @@ class FileKeys(KeyTable):
         return self._make_live(made) if made is not None else None
 
     def limit(self, counter: str) -> Limit | None:
-        """Return a limit of a key, or of its use of one provider, by the name of its counter."""
+        """Return a limit of a key, or of its use of one provider, by the name of its counter. That of a key that cannot
+        be looked up now is unknown."""
         level, _, owner = counter.partition("|")[0].partition(":")
         if level not in ("virtual_key", "entry"):
             return None
-        key = self.named(owner.partition("/")[0])
+        key = None
+        with suppress(KeysUnavailableError):  # spending is counted all the same
+            key = self.named(owner.partition("/")[0])
         if key is None:
             return None
         limits = [*key.limits, *(limit for entry in key.entries.values() for limit in entry.limits)]
@@ -112,7 +116,7 @@ class FileKeys(KeyTable):
         if self.directory is not None:
             yield from self.directory
         if self.live is not None:
-            yield from self.live.digests()
+            yield from (digest for digest in self.live.digests() if self.get(digest) is not None)  # not disabled ones
 
     def __len__(self) -> int:
         return len(self.own) + sum(len(keys) for keys in (self.directory, self.live) if keys is not None)

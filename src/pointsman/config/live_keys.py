@@ -112,10 +112,10 @@ class LiveKeys:
         with self._reading():
             return self._connection.execute(query, (digest, digest)).fetchone() is not None
 
-    def digests(self) -> Iterator[bytes]:
-        """Iterate over the digests of all values."""
+    def digests(self) -> list[bytes]:
+        """Return the digests of all values. An open cursor would hide later changes from this connection."""
         with self._reading():
-            yield from (digest for (digest,) in self._connection.execute("SELECT digest FROM keys"))
+            return [digest for (digest,) in self._connection.execute("SELECT digest FROM keys").fetchall()]
 
     def names(self) -> frozenset[str]:
         """Return the names of all keys."""

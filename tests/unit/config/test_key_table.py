@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from pointsman.config.key_directory import KeyDirectory, KeyRow
 from pointsman.config.key_table import FileKeys
-from pointsman.config.live_keys import LiveRow, generation_of, open_for_writing, open_live
-from pointsman.domain.identity import ProviderEntry, VirtualKey
+from pointsman.config.live_keys import LiveKeys, LiveRow, generation_of, open_for_writing, open_live
+from pointsman.domain.identity import KeysUnavailableError, ProviderEntry, VirtualKey
 from pointsman.domain.limits import Level, Limit, Period
 
 
@@ -95,3 +95,21 @@ def test_key_is_made_anew_after_its_change(tmp_path: Path) -> None:
     writer.write([], ["app"])
     assert keys.refresh()
     assert keys.get(PARENT.digest) is None
+
+
+def test_iteration_leaves_out_keys_that_cannot_be_used(tmp_path: Path) -> None:
+    off = LiveRow(b"3" * 32, "off", 1, is_enabled=False)
+    orphan = LiveRow(b"4" * 32, "orphan", 2, parent="gone")
+    keys = live_keys(tmp_path, PARENT, off, orphan, parent=OF_PARENT, child=VirtualKey(name="", digest=b""))
+    assert [key.name for key in keys.values()] == ["app"]
+
+
+def test_limit_is_unknown_while_the_file_is_damaged(tmp_path: Path) -> None:
+    keys = live_keys(tmp_path, PARENT, parent=OF_PARENT)
+    for path in tmp_path.glob("api-keys.db*"):
+        path.unlink()
+    (tmp_path / "api-keys.db").write_bytes(b"nonsense" * 1000)
+    keys.live = LiveKeys(tmp_path / "api-keys.db")
+    assert keys.limit("virtual_key:app|usd|day") is None
+    with pytest.raises(KeysUnavailableError):
+        keys.get(PARENT.digest)
