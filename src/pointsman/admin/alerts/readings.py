@@ -65,7 +65,7 @@ class MetricsReading(Struct):
     targets: dict[Target, TargetReading]
 
 
-class Span(Struct):
+class ReadingSpan(Struct):
     """The difference of two readings, over some seconds."""
 
     seconds: float
@@ -110,12 +110,12 @@ class Readings:
         while len(self._kept) > 1 and self._kept[1].at <= one.at - self._over_s:
             self._kept.popleft()
 
-    def span(self) -> Span | None:
+    def span(self) -> ReadingSpan | None:
         """Return the difference of the newest reading and the oldest one, or `None` before there are two."""
         newest = self._newest
         if newest is None or not self._kept or self._kept[0].at >= newest.at:
             return None
-        return Span(newest.at - self._kept[0].at, self._kept[0], newest)
+        return ReadingSpan(newest.at - self._kept[0].at, self._kept[0], newest)
 
 
 def used_part(page: MetricsPage) -> MetricsPage:

@@ -8,7 +8,7 @@ from pointsman.admin.alerts.readings import (
     Buckets,
     MetricsReading,
     Readings,
-    Span,
+    ReadingSpan,
     TargetReading,
     reading,
     used_part,
@@ -129,6 +129,6 @@ def test_first_request_comes_after_a_reading_without_series() -> None:
     before = page(0, 0)
     for family in before.histograms:
         family.by_labels.clear()
-    span = Span(2.0, reading(before, 0.0), reading(page(1, 0), 2.0))
+    span = ReadingSpan(2.0, reading(before, 0.0), reading(page(1, 0), 2.0))
     assert span.now.duration.since(span.before.duration).quantile(0.5) == 2 / 3
     assert span.targets()[0].first_byte_p50_s == 0.25
