@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pointsman.control.store.database import STORE_FAILURES, StoreError, describe
 from pointsman.control.store.tables import REQUEST_TAGS, REQUESTS, SESSION_AGENTS, SESSIONS, Row
 
-SCAN = 20_000  # requests read for one page
-STEPS = (500, 3000, SCAN - 3500)  # most pages need only the first
-PROBE = 5_000  # requests counted to compare two filters
+SCAN = 10_000  # requests read for one page
+STEPS = (500, 2000, SCAN - 2500)  # most pages need only the first
+PROBE = 1_000  # requests counted to compare two filters
 LAST_ID = "g"  # sorts after every id
 _SHOWN = tuple(column for column in REQUESTS.columns if column.name != "record")
 _EVERY = tuple(REQUESTS.columns)
@@ -27,6 +27,9 @@ _SAME = frozenset({"virtual_key", "status"})  # other indexes leave out the rows
 _EMPTY: ColumnElement[str] = literal_column(
     "''"
 )  # with a parameter, a database would not use an index of rows with a value
+
+# PostgreSQL's defaults suit disks with moving heads. By these it would read all requests to find those of a key.
+_FOR_INDEXES = text("SELECT set_config('random_page_cost', '1.1', true), set_config('jit', 'off', true)")
 
 Condition = Callable[[Any], ColumnElement[bool]]
 """A condition on the columns of `requests`, or of a subquery of it."""
@@ -80,6 +83,8 @@ class LogQueries:
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
         try:
             async with self._engine.connect() as connection:
+                if self._engine.dialect.name == "postgresql":
+                    await connection.execute(_FOR_INDEXES)
                 yield connection
         except STORE_FAILURES as error:
             raise StoreError(describe(error)) from None
@@ -149,8 +154,7 @@ async def _paths(connection: AsyncConnection, chosen: RequestFilter) -> list[_Pa
         found.append(_Path(lambda of: _tagged(of, tag), [branch]))
     if chosen.is_failed:
         code = REQUESTS.c.code
-        codes = await _values(connection, "code", "code <> '' AND code > ''")
-        branches = [_Branch(and_(code == one, code != _EMPTY)) for one in codes]
+        branches = [_Branch(and_(code == one, code != _EMPTY)) for one in await _codes(connection)]
         found.append(_Path(lambda of: of.code != _EMPTY, branches))
     for name, bits, least, most in (
         ("nano", "cost_bits", chosen.least_nano, chosen.most_nano),
@@ -185,11 +189,11 @@ async def _of_bits(connection: AsyncConnection, name: str, least: int | None, mo
     """Return branches for a range of amounts: the requests whose amounts have the same number of bits, for each."""
     if least is None or least <= 0:
         return []  # the index has no rows without an amount
-    bits, first, last = REQUESTS.c[name], least.bit_length(), most.bit_length() if most is not None else 64
-    known = [one for one in await _values(connection, name, f"{name} > 0") if first <= one <= last]
+    bits, first = REQUESTS.c[name], least.bit_length()
+    last = max(first, most.bit_length() if most is not None else 64)
     return [
         _Branch(and_(bits == _number(one), bits > _number(0)), is_exact=one not in {first, last})
-        for one in known or [64]
+        for one in await _bits(connection, name, first, last) or [first]
     ]
 
 
@@ -197,13 +201,23 @@ def _number(value: int) -> ColumnElement[int]:
     return literal_column(str(value))
 
 
-async def _values(connection: AsyncConnection, column: str, where: str) -> list[Any]:
-    """Return the values of a column of `requests`, with one step in its index for each."""
-    least = f"SELECT MIN({column}) AS value FROM requests WHERE {where}"  # noqa: S608 -- names of this file
+async def _codes(connection: AsyncConnection) -> list[str]:
+    """Return the codes of failures in the log, with one step in their index for each. SQLite uses the first of two
+    bounds of a column."""
     query = (
-        f"WITH RECURSIVE known(value) AS ({least} UNION ALL "  # noqa: S608
-        f"SELECT ({least} AND {column} > known.value) FROM known WHERE known.value IS NOT NULL) "
-        "SELECT value FROM known WHERE value IS NOT NULL"
+        "WITH RECURSIVE known(value) AS (SELECT MIN(code) FROM requests WHERE code <> '' UNION ALL "
+        "SELECT (SELECT MIN(code) FROM requests WHERE code > known.value AND code <> '') FROM known "
+        "WHERE known.value IS NOT NULL) SELECT value FROM known WHERE value IS NOT NULL"
+    )
+    return [row[0] for row in await connection.execute(text(query))]
+
+
+async def _bits(connection: AsyncConnection, name: str, first: int, last: int) -> list[int]:
+    """Return the numbers of bits that amounts in the log have, from `first` to `last`."""
+    numbers = ", ".join(f"({one})" for one in range(first, last + 1))
+    query = (
+        f"WITH numbers(value) AS (VALUES {numbers}) SELECT value FROM numbers "  # noqa: S608 -- names of this file
+        f"WHERE EXISTS (SELECT 1 FROM requests WHERE {name} = numbers.value AND {name} > 0)"
     )
     return [row[0] for row in await connection.execute(text(query))]
 

@@ -37,7 +37,7 @@ class CountedRequest(Struct, kw_only=True):
     parent_agent: str | None = None
 
 
-class _Span:
+class _SessionSum:
     """Sums over the requests of a session, or of an agent in one."""
 
     __slots__ = ("first_at", "last_at", "names", "sums")
@@ -62,8 +62,8 @@ class RequestTally:
     def __init__(self) -> None:
         self._minutes: dict[tuple[int | str, ...], Sequence[int]] = {}
         self._tags: dict[tuple[int | str, ...], list[int]] = {}
-        self._sessions: dict[tuple[str, str], _Span] = {}
-        self._agents: dict[tuple[str, str, str], _Span] = {}
+        self._sessions: dict[tuple[str, str], _SessionSum] = {}
+        self._agents: dict[tuple[str, str, str], _SessionSum] = {}
 
     def add(self, request: RequestRecord) -> None:
         """Count a request."""
@@ -116,13 +116,13 @@ class RequestTally:
         at, session, key = request.time, request.session or "", owner[0]
         span = self._sessions.get((session, key))
         if span is None:
-            span = self._sessions[session, key] = _Span(at)
+            span = self._sessions[session, key] = _SessionSum(at)
         span.names = {"team": owner[1], "customer": owner[2]}
         span.add(at, sums)
         if request.agent:
             of_agent = self._agents.get((session, key, request.agent))
             if of_agent is None:
-                of_agent = self._agents[session, key, request.agent] = _Span(at)
+                of_agent = self._agents[session, key, request.agent] = _SessionSum(at)
                 of_agent.names = {"parent_agent": ""}
             if request.parent_agent:
                 of_agent.names = {"parent_agent": request.parent_agent}
