@@ -91,6 +91,7 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
     declares no permission."""
     app = FastAPI(title="Pointsman admin API", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
+    app.state.followers = set()
     for router in ROUTERS.values():
         app.include_router(router)
     app.include_router(_metrics)
