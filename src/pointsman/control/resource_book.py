@@ -122,6 +122,7 @@ class ResourceBook:
         """Make the resources be those that `plan` returns, all or none. The outcome has the states of those `asked`."""
         try:
             async with self.configuration.changing():
+                self.open_store()  # until it has been read, the present resources may be outdated
                 if (earlier := await self._earlier(intent)) is not None:
                     return earlier
                 return await self._become(await plan(), intent, asked)
