@@ -32,6 +32,13 @@ _logger = logging.getLogger("pointsman")
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "note": logging.INFO}
 
 
+class KeyConflictError(Exception):
+    """Keys made by API contradict a configuration. `problems` are the reasons."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+
+
 class Configuration:
     """The configuration in force. `on_new` is notified of a new snapshot before the workers are. `distribute` sends it
     to them and returns those that have not taken it."""
@@ -136,12 +143,20 @@ class Configuration:
 
         return await asyncio.to_thread(compiled)
 
-    async def put_in_force(self, compiled: Compiled, within_s: float) -> list[int]:
+    async def put_in_force(
+        self, compiled: Compiled, within_s: float, commit: Callable[[], Awaitable[None]] | None = None
+    ) -> list[int]:
         """Write a configuration with other resources for the workers, and distribute it. Return the epochs of workers
-        that have not taken it after `within_s`. The caller is `changing` it. Raises `OSError`."""
+        that have not taken it after `within_s`. The caller is `changing` it. `commit` stores the change before it is
+        written, unless keys made by API contradict it. Raises `KeyConflictError`, `OSError`, and the errors of
+        `commit`."""
         before = self.digest
         async with self._preparing(compiled) as problems:
-            for problem in problems:  # the change was checked, so they are about keys made since
+            if commit is not None:
+                if problems:
+                    raise KeyConflictError(problems)
+                await commit()
+            for problem in problems:  # the change is stored already, so they are about keys made since
                 _logger.error("%s", problem)
             await asyncio.to_thread(write_snapshot, self.path, compiled)
             self.current = compiled
@@ -154,6 +169,11 @@ class Configuration:
         if self.keys is not None and not outdated:
             await self.keys.tidy((before, self.digest))
         return outdated
+
+    async def problems_of_keys(self, compiled: Compiled) -> list[str]:
+        """Return the reasons of keys made by API against a configuration."""
+        async with self._preparing(compiled) as problems:
+            return problems
 
     @asynccontextmanager
     async def _preparing(self, compiled: Compiled) -> AsyncIterator[list[str]]:

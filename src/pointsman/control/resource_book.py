@@ -6,6 +6,7 @@ after the commit, the next control process reads the store and puts the change i
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from time import time
 
 from msgspec import Struct, json
@@ -18,7 +19,7 @@ from pointsman.config.resource_kinds import KINDS
 from pointsman.config.resources import API, FILE, Listed, listed, sort_key
 from pointsman.config.sealing import SealError
 from pointsman.config.snapshot_file import Compiled
-from pointsman.control.configuration import Configuration
+from pointsman.control.configuration import Configuration, KeyConflictError
 from pointsman.control.events import Notify
 from pointsman.control.inquiries.resources import (
     EditCode,
@@ -180,6 +181,8 @@ class ResourceBook:
         if checked.compiled is None:
             raise EditError("invalid_resource", *_explained(checked.problems, asked))
         if intent.is_dry_run:
+            if conflicts := await self.configuration.problems_of_keys(checked.compiled):
+                raise EditError("invalid_resource", "; ".join(conflicts))
             return self._outcome(number, changes, every, asked, notes)
         version = ConfigVersion(
             number=number + 1,
@@ -190,8 +193,8 @@ class ResourceBook:
             changes=changes,
         )
         outcome = self._outcome(version.number, changes, every, asked, notes, digest=version.digest)
-        await self._commit(version, made.values(), intent, outcome)
-        return await self._distribute(checked.compiled, outcome)
+        commit = partial(self._commit, version, made.values(), intent, outcome)
+        return await self._distribute(checked.compiled, outcome, commit)
 
     async def _commit(
         self, version: ConfigVersion, made: Iterable[Resource], intent: ChangeIntent, outcome: EditOutcome
@@ -204,9 +207,13 @@ class ResourceBook:
                 await write_reply(connection, stored)
         self._number = version.number
 
-    async def _distribute(self, compiled: Compiled, outcome: EditOutcome) -> EditOutcome:
+    async def _distribute(
+        self, compiled: Compiled, outcome: EditOutcome, commit: Callable[[], Awaitable[None]]
+    ) -> EditOutcome:
         try:
-            outdated = await self.configuration.put_in_force(compiled, DISTRIBUTE_S)
+            outdated = await self.configuration.put_in_force(compiled, DISTRIBUTE_S, commit)
+        except KeyConflictError as error:
+            raise EditError("invalid_resource", str(error)) from None
         except OSError as error:
             # The change is in the store. The next control process, or the next change, puts it in force.
             message = f"the change is stored, but not in force: the snapshot cannot be written: {error.strerror}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fakes.control import desk_in
 from integration.gateway import run
+from unit.control.test_resource_book import stop
 
 
 def test_opened_store_is_read_by_the_book(tmp_path: Path) -> None:
@@ -13,7 +14,7 @@ def test_opened_store_is_read_by_the_book(tmp_path: Path) -> None:
         await parts.ingest.step()
         assert parts.book.number == 0
         assert parts.events is parts.configuration.events
-        await parts.ingest.finish(1.0)
+        await stop(parts)
 
     run(main())
 

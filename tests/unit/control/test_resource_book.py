@@ -1,5 +1,6 @@
 """Changes of resources are all or nothing, and the store and the configuration in force agree after a restart."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from fakes.control import control_plane, desk_in
 from fakes.resources import CONFIG, UP, call, made
 from integration.gateway import run
 from pointsman.config.snapshot_file import read_accepted
+from pointsman.control.parts import ControlParts
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import Store
 
@@ -20,6 +22,13 @@ async def restarted(folder: Path, config: str = CONFIG) -> Any:
     assert parts.configuration.current.resources == ()
     await parts.ingest.step()
     return parts
+
+
+async def stop(parts: ControlParts) -> None:
+    if parts.keys._catching_up is not None:  # it uses the store
+        await asyncio.gather(parts.keys._catching_up, return_exceptions=True)
+    await parts.ingest.finish(1.0)
+    parts.keys.close()
 
 
 def test_next_control_process_puts_the_stored_resources_in_force(tmp_path: Path) -> None:
@@ -33,7 +42,7 @@ def test_next_control_process_puts_the_stored_resources_in_force(tmp_path: Path)
         assert (parts.book.present, parts.book.number) == (present, 2)
         assert parts.configuration.digest == digest
         assert read_accepted(tmp_path / "snapshot").resources == present
-        await parts.ingest.finish(1.0)
+        await stop(parts)
 
     run(main())
 
@@ -46,7 +55,7 @@ def test_resources_that_the_file_has_now_too_leave_the_snapshot_in_force(tmp_pat
         assert parts.book.present == ()
         (problem,) = parts.configuration.rejected
         assert "the team 'sales' is in line 5 of the configuration file, and was also made by API on" in problem
-        await parts.ingest.finish(1.0)
+        await stop(parts)
 
     run(main())
 
@@ -84,7 +93,7 @@ def test_snapshot_that_cannot_be_written_is_reported_and_made_up_for(
             monkeypatch.undo()
         parts = await restarted(tmp_path)
         assert [one.name for one in parts.book.present] == ["sales"]
-        await parts.ingest.finish(1.0)
+        await stop(parts)
 
     run(main())
 
@@ -98,6 +107,7 @@ def test_changes_wait_for_the_store(tmp_path: Path) -> None:
                 "the store cannot be used: the store is not open yet",
             ) or answer.json()["code"] == "store_unavailable"
             assert (await call(plane, "GET", "teams")).status_code == 200
+            await plane.ingest()
 
     run(main())
 

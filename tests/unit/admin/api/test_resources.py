@@ -109,6 +109,22 @@ def test_resource_that_others_need_is_not_deleted(tmp_path: Path) -> None:
     run(main())
 
 
+def test_team_of_a_key_made_by_api_is_not_deleted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path, config=CONFIG) as plane:
+            await made(plane, "teams", "sales", {})
+            key = await call(plane, "POST", "keys", {"name": "app", "settings": {"team": "sales"}})
+            assert key.status_code in (200, 201), key.text
+            for query in ("?dry_run=true", ""):
+                answer = await call(plane, "DELETE", f"teams/sales{query}")
+                assert (answer.status_code, answer.json()["code"]) == (422, "invalid_resource")
+                assert "app" in answer.json()["detail"]
+            assert plane.inquiry_handler.parts.book.number == 1
+            assert (await call(plane, "GET", "teams/sales")).status_code == 200
+
+    run(main())
+
+
 def test_secrets_are_sealed_and_bound_to_the_address(tmp_path: Path) -> None:
     async def main() -> None:
         async with control_plane(tmp_path, config=CONFIG) as plane:
