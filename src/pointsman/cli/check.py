@@ -145,7 +145,11 @@ def _as_data(checked: Checked, *, failed: bool) -> dict[str, object]:
 
     data: dict[str, object] = {
         "passed": not failed,
-        "problems": msgspec.to_builtins(checked.problems),
+        # The command reads a file alone, so no problem is one of a resource made by API.
+        "problems": [
+            {name: value for name, value in msgspec.to_builtins(problem).items() if name != "resource"}
+            for problem in checked.problems
+        ],
     }
     if checked.compiled is not None:
         snapshot = checked.compiled.snapshot
