@@ -9,6 +9,7 @@ without a route.
 
 import re
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
@@ -19,7 +20,7 @@ from fastapi.routing import APIRoute
 from msgspec import Struct
 
 from fakes.access import ADMIN, Credential, create_user, log_in, token
-from fakes.control import TWO_TEAMS, ControlPlane, control_plane, scope, services_in
+from fakes.control import TWO_TEAMS, ControlPlane, control_plane, request_id, scope, services_in
 from integration.gateway import run
 from pointsman.admin.app import make_app
 from pointsman.admin.permissions import Permission, permission_of, routes_of
@@ -29,7 +30,7 @@ TABLE = """
 GET     /api/v1/alerts                         ++++--+ | ------ | ------
 GET     /api/v1/alerts/history                 ++++--+ | ------ | ------
 POST    /api/v1/alerts/{name}/test             +++---- | ------ | ------
-GET     /api/v1/batches                        +++++++ | ------ | ------
+GET     /api/v1/batches                        +++++++ | ++++++ | ++++++
 GET     /api/v1/budgets                        +++++++ | ++++++ | 000000
 POST    /api/v1/explain                        ++++++- | ------ | ------
 GET     /api/v1/health                         ++++--+ | ------ | ------
@@ -52,9 +53,13 @@ GET     /api/v1/me/sessions                    +++++++ | ++++++ | ++++++
 DELETE  /api/v1/me/sessions                    +++++++ | ++++++ | ++++++
 POST    /api/v1/reconcile                      ++----- | ------ | ------
 GET     /api/v1/records                        ++++++- | ------ | ------
-GET     /api/v1/requests                       ++++++- | ------ | ------
-GET     /api/v1/requests/{request_id}          ++++++- | ------ | ------
-GET     /api/v1/unsettled                      ++++++- | ------ | ------
+GET     /api/v1/requests                       ++++++- | +++++- | 00000-
+GET     /api/v1/requests/{request_id}          ++++++- | +++++- | 00000-
+GET     /api/v1/requests/follow                ++++++- | +++++- | 00000-
+GET     /api/v1/requests/export                ++++++- | +++++- | 00000-
+GET     /api/v1/sessions                       ++++++- | +++++- | 00000-
+GET     /api/v1/sessions/{session:path}        ++++++- | +++++- | 00000-
+GET     /api/v1/unsettled                      ++++++- | +++++- | +++++-
 GET     /api/v1/roles                          ++----- | ------ | ------
 PUT     /api/v1/roles/{name}                   ++----- | ------ | ------
 DELETE  /api/v1/roles/{name}                   ++----- | ------ | ------
@@ -63,7 +68,7 @@ POST    /api/v1/config/reload                  ++----- | ------ | ------
 GET     /api/v1/tokens                         ++----- | ------ | ------
 POST    /api/v1/tokens                         ++----- | ------ | ------
 DELETE  /api/v1/tokens/{name}                  ++----- | ------ | ------
-GET     /api/v1/usage                          +++++++ | ------ | ------
+GET     /api/v1/usage                          +++++++ | ++++++ | 000000
 GET     /api/v1/users                          ++----- | ------ | ------
 POST    /api/v1/users                          ++----- | ------ | ------
 GET     /api/v1/users/{id}                     ++----- | ------ | ------
@@ -123,6 +128,7 @@ GET     /                                      public
 GET     /{name}                                public
 """
 
+AT = time.time()
 # The own object of a route whose rows or objects have owners, and a foreign one: names in the path, or filters.
 OBJECTS = {
     "GET /api/v1/budgets": ("?owner=team:research", "?owner=team:other"),
@@ -131,6 +137,12 @@ OBJECTS = {
     "PATCH /api/v1/keys/{name}": ("key-of-research", "key-of-other"),
     "POST /api/v1/keys/{name}/rotate": ("key-of-research", "key-of-other"),
     "DELETE /api/v1/keys/{name}": ("key-of-research", "key-of-other"),
+    "GET /api/v1/requests": ("?team=research", "?team=other"),
+    "GET /api/v1/requests/follow": ("?team=research&stored_after=0", "?team=other&stored_after=0"),
+    "GET /api/v1/requests/export": ("?team=research", "?team=other"),
+    "GET /api/v1/requests/{request_id}": (request_id(1, AT), request_id(2, AT)),
+    "GET /api/v1/sessions": ("?key=me", "?key=you"),
+    "GET /api/v1/sessions/{session:path}": ("session-of-research", "session-of-other"),
     "GET /api/v1/usage": ("?team=research", "?team=other"),
     "GET /api/v1/teams": ("?search=research", "?search=other"),
     "GET /api/v1/teams/{name:path}": ("research", "other"),
@@ -223,7 +235,11 @@ def is_empty(answer: httpx.Response) -> bool:
     """Return whether an answer shows no object."""
     if answer.status_code == 404:
         return True
-    body = answer.json() if answer.status_code == 200 else None
+    if answer.status_code != 200:
+        return False
+    if not answer.content:
+        return True
+    body = answer.json()
     if isinstance(body, dict):
         body = next((body[name] for name in ("rows", "items", "keys") if name in body), body)
     return bool(body == [])
@@ -265,7 +281,8 @@ def test_every_role_may_do_what_the_table_says_and_no_more(tmp_path: Path) -> No
         async with control_plane(tmp_path, config=TWO_TEAMS) as plane:
             plane.services.metrics_are_open = False
             for team, number in (("research", 1), ("other", 2)):
-                plane.write(number, of=scope(number, team=team, virtual_key={"research": "me"}.get(team, "you")))
+                owners = scope(number, team=team, customer=None, virtual_key="me" if number == 1 else "you")
+                plane.write(number, AT, owners, team=team, session=f"session-of-{team}")
             await plane.ingest()
             by, cells, wrong, numbers = await callers(plane, tmp_path), 0, [], count()
 

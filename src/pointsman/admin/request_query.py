@@ -9,6 +9,7 @@ from pointsman.admin.services import FOREVER, Name, TimeSpan
 from pointsman.control.store.log_queries import LAST_ID, RequestFilter
 from pointsman.control.store.reports import first_id
 from pointsman.domain.dollars import NANO
+from pointsman.domain.rights import AccessScope
 
 Usd = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=9)]
 Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
@@ -46,8 +47,8 @@ class RequestQuery(TimeSpan):
         kinds = {"virtual_key": self.key, "team": self.team, "customer": self.customer, "provider": self.provider}
         return {kind: name for kind, name in (kinds | {"asked": self.model}).items() if name is not None}
 
-    def chosen(self) -> RequestFilter:
-        """Return the filter for the store. Raises 422 if the span is empty."""
+    def chosen(self, scope: AccessScope) -> RequestFilter:
+        """Return the filter for the store, for the requests in a scope. Raises 422 if the span is empty."""
         names = ("team", "customer", "provider", "model", "session", "status", "code", "client_request_id")
         equal = {"virtual_key": self.key, **{name: getattr(self, name) for name in names}}
         start, end = self.bounds()
@@ -61,6 +62,7 @@ class RequestQuery(TimeSpan):
             most_us=_microseconds(self.max_duration_s),
             after=max(self.after or "", first_id(start)),
             before=min(self.before or LAST_ID, first_id(end)),
+            scope=scope,
         )
 
 

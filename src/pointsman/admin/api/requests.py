@@ -14,12 +14,13 @@ from pydantic import Field
 
 from pointsman.admin.csv_lines import csv_lines
 from pointsman.admin.names import check_names
-from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.permissions import Permission, Within
 from pointsman.admin.problems import ApiError
 from pointsman.admin.request_query import RequestQuery
 from pointsman.admin.services import Has, Services, as_json, usd
 from pointsman.control.store.log_queries import RequestPage
 from pointsman.domain.records import RequestRecord
+from pointsman.domain.rights import AccessScope
 from pointsman.routing.explain import recorded_data
 
 NEXT = "x-pointsman-next"
@@ -41,7 +42,9 @@ _EXPORTED = (
 _UNSETTLED = ("attempt_id", *_WHOSE, "tokens", "source", "held_nano", "state", "until")
 _DECODER = msgspec.json.Decoder(RequestRecord)
 
-router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
+router = APIRouter(prefix="/api/v1", tags=["requests"])
+
+Readable = Annotated[AccessScope, Depends(Within(Permission.REQUESTS_READ))]
 
 
 class ExportQuery(RequestQuery):
@@ -67,15 +70,15 @@ class Followed(Struct):
 
 
 @router.get("/requests")
-async def requests(services: Has, query: Annotated[RequestQuery, Query()]) -> Response:
+async def requests(services: Has, scope: Readable, query: Annotated[RequestQuery, Query()]) -> Response:
     """Return requests, newest first. Of `cost_nano`, providers reported all but `estimated_nano` and `reserved_nano`.
 
     If there may be more requests, the header `x-pointsman-next` has an id: set `before` to it for the next page. A page
     may hold fewer requests than `limit`, or none, although there are more. That is so if few of many requests meet the
     filters."""
-    page = await services.store.log.page(query.chosen(), query.limit)
+    page = await services.store.log.page(query.chosen(scope), query.limit)
     if not page.rows and page.next is None:
-        await check_names(services, query.names())
+        await check_names(services, query.names(), scope)
     answer = as_json([_row(row) for row in page.rows])
     if page.next is not None:
         answer.headers[NEXT] = page.next
@@ -83,32 +86,34 @@ async def requests(services: Has, query: Annotated[RequestQuery, Query()]) -> Re
 
 
 @router.get("/requests/follow")
-async def follow(services: Has, query: Annotated[FollowQuery, Query()]) -> Response:
+async def follow(services: Has, scope: Readable, query: Annotated[FollowQuery, Query()]) -> Response:
     """Return the requests that were stored after a position, in the order of their ingestion, and the position to go on
     with. Without `stored_after`, there are no rows, and the position is that of the newest request. If the position
     moved, ask again at once; otherwise no newer request is stored yet."""
     if query.stored_after is None:
         return as_json(Followed(await services.store.newest(), []))
-    rows, position = await services.store.log.stored_after(query.stored_after, query.chosen(), query.limit)
+    rows, position = await services.store.log.stored_after(query.stored_after, query.chosen(scope), query.limit)
     return as_json(Followed(position, [_row(row) for row in rows]))
 
 
 @router.get("/requests/export")
-async def export(services: Has, query: Annotated[ExportQuery, Query()]) -> Response:
+async def export(services: Has, scope: Readable, query: Annotated[ExportQuery, Query()]) -> Response:
     """Return requests, newest first, as JSON lines or CSV. A line of JSON is the record as it was logged, with
     reconciled costs. An answer that breaks off is not complete: go on with `before` and the last id. So is one with as
     many requests as `limit`."""
-    first = await services.store.log.page(query.chosen(), min(query.limit, EXPORTED_AT_ONCE), with_records=True)
+    first = await services.store.log.page(query.chosen(scope), min(query.limit, EXPORTED_AT_ONCE), with_records=True)
     if not first.rows and first.next is None:
-        await check_names(services, query.names())
+        await check_names(services, query.names(), scope)
     is_csv = query.format == "csv"
-    parts = _exported(services, query, first)
+    parts = _exported(services, query, scope, first)
     return StreamingResponse(parts, media_type="text/csv" if is_csv else "application/jsonl")
 
 
-async def _exported(services: Services, query: ExportQuery, page: RequestPage) -> AsyncIterator[bytes]:
+async def _exported(
+    services: Services, query: ExportQuery, scope: AccessScope, page: RequestPage
+) -> AsyncIterator[bytes]:
     """Read page by page, so that the memory is bounded."""
-    left, chosen = query.limit, query.chosen()
+    left, chosen = query.limit, query.chosen(scope)
     if query.format == "csv":
         yield csv_lines([dict(zip(_EXPORTED, _EXPORTED, strict=True))], _EXPORTED)
     while True:
@@ -135,12 +140,12 @@ def _exported_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/requests/{request_id}", responses={404: {"description": "The request is unknown, or was deleted."}})
-async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]) -> Response:
+async def request(services: Has, scope: Readable, request_id: Annotated[str, Path(max_length=64)]) -> Response:
     """Return the record of one request, with its attempts, the verdicts on all other candidates, and its cost. The cost
     comes from the store and includes reconciliations. Each attempt has the `attempt_id` to reconcile it by. `decision`
     is in the form of the answers of `/api/v1/explain`."""
     row = await services.store.request(request_id)
-    if row is None:
+    if row is None or not scope.covers(row["virtual_key"], row["team"], row["customer"]):
         message = f"there is no request {request_id!r}; new ones appear after a moment, and old ones are deleted"
         raise ApiError(404, "not_found", message)
     record = _DECODER.decode(row["record"])
@@ -154,13 +159,13 @@ async def request(services: Has, request_id: Annotated[str, Path(max_length=64)]
 
 
 @router.get("/unsettled")
-async def unsettled(services: Has, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
+async def unsettled(services: Has, scope: Readable, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000) -> Response:
     """Return attempts whose cost is unreported and not reconciled, newest first. `source` says how `cost_nano` is
     known. It is `estimated`, or `reserved` if no estimate was possible, as after the death of a worker. Budgets hold
     `held_nano` beyond it, and limits of tokens `tokens`, until it is reconciled, or `until`. Then the last of their
     windows ends, and `state` changes from `open` to `lapsed`. Attempts that are `kept` have too little data to
     reconcile them."""
-    rows = await services.store.unsettled(limit)
+    rows = await services.store.unsettled(limit, scope)
     # Encoding thousands of rows takes a while, so a thread does it and other requests continue.
     return await asyncio.to_thread(lambda: as_json([_columns(row, _UNSETTLED) for row in rows]))
 

@@ -9,16 +9,19 @@ from msgspec import Struct
 from pydantic import Field
 
 from pointsman.admin.names import check_names
-from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.permissions import Permission, Within
 from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has, Name, StrictModel, as_json, usd
 from pointsman.control.store.log_queries import LAST_ID, RequestFilter
 from pointsman.control.store.tables import REQUEST_SUMS
+from pointsman.domain.rights import AccessScope
 
 MOST_AGENTS = 1000
 _SHOWN = ("request_id", "at", "virtual_key", "model", "provider", "status", "duration_us")
 
-router = APIRouter(prefix="/api/v1", tags=["requests"], dependencies=[Depends(Need(Permission.REQUESTS_READ))])
+router = APIRouter(prefix="/api/v1", tags=["requests"])
+
+Readable = Annotated[AccessScope, Depends(Within(Permission.REQUESTS_READ))]
 
 
 class SessionQuery(StrictModel):
@@ -52,15 +55,15 @@ _CURSOR = msgspec.json.Decoder(tuple[float, str, str])
 
 
 @router.get("/sessions")
-async def sessions(services: Has, query: Annotated[SessionQuery, Query()]) -> Response:
+async def sessions(services: Has, scope: Readable, query: Annotated[SessionQuery, Query()]) -> Response:
     """Return sessions, those with the latest request first: for each, sums over its requests, and the ends of its first
     and last one in Unix seconds. A session has the id that the client sent: in `x-pointsman-session`, in a header of a
     coding agent, or as `prompt_cache_key`. Equal ids of two virtual keys are two sessions. Sums include deleted
     requests."""
     before = _read(query.before) if query.before is not None else None
-    found = await services.store.log.sessions(query.key, query.limit + 1, before)
+    found = await services.store.log.sessions(query.key, query.limit + 1, before, scope)
     if not found and query.key is not None:
-        await check_names(services, {"virtual_key": query.key})
+        await check_names(services, {"virtual_key": query.key}, scope)
     is_more = len(found) > query.limit
     found = found[: query.limit]
     last = found[-1] if is_more else None
@@ -71,19 +74,21 @@ async def sessions(services: Has, query: Annotated[SessionQuery, Query()]) -> Re
 @router.get("/sessions/{session:path}", responses={404: {"description": "The session is unknown, or was deleted."}})
 async def session(
     services: Has,
+    scope: Readable,
     session: Annotated[str, Path(max_length=300)],
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     before: Annotated[str | None, Query(max_length=64, description="Only requests older than this id.")] = None,
 ) -> Response:
     """Return one session: sums for each virtual key that used its id, sums for each agent with the agent that started
     it, and its requests, newest first. For older requests, set `before` to `next`."""
-    keys = await services.store.log.session(session)
+    keys = await services.store.log.session(session, scope)
     if not keys:
         message = f"there is no session {session!r}; new ones appear after a moment, and old ones are deleted"
         raise ApiError(404, "not_found", message)
-    chosen = RequestFilter(equal={"session": session}, before=before or LAST_ID)
+    chosen = RequestFilter(equal={"session": session}, before=before or LAST_ID, scope=scope)
     page = await services.store.log.page(chosen, limit, with_records=True)
-    agents = await services.store.log.agents(session, MOST_AGENTS)
+    visible = {row["virtual_key"] for row in keys}
+    agents = [one for one in await services.store.log.agents(session, MOST_AGENTS) if one["virtual_key"] in visible]
     return as_json(
         {
             "session": session,

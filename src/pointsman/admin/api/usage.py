@@ -10,13 +10,16 @@ from pydantic import BeforeValidator, Field
 
 from pointsman.admin.csv_lines import csv_lines
 from pointsman.admin.names import check_names
-from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.permissions import Permission, Within
 from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has, Name, TimeSpan, as_json, usd
 from pointsman.control.store.reports import Rows
 from pointsman.control.store.series import REQUEST_SERIES, TAG_SERIES, USAGE_SERIES, Series
+from pointsman.domain.rights import AccessScope
 
-router = APIRouter(prefix="/api/v1", tags=["usage"], dependencies=[Depends(Need(Permission.USAGE_READ))])
+router = APIRouter(prefix="/api/v1", tags=["usage"])
+
+Readable = Annotated[AccessScope, Depends(Within(Permission.USAGE_READ))]
 
 
 class By(StrEnum):
@@ -85,7 +88,7 @@ class UsageQuery(TimeSpan):
 
 
 @router.get("/usage")
-async def usage(services: Has, query: Annotated[UsageQuery, Query()]) -> Response:
+async def usage(services: Has, scope: Readable, query: Annotated[UsageQuery, Query()]) -> Response:
     """Return usage and spending by virtual key, team, customer, provider, model, variant, status, minute, hour, day or
     tag. The span is from `since` up to `until`, in Unix seconds and whole hours.
 
@@ -105,7 +108,7 @@ async def usage(services: Has, query: Annotated[UsageQuery, Query()]) -> Respons
     filters = query.filters()
     span, together = Rows(start, end, query.limit + 1, query.offset), Rows(start, end)
     is_by_tag = By.TAG in query.group_by or query.tag is not None
-    summed = partial(services.store.sums, query.series())
+    summed = partial(services.store.sums, query.series(), scope=scope)
     names = dict(filters)
     if query.tag is not None:
         filters["tag"] = names["tag"] = query.tag
@@ -113,7 +116,7 @@ async def usage(services: Has, query: Annotated[UsageQuery, Query()]) -> Respons
         filters["status"] = str(query.status)
     found = await summed(columns, filters, span)
     if not found or found[0]["nano"] is None:
-        await check_names(services, names)
+        await check_names(services, names, scope)
     has_total = By.MINUTE not in query.group_by and (query.tag is not None or not is_by_tag)
     sums = [] if not has_total or query.format == "csv" else await summed([], filters, together)
     # Encoding thousands of rows takes a while, so a thread does it and other requests continue.

@@ -1,5 +1,6 @@
 """Changes of users, roles and service tokens."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,12 +24,18 @@ from pointsman.control.inquiries.access import (
 )
 from pointsman.control.parts import Answers, ControlParts
 
+_logger = logging.getLogger(__name__)
+
 
 def _by(
     make: Callable[[AccessChange, Any], Awaitable[str]],
 ) -> Callable[[Any, ControlParts], Awaitable[list[AccessOutcome]]]:
     async def answer(inquiry: Any, parts: ControlParts) -> list[AccessOutcome]:
-        return await change(parts, inquiry.author, lambda one: make(one, inquiry))
+        (outcome,) = await change(parts, inquiry.author, lambda one: make(one, inquiry))
+        if not outcome.code:
+            action = make.__name__.replace("_", " ")
+            _logger.info("%s from %s: %s %s", inquiry.author.name, inquiry.author.address, action, outcome.name)
+        return [outcome]
 
     return answer
 

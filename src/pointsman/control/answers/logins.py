@@ -1,5 +1,6 @@
 """Logins at the console, and its sessions."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ from pointsman.control.inquiries.logins import (
 from pointsman.control.parts import Answers, ControlParts
 from pointsman.domain.rights import Rights
 
+_logger = logging.getLogger(__name__)
+
 NOBODY = Author("nobody", Rights())
 
 
@@ -47,6 +50,9 @@ def _by(
 ) -> Callable[[Any, ControlParts], Awaitable[list[SessionOutcome]]]:
     async def answer(inquiry: Any, parts: ControlParts) -> list[SessionOutcome]:
         (outcome,) = await change(parts, NOBODY, lambda one: make(one, inquiry))
+        if outcome.code or make in (open_session, sign_on, close_session):
+            end = f"failed: {outcome.problem}" if outcome.code else outcome.name
+            _logger.info("%s from %s: %s", make.__name__.replace("_", " "), getattr(inquiry, "address", ""), end)
         known = ("", "unauthorized", "code_required", "forbidden")
         code: Any = outcome.code if outcome.code in known else "unavailable"
         return [SessionOutcome(code, outcome.problem, outcome.name)]

@@ -15,7 +15,9 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.database import STORE_FAILURES, StoreError, describe
+from pointsman.control.store.scopes import conditions_of
 from pointsman.control.store.tables import REQUEST_TAGS, REQUESTS, SESSION_AGENTS, SESSIONS, Row
+from pointsman.domain.rights import ALL, LEVELS, AccessScope
 
 SCAN = 10_000  # requests read for one page
 STEPS = (500, 2000, SCAN - 2500)  # most pages need only the first
@@ -37,7 +39,7 @@ Condition = Callable[[Any], ColumnElement[bool]]
 
 class RequestFilter(Struct, frozen=True, kw_only=True):
     """The requests to find. `equal` are values of columns. Amounts are in nano-dollars and microseconds, all of them
-    inclusive. `after` and `before` are ids."""
+    inclusive. `after` and `before` are ids. Only requests in the `scope` are found."""
 
     equal: dict[str, str | int] = {}
     tag: str | None = None
@@ -48,6 +50,7 @@ class RequestFilter(Struct, frozen=True, kw_only=True):
     most_us: int | None = None
     after: str = ""
     before: str = LAST_ID
+    scope: AccessScope = ALL
 
 
 class RequestPage(NamedTuple):
@@ -67,7 +70,7 @@ class _Branch(NamedTuple):
 
 
 class _Path(NamedTuple):
-    """A way to the requests of one filter: `branches` hold all of them, each once, or are empty if no index helps."""
+    """A way to the requests of one filter: `branches` hold all of them, or are empty if no index helps."""
 
     condition: Condition
     branches: list[_Branch]
@@ -119,11 +122,17 @@ class LogQueries:
             rows = [dict(row) for row in (await connection.execute(query)).mappings()]
             return rows, rows[-1]["ingested"] if len(rows) == limit else last
 
-    async def sessions(self, key: str | None, limit: int, before: tuple[float, str, str] | None) -> list[Row]:
+    async def sessions(
+        self, key: str | None, limit: int, before: tuple[float, str, str] | None, scope: AccessScope = ALL
+    ) -> list[Row]:
         """Return sessions, those with the latest request first. `before` has the end, the id and the virtual key of the
         last one of the page before."""
         table = SESSIONS.c
-        query = select(SESSIONS).order_by(table.last_at.desc(), table.session.desc(), table.virtual_key.desc())
+        query = (
+            select(SESSIONS)
+            .where(*conditions_of(scope, table))
+            .order_by(table.last_at.desc(), table.session.desc(), table.virtual_key.desc())
+        )
         if key is not None:
             query = query.where(table.virtual_key == key)
         if before is not None:
@@ -132,9 +141,10 @@ class LogQueries:
             query = query.where(table.last_at <= at, (table.last_at < at) | (table.session < session) | same)
         return await self._rows(query.limit(limit))
 
-    async def session(self, name: str) -> list[Row]:
+    async def session(self, name: str, scope: AccessScope = ALL) -> list[Row]:
         """Return the sums of a session, for each virtual key that used its id."""
-        return await self._rows(select(SESSIONS).where(SESSIONS.c.session == name).order_by(SESSIONS.c.virtual_key))
+        query = select(SESSIONS).where(SESSIONS.c.session == name, *conditions_of(scope, SESSIONS.c))
+        return await self._rows(query.order_by(SESSIONS.c.virtual_key))
 
     async def agents(self, name: str, limit: int) -> list[Row]:
         """Return the sums of the agents of a session."""
@@ -149,6 +159,8 @@ class LogQueries:
 async def _paths(connection: AsyncConnection, chosen: RequestFilter) -> list[_Path]:
     """Return a path for each filter."""
     found = [_equal(name, value) for name, value in chosen.equal.items()]
+    if not chosen.scope.is_everything:
+        found.append(_of_owners(chosen.scope))
     if (tag := chosen.tag) is not None:
         branch = _Branch(REQUEST_TAGS.c.tag == tag, is_of_tags=True)
         found.append(_Path(lambda of: _tagged(of, tag), [branch]))
@@ -170,6 +182,12 @@ def _equal(name: str, value: str | int) -> _Path:
     condition = column == value if name in _SAME else and_(column == value, column != _EMPTY)
     is_indexed = name in _SAME or value != ""
     return _Path(lambda of: of[name] == value, [_Branch(condition)] if is_indexed else [])
+
+
+def _of_owners(scope: AccessScope) -> _Path:
+    """Return the path to the requests of the owners in a scope. A request of several of them is in several branches."""
+    branches = [_equal(level, name).branches[0] for level in LEVELS for name in scope.names(level) if name]
+    return _Path(lambda of: and_(*conditions_of(scope, of)), branches)
 
 
 def _tagged(of: Any, tag: str) -> ColumnElement[bool]:
@@ -291,7 +309,8 @@ class _BranchReader(NamedTuple):
 def _merged(parts: Sequence[RequestPage], limit: int) -> RequestPage:
     """Return the newest rows of several pages. Rows older than the end of a page that goes on belong to a later one."""
     horizon = max((one.next for one in parts if one.next is not None), default=None)
-    rows = [row for one in parts for row in one.rows if horizon is None or row["request_id"] >= horizon]
+    named = {row["request_id"]: row for one in parts for row in one.rows}  # each once
+    rows = [row for row in named.values() if horizon is None or row["request_id"] >= horizon]
     rows.sort(key=lambda row: str(row["request_id"]), reverse=True)
     if len(rows) > limit:
         horizon = rows[limit - 1]["request_id"]

@@ -13,8 +13,10 @@ from pointsman.control.store.database import STORE_FAILURES, StoreError, connect
 from pointsman.control.store.log_queries import LAST_ID, LogQueries, RequestFilter
 from pointsman.control.store.reconcile import RECONCILED
 from pointsman.control.store.resources import ConfigVersion, version_of, versions_query
+from pointsman.control.store.scopes import conditions_of
 from pointsman.control.store.series import SPLIT_SERIES, TAG_SERIES, USAGE_SERIES, Series, summed
 from pointsman.control.store.tables import FEEDBACK, HOUR_S, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS, Row
+from pointsman.domain.rights import ALL, AccessScope
 
 
 class Rows(NamedTuple):
@@ -46,9 +48,11 @@ class Reports:
         series = TAG_SERIES if of_requests else USAGE_SERIES
         return await self.sums(series, group_by, filters, rows)
 
-    async def sums(self, series: Series, group_by: Sequence[str], filters: Row, rows: Rows) -> list[Row]:
+    async def sums(
+        self, series: Series, group_by: Sequence[str], filters: Row, rows: Rows, scope: AccessScope = ALL
+    ) -> list[Row]:
         """Return the sums of a series by its names, or by `minute`, `hour` or `day`."""
-        query = summed(series, group_by, filters, (rows.since // HOUR_S * HOUR_S, rows.until))
+        query = summed(series, group_by, filters, (rows.since // HOUR_S * HOUR_S, rows.until), scope)
         found = await self._rows(query.limit(rows.limit).offset(rows.offset))
         return [{name: _plain(value) for name, value in row.items()} for row in found]
 
@@ -81,9 +85,9 @@ class Reports:
         rows = await self._rows(select(REQUESTS).where(REQUESTS.c.request_id == request_id))
         return rows[0] if rows else None
 
-    async def unsettled(self, limit: int) -> list[Row]:
+    async def unsettled(self, limit: int, scope: AccessScope = ALL) -> list[Row]:
         """Return attempts whose cost is still unreported and not reconciled, newest first."""
-        query = select(UNSETTLED).where(UNSETTLED.c.state != RECONCILED)
+        query = select(UNSETTLED).where(UNSETTLED.c.state != RECONCILED, *conditions_of(scope, UNSETTLED.c))
         return await self._rows(query.order_by(UNSETTLED.c.at.desc()).limit(limit))
 
     async def unsettled_of(self, attempts: Sequence[str]) -> dict[str, Row]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Table, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from pointsman.control.store.scopes import conditions_of
 from pointsman.control.store.statements import Statement, adding
 from pointsman.control.store.tables import (
     DAY_S,
@@ -34,6 +35,7 @@ from pointsman.control.store.tables import (
     USAGE_TAGS,
     Row,
 )
+from pointsman.domain.rights import ALL, AccessScope
 
 TIMES = {"minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S}
 _NAMES = {span: name for name, span in TIMES.items()}
@@ -105,9 +107,15 @@ def pieces(since: float, until: float, spans: Iterable[int]) -> list[tuple[int, 
     return [one for one in (*before, (span, start, end), *after) if one[1] < one[2]] or [(finest, start, until)]
 
 
-def summed(series: Series, group_by: Sequence[str], chosen: Mapping[str, Any], within: tuple[float, float]) -> Any:
-    """Return a query of sums by names or times. It uses no longer span than the shortest time of `group_by`, and
-    minutes only for those."""
+def summed(
+    series: Series,
+    group_by: Sequence[str],
+    chosen: Mapping[str, Any],
+    within: tuple[float, float],
+    scope: AccessScope = ALL,
+) -> Any:
+    """Return a query of sums by names or times, over the rows in a scope. It uses no longer span than the shortest time
+    of `group_by`, and minutes only for those."""
     longest = min((TIMES[name] for name in group_by if name in TIMES), default=DAY_S)
     spans = [span for span in series.tables if span <= longest and (span != MINUTE_S or longest == MINUTE_S)]
     parts = []
@@ -116,6 +124,7 @@ def summed(series: Series, group_by: Sequence[str], chosen: Mapping[str, Any], w
         at: Any = table.c[_NAMES[span]]
         groups = [(at // TIMES[one] * TIMES[one] if one in TIMES else table.c[one]).label(one) for one in group_by]
         filters = [table.c[name] == value for name, value in chosen.items()]
+        filters += conditions_of(scope, table.c)
         sums = [func.sum(table.c[name]).label(name) for name in series.sums]
         part = select(*groups, *sums).where(at >= start, at < end, *filters)
         parts.append(part.group_by(*groups) if groups else part)
