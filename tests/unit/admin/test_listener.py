@@ -79,6 +79,7 @@ def test_missing_body_closes_the_connection(url: str, monkeypatch: pytest.Monkey
     with connect(url) as client:
         client.sendall(POST + b"{")
         assert is_ended(client)
+    monkeypatch.undo()  # a busy machine may need longer for an honest request
     assert is_well(url)
 
 
