@@ -5,9 +5,9 @@ from typing import Any
 from msgspec.structs import asdict, replace
 
 from fakes.recipients import SECRET, WEBHOOK
-from pointsman.config.settings import Redaction
 from pointsman.control.inquiries.sinks import Conditions, SinkState
 from pointsman.control.recipients import Recipient
+from pointsman.domain.bodies import Redaction
 
 MASKS = Redaction(kinds=("secrets", "email", "phone", "card"))
 OPEN_GATE = Conditions(redaction=MASKS)

@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fakes.clock import PATIENCE_S
 from fakes.collector import collecting
 from fakes.object_store import FakeObjectStore, storing
@@ -94,6 +96,42 @@ def test_records_reach_every_sink_without_canaries(tmp_path: Path) -> None:
         for place in (written, receiver.raw, json.dumps(store.records).encode(), collector.raw, page):
             assert b"xyzzy" not in place
         assert b"[secret]" in written
+
+    run(main())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_bodies_are_kept_masked_and_sent_to_sinks_that_want_them(stream: bool, tmp_path: Path) -> None:
+    """The answer repeats the prompt in pieces."""
+
+    async def main() -> None:
+        with receiving() as receiver, storing() as store:
+            given = sections(tmp_path, receiver, store, bodies={"virtual_keys": ["me"], "max_bytes": 4096})
+            for name in ("file", "objects"):
+                given["sinks"][name]["bodies"] = True
+            async with serving(**given) as gateway:
+                await begun(gateway.config_file.parent / "data", "file", "hook", "objects")
+                prompt = f"my key is {CANARY}, and my address is xyzzy@mail.example"
+                body = chat(messages=[{"role": "user", "content": prompt}], stream=stream)
+                answer = await gateway.ask(body, headers=headers())
+                assert answer.status == 200
+                name = answer.headers["x-request-id"]
+                await until(lambda: {len(one) for one in ids(tmp_path, receiver, store)} == {1}, "records have arrived")
+                shown = (await gateway.admin(f"/api/v1/requests/{name}/bodies")).json
+                assert json.loads(shown["request"])["messages"][0]["content"].startswith("my key is [secret], and")
+                assert json.loads(shown["answer"])
+                assert shown["request_bytes"] > len(shown["request"])
+                assert "cut" not in shown
+                (of_file,) = [json.loads(line) for line in (tmp_path / "r.jsonl").read_bytes().splitlines()]
+                assert of_file["bodies"] == shown == store.records[0]["bodies"]
+                assert b"my key is" not in receiver.raw
+                assert (await gateway.metrics())["pointsman_bodies_kept_total"] == 1
+                data = gateway.config_file.parent / "data"
+                written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
+                assert CANARY.encode() not in written
+                assert b"xyzzy@mail" not in written
+            assert b"xyzzy0" not in (tmp_path / "r.jsonl").read_bytes()
+            assert "xyzzy" not in json.dumps(store.records)
 
     run(main())
 

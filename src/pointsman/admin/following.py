@@ -10,6 +10,7 @@ from pathlib import Path
 from time import time
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from pointsman.admin.delivery import Sent, until_decided
@@ -20,7 +21,15 @@ from pointsman.control.store.reports import Reports
 
 AT_ONCE = 256  # requests in a message
 POLL_S = 1.0
+BODIES_S = 5.0  # after which the bodies of a stored request are in the store too
 STORE_WAIT_S = 5.0  # after the store could not be read
+
+
+class _Id(Struct):
+    request_id: str
+
+
+_ID_DECODER = msgspec.json.Decoder(_Id)
 
 
 class Message(Struct, frozen=True):
@@ -51,10 +60,12 @@ class Outlet(Protocol):
 
 
 class Batching(Struct, frozen=True):
-    """The records in a message: at most `at_once`. A record waits at most `wait_s` seconds for others."""
+    """The records in a message: at most `at_once`. A record waits at most `wait_s` seconds for others. With
+    `has_bodies`, it has the bodies of its request, which arrive in the store a little later than the record."""
 
     at_once: int = AT_ONCE
     wait_s: float = 0.0
+    has_bodies: bool = False
 
 
 class Follower:
@@ -68,15 +79,15 @@ class Follower:
         path: Path,
         *,
         gate: Gate,
-        pace: Batching | None = None,
+        batching: Batching | None = None,
     ) -> None:
         self._store = store
         self._outlet = outlet
         self._status = status
         self._gate = gate
         self._path = path
-        self._pace = pace or Batching()
-        self._at_once = self._pace.at_once
+        self._batching = batching or Batching()
+        self._at_once = self._batching.at_once
 
     async def run(self) -> None:
         """Send new records until it is cancelled."""
@@ -95,9 +106,12 @@ class Follower:
                 self._status.fail(f"the stored requests cannot be read: {error}")
                 await asyncio.sleep(STORE_WAIT_S)
                 continue
+            if self._batching.has_bodies:
+                latest = int((time() - BODIES_S) * 1e6)
+                rows = [row for row in rows if row[0] <= latest]
             age_s = max(0.0, time() - rows[0][0] / 1e6) if rows else 0.0
             self._status.lag_s = age_s
-            if not rows or (len(rows) < self._at_once and age_s < self._pace.wait_s):
+            if not rows or (len(rows) < self._at_once and age_s < self._batching.wait_s):
                 await asyncio.sleep(POLL_S)
                 continue
             if await self._deliver(rows):
@@ -107,6 +121,8 @@ class Follower:
     async def _deliver(self, rows: list[tuple[int, bytes]]) -> bool:
         """Send some records until the receiver has decided on them. Return false if they were too many for it."""
         lines, withheld = await asyncio.to_thread(self._gate.passed, [line for _, line in rows])
+        if self._batching.has_bodies:
+            lines = await self._with_bodies(lines)
         body, count = await asyncio.to_thread(self._outlet.encode, lines) if lines else (b"", 0)
         if count:
             message = Message(f"{rows[0][0]}-{rows[-1][0]}", rows[0][0] / 1e6, body, count)
@@ -116,8 +132,23 @@ class Follower:
                 return False
             self._status.succeed(count, sent.rejected, sent.reason)
         self._status.withheld += withheld
-        self._at_once = min(self._pace.at_once, self._at_once * 2)
+        self._at_once = min(self._batching.at_once, self._at_once * 2)
         return True
+
+    async def _with_bodies(self, lines: list[bytes]) -> list[bytes]:
+        """Return records with the bodies of their requests, as one more field."""
+        ids = [_ID_DECODER.decode(line).request_id for line in lines]
+        found: dict[str, bytes] | None = None
+        while found is None:
+            try:
+                found = await self._store.bodies(ids)
+            except StoreError as error:
+                self._status.fail(f"the bodies cannot be read: {error}")
+                await asyncio.sleep(STORE_WAIT_S)
+        return [
+            line if name not in found else line[:-1] + b',"bodies":' + found[name] + b"}"
+            for name, line in zip(ids, lines, strict=True)
+        ]
 
     async def _first_position(self) -> int:
         """Return the position of the last run. Without one, earlier requests are not sent."""

@@ -19,7 +19,7 @@ from pointsman.domain.tracing import Tracing, is_sampled
 from pointsman.wire.requirements import read_require
 
 if TYPE_CHECKING:
-    from pointsman.config.masking import Masker
+    from pointsman.telemetry.masking import Masker
 
 
 class _RecordFacts(Struct):
@@ -74,7 +74,7 @@ class Gate:
 
     def _masked(self, line: bytes) -> bytes:
         if self._masker is None:
-            from pointsman.config.masking import Masker  # noqa: PLC0415 -- only receivers of records need its library
+            from pointsman.telemetry.masking import Masker  # noqa: PLC0415 -- only receivers of records need its library
 
             redaction = self._conditions.redaction
             self._masker = Masker(redaction.kinds, dict(redaction.patterns), redaction.fields)

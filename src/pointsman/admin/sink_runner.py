@@ -15,6 +15,7 @@ from pointsman.link.inquirer import Inquirer
 from pointsman.telemetry.metrics import CounterFamily, GaugeFamily, Labels, MetricsPage, counter_family, gauge
 
 BATCH = 2000  # records in a message of a sink that waits for more
+MOST_BODIES = 16 * 1024 * 1024  # bytes of bodies in a message
 
 _logger = logging.getLogger("pointsman")
 
@@ -66,10 +67,13 @@ class SinkRunner:
         from pointsman.admin.sinks import SINKS  # noqa: PLC0415 -- a gateway without sinks does not need them
 
         outlet = SINKS[state.type](state)
-        pace = Batching(BATCH, state.batch_s) if state.batch_s else Batching(AT_ONCE)
+        at_once = BATCH if state.batch_s else AT_ONCE
+        if state.body_bytes:
+            at_once = max(1, min(at_once, MOST_BODIES // (2 * state.body_bytes)))
+        batching = Batching(at_once, state.batch_s, bool(state.body_bytes))
         path, gate = self._folder / f"sink-{state.name}.position", Gate(state.conditions)
         try:
-            await Follower(self._store, outlet, status, path, gate=gate, pace=pace).run()
+            await Follower(self._store, outlet, status, path, gate=gate, batching=batching).run()
         except Exception as error:  # the other sinks go on
             _logger.exception("the sink %s has ended", state.name)
             status.problem = f"the sink has ended: {error}"

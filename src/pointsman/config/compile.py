@@ -81,7 +81,7 @@ def compile_document(
     )
     check_providers(in_use, snapshot, findings)
     console = compile_console(document, references, findings)
-    snapshot = replace(snapshot, tracing=telemetry.tracing)
+    snapshot = replace(snapshot, tracing=telemetry.tracing, bodies=telemetry.bodies)
     warn_unusable(snapshot, governed.own, findings)
     check_then(document, snapshot, governed.falling, findings)
     findings.forget(loaded.lost)

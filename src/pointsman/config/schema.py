@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from pointsman.config.alerts_schema import AlertsSettings
+from pointsman.config.bodies_schema import BodySettings
 from pointsman.config.compliance_schema import RequireField, TagsField
 from pointsman.config.credentials_schema import AwsField, EntraField, Reference
 from pointsman.config.egress_schema import EgressSettings, GlobalEgressSettings
@@ -518,6 +519,8 @@ class Document(Section):
     """The log."""
     telemetry: TelemetrySettings = TelemetrySettings()
     """Traces, and the export to an OpenTelemetry collector."""
+    bodies: BodySettings = BodySettings()
+    """The bodies of requests and answers that are kept. Default: none."""
     redaction: RedactionSettings = RedactionSettings()
     """The data that is masked in each record before it leaves the gateway."""
     sinks: Annotated[dict[Name, SinkSettings], Field(max_length=32)] = {}

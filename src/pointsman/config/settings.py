@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from pointsman.alerting.api import AlertRule
 from pointsman.config.addresses import ListenAddress
+from pointsman.domain.bodies import KEEP_DAYS, BodyCapture, Redaction
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.requirements import NO_TAGS, Tags
@@ -70,14 +71,6 @@ class WebhookTarget(RemoteServer, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...]
 
 
-class Redaction(Struct, frozen=True, kw_only=True):
-    """The data to mask in records: kinds of `config.masking`, patterns by name, and names of fields."""
-
-    kinds: tuple[str, ...] = ()
-    patterns: tuple[tuple[str, str], ...] = ()
-    fields: tuple[str, ...] = ()
-
-
 class Filter(Struct, frozen=True, kw_only=True):
     """The requests of a sink. `fields` are the allowed values of fields of the record, by name; empty ones allow all.
     `share` is the share of the requests, chosen by their ids."""
@@ -107,6 +100,7 @@ class LogSink(Struct, frozen=True, kw_only=True):
     max_bytes: int = 0
     keep: int = 0
     batch_s: float = 0.0
+    has_bodies: bool = False
 
 
 class ChannelTarget(WebhookTarget, frozen=True, kw_only=True):
@@ -137,6 +131,8 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     service_name: str = "pointsman"
     attributes: tuple[tuple[str, str], ...] = ()
     redaction: Redaction = Redaction()
+    bodies: BodyCapture | None = None
+    keep_bodies_days: float = KEEP_DAYS
     sinks: tuple[LogSink, ...] = ()
     alerts: Alerts | None = None
 

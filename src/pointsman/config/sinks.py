@@ -8,7 +8,7 @@ from pointsman.config.references import BadReference, References
 from pointsman.config.requirements import compile_tags
 from pointsman.config.schema import Document
 from pointsman.config.servers import GUARDED, compile_server
-from pointsman.config.settings import Filter, LogSink, Redaction
+from pointsman.config.settings import Filter, LogSink
 from pointsman.config.sinks_schema import (
     FileSinkSettings,
     S3SinkSettings,
@@ -20,6 +20,7 @@ from pointsman.config.sinks_schema import (
 from pointsman.config.source import Location
 from pointsman.config.telemetry_schema import OtlpSettings
 from pointsman.config.webhooks import compile_webhook
+from pointsman.domain.bodies import BodyCapture, Redaction
 
 _OF_RECORDS = {
     "virtual_keys": "virtual_key",
@@ -34,7 +35,7 @@ def compile_redaction(document: Document, findings: Findings) -> Redaction:
     """Return the settings of redaction. Patterns that cannot be used are among the findings."""
     settings = document.redaction
     if settings.patterns:
-        from pointsman.config.masking import compiled  # noqa: PLC0415 -- few configurations need its library
+        from pointsman.telemetry.masking import compiled  # noqa: PLC0415 -- few configurations need its library
 
         for name, pattern in settings.patterns.items():
             try:
@@ -45,6 +46,28 @@ def compile_redaction(document: Document, findings: Findings) -> Redaction:
         kinds=tuple(dict.fromkeys(settings.kinds)),
         patterns=tuple(settings.patterns.items()),
         fields=tuple(settings.fields),
+    )
+
+
+def compile_bodies(document: Document, redaction: Redaction, findings: Findings) -> BodyCapture | None:
+    """Return the requests whose bodies are kept, or `None` if there are none."""
+    settings = document.bodies
+    known = {rule.name for rule in document.routing.rules}
+    for at, name in enumerate(settings.rules):
+        if name not in known:
+            findings.error(("bodies", "rules", at), "unknown rule; set the name of one in `routing.rules`")
+    known = set(document.governance.virtual_keys)
+    for at, name in enumerate(settings.virtual_keys):
+        if name not in known and document.governance.keys_file is None:
+            findings.error(("bodies", "virtual_keys", at), "unknown virtual key; set one of `governance.virtual_keys`")
+    if not (settings.all or settings.virtual_keys or settings.rules):
+        return None
+    return BodyCapture(
+        is_for_all=settings.all,
+        virtual_keys=frozenset(settings.virtual_keys),
+        rules=frozenset(settings.rules),
+        max_bytes=settings.max_bytes,
+        redaction=redaction,
     )
 
 
@@ -84,16 +107,25 @@ def _compile(
             path=str(path),
             max_bytes=settings.max_bytes,
             keep=settings.keep,
+            has_bodies=settings.bodies,
         )
     if isinstance(settings, WebhookSinkSettings):
         target = compile_webhook(settings, document.egress, place, references, findings)
         if target is None:
             return None
-        return LogSink(name=name, type=settings.type, filter=chosen, tags=tags, server=target, secrets=target.secrets)
+        return LogSink(
+            name=name,
+            type=settings.type,
+            filter=chosen,
+            tags=tags,
+            server=target,
+            secrets=target.secrets,
+            has_bodies=settings.bodies,
+        )
     if isinstance(settings, S3SinkSettings):
         return _object_store(name, settings, document, references, findings)
     assert isinstance(settings, StdoutSinkSettings)
-    return LogSink(name=name, type=settings.type, filter=chosen, tags=tags)
+    return LogSink(name=name, type=settings.type, filter=chosen, tags=tags, has_bodies=settings.bodies)
 
 
 def _object_store(
@@ -120,6 +152,7 @@ def _object_store(
         region=settings.region,
         path=f"/{settings.bucket}/{settings.prefix}",
         batch_s=settings.batch_s,
+        has_bodies=settings.bodies,
     )
 
 

@@ -54,6 +54,8 @@ class SinkFields(Section):
 
     only: SinkFilter = SinkFilter()
     """The requests whose records are sent. Default: all."""
+    bodies: bool = False
+    """If true, each record has the bodies of its request, if they are kept, in the field `bodies`."""
     tags: TagsField = {}
     """The compliance tags of the place where the records go. The record of a request with requirements is sent only if
     these tags meet all of them."""

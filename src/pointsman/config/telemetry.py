@@ -9,7 +9,7 @@ from pointsman.config.requirements import compile_tags
 from pointsman.config.schema import Document
 from pointsman.config.servers import compile_server
 from pointsman.config.settings import Collector, Telemetry
-from pointsman.config.sinks import compile_redaction, compile_sinks
+from pointsman.config.sinks import compile_bodies, compile_redaction, compile_sinks
 from pointsman.config.source import Location
 from pointsman.config.telemetry_schema import OtlpSettings
 from pointsman.domain.network import Network
@@ -20,7 +20,7 @@ _OTLP: Location = ("telemetry", "otlp")
 
 def compile_telemetry(document: Document, references: References, findings: Findings) -> Telemetry:
     """Return the settings. With errors among the findings, they are not usable."""
-    settings = document.telemetry
+    settings, redaction = document.telemetry, compile_redaction(document, findings)
     collector = None
     if settings.otlp is not None:
         collector = _collector(document, settings.otlp, references, findings)
@@ -31,7 +31,9 @@ def compile_telemetry(document: Document, references: References, findings: Find
         slow_s=settings.traces.slow_s,
         service_name=settings.service_name,
         attributes=tuple(settings.attributes.items()),
-        redaction=compile_redaction(document, findings),
+        redaction=redaction,
+        bodies=compile_bodies(document, redaction, findings),
+        keep_bodies_days=document.bodies.keep_days,
         sinks=compile_sinks(document, references, findings),
         alerts=compile_alerts(document.alerts, document.egress, references, findings),
     )

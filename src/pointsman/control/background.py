@@ -1,10 +1,11 @@
-"""The work of control beside ingestion, leases and configuration: deletion of old data, and batches."""
+"""The work of control beside ingestion, leases and configuration: old data, batches, and files of bodies."""
 
 import asyncio
 from collections.abc import Callable
 
 from pointsman.config.settings import Settings
 from pointsman.control.batches import BatchFollower
+from pointsman.control.bodies import BodyReader
 from pointsman.control.parts import ControlParts
 from pointsman.control.retention import Retention
 from pointsman.control.store.tables import DAY_S
@@ -22,4 +23,7 @@ def start_work(parts: ControlParts, settings: Settings, random: Callable[[], flo
         prune_keys=parts.keys.prune,
     )
     follower = BatchFollower(parts.ingest, lambda: configuration.current.snapshot, random)
-    return [asyncio.create_task(retention.run()), asyncio.create_task(follower.run())]
+    bodies = BodyReader(
+        settings.data_dir, lambda: parts.ingest.store, lambda: configuration.current.telemetry.keep_bodies_days
+    )
+    return [asyncio.create_task(one.run()) for one in (retention, follower, bodies)]

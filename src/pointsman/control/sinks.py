@@ -22,6 +22,7 @@ def conditions_of(compiled: Compiled, tags: Mapping[str, tuple[Tag, ...]], chose
 
 
 def _state(sink: LogSink, compiled: Compiled) -> SinkState:
+    bodies = compiled.telemetry.bodies
     return SinkState(
         name=sink.name,
         type=sink.type,
@@ -34,4 +35,5 @@ def _state(sink: LogSink, compiled: Compiled) -> SinkState:
         max_bytes=sink.max_bytes,
         keep=sink.keep,
         batch_s=sink.batch_s,
+        body_bytes=bodies.max_bytes if bodies is not None and sink.has_bodies else 0,
     )

@@ -12,6 +12,7 @@ class Permission(StrEnum):
     USAGE_READ = "usage:read"
     USAGE_WRITE = "usage:write"
     REQUESTS_READ = "requests:read"
+    BODIES_READ = "bodies:read"
     BUDGETS_READ = "budgets:read"
     STATUS_READ = "status:read"
     HEALTH_WRITE = "health:write"
@@ -40,6 +41,7 @@ _TABLE = """
 usage:read        x      x       x         x         x         x       x
 usage:write       x      x       .         .         .         .       .
 requests:read     x      x       x         x         x         x       .
+bodies:read       x      x       .         .         .         .       .
 budgets:read      x      x       x         x         x         x       x
 status:read       x      x       x         x         .         .       x
 health:write      x      x       x         .         .         .       .

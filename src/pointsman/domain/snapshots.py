@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pointsman.domain.access import Access
+from pointsman.domain.bodies import BodyCapture
 from pointsman.domain.identity import EndUserLimits, KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.prices import Catalog, NoCatalog, Price, ToolPrice
@@ -180,7 +181,8 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     neither a model nor a known stored object. `limit_headers` adds the remaining amounts of limits to answers.
     `read_headers` are the request headers that the configuration reads, in lower case. `require` holds for every
     request. `rules` are those of routing. `logged_facts` are references to facts whose values are stored with each
-    request. `end_user_limits` are the limits of end users of all keys. `tracing` decides on samples of traces."""
+    request. `end_user_limits` are the limits of end users of all keys. `tracing` decides on samples of traces. `bodies`
+    decides on bodies that are kept; `None` keeps none."""
 
     digest: str
     endpoints: dict[str, Endpoint]
@@ -202,6 +204,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     logged_facts: tuple[str, ...] = ()
     end_user_limits: tuple[EndUserLimits, ...] = ()
     tracing: Tracing = Tracing()
+    bodies: BodyCapture | None = None
 
 
 NO_SNAPSHOT = Snapshot(digest="", endpoints={}, models={}, virtual_keys={})

@@ -44,6 +44,11 @@ class ClientAnswer(Struct, eq=False):
     sink: Sink | None = None  # of a stream that has begun
     to_client: Sink | None = None  # in place of the exchange, for a client that does not take events
 
+    def wrap_by(self, wrap: Callable[[Sink], Sink]) -> None:
+        """Lead the answer through one more sink on its way to the client."""
+        inner = self.wrap
+        self.wrap = wrap if inner is None else lambda sink: wrap(inner(sink))
+
     def claim(self, receiver: AnswerPassage, length: int | None) -> Sink:
         """Begin the client's answer when a streamed attempt commits. Return the sink for its body."""
         attempt = next(one for one in self.log.running if one.receiver is receiver)

@@ -10,20 +10,29 @@ MOST_BYTES = 256 * 1024  # of an answer: a longer one is not compared
 
 
 class AnswerCopy:
-    """The body of an answer, as long as it is short enough. `is_whole` is true once the answer is complete."""
+    """The body of an answer, if it has at most `most` bytes; with `is_cut`, the beginning of a longer one. `is_whole`
+    is true once the answer is complete. `size` counts its bytes, and `kept` those in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_BYTES, *, is_cut: bool = False) -> None:
+        self._most = most
+        self._is_cut = is_cut
         self._pieces: list[bytes] = []
-        self._size = 0
+        self.size = self.kept = 0
         self.is_whole = False
 
     def add(self, data: bytes) -> None:
         """Add a piece."""
-        self._size += len(data)
-        if self._size <= MOST_BYTES:
+        self.size += len(data)
+        if self.size <= self._most:
             self._pieces.append(data)
+            self.kept = self.size
+        elif self._is_cut:
+            if self.kept < self._most:
+                self._pieces.append(data[: self._most - self.kept])
+                self.kept = self._most
         else:
             self._pieces.clear()
+            self.kept = 0
 
     def tee(self, sink: Sink) -> Sink:
         """Return a sink that writes to another one, and to this copy."""
@@ -32,7 +41,12 @@ class AnswerCopy:
     @property
     def body(self) -> bytes | None:
         """The whole body; `None` if it is incomplete or too long."""
-        return b"".join(self._pieces) if self.is_whole and self._size <= MOST_BYTES else None
+        return b"".join(self._pieces) if self.is_whole and self.size <= self._most else None
+
+    @property
+    def beginning(self) -> bytes:
+        """The bytes in memory."""
+        return b"".join(self._pieces)
 
 
 class _Tee:

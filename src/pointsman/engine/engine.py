@@ -5,6 +5,7 @@ from random import Random
 from msgspec import Struct, field
 
 from pointsman.engine.billing import Billing
+from pointsman.engine.bodies import BodyWriter
 from pointsman.engine.counting import PromptCounter
 from pointsman.engine.credentials import Credentials
 from pointsman.engine.limit_headers import LimitHeaders
@@ -29,4 +30,5 @@ class Engine(Struct, frozen=True, kw_only=True, eq=False):
     limit_headers: LimitHeaders = field(default_factory=LimitHeaders)
     prompts: PromptCounter = field(default_factory=PromptCounter)
     credentials: Credentials = field(default_factory=Credentials)
+    bodies: BodyWriter = field(default_factory=BodyWriter)
     copies: set[EagerTask] = field(default_factory=set)  # of requests, for mirrors, in progress

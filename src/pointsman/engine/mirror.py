@@ -66,7 +66,7 @@ def copy_for(answer: ClientAnswer, call: Call, copy: AnswerCopy) -> CopiedReques
 def keep_answer(answer: ClientAnswer) -> AnswerCopy:
     """Keep a copy of the answer that a client will get."""
     copy = AnswerCopy()
-    answer.wrap = copy.tee
+    answer.wrap_by(copy.tee)
     return copy
 
 

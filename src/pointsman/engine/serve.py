@@ -4,11 +4,11 @@ from time import monotonic, time
 
 from pointsman.domain import failures
 from pointsman.domain.calls import Call, Facts
-from pointsman.domain.identity import VirtualKey
 from pointsman.domain.plans import GiveUp, Plan
 from pointsman.engine.answer import BROKEN, ClientAnswer
 from pointsman.engine.engine import Engine
 from pointsman.engine.facts import decide_by_rules, decide_with_media
+from pointsman.engine.keeping import begin_copy, note_bodies
 from pointsman.engine.listing import FilteredList
 from pointsman.engine.mirror import copy_for, keep_answer, start_copy
 from pointsman.engine.ownership import is_filtered
@@ -23,6 +23,7 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
     """Serve a request: the steps of docs/architecture.md from the decision on. `Cancelled` is thrown into it to end it.
     Every request is recorded, even after an error."""
     call, log, listing, copy = answer.call, answer.log, None, None
+    kept = begin_copy(answer) if call.snapshot.bodies is not None else None
     failure: failures.Failure | None = BROKEN
     try:
         now = monotonic()
@@ -30,7 +31,7 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
             engine.live.forget_exhausted(now)
         plan: Plan | failures.Failure | None = None
         if call.state is not None:
-            pinned = await _pin_to_objects(engine, call, log.key)
+            pinned = await _pin_to_objects(engine, answer)
             if isinstance(pinned, failures.Failure):
                 plan = pinned
             else:
@@ -50,12 +51,10 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
             failure = None if is_answered else answer.reject(GiveUp(plan))
         else:
             log.plan = plan
-            if plan.mirror is None:
-                failure = await run_plan(engine, answer, plan.call or call, listing, upload)
-            else:
-                copied = keep_answer(answer)
-                failure = await run_plan(engine, answer, plan.call or call, listing, upload)
-                copy = copy_for(answer, plan.call or call, copied) if failure is None else None
+            copied = keep_answer(answer) if plan.mirror is not None else None
+            failure = await run_plan(engine, answer, plan.call or call, listing, upload)
+            if copied is not None and failure is None:
+                copy = copy_for(answer, plan.call or call, copied)
     except Cancelled:
         failure = answer.end_cancelled()
     except Exception:  # after any error, the client must not wait for an answer
@@ -64,16 +63,17 @@ async def serve(engine: Engine, answer: ClientAnswer, upload: UploadRelay | None
         raise
     finally:
         record_request(answer, failure)
+        if kept is not None:
+            note_bodies(answer, kept)
     if copy is not None:
         start_copy(engine, copy)
 
 
-async def _pin_to_objects(
-    engine: Engine, call: Call, key: VirtualKey | None
-) -> tuple[Call, FilteredList | None] | failures.Failure:
+async def _pin_to_objects(engine: Engine, answer: ClientAnswer) -> tuple[Call, FilteredList | None] | failures.Failure:
     """Pin a call that names stored objects to the provider key that stores them. Return a failure if they belong to
     another owner. A list that may contain other owners' objects is read page by page."""
-    pinned = await engine.ownership.pin_call(call, key, call.snapshot)
+    call = answer.call
+    pinned = await engine.ownership.pin_call(call, answer.log.key, call.snapshot)
     if isinstance(pinned, failures.Failure) or not is_filtered(pinned, call.snapshot):
         return pinned if isinstance(pinned, failures.Failure) else (pinned, None)
     listing = FilteredList(pinned)

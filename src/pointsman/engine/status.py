@@ -47,6 +47,9 @@ def _counters(engine: Engine) -> Iterator[CounterFamily]:
         "Attempts rejected at the limit of connections to providers.",
         engine.upstreams.room.rejected,
     )
+    kept, dropped = engine.bodies.kept, engine.bodies.dropped
+    yield counter("pointsman_bodies_kept_total", "Requests whose bodies were kept.", kept)
+    yield counter("pointsman_bodies_dropped_total", "Requests whose bodies were lost for lack of space.", dropped)
     if billing.journal is not None:
         yield counter(
             "pointsman_journal_dropped_total", "Journal records dropped for lack of space.", billing.journal.dropped

@@ -61,6 +61,7 @@ class DataPlane:
             ownership=self.ownership,
             amounts=self.amounts,
         )
+        self.engine.bodies.data_dir = settings.data_dir
         self.engine.credentials.upstreams = self.upstreams
         self.engine.credentials.swap(snapshot)
         self.api = PublicApi(self.engine)

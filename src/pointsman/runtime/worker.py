@@ -104,6 +104,7 @@ class Worker:
             control.close()
         plane.deadlines.close()
         plane.log.close()
+        plane.engine.bodies.close()
         if plane.journal is not None:
             plane.journal.close()
         return cut

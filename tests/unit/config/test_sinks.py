@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
-from pointsman.config.settings import Filter, LogSink, Redaction
+from pointsman.config.settings import Filter, LogSink
 from pointsman.config.snapshot_file import read_snapshot, write_snapshot
+from pointsman.domain.bodies import Redaction
 from pointsman.domain.origin import Origin
 from pointsman.domain.requirements import Tag
 
@@ -54,12 +55,22 @@ def test_sinks_are_compiled() -> None:
         (f"sinks: {{a: {{{S3.replace('env.S3_KEY', 'canary')}}}}}", "a secret must not be in this file"),
         ("redaction: {patterns: {a: '(?=x)'}}", "is no pattern of RE2"),
         ("redaction: {kinds: [names]}", "kinds"),
+        ("bodies: {rules: [a]}", "unknown rule"),
+        ("bodies: {virtual_keys: [a]}", "unknown virtual key"),
     ],
 )
 def test_faults_are_reported_without_secrets(text: str, problem: str) -> None:
     messages = errors(BASE + text, OTHERS)
     assert any(problem in one for one in messages), messages
     assert "canary" not in str(messages)
+
+
+def test_bodies_are_kept_for_nobody_by_default() -> None:
+    assert compiled(BASE).snapshot.bodies is None
+    assert compiled(f"{BASE}bodies: {{max_bytes: 2048}}").snapshot.bodies is None
+    found = compiled(f"{BASE}bodies: {{all: true, max_bytes: 2048}}\nredaction: {{fields: [x]}}").snapshot.bodies
+    assert found is not None
+    assert (found.is_for_all, found.max_bytes, found.redaction.fields) == (True, 2048, ("x",))
 
 
 def test_place_that_gets_no_record_is_a_warning() -> None:

@@ -3,7 +3,6 @@
 import pytest
 
 from fakes.exchange import exchange_of
-from pointsman.engine import copied_answer as module
 from pointsman.engine.copied_answer import AnswerCopy, exchange_like
 
 
@@ -36,17 +35,18 @@ def test_aborted_answer_has_no_copy() -> None:
     assert (copy.body, client.ended) == (None, "aborted")
 
 
-def test_long_answer_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_BYTES", 10)
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_only_the_beginning_of_a_long_answer_is_kept_if_at_all(is_cut: bool) -> None:
     exchange, client = exchange_of()
-    copy = AnswerCopy()
+    copy = AnswerCopy(12, is_cut=is_cut)
     sink = copy.tee(exchange)
     sink.start(200, b"")
     for _ in range(5):
         sink.write(b"12345")
     sink.end()
     assert copy.body is None
-    assert copy._pieces == []
+    assert (copy.size, copy.kept) == (25, 12 if is_cut else 0)
+    assert copy.beginning == (b"123451234512" if is_cut else b"")
     assert client.body == b"12345" * 5
 
 

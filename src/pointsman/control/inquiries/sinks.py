@@ -2,8 +2,9 @@
 
 from msgspec import Struct
 
-from pointsman.config.settings import Filter, Redaction
+from pointsman.config.settings import Filter
 from pointsman.control.recipients import Recipient
+from pointsman.domain.bodies import Redaction
 from pointsman.domain.requirements import Requirement, Tag
 
 
@@ -22,7 +23,8 @@ class Conditions(Struct, frozen=True, kw_only=True):
 
 
 class SinkState(Struct, frozen=True, kw_only=True):
-    """A sink, with its secrets. The fields are those of `config.settings.LogSink`."""
+    """A sink, with its secrets. The fields are those of `config.settings.LogSink`. `body_bytes`
+    is the most that its records have of each body, 0 if they have none."""
 
     name: str
     type: str
@@ -35,6 +37,7 @@ class SinkState(Struct, frozen=True, kw_only=True):
     max_bytes: int = 0
     keep: int = 0
     batch_s: float = 0.0
+    body_bytes: int = 0
 
     def __repr__(self) -> str:  # a struct would show its secrets
         return f"SinkState({self.name})"

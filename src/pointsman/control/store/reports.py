@@ -15,7 +15,7 @@ from pointsman.control.store.reconcile import RECONCILED
 from pointsman.control.store.resources import ConfigVersion, version_of, versions_query
 from pointsman.control.store.scopes import conditions_of
 from pointsman.control.store.series import SPLIT_SERIES, TAG_SERIES, USAGE_SERIES, Series, summed
-from pointsman.control.store.tables import FEEDBACK, HOUR_S, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS, Row
+from pointsman.control.store.tables import BODIES, FEEDBACK, HOUR_S, REQUESTS, UNSETTLED, USAGE, USAGE_TAGS, Row
 from pointsman.domain.rights import ALL, AccessScope
 
 
@@ -80,6 +80,11 @@ class Reports:
         columns = (REQUESTS.c.ingested, REQUESTS.c.record)
         query = select(*columns).where(REQUESTS.c.ingested > number).order_by(REQUESTS.c.ingested).limit(limit)
         return [(row["ingested"], row["record"]) for row in await self._rows(query)]
+
+    async def bodies(self, request_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the bodies of requests that are kept, in JSON, by their ids."""
+        found = await self._rows(select(BODIES).where(BODIES.c.request_id.in_(request_ids)))
+        return {row["request_id"]: row["bodies"] for row in found}
 
     async def request(self, request_id: str) -> Row | None:
         rows = await self._rows(select(REQUESTS).where(REQUESTS.c.request_id == request_id))

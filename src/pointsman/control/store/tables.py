@@ -258,6 +258,14 @@ BATCHES = Table(
     Index("batches_by_due", "state", "due_at"),
 )
 
+# The bodies of requests, masked: `domain.bodies.KeptBodies` in JSON. They are kept for a time of their own.
+BODIES = Table(
+    "bodies",
+    METADATA,
+    Column("request_id", Text, primary_key=True),  # sorts by time
+    Column("bodies", LargeBinary, nullable=False),
+)
+
 # The orders of operators about providers, targets and provider keys: `domain.holds.Hold`.
 HOLDS = Table(
     "holds",

@@ -484,4 +484,9 @@ CREATE INDEX requests_by_code ON requests (code, request_id) WHERE code <> '';
 CREATE INDEX requests_by_client_id ON requests (client_request_id, request_id) WHERE client_request_id <> '';
 CREATE INDEX requests_by_cost ON requests (cost_bits, request_id) WHERE cost_bits > 0;
 CREATE INDEX requests_by_duration ON requests (duration_bits, request_id) WHERE duration_bits > 0;
-INSERT INTO alembic_version (version_num) VALUES ('0017');
+CREATE TABLE bodies (
+	request_id TEXT NOT NULL, 
+	bodies BLOB NOT NULL, 
+	PRIMARY KEY (request_id)
+);
+INSERT INTO alembic_version (version_num) VALUES ('0018');

@@ -58,6 +58,11 @@ class Masker:
         self._fields = frozenset(name.lower() for name in fields)
         self._steps: list[tuple[Any, Repair]] = []
         sources = list((patterns or {}).values())
+        if self._fields:  # of JSON that was cut off, or that is part of a text
+            names = "|".join(re.escape(name) for name in sorted(self._fields))
+            pattern = rf'(?i)"(?:{names})"\s*:\s*(?:"(?:[^"\\]|\\[\s\S])*"?|[\[{{][\s\S]*|[^",}}\]\s]+)'
+            self._steps.append((compiled(pattern), lambda text: f'{text[: text.index(":") + 1]}"[field]"'))
+            sources.append(pattern)
         for name, pattern in (patterns or {}).items():
             self._steps.append((compiled(pattern), lambda _, label=name: f"[{label}]"))  # type: ignore[misc]
         if "secrets" in chosen:

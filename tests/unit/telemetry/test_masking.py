@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.control import record, request_id
-from pointsman.config.masking import Masker, compiled
+from pointsman.telemetry.masking import Masker, compiled
 
 # Values of the kinds that must be masked, by the text that may not survive.
 CANARIES = {
