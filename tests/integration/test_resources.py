@@ -107,20 +107,24 @@ class Model:
             ("teams", {"labels": {"n": str(self.number)}}),
             ("customers", {"budgets": [{"limit_usd": self.number, "per": "day"}]}),
             ("models", {"targets": ["up/gpt-4o-mini"], "strategy": "priority", "response_model": "requested"}),
-            ("prices", {"input_usd_per_million": self.number}),
+            ("prices", {"input_usd_per_million": self.number, "output_usd_per_million": 1}),
+            ("rules", {"model": "up/gpt-4o", "value": self.number}),
         ]
         kind, spec = self.dice.choice(kinds)
         name = self.dice.choice("abcd")
         if kind == "prices":
+            name = f"up/{name}"
             spec = {"model": name, **spec}
+        if kind == "rules":
+            spec = {"name": name, **spec}
         path = f"{kind}/{quote(name)}"
         if path in self.sure and self.dice.random() < 0.3:
-            status, _ = await api(self.gateway, "DELETE", path)
+            status, answer = await api(self.gateway, "DELETE", path)
             wanted = None
         else:
-            status, _ = await api(self.gateway, "PUT", path, {"spec": spec})
+            status, answer = await api(self.gateway, "PUT", path, {"spec": spec})
             wanted = spec
-        assert status in (0, 200, 202, 503), status
+        assert status in (0, 200, 202, 503), answer
         if status in (0, 503):
             await ready(self.gateway)
             found = await self.read(path)
@@ -165,7 +169,7 @@ class Model:
         _, status_page = await api(self.gateway, "GET", "status")
         assert {one["digest"] for one in status_page["workers"]} == {status_page["digest"]}
         made: set[tuple[str, str]] = set()
-        for kind in ("teams", "customers", "models", "prices"):
+        for kind in ("teams", "customers", "models", "prices", "rules"):
             found = (await api(self.gateway, "GET", f"{kind}?owner=api"))[1]["items"]
             made |= {(one["kind"], one["name"]) for one in found}
         assert {(one.kind, one.name) for one in kept} == made

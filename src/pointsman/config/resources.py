@@ -69,7 +69,7 @@ def merge(source: Source, resources: Iterable[Resource]) -> tuple[Source, list[P
             continue
         parent = _section(data, kind.place[:-1])
         found = parent.get(str(kind.place[-1])) if parent is not None else None
-        if parent is None or not isinstance(found, list if kind.name_in is not None else dict | None):
+        if parent is None or not isinstance(found, (list if kind.name_in is not None else dict) | None):
             continue  # the form of the file is wrong, which is reported
         taken = _names(kind, found)
         free = [one for one in made if one.name not in taken]

@@ -38,7 +38,8 @@ def test_resources_are_changed_and_restored_by_commands(tmp_path: Path, monkeypa
         assert say("public-models", "create", "quick", "targets=[up/m]") == "created model quick\n"
         (tmp_path / "rule.yaml").write_text("when: 'model == \"x\"'\nmodel: quick\n")
         assert say("rules", "create", "go", "--file", str(tmp_path / "rule.yaml")) == "created rule go\n"
-        assert say("prices", "create", "up/m", "model=up/m", "input_usd_per_million=1.5") == "created price up/m\n"
+        price = ("input_usd_per_million=1.5", "output_usd_per_million=2")
+        assert say("prices", "create", "up/m", "model=up/m", *price) == "created price up/m\n"
         assert say("customers", "create", "acme", "--dry-run") == "created customer acme\n"
         assert say("customers", "list") == "none found\n"
         history = say("config", "history")

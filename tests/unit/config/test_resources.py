@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from pointsman.config.compile import Checked, compile_document
 from pointsman.config.load import load
 from pointsman.config.resource import Resource
@@ -22,6 +24,16 @@ governance:
 ENVIRON = {"OPENAI_API_KEY": "sk-of-the-tests"}
 
 
+EXAMPLES: dict[str, tuple[str, object]] = {
+    "provider": ("anthropic", {"keys": {"a": ""}}),
+    "model": ("quick", ["openai/gpt-4o"]),
+    "rule": ("up", {"name": "up", "model": "openai/gpt-4o"}),
+    "customer": ("acme", {}),
+    "team": ("sales", {}),
+    "price": ("openai/gpt-4o", {"model": "openai/gpt-4o", "input_usd_per_million": 1, "output_usd_per_million": 2}),
+}
+
+
 def made(kind: str, name: str, spec: object) -> Resource:
     return Resource(kind=kind, name=name, spec=spec, created_at=1_796_046_740.0, author="somebody")
 
@@ -35,12 +47,30 @@ def test_resources_are_compiled_with_the_file() -> None:
         made("customer", "acme", {"budgets": [{"limit_usd": 5, "per": "day"}]}),
         made("team", "sales", {"customer": "acme"}),
         made("model", "quick", ["openai/gpt-4o"]),
-        made("price", "openai/gpt-4o", {"model": "openai/gpt-4o", "input_usd_per_million": 1}),
+        made(
+            "price",
+            "openai/gpt-4o",
+            {"model": "openai/gpt-4o", "input_usd_per_million": 1, "output_usd_per_million": 2},
+        ),
     )
     assert checked.compiled is not None, checked.problems
     assert checked.compiled.owners >= {"customer:acme", "team:sales", "team:research"}
     assert "quick" in checked.compiled.snapshot.models
     assert len(checked.compiled.resources) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_in_force_without_its_section_in_the_file(kind: str) -> None:
+    name, spec = EXAMPLES[kind]
+    text = b"providers: {openai: env.OPENAI_API_KEY}\ngovernance: {require_key: false}\n"
+    outcomes = [
+        compile_document(load(text, resources), Path(), ENVIRON).compiled
+        for resources in ([], [made(kind, name, spec)])
+    ]
+    assert outcomes[0] is not None
+    assert outcomes[1] is not None
+    assert outcomes[0].snapshot.digest != outcomes[1].snapshot.digest, "workers tell the two apart"
+    assert kind != "rule" or [one.name for one in outcomes[1].snapshot.rules] == [name]
 
 
 def test_rules_made_by_api_follow_those_of_the_file_by_name() -> None:

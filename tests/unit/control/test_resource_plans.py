@@ -35,7 +35,9 @@ def test_exported_document_changes_nothing_when_it_is_applied(tmp_path: Path) ->
         async with control_plane(tmp_path, config=CONFIG) as plane:
             await made(plane, "providers", "up", UP)
             await made(plane, "rules", "first", {"model": "openai/gpt-4o"})
-            await made(plane, "prices", "up/x", {"model": "up/x", "input_usd_per_million": 1.5})
+            await made(
+                plane, "prices", "up/x", {"model": "up/x", "input_usd_per_million": 1.5, "output_usd_per_million": 2}
+            )
             book = plane.inquiry_handler.parts.book
             for only_made in (False, True):
                 document = await exported(book, only_made=only_made)

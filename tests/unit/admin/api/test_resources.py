@@ -10,13 +10,18 @@ from fakes.resources import CONFIG, UP, call, made
 from integration.gateway import run
 from pointsman.config.resource_kinds import KINDS
 
+PRICE = {"model": "openai/gpt-4o", "input_usd_per_million": 1, "output_usd_per_million": 2}
 SPECS: dict[str, tuple[str, Any, Any]] = {
     "provider": ("up", UP, {"serves": ["x"]}),
     "model": ("quick", {"targets": ["openai/gpt-4o"]}, {"fallbacks": ["openai/gpt-4o-mini"]}),
     "rule": ("up", {"model": "openai/gpt-4o", "when": 'model == "x"'}, {"enabled": False}),
     "customer": ("acme", {"budgets": [{"limit_usd": 5, "per": "day"}]}, {"labels": {"a": "b"}}),
     "team": ("sales", {}, {"rate_limits": [{"requests": 5, "per": "minute"}]}),
-    "price": ("openai/gpt-4o", {"model": "openai/gpt-4o", "input_usd_per_million": 1}, {"input_usd_per_million": 2}),
+    "price": (
+        "openai/gpt-4o",
+        {"model": "openai/gpt-4o", "input_usd_per_million": 1, "output_usd_per_million": 2},
+        {"input_usd_per_million": 2},
+    ),
 }
 
 
