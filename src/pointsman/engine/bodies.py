@@ -195,7 +195,7 @@ def _answer_text(noted: NotedBodies) -> tuple[bytes | None, bool]:
     parts = answer_parts(noted.dialect, events, stream=True)
     if parts is None:
         return None, is_cut
-    return _encode({"text": parts.text, "tools": [list(one) for one in parts.tools], "finish": parts.finish}), is_cut
+    return parts.encoded(), is_cut
 
 
 def _shortened(text: str, most: int, *, is_part: bool) -> str:

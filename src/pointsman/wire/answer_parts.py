@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from pointsman.domain.pieces import Finish, Piece, RefusalPiece, TextPiece, ToolArguments, ToolBegin
 from pointsman.wire.dialects import DIALECTS
-from pointsman.wire.json_object import UNREADABLE
+from pointsman.wire.json_object import UNREADABLE, encode_object
 from pointsman.wire.sse import event_data, split_events
 
 
@@ -17,6 +17,10 @@ class AnswerParts(Struct, frozen=True):
     text: str
     tools: tuple[tuple[str, str], ...]
     finish: str
+
+    def encoded(self) -> bytes:
+        """Return the parts as an object in JSON."""
+        return encode_object({"text": self.text, "tools": [list(one) for one in self.tools], "finish": self.finish})
 
 
 def answer_parts(dialect: str, body: bytes, *, stream: bool) -> AnswerParts | None:

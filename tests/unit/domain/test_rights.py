@@ -72,7 +72,7 @@ def test_missing_permission_is_named_with_its_scope() -> None:
         Permission.BUDGETS_READ,
         "virtual_key:kb",
     )
-    assert team_admin.lacks(rights_of([RoleGrant("viewer")], ROLES), OWNERS) == (Permission.BUDGETS_READ, "*")
+    assert team_admin.lacks(rights_of([RoleGrant("viewer")], ROLES), OWNERS) == (Permission.ALERTS_READ, "*")
 
 
 def test_scopes_of_several_grants_add_up() -> None:
