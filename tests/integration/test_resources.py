@@ -116,7 +116,7 @@ class Model:
             name = f"up/{name}"
             spec = {"model": name, **spec}
         if kind == "rules":
-            spec = {"name": name, **spec}
+            spec = {"name": name, "when": f'model == "{name}"', **spec}
         path = f"{kind}/{quote(name)}"
         if path in self.sure and self.dice.random() < 0.3:
             status, answer = await api(self.gateway, "DELETE", path)
@@ -124,7 +124,7 @@ class Model:
         else:
             status, answer = await api(self.gateway, "PUT", path, {"spec": spec})
             wanted = spec
-        assert status in (0, 200, 202, 503), answer
+        assert status in (0, 200, 202, 503), answer["detail"]
         if status in (0, 503):
             await ready(self.gateway)
             found = await self.read(path)
