@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import bindparam, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pointsman.control.store.batches import BatchTable
@@ -82,20 +82,21 @@ class Upkeep:
 
 
 async def delete_requests(connection: AsyncConnection, older_than: float, at_most: int) -> int:
-    """Delete the oldest requests from before `older_than` with all that belongs to them. Return the number of deleted
-    rows, 0 if nothing is left to delete. Attempts that limits still hold stay."""
+    """Delete the oldest requests from before `older_than` with all that belongs to them, and then old sessions and
+    settled attempts. Return the number of deleted rows, 0 if nothing is left to delete. Attempts that limits still hold
+    stay."""
     end = first_id(older_than)
     old = REQUESTS.c.request_id < end
     query = select(REQUESTS.c.request_id).where(old).order_by(REQUESTS.c.request_id).offset(at_most).limit(1)
-    end = (await connection.execute(query)).scalar() or end
-    count = (await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id < end))).rowcount
+    next_id = (await connection.execute(query)).scalar()
+    end = next_id or end
+    count = int((await connection.execute(delete(REQUESTS).where(REQUESTS.c.request_id < end))).rowcount)
     for table in (REQUEST_TAGS, FEEDBACK):
         await connection.execute(delete(table).where(table.c.request_id < end))
     await connection.execute(delete(REQUEST_SIZES).where(REQUEST_SIZES.c.minute < minute_of(end)))
-    for table in (SESSION_AGENTS, SESSIONS):
-        ended = select(SESSIONS.c.session, SESSIONS.c.virtual_key).where(SESSIONS.c.last_at < older_than)
-        ended = ended.order_by(SESSIONS.c.last_at).limit(at_most)
-        count += await _delete_of(connection, table, ended)
+    if next_id is not None:
+        return count
+    count += await _delete_sessions(connection, older_than, at_most)
     over = (
         UNSETTLED.c.state.in_((LAPSED, RECONCILED)),
         UNSETTLED.c.at < older_than,
@@ -107,12 +108,16 @@ async def delete_requests(connection: AsyncConnection, older_than: float, at_mos
     return count
 
 
-async def _delete_of(connection: AsyncConnection, table: Any, sessions: Any) -> int:
-    """Delete the rows of some sessions."""
-    part = sessions.subquery()
-    same = (part.c.session == table.c.session, part.c.virtual_key == table.c.virtual_key)
-    done = await connection.execute(delete(table).where(select(part).where(*same).exists()))
-    return int(done.rowcount)
+async def _delete_sessions(connection: AsyncConnection, older_than: float, at_most: int) -> int:
+    """Delete sessions without a request since, with their agents. Return the number of sessions."""
+    names = (SESSIONS.c.session, SESSIONS.c.virtual_key)
+    query = select(*names).where(SESSIONS.c.last_at < older_than).order_by(SESSIONS.c.last_at).limit(at_most)
+    ended = [{"of_session": row[0], "of_key": row[1]} for row in await connection.execute(query)]
+    if ended:
+        for table in (SESSION_AGENTS, SESSIONS):
+            same = (table.c.session == bindparam("of_session"), table.c.virtual_key == bindparam("of_key"))
+            await connection.execute(delete(table).where(*same), ended)
+    return len(ended)
 
 
 async def delete_minutes(connection: AsyncConnection, older_than: float, at_most: int) -> int:
