@@ -32,6 +32,9 @@ GET     /api/v1/alerts/history                 ++++--+ | ------ | ------
 POST    /api/v1/alerts/{name}/test             +++---- | ------ | ------
 GET     /api/v1/batches                        +++++++ | ++++++ | ++++++
 GET     /api/v1/budgets                        +++++++ | ++++++ | 000000
+GET     /api/v1/events                         ++++--+ | ------ | ------
+GET     /api/v1/openapi.json                   ++++--+ | ------ | ------
+GET     /api/v1/requests/{request_id}/bodies   ++----- | ------ | ------
 POST    /api/v1/explain                        ++++++- | ------ | ------
 GET     /api/v1/health                         ++++--+ | ------ | ------
 POST    /api/v1/health/holds                   +++---- | ------ | ------
@@ -276,7 +279,9 @@ async def check(
     return len(cells) + len(by.rejected), wrong
 
 
-def test_every_role_may_do_what_the_table_says_and_no_more(tmp_path: Path) -> None:
+def test_every_role_may_do_what_the_table_says_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pointsman.admin.api.events.STREAM_S", 0.0)
+
     async def main() -> None:
         async with control_plane(tmp_path, config=TWO_TEAMS) as plane:
             plane.services.metrics_are_open = False

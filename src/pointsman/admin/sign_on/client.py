@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet
 from msgspec.structs import replace
 
 from pointsman.admin.delivery import DeliveryError, RecipientClient
-from pointsman.admin.sign_on.identity import IdentityError, UnknownSigningKeyError, read_keys, verified
+from pointsman.admin.sign_on.identity import NAMES, IdentityError, UnknownSigningKeyError, read_keys, verified
 from pointsman.control.inquiries.console import SignOnProvider
 from pointsman.domain.network import is_loopback
 from pointsman.domain.urls import split_url, target_of
@@ -78,8 +78,8 @@ class SignOnClient:
         return _whole(status, found)
 
     async def claims(self, answer: Mapping[str, Any], nonce: str | None) -> Mapping[str, Any]:
-        """Return the verified claims of an answer with tokens. If its id token has no groups, those of the user info
-        are added. Raises `IdentityError`."""
+        """Return the verified claims of an answer with tokens. If its id token has no groups or no name, those of the
+        user info are added. Raises `IdentityError`."""
         access_token = answer.get("access_token")
         access = access_token if isinstance(access_token, str) and access_token.isascii() else None
         token = answer.get("id_token")
@@ -88,9 +88,15 @@ class SignOnClient:
         except UnknownSigningKeyError:
             claims = verified(token, await self._key_set(is_new=True), self.provider, nonce=nonce, access_token=access)
         name = self.provider.groups_claim
-        if name in claims or name.partition(".")[0] in claims:
+        has_groups = name in claims or name.partition(".")[0] in claims
+        if has_groups and any(one in claims for one in NAMES[:-1]):
             return claims
-        info = await self.user_info(answer)
+        try:
+            info = await self.user_info(answer)
+        except ProviderAwayError:
+            if not has_groups:
+                raise
+            return claims
         is_same = info.get("sub") == claims.get("sub")
         return {**info, **claims} if is_same else claims
 

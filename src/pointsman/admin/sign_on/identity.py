@@ -19,7 +19,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 LEEWAY_S = 60
 MAX_TOKEN = 64 * 1024  # characters
 MAX_GROUPS = 10_000
-_NAMES = ("name", "preferred_username", "email", "sub")
+NAMES = ("name", "preferred_username", "email", "sub")
 
 
 class IdentityError(Exception):
@@ -92,7 +92,7 @@ def identity_of(claims: Mapping[str, Any], groups_claim: str) -> Identity:
     if not isinstance(subject, str) or not 0 < len(subject) <= 255:
         raise IdentityError("the identity provider sent no subject")
     shown = next(
-        (claims[name] for name in _NAMES if isinstance(claims.get(name), str) and claims[name].strip()), subject
+        (claims[name] for name in NAMES if isinstance(claims.get(name), str) and claims[name].strip()), subject
     )
     name = "".join(character for character in shown if character.isprintable()).strip()[:200]
     return Identity(subject, name or subject[:200], _groups(claims, groups_claim))

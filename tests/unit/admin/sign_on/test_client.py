@@ -17,6 +17,7 @@ from pointsman.admin.sign_on.client import ProviderAwayError, RefusedByProviderE
 from pointsman.admin.sign_on.identity import IdentityError
 from unit.admin.sign_on.test_identity import PROVIDER, claims
 
+HEAD = {"alg": "RS256", "kid": "old"}
 OLD, NEW = RSAKey.generate_key(2048, {"kid": "old"}), RSAKey.generate_key(2048, {"kid": "new"})
 
 
@@ -125,14 +126,19 @@ def test_user_info_of_another_user_is_ignored() -> None:
     async def main() -> None:
         async with lying() as (liar, client):
             liar.answers["/k"] = 200, {"keys": [OLD.as_dict(private=False)]}
-            token = jwt.encode({"alg": "RS256", "kid": "old"}, claims(iss=liar.issuer), OLD)
+            token = jwt.encode(HEAD, claims(iss=liar.issuer), OLD)
             answer = {"id_token": token, "access_token": "access"}
             for subject, groups in (("s1", ["platform"]), ("s2", None)):
                 liar.answers["/u"] = 200, {"sub": subject, "groups": ["platform"], "iss": "https://evil.example"}
                 found = await client.claims(answer, "n")
                 assert found.get("groups") == groups
                 assert found["iss"] == liar.issuer
+            liar.answers["/u"] = 200, {"sub": "s1", "name": "Sam", "groups": ["other"]}
+            own = {**answer, "id_token": jwt.encode(HEAD, claims(iss=liar.issuer, groups=["a"]), OLD)}
+            assert (await client.claims(own, "n"))["name"] == "Sam"
+            assert (await client.claims(own, "n"))["groups"] == ["a"], "the id token comes first"
             liar.answers["/u"] = 503, {}
+            assert (await client.claims(own, "n"))["groups"] == ["a"]
             with pytest.raises(ProviderAwayError):
                 await client.claims(answer, "n")
             assert await client.user_info({"access_token": "a\r\nx: y"}) == {}
