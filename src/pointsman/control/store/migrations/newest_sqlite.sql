@@ -207,7 +207,7 @@ CREATE TABLE resources (
 	PRIMARY KEY (kind, name)
 );
 CREATE TABLE config_versions (
-	number BIGINT NOT NULL, 
+	number INTEGER NOT NULL, 
 	at FLOAT NOT NULL, 
 	author TEXT NOT NULL, 
 	note TEXT NOT NULL, 

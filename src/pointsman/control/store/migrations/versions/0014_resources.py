@@ -6,6 +6,8 @@ from alembic import op
 revision = "0014"
 down_revision = "0013"
 
+_BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -18,7 +20,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "config_versions",
-        sa.Column("number", sa.BigInteger(), primary_key=True, autoincrement=False, nullable=False),
+        sa.Column("number", _BIG, primary_key=True, autoincrement=False, nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("author", "note", "digest", "changes")),
     )
