@@ -200,7 +200,7 @@ CREATE TABLE resources (
 	kind TEXT NOT NULL, 
 	name TEXT NOT NULL, 
 	spec TEXT NOT NULL, 
-	version BIGINT NOT NULL, 
+	version INTEGER NOT NULL, 
 	created_at FLOAT NOT NULL, 
 	updated_at FLOAT NOT NULL, 
 	author TEXT NOT NULL, 

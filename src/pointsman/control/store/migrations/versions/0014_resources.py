@@ -14,7 +14,7 @@ def upgrade() -> None:
         "resources",
         *(sa.Column(name, sa.Text(), primary_key=True, nullable=False) for name in ("kind", "name")),
         sa.Column("spec", sa.Text(), nullable=False),
-        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("version", _BIG, nullable=False),
         *(sa.Column(name, sa.Float(), nullable=False) for name in ("created_at", "updated_at")),
         sa.Column("author", sa.Text(), nullable=False),
     )

@@ -1,5 +1,6 @@
 """The migrations create the tables that the code expects."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from integration.gateway import run
 from pointsman.control.store import database as module
 from pointsman.control.store.database import connect, migrate, store_url
 from pointsman.control.store.tables import METADATA
+
+for _file in Path(module.__file__).parent.glob("*_tables.py"):  # each adds its tables to the metadata
+    import_module(f"pointsman.control.store.{_file.stem}")
 
 
 async def at_version(engine: AsyncEngine, version: str) -> None:
