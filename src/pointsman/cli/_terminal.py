@@ -8,6 +8,7 @@ line.
 from __future__ import annotations
 
 import json
+import sys
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -37,6 +38,11 @@ def plain(value: str) -> str:
 def print_line(line: str = "", *, err: bool = False) -> None:
     """Print one line."""
     typer.echo(visible(line), err=err)
+
+
+def print_row(row: str) -> None:
+    """Print a row of an export with its line end: unchanged to a file or a pipe, and `visible` at a terminal."""
+    typer.echo(f"{visible(row.rstrip())}\n" if sys.stdout.isatty() else row, nl=False)
 
 
 def print_json(data: object) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from pointsman.cli._admin import URL
 from pointsman.cli._options import TokenFile, Url
-from pointsman.cli._terminal import print_json, print_line, print_table, visible
+from pointsman.cli._terminal import print_json, print_line, print_row, print_table, visible
 
 PAUSE_S = 1.0
 MOST = 1000  # requests in one answer
@@ -123,7 +123,7 @@ def _export(url: str, filters: dict[str, Any], limit: int | None, token_file: Pa
             if is_head and not is_first:
                 continue
             is_first = False
-            typer.echo(row, nl=False)
+            print_row(row)
             if not is_head:
                 count, before = count + 1, last
         if count < wanted:

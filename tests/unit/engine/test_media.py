@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fakes.origin import Peer, serving
+from pointsman.domain import network as addresses
 from pointsman.domain.network import Network, is_public
 from pointsman.engine import media
 from pointsman.engine.media import MOST_REDIRECTS, PUBLIC, fetch_public
-from pointsman.transport import connector
 from pointsman.transport.deadlines import Deadlines
 from pointsman.transport.fetch import FetchError
 from pointsman.transport.http_client import HttpClient
@@ -49,7 +49,7 @@ async def client_of(names: Names, network: Network = PUBLIC) -> AsyncIterator[Ht
 @pytest.fixture(autouse=True)
 def _loopback_counts_as_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers of tests are on the loopback address. Only this one counts as public, and its neighbour does not."""
-    monkeypatch.setattr(connector, "is_public", lambda address: address == "127.0.0.1" or is_public(address))
+    monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1" or is_public(address))
 
 
 def answering(*answers: bytes) -> Callable[[Peer], Awaitable[None]]:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from time import time
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman.control.inquiries.access import AccessOutcome, Author
@@ -133,4 +133,7 @@ async def _changing(parts: ControlParts, author: Author) -> AsyncIterator[Access
     if store is None:
         raise StoreError("the store is not open yet")
     async with store.transaction() as connection:
+        if connection.dialect.name == "postgresql":
+            # One change at a time: two owners who disable each other at once would both still find the other one.
+            await connection.execute(text(f"LOCK TABLE {GRANTS.name} IN SHARE ROW EXCLUSIVE MODE"))
         yield AccessChange(connection, parts, author)
