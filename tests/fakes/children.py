@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
@@ -62,7 +63,7 @@ def child(name: str, task: ChildTask, sockets: Sequence[socket.socket], environ:
             os.close(running.life)
 
 
-def get(port: int, path: str, token: str) -> tuple[int, object]:
+def get(port: int, path: str, token: str) -> tuple[int, Any]:
     """Return the status and the data of an answer from the console's address."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"authorization": f"Bearer {token}"})
     try:

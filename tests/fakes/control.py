@@ -231,7 +231,7 @@ async def control_plane(
         finally:
             if not writer._is_closed:
                 writer.close()
+            await inquiry_handler.parts.keys.close()
             await inquiry_handler.parts.ingest.finish(PATIENCE_S)
-            inquiry_handler.parts.keys.close()
             inquiry_handler.parts.lease_server.close()
             await services.store.close()

@@ -87,6 +87,7 @@ class KeyBook:
         self._one_at_a_time = asyncio.Lock()
         self._is_behind = True  # the file may differ from the store
         self._catching_up: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     # What others call: the start, the configuration, and the shutdown.
 
@@ -94,9 +95,13 @@ class KeyBook:
         """Bring the file up to date with a store that was just opened, beside all else."""
         self._fall_behind()
 
-    def close(self) -> None:
-        if self._catching_up is not None:
-            self._catching_up.cancel()
+    async def close(self) -> None:
+        """Stop the work on the file. Call this before the store is closed."""
+        self._is_closed = True
+        if (catching_up := self._catching_up) is not None:
+            catching_up.cancel()
+            # A cancelled query still has to give its connection back.
+            await asyncio.wait([catching_up])
         self._file.close()
 
     @asynccontextmanager
@@ -338,6 +343,8 @@ class KeyBook:
 
     def _fall_behind(self) -> None:
         self._is_behind = True
+        if self._is_closed:
+            return
         if self._catching_up is None or self._catching_up.done():
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
 

@@ -62,6 +62,7 @@ class _Control:
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
         if not await self._wait_for_store(parts.ingest, stopping):
             parts.lease_server.close()
+            await parts.keys.close()
             await parts.ingest.finish(0.0)
             await ingesting
             return 1
@@ -76,9 +77,9 @@ class _Control:
         for running in tasks:
             running.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await parts.keys.close()
         await parts.ingest.finish(FINISH_S)
         await ingesting
-        parts.keys.close()
         parts.lease_server.close()
         return 0
 

@@ -27,8 +27,8 @@ async def restarted(folder: Path, config: str = CONFIG) -> Any:
 async def stop(parts: ControlParts) -> None:
     if parts.keys._catching_up is not None:  # it uses the store
         await asyncio.gather(parts.keys._catching_up, return_exceptions=True)
+    await parts.keys.close()
     await parts.ingest.finish(1.0)
-    parts.keys.close()
 
 
 def test_next_control_process_puts_the_stored_resources_in_force(tmp_path: Path) -> None:
