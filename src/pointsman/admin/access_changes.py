@@ -11,7 +11,15 @@ from pointsman.control.inquiries.access import AccessOutcome
 from pointsman.control.store.database import StoreError
 from pointsman.domain.rights import EVERYTHING, RoleGrant
 
-_STATUSES = {"not_found": 404, "conflict": 409, "changed": 412, "forbidden": 403, "invalid": 422, "unauthorized": 401}
+_STATUSES = {
+    "not_found": 404,
+    "conflict": 409,
+    "changed": 412,
+    "forbidden": 403,
+    "invalid": 422,
+    "unauthorized": 401,
+    "key_reused": 422,
+}
 
 
 class RoleField(StrictModel):
@@ -29,12 +37,12 @@ def grants_of(roles: list[RoleField]) -> tuple[RoleGrant, ...]:
     return tuple(sorted({RoleGrant(one.role, one.scope) for one in roles}))
 
 
-async def ask(services: Services, inquiry: Struct) -> str:
-    """Have control make a change, and return the id or name of its object. Raises `ApiError` and `StoreError`."""
+async def ask(services: Services, inquiry: Struct) -> AccessOutcome:
+    """Have control make a change. Raises `ApiError` and `StoreError`."""
     await services.state()  # fails at once if control is away
     (outcome,) = await services.control.ask(inquiry, AccessOutcome)
     if not outcome.code:
-        return outcome.name
+        return outcome
     if outcome.code == "unavailable":
         raise StoreError(outcome.problem)
     code = "invalid_request" if outcome.code == "invalid" else outcome.code

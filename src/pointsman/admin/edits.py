@@ -10,8 +10,10 @@ from pydantic import Field
 
 from pointsman.admin.callers import CallerOf
 from pointsman.admin.problems import ApiError, FieldError
+from pointsman.admin.repeats import RepeatOf
 from pointsman.admin.services import Services, StrictModel
 from pointsman.control.inquiries.resources import EditOutcome
+from pointsman.control.store.replies import Repeat
 
 EDIT_S = 60.0  # compiling a large configuration takes long
 _STATUS = {
@@ -30,9 +32,6 @@ Note = Annotated[str, Field(max_length=300, description="The reason for the chan
 DryRun = Annotated[bool, Query(description="Check the change, and change nothing.")]
 IfMatch = Annotated[str | None, Header(description="The `ETag` that the resource must have.")]
 IfNoneMatch = Annotated[str | None, Header(description="`*`: the resource must not exist.")]
-IdempotencyKey = Annotated[
-    str | None, Header(max_length=200, description="Makes the call repeatable for a day: the same reply comes again.")
-]
 
 
 class NewResource(StrictModel):
@@ -66,18 +65,18 @@ class EditTerms(Struct, frozen=True):
     author: str
     is_dry_run: bool
     if_version: int | None
-    key: str
+    repeat: Repeat | None
 
 
 async def _terms(
     by: CallerOf,
+    repeat: RepeatOf,
     dry_run: DryRun = False,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
-    idempotency_key: IdempotencyKey = None,
 ) -> EditTerms:
     version = 0 if if_none_match is not None else version_in(if_match)
-    return EditTerms(by.name, dry_run, version, idempotency_key or "")
+    return EditTerms(by.name, dry_run, version, repeat)
 
 
 Terms = Annotated[EditTerms, Depends(_terms)]

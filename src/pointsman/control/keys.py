@@ -8,12 +8,14 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from fnmatch import fnmatchcase
+from functools import partial
 from hashlib import sha256
 from time import time
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman.config.key_table import FileKeys
 from pointsman.config.live_keys import SUM, Extent
@@ -31,6 +33,7 @@ from pointsman.control.inquiries.keys import (
 from pointsman.control.key_file import KeyFile
 from pointsman.control.key_server import KeyServer
 from pointsman.control.store.database import StoreError
+from pointsman.control.store.replies import KeyReusedError, Repeat, keep_reply
 from pointsman.control.store.store import Store
 from pointsman.control.store.tables import Row
 from pointsman.domain.identity import KeysUnavailableError, VirtualKey
@@ -60,13 +63,14 @@ class KeyRejectedError(Exception):
 
 class _KeyChange(Struct, kw_only=True):
     """Rows to write, and those that were there before. `gone` are names. `limited` are the names of keys whose limits
-    change."""
+    change. `repeat` is the call that asks for it."""
 
     new: list[Row] = []
     changed: list[Row] = []
     gone: list[str] = []
     before: list[Row] = []
     limited: list[str] = []
+    repeat: Repeat | None = None
 
 
 class KeyBook:
@@ -145,7 +149,8 @@ class KeyBook:
     async def make(self, order: MakeKeyOrder) -> KeyOutcome:
         """Make a key."""
         async with self._one_at_a_time:
-            return await self._make(self._open(), order)
+            store = self._open()
+            return await _earlier(store, order.repeat) or await self._make(store, order)
 
     async def make_child(self, parent: str, body: bytes) -> tuple[KeyOutcome, float]:
         """Make a child for a client of the parent. Return its expiry, too."""
@@ -210,6 +215,8 @@ class KeyBook:
         """Give a key a new value."""
         async with self._one_at_a_time:
             store = self._open()
+            if (earlier := await _earlier(store, order.repeat)) is not None:
+                return earlier
             before = await self._get(store, order.name, order.scope, order.version)
             value, digest = await self._value(store, order.digest)
             now = time()
@@ -218,7 +225,8 @@ class KeyBook:
             row["previous_until"] = now + order.grace_s if order.grace_s > 0 else None
             children = await store.api_keys.children(order.name) if order.revokes else []
             gone = [one["name"] for one in children]
-            rows, waiting = await self._apply(_KeyChange(changed=[row], gone=gone, before=[before, *children]))
+            change = _KeyChange(changed=[row], gone=gone, before=[before, *children], repeat=order.repeat)
+            rows, waiting = await self._apply(change)
             return self._outcome(rows, waiting, value)
 
     async def delete(self, order: DeleteKey) -> KeyOutcome:
@@ -247,7 +255,7 @@ class KeyBook:
         value, digest = await self._value(store, order.digest)
         row |= {"digest": digest, "hint": _hint(value), "previous_digest": "", "previous_until": None, "is_enabled": 1}
         row |= {"created_at": now, "changed_at": now, "created_by": order.author}
-        rows, waiting = await self._apply(_KeyChange(new=[row]))
+        rows, waiting = await self._apply(_KeyChange(new=[row], repeat=order.repeat))
         return self._outcome(rows, waiting, value)
 
     async def _policy(self, row: Row, settings: dict[str, Any], parent: str | None) -> None:
@@ -266,7 +274,7 @@ class KeyBook:
     async def _apply(self, change: _KeyChange) -> tuple[list[Row], list[int]]:
         """Make a change. Return the written rows, and the epochs of workers that have not taken it yet."""
         store = self._open()
-        rows = await store.api_keys.write(change.new, change.changed, change.gone)
+        rows = await store.api_keys.write(change.new, change.changed, change.gone, partial(_keep, change.repeat))
         try:
             await asyncio.to_thread(self._file.write, rows, change.gone)
         except KeysUnavailableError as error:
@@ -376,6 +384,21 @@ class KeyBook:
         else:
             await asyncio.to_thread(self._file.complete)
         self._is_behind = False
+
+
+async def _earlier(store: Store, repeat: Repeat | None) -> KeyOutcome | None:
+    """Return the outcome of an earlier call with the same idempotency key."""
+    try:
+        reply = await store.api_keys.reply(repeat)
+    except KeyReusedError as error:
+        raise KeyRejectedError("key_reused", str(error)) from None
+    return msgspec.json.decode(reply, type=KeyOutcome) if reply is not None else None
+
+
+async def _keep(repeat: Repeat | None, connection: AsyncConnection, rows: Sequence[Row]) -> None:
+    if repeat is not None:
+        outcome = KeyOutcome(row=msgspec.json.encode(rows[0]), is_replayed=True)
+        await keep_reply(connection, repeat, msgspec.json.encode(outcome))
 
 
 def _find(table: FileKeys, name: str) -> VirtualKey | None:

@@ -29,13 +29,11 @@ from pointsman.control.inquiries.resources import (
     ResourceState,
 )
 from pointsman.control.store.database import StoreError
+from pointsman.control.store.replies import KeyReusedError, Repeat, earlier_reply, keep_reply
 from pointsman.control.store.resources import (
     ConfigVersion,
     ResourceChange,
-    StoredReply,
     read_resources,
-    reply_of,
-    write_reply,
     write_version,
 )
 from pointsman.control.store.store import Store
@@ -55,18 +53,12 @@ class EditError(Exception):
 
 
 class ChangeIntent(Struct, frozen=True, kw_only=True):
-    """A change by somebody. `key` identifies a call that may be repeated, and `request` its content."""
+    """A change by somebody. `repeat` is set for a call that may be repeated."""
 
     author: str
     note: str = ""
     is_dry_run: bool = False
-    key: str = ""
-    request: str = ""
-
-    @property
-    def reply_key(self) -> str:
-        """The key of the stored reply: each caller has keys of its own."""
-        return f"{self.author} {self.key}"
+    repeat: Repeat | None = None
 
 
 class ResourceBook:
@@ -201,10 +193,7 @@ class ResourceBook:
     ) -> None:
         async with self.open_store().transaction() as connection:
             await write_version(connection, version, made)
-            if intent.key:
-                reply = json.encode(outcome).decode()
-                stored = StoredReply(key=intent.reply_key, request=intent.request, reply=reply, at=version.at)
-                await write_reply(connection, stored)
+            await keep_reply(connection, intent.repeat, json.encode(outcome))
         self._number = version.number
 
     async def _distribute(
@@ -257,15 +246,14 @@ class ResourceBook:
 
     async def _earlier(self, intent: ChangeIntent) -> EditOutcome | None:
         """Return the outcome of an earlier call with the same idempotency key."""
-        if not intent.key or intent.is_dry_run:
+        if intent.repeat is None or intent.is_dry_run:
             return None
-        async with self.open_store().transaction() as connection:
-            reply = await reply_of(connection, intent.reply_key, time())
-        if reply is None:
-            return None
-        if reply.request != intent.request:
-            raise EditError("key_reused", "this idempotency key was used for another call; use a new one")
-        return json.decode(reply.reply, type=EditOutcome)
+        try:
+            async with self.open_store().transaction() as connection:
+                reply = await earlier_reply(connection, intent.repeat)
+        except KeyReusedError as error:
+            raise EditError("key_reused", str(error)) from None
+        return json.decode(reply, type=EditOutcome) if reply is not None else None
 
     def _outcome(
         self,

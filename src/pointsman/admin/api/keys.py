@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from pointsman.admin.callers import CallerOf
 from pointsman.admin.permissions import Permission, Within
 from pointsman.admin.problems import ApiError, FieldError
+from pointsman.admin.repeats import RepeatOf, already_made
 from pointsman.admin.services import Has, Moment, Services, StrictModel
 from pointsman.config.sections import Name
 from pointsman.control.inquiries.keys import (
@@ -47,6 +48,7 @@ Note = Annotated[str, Field(max_length=1000)]
 _STATUS = {
     "invalid_request": 422,
     "exists": 409,
+    "key_reused": 422,
     "managed_by_file": 409,
     "rate_limited": 409,
     "changed": 412,
@@ -118,9 +120,10 @@ async def list_keys(services: Has, scope: Readable, page: Annotated[KeyPage, Que
 
 
 @router.post("", status_code=201)
-async def make(services: Has, scope: Writable, caller: CallerOf, body: NewKey) -> Response:
+async def make(services: Has, scope: Writable, caller: CallerOf, repeat: RepeatOf, body: NewKey) -> Response:
     """Make a key. The answer has its value, `key`, which nobody can see again. Every worker knows the key when this
-    answers 201; 202 names workers that do not know it yet."""
+    answers 201; 202 names workers that do not know it yet. A repeated call answers 409, `idempotency_replayed`, since
+    the value is kept nowhere; with your own `sha256`, it answers like the first one."""
     if body.for_s is not None and body.expires_at is not None:
         raise _invalid("for_s", "set either for_s or expires_at")
     order = MakeKeyOrder(
@@ -132,8 +135,9 @@ async def make(services: Has, scope: Writable, caller: CallerOf, body: NewKey) -
         expires_at=time() + body.for_s if body.for_s is not None else body.expires_at,
         note=body.note,
         scope=_owners(scope),
+        repeat=repeat,
     )
-    return _answer(await _change(services, order), 201)
+    return _answer(_with_value(await _change(services, order), body.sha256), 201)
 
 
 @router.get("/{name}")
@@ -169,9 +173,15 @@ async def change(
 
 @router.post("/{name}/rotate")
 async def rotate(
-    services: Has, scope: Writable, caller: CallerOf, name: KeyName, body: Rotation, if_match: IfMatch = None
+    services: Has,
+    scope: Writable,
+    caller: CallerOf,
+    repeat: RepeatOf,
+    name: KeyName,
+    body: Rotation,
+    if_match: IfMatch = None,
 ) -> Response:
-    """Give a key a new value, which the answer has as `key`."""
+    """Give a key a new value, which the answer has as `key`. A repeated call answers as for a new key."""
     order = RotateKey(
         name=name,
         author=caller.name,
@@ -180,8 +190,9 @@ async def rotate(
         digest=_hexadecimal(body.sha256),
         version=_version(if_match),
         scope=_owners(scope),
+        repeat=repeat,
     )
-    return _answer(await _change(services, order), 200)
+    return _answer(_with_value(await _change(services, order), body.sha256), 200)
 
 
 @router.delete("/{name}")
@@ -219,6 +230,14 @@ async def _change(services: Services, order: MakeKeyOrder | SetKey | RotateKey |
     if outcome.code:
         errors = [FieldError(one.field, one.message) for one in outcome.faults]
         raise ApiError(_STATUS.get(outcome.code, 503), outcome.code, outcome.message, errors=errors)
+    return outcome
+
+
+def _with_value(outcome: KeyOutcome, digest: str | None) -> KeyOutcome:
+    """Return the outcome, unless it should have a value that only an earlier call has shown."""
+    if outcome.is_replayed and digest is None:
+        name = msgspec.json.decode(outcome.row)["name"]
+        raise already_made(f"the value of the key {name!r}", "rotate the key to get another one")
     return outcome
 
 

@@ -95,7 +95,9 @@ def _add_writes(kind: ResourceKind) -> None:
 
 async def _change(services: Has, terms: EditTerms, edit: ResourceEdit, note: str, *, status: int = 200) -> Response:
     edits = [replace(edit, if_version=terms.if_version)]
-    inquiry = EditResources(edits=edits, author=terms.author, note=note, is_dry_run=terms.is_dry_run, key=terms.key)
+    inquiry = EditResources(
+        edits=edits, author=terms.author, note=note, is_dry_run=terms.is_dry_run, repeat=terms.repeat
+    )
     outcome, answer = await ask_for(services, inquiry, status)
     return _with_etag(answer, outcome.states[0]) if outcome.states else answer
 

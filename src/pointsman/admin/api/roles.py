@@ -8,6 +8,7 @@ from pydantic import Field
 from pointsman.admin.access_changes import ask
 from pointsman.admin.callers import CallerOf
 from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.repeats import RepeatOf
 from pointsman.admin.services import Has, StrictModel, as_json
 from pointsman.control.inquiries.access import DeleteRole, SetRole
 from pointsman.domain.permissions import IMPLIED, ROLES
@@ -34,10 +35,10 @@ async def roles(services: Has) -> Response:
 
 
 @router.put("/{name}", dependencies=[Depends(Need(Permission.ROLES_WRITE))])
-async def put(services: Has, caller: CallerOf, name: RoleName, body: RoleBody) -> Response:
+async def put(services: Has, caller: CallerOf, repeat: RepeatOf, name: RoleName, body: RoleBody) -> Response:
     """Make a role, or replace its permissions. The caller must hold the old and the new ones for everything."""
     permissions = frozenset(body.permissions)
-    await ask(services, SetRole(caller.author(), name, permissions, body.note))
+    await ask(services, SetRole(caller.author(), name, permissions, body.note, repeat))
     return as_json(_row(name, permissions - IMPLIED, body.note, is_built_in=False))
 
 

@@ -10,6 +10,7 @@ from pointsman.admin.access_changes import RolesField, ask, grants_of
 from pointsman.admin.callers import SERVICE_PREFIX, CallerOf
 from pointsman.admin.logins import digest_of, new_secret
 from pointsman.admin.permissions import Need, Permission
+from pointsman.admin.repeats import RepeatOf, already_made
 from pointsman.admin.services import Has, StrictModel, as_json
 from pointsman.control.inquiries.access import CreateServiceToken, DeleteServiceToken
 from pointsman.domain.users import ServiceToken
@@ -34,14 +35,18 @@ async def tokens(services: Has) -> Response:
 
 
 @router.post("", status_code=201, dependencies=[Depends(Need(Permission.USERS_WRITE))])
-async def create(services: Has, caller: CallerOf, body: NewToken) -> Response:
+async def create(services: Has, caller: CallerOf, repeat: RepeatOf, body: NewToken) -> Response:
     """Make a service token. Only this answer has the `token` itself. The caller must hold all permissions of its
-    roles. It keeps them if the caller loses them later."""
+    roles. It keeps them if the caller loses them later. A repeated call answers 409, `idempotency_replayed`."""
     secret, expires_at = new_secret(SERVICE_PREFIX), time() + body.days * 86_400
-    inquiry = CreateServiceToken(caller.author(), body.name, digest_of(secret), grants_of(body.roles), expires_at)
-    name = await ask(services, inquiry)
-    made = await services.access.token(name)
-    return as_json({**(_row(made) if made is not None else {"name": name}), "token": secret}, 201)
+    inquiry = CreateServiceToken(
+        caller.author(), body.name, digest_of(secret), grants_of(body.roles), expires_at, repeat
+    )
+    outcome = await ask(services, inquiry)
+    if outcome.is_replayed:
+        raise already_made(f"the service token {outcome.name!r}", "delete the token, and make another one")
+    made = await services.access.token(outcome.name)
+    return as_json({**(_row(made) if made is not None else {"name": outcome.name}), "token": secret}, 201)
 
 
 @router.delete("/{name}", dependencies=[Depends(Need(Permission.USERS_WRITE))])

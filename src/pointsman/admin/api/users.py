@@ -11,6 +11,7 @@ from pointsman.admin.callers import CallerOf
 from pointsman.admin.passwords import MAX_CHARACTERS, check_password
 from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.problems import ApiError
+from pointsman.admin.repeats import RepeatOf, already_made
 from pointsman.admin.services import Has, Services, StrictModel, as_json
 from pointsman.control.inquiries.access import ChangeUser, CreateUser, DeleteUser, EndSessions
 from pointsman.domain.users import User
@@ -55,13 +56,16 @@ async def users(services: Has, query: Annotated[UserPage, Query()]) -> Response:
 
 
 @router.post("", status_code=201, dependencies=[Depends(Need(Permission.USERS_WRITE))])
-async def create(services: Has, caller: CallerOf, body: NewUser) -> Response:
-    """Make a user. The caller must hold all permissions of its roles."""
+async def create(services: Has, caller: CallerOf, repeat: RepeatOf, body: NewUser) -> Response:
+    """Make a user. The caller must hold all permissions of its roles. A repeated call answers 409,
+    `idempotency_replayed`, if the first one made a password. A password is no part of the comparison of two calls."""
     password = body.password if body.password is not None else secrets.token_urlsafe(18)
     check_password(password)
     hashed = await services.logins.passwords.hash(password)
-    id_ = await ask(services, CreateUser(caller.author(), body.name, hashed, grants_of(body.roles)))
-    shown = user_row(await _user(services, id_))
+    made = await ask(services, CreateUser(caller.author(), body.name, hashed, grants_of(body.roles), repeat))
+    if made.is_replayed and body.password is None:
+        raise already_made(f"the user {made.name} with a password", "set another one")
+    shown = user_row(await _user(services, made.name))
     if body.password is None:
         shown["password"] = password
     return as_json(shown, 201)

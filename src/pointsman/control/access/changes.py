@@ -15,6 +15,7 @@ from pointsman.control.parts import ControlParts
 from pointsman.control.store.access_queries import GIVEN, AccessQueries
 from pointsman.control.store.access_tables import GRANTS
 from pointsman.control.store.database import StoreError
+from pointsman.control.store.replies import KeyReusedError, Repeat, earlier_reply, keep_reply
 from pointsman.control.store.tables import Row
 from pointsman.domain.permissions import OF_OWNERS, OWNER, Permission
 from pointsman.domain.rights import EVERYTHING, RoleGrant, problem_with_scope
@@ -114,13 +115,22 @@ def check_name(name: str) -> None:
 
 
 async def change(
-    parts: ControlParts, author: Author, make: Callable[[AccessChange], Awaitable[str]]
+    parts: ControlParts,
+    author: Author,
+    make: Callable[[AccessChange], Awaitable[str]],
+    repeat: Repeat | None = None,
 ) -> list[AccessOutcome]:
     """Make a change in one transaction, and return its only outcome. `make` returns the name of the object, or raises
-    `Refused`."""
+    `Refused`. The same call again, by `repeat`, changes nothing."""
     try:
         async with _changing(parts, author) as one:
-            return [AccessOutcome(name=await make(one))]
+            if (earlier := await earlier_reply(one.connection, repeat)) is not None:
+                return [AccessOutcome(name=earlier, is_replayed=True)]
+            name = await make(one)
+            await keep_reply(one.connection, repeat, name.encode())
+            return [AccessOutcome(name=name)]
+    except KeyReusedError as error:
+        return [AccessOutcome("key_reused", str(error))]
     except Refused as refused:
         return [refused.outcome]
     except StoreError as error:

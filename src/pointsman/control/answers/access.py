@@ -31,8 +31,10 @@ def _by(
     make: Callable[[AccessChange, Any], Awaitable[str]],
 ) -> Callable[[Any, ControlParts], Awaitable[list[AccessOutcome]]]:
     async def answer(inquiry: Any, parts: ControlParts) -> list[AccessOutcome]:
-        (outcome,) = await change(parts, inquiry.author, lambda one: make(one, inquiry))
-        if not outcome.code:
+        (outcome,) = await change(
+            parts, inquiry.author, lambda one: make(one, inquiry), getattr(inquiry, "repeat", None)
+        )
+        if not outcome.code and not outcome.is_replayed:
             action = make.__name__.replace("_", " ")
             _logger.info("%s from %s: %s %s", inquiry.author.name, inquiry.author.address, action, outcome.name)
         return [outcome]

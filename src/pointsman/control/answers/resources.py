@@ -1,9 +1,7 @@
 """Resources: made by API, or read from the configuration file."""
 
 from functools import partial
-from hashlib import sha256
 
-from msgspec import json
 from msgspec.structs import replace
 
 from pointsman.control.inquiries.resources import (
@@ -30,8 +28,7 @@ async def _edit(inquiry: EditResources, parts: ControlParts) -> list[EditOutcome
         author=inquiry.author,
         note=inquiry.note,
         is_dry_run=inquiry.is_dry_run,
-        key=inquiry.key,
-        request=sha256(json.encode(inquiry.edits)).hexdigest(),
+        repeat=inquiry.repeat,
     )
     return [await parts.book.change(partial(edited, parts.book, inquiry.edits), intent, asked)]
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from pointsman.control.store.replies import Repeat
 from pointsman.domain.permissions import Permission
 from pointsman.domain.rights import Rights, RoleGrant
 
@@ -29,6 +30,7 @@ class CreateUser(Struct, frozen=True, tag="create_user"):
     name: str
     password: str
     grants: tuple[RoleGrant, ...]
+    repeat: Repeat | None = None
 
 
 class ChangeUser(Struct, frozen=True, kw_only=True, tag="change_user"):
@@ -67,6 +69,7 @@ class SetRole(Struct, frozen=True, tag="set_role"):
     name: str
     permissions: frozenset[Permission]
     note: str = ""
+    repeat: Repeat | None = None
 
 
 class DeleteRole(Struct, frozen=True, tag="delete_role"):
@@ -84,6 +87,7 @@ class CreateServiceToken(Struct, frozen=True, tag="create_service_token"):
     digest: str
     grants: tuple[RoleGrant, ...]
     expires_at: float
+    repeat: Repeat | None = None
 
 
 class DeleteServiceToken(Struct, frozen=True, tag="delete_service_token"):
@@ -122,11 +126,14 @@ class DropTotp(Struct, frozen=True, tag="drop_totp"):
 class AccessOutcome(Struct, frozen=True):
     """The end of a change. `code` is empty if it is in force, and `field` is the field at fault, if any. `name` is the
     id or the name of the object. With `changed`, somebody else changed it meanwhile; with `unavailable`, the store is
-    at fault."""
+    at fault; with `key_reused`, the idempotency key was used for another call. `is_replayed` is true for the outcome of
+    an earlier call with the same one."""
 
     code: Literal[
-        "", "not_found", "conflict", "changed", "forbidden", "invalid", "unauthorized", "code_required", "unavailable"
-    ] = ""
+        "", "not_found", "conflict", "changed", "forbidden", "invalid", "unauthorized", "code_required", "unavailable",
+        "key_reused",
+    ] = ""  # fmt: skip
     problem: str = ""
     field: str = ""
     name: str = ""
+    is_replayed: bool = False

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from pointsman.control.store.replies import Repeat
+
 Scope = dict[str, list[str]]
 """The owners of a caller that may see and change some keys only: names by `team`, `customer` and `virtual_key`."""
 
@@ -19,6 +21,7 @@ class MakeKeyOrder(Struct, frozen=True, kw_only=True, tag="make_key"):
     expires_at: float | None = None
     note: str = ""
     scope: Scope | None = None
+    repeat: Repeat | None = None
 
 
 class SetKey(Struct, frozen=True, kw_only=True, tag="set_key"):
@@ -46,6 +49,7 @@ class RotateKey(Struct, frozen=True, kw_only=True, tag="rotate_key"):
     digest: str | None = None
     version: int | None = None
     scope: Scope | None = None
+    repeat: Repeat | None = None
 
 
 class DeleteKey(Struct, frozen=True, kw_only=True, tag="delete_key"):
@@ -91,7 +95,8 @@ class KeyFault(Struct, frozen=True):
 class KeyOutcome(Struct, frozen=True, kw_only=True):
     """The end of a change. `row` is JSON: the columns of the key in the store. `value` is its value, which nobody can
     see again. `waiting` are the slots of workers that have not taken the change yet. If it was rejected, `code` and
-    `message` are the reason, and `faults` the fields at fault."""
+    `message` are the reason, and `faults` the fields at fault. `is_replayed` is true for the outcome of an earlier call
+    with the same idempotency key, which has no value."""
 
     row: bytes = b""
     value: str | None = None
@@ -99,3 +104,4 @@ class KeyOutcome(Struct, frozen=True, kw_only=True):
     code: str = ""
     message: str = ""
     faults: list[KeyFault] = []
+    is_replayed: bool = False

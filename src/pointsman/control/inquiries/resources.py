@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from pointsman.control.store.replies import Repeat
+
 
 class ResourceEdit(Struct, frozen=True, kw_only=True):
     """One edit. `create` requires that the name is new, `put` makes or replaces, `patch` merges `spec` into the present
@@ -17,14 +19,14 @@ class ResourceEdit(Struct, frozen=True, kw_only=True):
 
 
 class EditResources(Struct, frozen=True, kw_only=True, tag="edit_resources"):
-    """All edits or none. Answered by one `EditOutcome`. `key` makes the call repeatable: a second call with the same
-    key gets the reply to the first."""
+    """All edits or none. Answered by one `EditOutcome`. With `repeat`, the same call again gets the reply to the first
+    one."""
 
     edits: list[ResourceEdit]
     author: str
     note: str = ""
     is_dry_run: bool = False
-    key: str = ""
+    repeat: Repeat | None = None
 
 
 class ApplyDocument(Struct, frozen=True, kw_only=True, tag="apply_document"):

@@ -1,6 +1,6 @@
 """The table of virtual keys that were made by API: the rows that control writes, and the pages that admin reads."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from time import time
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy import and_, delete, false, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pointsman.control.store.replies import Repeat, earlier_reply
 from pointsman.control.store.tables import API_KEYS, Row
 
 KeyState = Literal["active", "disabled", "expired"]
@@ -71,6 +72,10 @@ class KeyQuery(Struct, frozen=True, kw_only=True):
         return chosen
 
 
+async def _nothing_more(_: AsyncConnection, __: list[Row]) -> None:
+    """Write nothing more."""
+
+
 class ApiKeyTable:
     """The statements of the table. `writing` begins a transaction, and `rows` reads rows; both raise `StoreError`."""
 
@@ -109,9 +114,22 @@ class ApiKeyTable:
         found: list[Row] = await self._rows(query)
         return found[0]["name"] if found else None
 
-    async def write(self, new: Sequence[Row], changed: Sequence[Row], gone: Sequence[str]) -> list[Row]:
+    async def reply(self, repeat: Repeat | None) -> str | None:
+        """Return the reply to an earlier call. Raises `KeyReusedError`."""
+        if repeat is None:
+            return None
+        async with self._writing() as connection:
+            return await earlier_reply(connection, repeat)
+
+    async def write(
+        self,
+        new: Sequence[Row],
+        changed: Sequence[Row],
+        gone: Sequence[str],
+        within: Callable[[AsyncConnection, list[Row]], Awaitable[None]] = _nothing_more,
+    ) -> list[Row]:
         """Write new and changed keys and delete others, in one transaction. Return the written rows, with the number of
-        their change."""
+        their change. `within` writes more in the same transaction."""
         async with self._writing() as connection:
             if self._last is None:
                 self._last = (await connection.execute(select(func.max(_T.changed)))).scalar() or 0
@@ -123,6 +141,7 @@ class ApiKeyTable:
                 await connection.execute(update(API_KEYS).where(_T.name == row["name"]).values(**row))
             if gone:
                 await connection.execute(delete(API_KEYS).where(_T.name.in_(list(gone))))
+            await within(connection, rows)
         self._last = first + len(rows)
         return rows
 

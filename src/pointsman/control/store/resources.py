@@ -9,9 +9,7 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman.config.resource import Resource, Spec
-from pointsman.control.store.tables import CONFIG_VERSIONS, REPLIES, RESOURCES, Row
-
-KEEP_REPLIES_S = 86_400.0
+from pointsman.control.store.tables import CONFIG_VERSIONS, RESOURCES, Row
 
 
 class ResourceChange(Struct, frozen=True, kw_only=True):
@@ -33,15 +31,6 @@ class ConfigVersion(Struct, frozen=True, kw_only=True):
     note: str
     digest: str
     changes: list[ResourceChange] = []
-
-
-class StoredReply(Struct, frozen=True, kw_only=True):
-    """The reply to a call with an idempotency key. `request` identifies the call, and `reply` is the reply in JSON."""
-
-    key: str
-    request: str
-    reply: str
-    at: float
 
 
 async def read_resources(connection: AsyncConnection) -> tuple[int, list[Resource]]:
@@ -73,20 +62,6 @@ async def rewrite_specs(
         row = _row_of(version)
         query = update(CONFIG_VERSIONS).where(CONFIG_VERSIONS.c.number == version.number)
         await connection.execute(query.values(changes=row["changes"]))
-
-
-async def reply_of(connection: AsyncConnection, key: str, now: float) -> StoredReply | None:
-    """Return the reply to an earlier call with this idempotency key. Old ones are deleted."""
-    await connection.execute(delete(REPLIES).where(REPLIES.c.at < now - KEEP_REPLIES_S))
-    row = (await connection.execute(select(REPLIES).where(REPLIES.c.key == key))).mappings().first()
-    return StoredReply(**row) if row is not None else None
-
-
-async def write_reply(connection: AsyncConnection, reply: StoredReply) -> None:
-    """Keep the reply to a call, in the transaction of its change."""
-    await connection.execute(
-        insert(REPLIES).values(key=reply.key, request=reply.request, reply=reply.reply, at=reply.at)
-    )
 
 
 def versions_query(limit: int, before: int | None = None, after: int | None = None) -> Any:

@@ -7,14 +7,10 @@ from integration.gateway import run
 from pointsman.config.resource import Resource
 from pointsman.control.store.database import store_url
 from pointsman.control.store.resources import (
-    KEEP_REPLIES_S,
     ConfigVersion,
     ResourceChange,
-    StoredReply,
     read_resources,
-    reply_of,
     rewrite_specs,
-    write_reply,
     write_version,
 )
 from pointsman.control.store.store import Store
@@ -41,12 +37,8 @@ async def check(url: str | None, folder: Path) -> None:
     assert [found.number for found in await store.versions(10)] == [2, 1]
     assert (await store.versions(10, after=1)) == [version(2, change)]
     assert [found.number for found in await store.versions(10, before=2)] == [1]
-    reply = StoredReply(key="k", request="r", reply="{}", at=100.0)
     async with store.transaction() as connection:
         await rewrite_specs(connection, [], [version(1)])
-        await write_reply(connection, reply)
-        assert await reply_of(connection, "k", 100.0) == reply
-        assert await reply_of(connection, "k", 101.0 + KEEP_REPLIES_S) is None
     assert (await store.versions(1, before=2))[0].changes == []
     await store.close()
 
