@@ -51,6 +51,10 @@ GET     /api/v1/login/{provider}               public
 GET     /api/v1/login/{provider}/callback      public
 POST    /api/v1/logout                         +++++++ | ++++++ | ++++++
 GET     /api/v1/me                             +++++++ | ++++++ | ++++++
+GET     /api/v1/me/keys                        ++++++- | +++++- | +++++-
+POST    /api/v1/me/keys                        ++++++- | +++++- | +++++-
+POST    /api/v1/me/keys/{name}/rotate          ++++++- | +++++- | +++++-
+DELETE  /api/v1/me/keys/{name}                 ++++++- | +++++- | +++++-
 POST    /api/v1/me/password                    +++++++ | ++++++ | ++++++
 GET     /api/v1/me/sessions                    +++++++ | ++++++ | ++++++
 DELETE  /api/v1/me/sessions                    +++++++ | ++++++ | ++++++
@@ -124,6 +128,12 @@ POST    /api/v1/teams                          ++----- | ------ | ------
 PUT     /api/v1/teams/{name:path}              ++----- | ------ | ------
 PATCH   /api/v1/teams/{name:path}              ++----- | ------ | ------
 DELETE  /api/v1/teams/{name:path}              ++----- | ------ | ------
+GET     /api/v1/access-templates               ++++--+ | 000--0 | 000--0
+GET     /api/v1/access-templates/{name:path}   ++++--+ | 000--0 | 000--0
+POST    /api/v1/access-templates               ++----- | ------ | ------
+PUT     /api/v1/access-templates/{name:path}   ++----- | ------ | ------
+PATCH   /api/v1/access-templates/{name:path}   ++----- | ------ | ------
+DELETE  /api/v1/access-templates/{name:path}   ++----- | ------ | ------
 GET     /metrics                               ++++--+ | ------ | ------
 GET     /healthz                               public
 GET     /readyz                                public

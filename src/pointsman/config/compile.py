@@ -104,5 +104,6 @@ def compile_document(
         console=console,
         resources=loaded.resources,
         master_key=master_key,
+        templates=governed.templates,
     )
     return Checked(compiled, problems, secret_files)

@@ -17,14 +17,14 @@ from pointsman.config.references import References
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
-from pointsman.domain.identity import EndUserLimits, KeysUnavailableError, VirtualKey
+from pointsman.domain.identity import AccessTemplate, EndUserLimits, KeysUnavailableError, VirtualKey
 from pointsman.domain.limits import Limit
 
 
 class Governed(Struct, frozen=True, kw_only=True):
     """The compiled keys. `own` are those of the document, and `keys` are all. `owners` are teams and customers, such as
     `team:research`. `customers` are the customers of teams, by team. `shared_limits` are those of owners. `falling` are
-    keys with a limit that falls to another model, each with its place."""
+    keys with a limit that falls to another model, each with its place. `templates` are those of members' keys."""
 
     own: Mapping[bytes, VirtualKey]
     keys: Mapping[bytes, VirtualKey]
@@ -35,6 +35,7 @@ class Governed(Struct, frozen=True, kw_only=True):
     shared_limits: tuple[Limit, ...] = ()
     end_user_limits: tuple[EndUserLimits, ...] = ()
     falling: Sequence[tuple[Location, VirtualKey]] = ()
+    templates: tuple[AccessTemplate, ...] = ()
 
     def keys_at(self, digest: str) -> Mapping[bytes, VirtualKey]:
         """Return all keys, as those of the configuration with this digest."""
@@ -85,6 +86,16 @@ def compile_governance(
         shared_limits=shared,
         end_user_limits=compiler.end_user_limits(),
         falling=compiler.falling,
+        templates=tuple(
+            AccessTemplate(
+                name=name,
+                team=one.team,
+                customer=governance.teams[one.team].customer if one.team in governance.teams else None,
+                at_most=one.at_most,
+                longest_s=one.longest_s,
+            )
+            for name, one in governance.access_templates.items()
+        ),
     )
 
 

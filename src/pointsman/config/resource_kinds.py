@@ -98,6 +98,12 @@ _ALL = (
     ResourceKind(name="customer", plural="customers", place=("governance", "customers"), section="CustomerSettings"),
     ResourceKind(name="team", plural="teams", place=("governance", "teams"), section="TeamSettings"),
     ResourceKind(
+        name="access_template",
+        plural="access-templates",
+        place=("governance", "access_templates"),
+        section="AccessTemplateSettings",
+    ),
+    ResourceKind(
         name="price",
         plural="prices",
         place=("pricing", "overrides"),

@@ -312,21 +312,9 @@ class ChildKeySettings(Section):
     """The longest time that a child key may be valid, in seconds."""
 
 
-class VirtualKeySettings(OwnerSettings):
-    """A key that clients present to the gateway."""
+class KeyRights(OwnerSettings):
+    """The rights and limits of a virtual key."""
 
-    value: Annotated[str, Field(max_length=4096)]
-    """The key, as `env.NAME`, `file:PATH`, or `sha256:` with its SHA-256 in hexadecimal."""
-    previous_value: Annotated[str | None, Field(max_length=4096)] = None
-    """The previous value of the key, in the same form. It stays valid while clients change to the new value, with the
-    same name, rights, limits and spending. Remove it to reject the old value."""
-    team: Name | None = None
-    """The team that the key belongs to."""
-    customer: Name | None = None
-    """The customer that the key belongs to. A key with a team belongs to the team's customer."""
-    expires_at: Annotated[datetime | None, BeforeValidator(_read_moment, json_schema_input_type=str | None)] = None
-    """The time from which the key is rejected, with an offset from UTC, such as `2027-01-01T00:00:00Z`. Default:
-    never."""
     networks: Annotated[list[Text], Field(alias="from", max_length=64)] = []
     """The networks that clients of this key must be in, such as `10.1.0.0/16` or `192.0.2.7`. The address is the one in
     the log, see `server.trusted_proxies`. Default: all."""
@@ -351,6 +339,38 @@ class VirtualKeySettings(OwnerSettings):
     end_users: Literal["ignored", "trusted"] = "ignored"
     """The treatment of the end users that clients of this key name. `trusted` counts requests in the limits of
     `governance.defaults` for each end user. With `ignored` these limits do not apply, and the names have no effect."""
+
+
+class VirtualKeySettings(KeyRights):
+    """A key that clients present to the gateway."""
+
+    value: Annotated[str, Field(max_length=4096)]
+    """The key, as `env.NAME`, `file:PATH`, or `sha256:` with its SHA-256 in hexadecimal."""
+    previous_value: Annotated[str | None, Field(max_length=4096)] = None
+    """The previous value of the key, in the same form. It stays valid while clients change to the new value, with the
+    same name, rights, limits and spending. Remove it to reject the old value."""
+    team: Name | None = None
+    """The team that the key belongs to."""
+    template: Name | None = None
+    """The template in `governance.access_templates` that the key has its rights and limits from. Fields of the key
+    itself replace those of the template."""
+    customer: Name | None = None
+    """The customer that the key belongs to. A key with a team belongs to the team's customer."""
+    expires_at: Annotated[datetime | None, BeforeValidator(_read_moment, json_schema_input_type=str | None)] = None
+    """The time from which the key is rejected, with an offset from UTC, such as `2027-01-01T00:00:00Z`. Default:
+    never."""
+
+
+class AccessTemplateSettings(KeyRights):
+    """The rights and limits of keys that the members of a team make for themselves. A change of the template counts for
+    all keys that were made from it."""
+
+    team: Name
+    """The team whose members may make keys. Their keys belong to it."""
+    at_most: Annotated[int, Field(ge=1, le=1000)] = 3
+    """The most keys of one member from this template."""
+    longest_s: Annotated[float, Field(ge=60, le=100 * 366 * 86_400)] | None = None
+    """The longest time that a key may be valid, in seconds. Default: no limit."""
 
 
 class DefaultSettings(Section):
@@ -392,6 +412,8 @@ class GovernanceSettings(Section):
         Annotated[VirtualKeySettings, BeforeValidator(_expand_key, json_schema_input_type=str | VirtualKeySettings)],
     ] = {}
     """Virtual keys by name. `name: env.NAME` is short for `name: {value: env.NAME}`."""
+    access_templates: dict[Name, AccessTemplateSettings] = {}
+    """Templates of keys that members of teams make for themselves, by name."""
     keys_file: Text | None = None
     """A file of further virtual keys, for thousands of keys. Each line is a JSON object: `{"name": …, "value":
     "sha256:…", …}`, with the fields of `virtual_keys`. The gateway looks up a key when it is used."""

@@ -30,6 +30,7 @@ from pointsman.config.references import BadReference, References
 from pointsman.config.resource import Resource
 from pointsman.config.settings import Console, Settings, Telemetry
 from pointsman.config.whole_file import write_whole
+from pointsman.domain.identity import AccessTemplate
 from pointsman.domain.origin import Secret
 from pointsman.domain.snapshots import Snapshot
 
@@ -51,7 +52,8 @@ class Compiled(Struct, frozen=True, kw_only=True):
     `customers` the customers of teams, by team. `content` is the document, and `folder` is where its relative paths
     start.
     `overlay` is the file of the catalog's overlay, which need not exist. `resources` were made by API, and merged into
-    the document. `master_key` is the path of the configured file of master keys, if there is one."""
+    the document. `master_key` is the path of the configured file of master keys, if there is one. `templates` are those
+    of members' keys."""
 
     snapshot: Snapshot
     settings: Settings
@@ -65,6 +67,7 @@ class Compiled(Struct, frozen=True, kw_only=True):
     console: Console = Console()
     resources: tuple[Resource, ...] = ()
     master_key: str = ""
+    templates: tuple[AccessTemplate, ...] = ()
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

@@ -51,10 +51,11 @@ def _limited(document: Document) -> Iterator[tuple[Location, Limited]]:
     for kind, owners in (("customers", governance.customers), ("teams", governance.teams)):
         for name, owner in owners.items():
             yield ("governance", kind, name), owner
-    for name, key in governance.virtual_keys.items():
-        yield ("governance", "virtual_keys", name), key
-        for provider_name, entry in key.providers.items():
-            yield ("governance", "virtual_keys", name, "providers", provider_name), entry
+    for kind, keys in (("virtual_keys", governance.virtual_keys), ("access_templates", governance.access_templates)):
+        for name, key in keys.items():
+            yield ("governance", kind, name), key
+            for provider_name, entry in key.providers.items():
+                yield ("governance", kind, name, "providers", provider_name), entry
 
 
 def _limits(key: VirtualKey) -> Iterator[Limit]:

@@ -11,7 +11,7 @@ from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, nearest
 from pointsman.config.references import BadReference, NotAReference, References
 from pointsman.config.requirements import compile_require
-from pointsman.config.schema import Document, GovernanceSettings, OwnerSettings, VirtualKeySettings
+from pointsman.config.schema import Document, GovernanceSettings, KeyRights, OwnerSettings, VirtualKeySettings
 from pointsman.config.source import Location
 from pointsman.config.strategies import compile_strategy
 from pointsman.domain.identity import ChildKeys, EndUserLimits, ProviderEntry, VirtualKey
@@ -107,11 +107,14 @@ class KeyCompiler:
         }
         for name, team in governance.teams.items():
             self._check_name(team.customer, governance.customers, ("governance", "teams", name, "customer"), "customer")
+        for name in governance.access_templates:
+            self._key(name, b"", _from_template(name), ("governance", "access_templates", name), 0.0)
 
     def _key(
         self, name: str, digest: bytes, settings: VirtualKeySettings, place: Location, now_unix_s: float
     ) -> VirtualKey:
         governance, findings = self._governance, self._findings
+        settings = self._with_template(settings, place)
         team = settings.team
         self._check_name(team, governance.teams, (*place, "team"), "team")
         self._check_name(settings.customer, governance.customers, (*place, "customer"), "customer")
@@ -164,6 +167,20 @@ class KeyCompiler:
             self.falling.append((place, key))
         return key
 
+    def _with_template(self, settings: VirtualKeySettings, place: Location) -> VirtualKeySettings:
+        """Return the settings of a key with those of its template, where it sets none itself."""
+        templates, name = self._governance.access_templates, settings.template
+        self._check_name(name, templates, (*place, "template"), "access template")
+        if name is None or name not in templates:
+            return settings
+        template = templates[name]
+        if settings.team not in (None, template.team):
+            message = f"the template {name!r} is for the team {template.team!r}; remove one of the two"
+            self._findings.error((*place, "team"), message)
+        given = (template.model_fields_set & KeyRights.model_fields.keys()) - settings.model_fields_set
+        fields = {field: getattr(template, field) for field in given}
+        return settings.model_copy(update={**fields, "team": template.team})
+
     def _labels(self, customer: str | None, *owners: OwnerSettings | None) -> dict[str, str]:
         """Return the labels of a customer, overridden by those of each owner in turn."""
         every = (self._governance.customers.get(customer or ""), *owners)
@@ -212,7 +229,7 @@ class KeyCompiler:
     def _note_unused(self) -> None:
         governance = self._governance
         keys = governance.virtual_keys.values()
-        teams = {key.team for key in keys}
+        teams = {key.team for key in keys} | {one.team for one in governance.access_templates.values()}
         customers = {key.customer for key in keys} | {
             team.customer for name, team in governance.teams.items() if name in teams
         }
@@ -222,6 +239,11 @@ class KeyCompiler:
         for name in governance.customers:
             if name not in customers:
                 self._findings.note(("governance", "customers", name), "no virtual key belongs to this customer")
+
+
+def _from_template(name: str) -> VirtualKeySettings:
+    """Return a key of a template, to check it."""
+    return VirtualKeySettings(value="", template=name)
 
 
 def _digest(value: str, place: Location, references: References, findings: Findings) -> bytes | None:

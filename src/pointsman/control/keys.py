@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -146,11 +146,15 @@ class KeyBook:
 
     # Changes. Each raises `KeyRejectedError` and `StoreError`.
 
-    async def make(self, order: MakeKeyOrder) -> KeyOutcome:
-        """Make a key."""
+    async def make(self, order: MakeKeyOrder, check: Callable[[Store], Awaitable[None]] | None = None) -> KeyOutcome:
+        """Make a key. `check` may raise `KeyRejectedError`; no other change comes between it and this one."""
         async with self._one_at_a_time:
             store = self._open()
-            return await _earlier(store, order.repeat) or await self._make(store, order)
+            if (earlier := await _earlier(store, order.repeat)) is not None:
+                return earlier
+            if check is not None:
+                await check(store)
+            return await self._make(store, order)
 
     async def make_child(self, parent: str, body: bytes) -> tuple[KeyOutcome, float]:
         """Make a child for a client of the parent. Return its expiry, too."""
@@ -191,7 +195,7 @@ class KeyBook:
         """Change a key."""
         async with self._one_at_a_time:
             store = self._open()
-            before = await self._get(store, order.name, order.scope, order.version)
+            before = await self._get(store, order)
             row = {**before, "changed_at": time()}
             patch = msgspec.json.decode(order.settings)
             if patch:
@@ -217,7 +221,7 @@ class KeyBook:
             store = self._open()
             if (earlier := await _earlier(store, order.repeat)) is not None:
                 return earlier
-            before = await self._get(store, order.name, order.scope, order.version)
+            before = await self._get(store, order)
             value, digest = await self._value(store, order.digest)
             now = time()
             row = {**before, "changed_at": now, "digest": digest, "hint": _hint(value)}
@@ -233,7 +237,7 @@ class KeyBook:
         """Revoke a key and its children."""
         async with self._one_at_a_time:
             store = self._open()
-            before = await self._get(store, order.name, order.scope, order.version)
+            before = await self._get(store, order)
             children = await store.api_keys.children(order.name)
             names = [order.name, *(one["name"] for one in children)]
             _, waiting = await self._apply(_KeyChange(gone=names, before=[before, *children]))
@@ -303,10 +307,13 @@ class KeyBook:
             raise KeyRejectedError("exists", f"sha256: {message}", [KeyFault("sha256", message)])
         return value, digest
 
-    async def _get(self, store: Store, name: str, scope: Scope | None, version: int | None) -> Row:
+    async def _get(self, store: Store, order: SetKey | RotateKey | DeleteKey) -> Row:
+        name, scope, version = order.name, order.scope, order.version
+        holder = order.holder if not isinstance(order, SetKey) else ""
         row = await store.api_keys.get(name)
-        if row is None or not is_in_scope(scope, (name, row["team"], row["customer"], row["parent"])):
-            if row is None and scope is None and _find(self._table(), name) is not None:
+        is_seen = row is not None and is_in_scope(scope, (name, row["team"], row["customer"], row["parent"]))
+        if row is None or not is_seen or (holder and row["created_by"] != holder):
+            if row is None and scope is None and not holder and _find(self._table(), name) is not None:
                 message = f"the key {name!r} is in the configuration file or its keys file; change it there"
                 raise KeyRejectedError("managed_by_file", message)
             raise KeyRejectedError("not_found", f"there is no key {name!r} that was made by API")

@@ -34,6 +34,17 @@ class EndUserLimits(Struct, frozen=True, kw_only=True, eq=False):
     limits: tuple[Limit, ...]
 
 
+class AccessTemplate(Struct, frozen=True, kw_only=True):
+    """A template of keys that the members of a team make. `at_most` is for each member. `longest_s` is the longest
+    time that a key may be valid, if there is one."""
+
+    name: str
+    team: str
+    customer: str | None
+    at_most: int
+    longest_s: float | None
+
+
 class ChildKeys(Struct, frozen=True):
     """The right of a virtual key to make child keys: `at_most` that are valid at a time, each for at most `longest_s`
     seconds."""

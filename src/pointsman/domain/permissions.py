@@ -25,6 +25,7 @@ class Permission(StrEnum):
     TEAMS_WRITE = "teams:write"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
+    KEYS_OWN = "keys:own"  # to make keys for oneself, from the templates of one's teams
     AUDIT_READ = "audit:read"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
@@ -54,6 +55,7 @@ teams:read        x      x       x         x         x         .       x
 teams:write       x      x       .         .         .         .       .
 keys:read         x      x       x         x         x         x       .
 keys:write        x      x       .         .         x         .       .
+keys:own          x      x       x         x         x         x       .
 audit:read        x      x       .         .         .         .       .
 users:read        x      x       .         .         .         .       .
 users:write       x      x       .         .         .         .       .

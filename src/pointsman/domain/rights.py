@@ -38,6 +38,10 @@ class AccessScope(Struct, frozen=True):
         """Return the owners of a level by name."""
         return sorted(one.partition(":")[2] for one in self.owners if one.startswith(f"{level}:"))
 
+    def by_level(self) -> dict[str, list[str]] | None:
+        """Return the names of the owners by level, or `None` for everything."""
+        return None if self.is_everything else {level: self.names(level) for level in LEVELS}
+
     def covers(self, key: str | None = None, team: str | None = None, customer: str | None = None) -> bool:
         """Return whether an object of these owners is in the scope."""
         if self.is_everything:

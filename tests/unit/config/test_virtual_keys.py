@@ -145,3 +145,40 @@ governance: {virtual_keys: {a: {value: env.OPENAI_API_KEY, providers: {openai: {
     assert error.startswith("governance.virtual_keys.a.providers.openai.keys[0]: unknown key of openai 'pord'")
     assert "prod" in error
     assert errors(text % "")
+
+
+def test_key_has_the_rights_of_its_template_where_it_sets_none_itself() -> None:
+    text = """governance:
+  teams: {red: {}}
+  access_templates:
+    members: {team: red, budgets: [{limit_usd: 5, per: day}], allow_models: [gpt-4o], near_limit: shorten}
+  virtual_keys: {me: {value: env.CLIENT_KEY, template: members, allow_models: [gpt-4o-mini]}}
+"""
+    outcome = compiled(BASE + text)
+    key = outcome.snapshot.virtual_keys[DIGEST.digest()]
+    assert (key.team, key.allow_models, key.near_limit) == ("red", ("gpt-4o-mini",), "shorten")
+    assert [(one.owner, one.amount) for one in key.limits] == [("virtual_key:me", 5_000_000_000)]
+    assert [(one.name, one.team, one.at_most) for one in outcome.templates] == [("members", "red", 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("access_templates: {t: {}}", "governance.access_templates.t.team: this field is required"),
+        ("access_templates: {t: {team: nope}}", "governance.access_templates.t.team: unknown team 'nope'"),
+        (
+            "teams: {a: {}}, access_templates: {t: {team: a, providers: [nope]}}",
+            "governance.access_templates.t.providers: unknown provider 'nope'",
+        ),
+        (
+            "virtual_keys: {me: {value: env.CLIENT_KEY, template: nope}}",
+            "governance.virtual_keys.me.template: unknown access template 'nope'",
+        ),
+        (
+            "teams: {a: {}, b: {}}, access_templates: {t: {team: a}}, virtual_keys: {me: {value: '', template: t, team: b}}",
+            "governance.virtual_keys.me.team: the template 't' is for the team 'a'; remove one of the two",
+        ),
+    ],
+)
+def test_faulty_template_is_an_error(text: str, problem: str) -> None:
+    assert any(one.startswith(problem) for one in errors(f"{BASE}governance: {{require_key: false, {text}}}"))

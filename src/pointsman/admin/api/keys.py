@@ -5,31 +5,35 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from pointsman.admin.callers import CallerOf
+from pointsman.admin.key_changes import (
+    Digest,
+    Lifetime,
+    Note,
+    as_answer,
+    change_key,
+    hexadecimal,
+    key_answer,
+    key_row,
+    with_value,
+)
 from pointsman.admin.permissions import Permission, Within
 from pointsman.admin.problems import ApiError, FieldError
-from pointsman.admin.repeats import RepeatOf, already_made
-from pointsman.admin.services import Has, Moment, Services, StrictModel
+from pointsman.admin.repeats import RepeatOf
+from pointsman.admin.services import Has, Moment, StrictModel
 from pointsman.config.sections import Name
 from pointsman.control.inquiries.keys import (
     DeleteKey,
     FileKey,
-    KeyOutcome,
     ListFileKeys,
     MakeKeyOrder,
     RotateKey,
-    Scope,
     SetKey,
 )
 from pointsman.control.store.api_keys import KeyQuery
-from pointsman.control.store.database import StoreError
-from pointsman.control.store.tables import Row
-from pointsman.domain.rights import LEVELS, AccessScope
-
-LONGEST_S = 100 * 366 * 86_400.0
-CHANGE_S = 10.0
+from pointsman.domain.rights import AccessScope
 
 router = APIRouter(prefix="/api/v1/keys", tags=["keys"])
 
@@ -41,20 +45,6 @@ Settings = Annotated[
     dict[str, Any],
     Field(description="The fields of an entry of `governance.virtual_keys`, such as `team` and `budgets`."),
 ]
-Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:)?[0-9a-f]{64}$")]
-Lifetime = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
-Note = Annotated[str, Field(max_length=1000)]
-
-_STATUS = {
-    "invalid_request": 422,
-    "exists": 409,
-    "key_reused": 422,
-    "managed_by_file": 409,
-    "rate_limited": 409,
-    "changed": 412,
-    "not_found": 404,
-    "forbidden": 403,
-}
 
 
 class KeyPage(StrictModel):
@@ -109,14 +99,14 @@ async def list_keys(services: Has, scope: Readable, page: Annotated[KeyPage, Que
     """Return keys in the order of their names, without their values. `next` is absent on the last page. With
     `managed_by=file`, these are the keys of the configuration file and of its keys file."""
     if page.managed_by == "file":
-        listing = ListFileKeys(page.limit + 1, page.after, page.q, page.team, _owners(scope))
+        listing = ListFileKeys(page.limit + 1, page.after, page.q, page.team, scope.by_level())
         keys = [_file_row(one) for one in await services.control.ask(listing, FileKey)]
     else:
-        keys = [_shown(row) for row in await services.store.rows(_query(page, scope).statement(time()))]
+        keys = [key_row(row) for row in await services.store.rows(_query(page, scope).statement(time()))]
     found: dict[str, object] = {"keys": keys[: page.limit]}
     if len(keys) > page.limit:
         found["next"] = keys[page.limit - 1]["name"]
-    return _json(found)
+    return as_answer(found)
 
 
 @router.post("", status_code=201)
@@ -130,26 +120,26 @@ async def make(services: Has, scope: Writable, caller: CallerOf, repeat: RepeatO
         name=body.name,
         settings=msgspec.json.encode(body.settings),
         author=caller.name,
-        digest=_hexadecimal(body.sha256),
+        digest=hexadecimal(body.sha256),
         parent=body.parent,
         expires_at=time() + body.for_s if body.for_s is not None else body.expires_at,
         note=body.note,
-        scope=_owners(scope),
+        scope=scope.by_level(),
         repeat=repeat,
     )
-    return _answer(_with_value(await _change(services, order), body.sha256), 201)
+    return key_answer(with_value(await change_key(services, order), body.sha256), 201)
 
 
 @router.get("/{name}")
 async def show(services: Has, scope: Readable, name: KeyName) -> Response:
     """Return a key, without its value."""
-    found = await services.store.rows(KeyQuery(limit=1, name=name, owners=_owners(scope)).statement(time()))
+    found = await services.store.rows(KeyQuery(limit=1, name=name, owners=scope.by_level()).statement(time()))
     if found:
-        return _json(_shown(found[0]), etag=found[0]["changed"])
-    of_file = await services.control.ask(ListFileKeys(1, owners=_owners(scope), name=name), FileKey)
+        return as_answer(key_row(found[0]), etag=found[0]["changed"])
+    of_file = await services.control.ask(ListFileKeys(1, owners=scope.by_level(), name=name), FileKey)
     if not of_file:
         raise ApiError(404, "not_found", f"there is no key {name!r}")
-    return _json(_file_row(of_file[0]))
+    return as_answer(_file_row(of_file[0]))
 
 
 @router.patch("/{name}")
@@ -166,9 +156,9 @@ async def change(
         note=body.note,
         is_enabled=body.is_enabled,
         version=_version(if_match),
-        scope=_owners(scope),
+        scope=scope.by_level(),
     )
-    return _answer(await _change(services, order), 200)
+    return key_answer(await change_key(services, order), 200)
 
 
 @router.post("/{name}/rotate")
@@ -187,20 +177,20 @@ async def rotate(
         author=caller.name,
         grace_s=body.grace_s,
         revokes=body.revoke_children,
-        digest=_hexadecimal(body.sha256),
+        digest=hexadecimal(body.sha256),
         version=_version(if_match),
-        scope=_owners(scope),
+        scope=scope.by_level(),
         repeat=repeat,
     )
-    return _answer(_with_value(await _change(services, order), body.sha256), 200)
+    return key_answer(with_value(await change_key(services, order), body.sha256), 200)
 
 
 @router.delete("/{name}")
 async def revoke(services: Has, scope: Writable, caller: CallerOf, name: KeyName, if_match: IfMatch = None) -> Response:
     """Revoke a key and its children. No worker admits a request with it after this answers 200, also after a crash; 202
     names workers that may still do."""
-    order = DeleteKey(name=name, author=caller.name, version=_version(if_match), scope=_owners(scope))
-    return _answer(await _change(services, order), 200)
+    order = DeleteKey(name=name, author=caller.name, version=_version(if_match), scope=scope.by_level())
+    return key_answer(await change_key(services, order), 200)
 
 
 def _query(page: KeyPage, scope: AccessScope) -> KeyQuery:
@@ -213,68 +203,12 @@ def _query(page: KeyPage, scope: AccessScope) -> KeyQuery:
         customer=page.customer,
         parent=page.parent,
         state=page.state,
-        owners=_owners(scope),
+        owners=scope.by_level(),
     )
-
-
-def _owners(scope: AccessScope) -> Scope | None:
-    return None if scope.is_everything else {level: scope.names(level) for level in LEVELS}
-
-
-async def _change(services: Services, order: MakeKeyOrder | SetKey | RotateKey | DeleteKey) -> KeyOutcome:
-    """Make a change. Raises `ApiError` if it is rejected."""
-    await services.state()  # fails at once if control is away
-    (outcome,) = await services.control.ask(order, KeyOutcome, CHANGE_S)
-    if outcome.code == "store_unavailable":
-        raise StoreError(outcome.message)
-    if outcome.code:
-        errors = [FieldError(one.field, one.message) for one in outcome.faults]
-        raise ApiError(_STATUS.get(outcome.code, 503), outcome.code, outcome.message, errors=errors)
-    return outcome
-
-
-def _with_value(outcome: KeyOutcome, digest: str | None) -> KeyOutcome:
-    """Return the outcome, unless it should have a value that only an earlier call has shown."""
-    if outcome.is_replayed and digest is None:
-        name = msgspec.json.decode(outcome.row)["name"]
-        raise already_made(f"the value of the key {name!r}", "rotate the key to get another one")
-    return outcome
-
-
-def _answer(outcome: KeyOutcome, status: int) -> Response:
-    row = msgspec.json.decode(outcome.row)
-    found = _shown(row) | ({"key": outcome.value} if outcome.value is not None else {})
-    if outcome.waiting:
-        found["waiting_workers"] = outcome.waiting
-    return _json(found, 202 if outcome.waiting else status, etag=row["changed"])
-
-
-def _shown(row: Row) -> dict[str, Any]:
-    """Return a key as the API shows it."""
-    now, ends = time(), row["expires_at"]
-    state = "expired" if ends is not None and ends <= now else "active" if row["is_enabled"] else "disabled"
-    names = ("team", "customer", "parent", "note", "created_at", "created_by", "changed_at", "expires_at")
-    older = row["previous_until"]
-    return {
-        "name": row["name"],
-        "managed_by": "api",
-        "state": state,
-        "hint": row["hint"],
-        "sha256": row["digest"],
-        **{name: row[name] or None for name in names},
-        "previous_until": older if older is not None and older > now else None,
-        "version": row["changed"],
-        "settings": msgspec.json.decode(row["settings"]),
-    }
 
 
 def _file_row(key: FileKey) -> dict[str, Any]:
     return {"managed_by": "file", **msgspec.to_builtins(key)}
-
-
-def _json(value: object, status: int = 200, *, etag: int | None = None) -> Response:
-    headers = {"etag": f'"{etag}"'} if etag is not None else {}
-    return Response(msgspec.json.encode(value), status, headers=headers, media_type="application/json")
 
 
 def _version(if_match: str | None) -> int | None:
@@ -284,10 +218,6 @@ def _version(if_match: str | None) -> int | None:
     if not text.isdecimal():
         raise _invalid("if-match", "must be the `ETag` of an earlier answer")
     return int(text)
-
-
-def _hexadecimal(digest: str | None) -> str | None:
-    return digest.removeprefix("sha256:") if digest is not None else None
 
 
 def _invalid(field: str, message: str) -> ApiError:

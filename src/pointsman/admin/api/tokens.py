@@ -40,7 +40,7 @@ async def create(services: Has, caller: CallerOf, repeat: RepeatOf, body: NewTok
     roles. It keeps them if the caller loses them later. A repeated call answers 409, `idempotency_replayed`."""
     secret, expires_at = new_secret(SERVICE_PREFIX), time() + body.days * 86_400
     inquiry = CreateServiceToken(
-        caller.author(), body.name, digest_of(secret), grants_of(body.roles), expires_at, repeat
+        caller.author(), body.name, digest_of(secret), grants_of(body.roles), expires_at, repeat=repeat
     )
     outcome = await ask(services, inquiry)
     if outcome.is_replayed:

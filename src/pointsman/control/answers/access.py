@@ -22,8 +22,10 @@ from pointsman.control.inquiries.access import (
     SetOwnPassword,
     SetRole,
 )
+from pointsman.control.members import end_lost_keys
 from pointsman.control.parts import Answers, ControlParts
 
+_ENDING = (change_user, delete_user, set_role, delete_token)  # these may take a right to keys away
 _logger = logging.getLogger(__name__)
 
 
@@ -37,6 +39,8 @@ def _by(
         if not outcome.code and not outcome.is_replayed:
             action = make.__name__.replace("_", " ")
             _logger.info("%s from %s: %s %s", inquiry.author.name, inquiry.author.address, action, outcome.name)
+            if make in _ENDING:
+                await end_lost_keys(parts.ingest.store, parts.keys)
         return [outcome]
 
     return answer

@@ -11,17 +11,28 @@ from pointsman.control.inquiries.keys import (
     KeyOutcome,
     ListFileKeys,
     MakeKeyOrder,
+    MakeMemberKey,
     RotateKey,
     SetKey,
+    TemplateInquiry,
 )
 from pointsman.control.keys import KeyRejectedError, is_in_scope
+from pointsman.control.members import make_own_key, templates_in
 from pointsman.control.parts import AT_ONCE, Answers, ControlParts
 from pointsman.control.store.database import StoreError
-from pointsman.domain.identity import KeysUnavailableError, KeyTable, VirtualKey, key_named
+from pointsman.domain.identity import AccessTemplate, KeysUnavailableError, KeyTable, VirtualKey, key_named
 
 
 async def _make(order: MakeKeyOrder, parts: ControlParts) -> list[KeyOutcome]:
     return await _ended(parts.keys.make(order))
+
+
+async def _make_for_member(order: MakeMemberKey, parts: ControlParts) -> list[KeyOutcome]:
+    return await _ended(make_own_key(parts.keys, parts.configuration.current, order))
+
+
+async def _templates(inquiry: TemplateInquiry, parts: ControlParts) -> list[AccessTemplate]:
+    return templates_in(inquiry.scope, parts.configuration.current)
 
 
 async def _set(order: SetKey, parts: ControlParts) -> list[KeyOutcome]:
@@ -90,4 +101,12 @@ def _shown(key: VirtualKey) -> FileKey:
     )
 
 
-ANSWERS: Answers = {ListFileKeys: _file_keys, MakeKeyOrder: _make, SetKey: _set, RotateKey: _rotate, DeleteKey: _delete}
+ANSWERS: Answers = {
+    ListFileKeys: _file_keys,
+    MakeKeyOrder: _make,
+    MakeMemberKey: _make_for_member,
+    TemplateInquiry: _templates,
+    SetKey: _set,
+    RotateKey: _rotate,
+    DeleteKey: _delete,
+}

@@ -26,6 +26,7 @@ from pointsman.control.inquiries.logins import (
     SignOn,
     TouchSession,
 )
+from pointsman.control.members import end_lost_keys
 from pointsman.control.parts import Answers, ControlParts
 from pointsman.domain.rights import Rights
 
@@ -53,6 +54,8 @@ def _by(
         if outcome.code or make in (open_session, sign_on, close_session):
             end = f"failed: {outcome.problem}" if outcome.code else outcome.name
             _logger.info("%s from %s: %s", make.__name__.replace("_", " "), getattr(inquiry, "address", ""), end)
+        if make in (sign_on, confirm_session):  # the groups may have changed
+            await end_lost_keys(parts.ingest.store, parts.keys)
         known = ("", "unauthorized", "code_required", "forbidden")
         code: Any = outcome.code if outcome.code in known else "unavailable"
         return [SessionOutcome(code, outcome.problem, outcome.name)]

@@ -24,6 +24,26 @@ class MakeKeyOrder(Struct, frozen=True, kw_only=True, tag="make_key"):
     repeat: Repeat | None = None
 
 
+class MakeMemberKey(Struct, frozen=True, kw_only=True, tag="make_member_key"):
+    """Answered by one `KeyOutcome` with the value of the key. A caller makes a key of its own from a template of a team
+    in its scope. `holder` is the caller, such as `member:user:u-1`."""
+
+    name: str
+    template: str
+    holder: str
+    scope: Scope | None
+    digest: str | None = None
+    expires_at: float | None = None
+    note: str = ""
+    repeat: Repeat | None = None
+
+
+class TemplateInquiry(Struct, frozen=True, tag="templates"):
+    """Answered by an `AccessTemplate` for each template of a team in the scope."""
+
+    scope: Scope | None
+
+
 class SetKey(Struct, frozen=True, kw_only=True, tag="set_key"):
     """Answered by one `KeyOutcome`. `settings` is JSON: the fields to change; `null` removes one. `version` is that of
     the state to change, if it matters. A change of `expires_at` to 0 removes it."""
@@ -40,7 +60,7 @@ class SetKey(Struct, frozen=True, kw_only=True, tag="set_key"):
 
 class RotateKey(Struct, frozen=True, kw_only=True, tag="rotate_key"):
     """Answered by one `KeyOutcome` with the new value. The old value is valid for `grace_s` more seconds. `revokes`
-    deletes the children of the key."""
+    deletes the children of the key. With a `holder`, it must be that member's own key."""
 
     name: str
     author: str
@@ -49,16 +69,19 @@ class RotateKey(Struct, frozen=True, kw_only=True, tag="rotate_key"):
     digest: str | None = None
     version: int | None = None
     scope: Scope | None = None
+    holder: str = ""
     repeat: Repeat | None = None
 
 
 class DeleteKey(Struct, frozen=True, kw_only=True, tag="delete_key"):
-    """Answered by one `KeyOutcome`. The children of the key are deleted, too."""
+    """Answered by one `KeyOutcome`. The children of the key are deleted, too. With a `holder`, it must be that member's
+    own key."""
 
     name: str
     author: str
     version: int | None = None
     scope: Scope | None = None
+    holder: str = ""
 
 
 class ListFileKeys(Struct, frozen=True, tag="file_keys"):

@@ -14,6 +14,7 @@ from pointsman.control.store.tables import API_KEYS, Row
 
 KeyState = Literal["active", "disabled", "expired"]
 PAGE = 2000  # rows read at once
+MEMBER = "member:"  # begins the author of a key that a member made
 
 Writing = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 _T = API_KEYS.c
@@ -31,6 +32,7 @@ class KeyQuery(Struct, frozen=True, kw_only=True):
     team: str | None = None
     customer: str | None = None
     parent: str | None = None
+    author: str | None = None
     state: KeyState | None = None
     owners: Mapping[str, Collection[str]] | None = None
 
@@ -46,6 +48,7 @@ class KeyQuery(Struct, frozen=True, kw_only=True):
             (_T.team, self.team),
             (_T.customer, self.customer),
             (_T.parent, self.parent),
+            (_T.created_by, self.author),
         ):
             if value is not None:
                 chosen.append(column == value)
@@ -92,6 +95,17 @@ class ApiKeyTable:
     async def children(self, parent: str) -> list[Row]:
         """Return all children of a key."""
         found: list[Row] = await self._rows(select(API_KEYS).where(_T.parent == parent).order_by(_T.name))
+        return found
+
+    async def made_by(self, author: str) -> list[Row]:
+        """Return all keys that one author made."""
+        found: list[Row] = await self._rows(select(API_KEYS).where(_T.created_by == author).order_by(_T.name))
+        return found
+
+    async def of_members(self) -> list[Row]:
+        """Return the enabled keys that members made for themselves."""
+        are_theirs = (_T.created_by.startswith(MEMBER, autoescape=True), _T.is_enabled == 1)
+        found: list[Row] = await self._rows(select(API_KEYS).where(*are_theirs).order_by(_T.name))
         return found
 
     async def extent(self, modulus: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ SPECS: dict[str, tuple[str, Any, Any]] = {
     "rule": ("up", {"model": "openai/gpt-4o", "when": 'model == "x"'}, {"enabled": False}),
     "customer": ("acme", {"budgets": [{"limit_usd": 5, "per": "day"}]}, {"labels": {"a": "b"}}),
     "team": ("sales", {}, {"rate_limits": [{"requests": 5, "per": "minute"}]}),
+    "access_template": ("members", {"team": "research"}, {"at_most": 5}),
     "price": (
         "openai/gpt-4o",
         {"model": "openai/gpt-4o", "input_usd_per_million": 1, "output_usd_per_million": 2},
