@@ -134,6 +134,12 @@ POST    /api/v1/access-templates               ++----- | ------ | ------
 PUT     /api/v1/access-templates/{name:path}   ++----- | ------ | ------
 PATCH   /api/v1/access-templates/{name:path}   ++----- | ------ | ------
 DELETE  /api/v1/access-templates/{name:path}   ++----- | ------ | ------
+GET     /api/v1/defaults                       ++++--+ | 000--0 | 000--0
+GET     /api/v1/defaults/{name:path}           ++++--+ | 000--0 | 000--0
+POST    /api/v1/defaults                       ++----- | ------ | ------
+PUT     /api/v1/defaults/{name:path}           ++----- | ------ | ------
+PATCH   /api/v1/defaults/{name:path}           ++----- | ------ | ------
+DELETE  /api/v1/defaults/{name:path}           ++----- | ------ | ------
 GET     /metrics                               ++++--+ | ------ | ------
 GET     /healthz                               public
 GET     /readyz                                public

@@ -25,6 +25,7 @@ Note = Annotated[str, Field(max_length=1000)]
 _STATUS = {
     "invalid_request": 422,
     "exists": 409,
+    "in_use": 409,
     "key_reused": 422,
     "managed_by_file": 409,
     "rate_limited": 409,

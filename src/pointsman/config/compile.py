@@ -79,6 +79,9 @@ def compile_document(
     snapshot, governed = compile_snapshot(
         document, in_use, references, findings, listen=listen, data_dir=data_dir, directory=directory
     )
+    if not document.providers:
+        message = "there is no provider, so every request is rejected until the admin API makes one; add one, such as"
+        findings.warning(("providers",), f"{message} `openai: env.OPENAI_API_KEY`, or `pointsman providers create`")
     check_providers(in_use, snapshot, findings)
     console = compile_console(document, references, findings)
     snapshot = replace(snapshot, tracing=telemetry.tracing, bodies=telemetry.bodies)

@@ -16,7 +16,7 @@ from pointsman.config.problems import Findings
 from pointsman.config.references import References
 from pointsman.config.schema import VirtualKeySettings
 from pointsman.config.snapshot_file import Compiled
-from pointsman.config.source import Source
+from pointsman.config.source import Location, Source
 from pointsman.config.then_targets import check_then
 from pointsman.config.virtual_keys import KeyCompiler
 from pointsman.domain.identity import KeysUnavailableError, VirtualKey
@@ -76,7 +76,8 @@ class PolicyCompiler:
 
     def __init__(self, compiled: Compiled, environ: Mapping[str, str]) -> None:
         findings, snapshot = Findings(Source({}, {})), compiled.snapshot
-        document = load(compiled.content, compiled.resources).document
+        self._loaded = load(compiled.content, compiled.resources)
+        document = self._loaded.document
         if document is None:
             raise KeysUnavailableError("the configuration in force cannot be read again")
         self._document = overridden(document, environ, findings)
@@ -94,6 +95,18 @@ class PolicyCompiler:
             check_then(self._document, self._snapshot, self._compiler.falling, findings)
             problems += [FieldProblem("budgets", one.message) for one in findings.errors()]
         return key, problems
+
+    def users_of(self, name: str) -> list[str]:
+        """Return the places that name a key: rules and prices, as a path with its line, or as a resource."""
+        source, found = self._loaded.source, list[Location]()
+        rules, prices = self._document.routing.rules, self._document.pricing.overrides
+        found += [("routing", "rules", at) for at, one in enumerate(rules) if one.scope == f"virtual_key:{name}"]
+        found += [("pricing", "overrides", at) for at, one in enumerate(prices) if one.virtual_key == name]
+        return [source.owner(place) or _in_file(*source.place(place)) for place in found]
+
+
+def _in_file(path: str, line: int | None) -> str:
+    return f"{path} of the configuration file" + (f", line {line}" if line is not None else "")
 
 
 def moment(unix_s: float) -> str:

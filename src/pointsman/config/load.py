@@ -132,8 +132,6 @@ def _remove(data: dict[str, Any], place: Location) -> None:
 def explain(location: Location, details: ErrorDetails, root: type[Section] = Document) -> str:
     """Describe the error in the words of this file format. Never repeats a value: it may be a secret in the wrong
     place. `root` is the class of the whole document."""
-    if location == ("providers",) and details["type"] in ("missing", "too_short"):
-        return "at least one provider is required, such as `openai: env.OPENAI_API_KEY`"
     match details["type"]:
         case "extra_forbidden":
             return _unknown_field(location, root)

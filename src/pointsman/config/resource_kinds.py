@@ -1,6 +1,8 @@
 """The kinds of resources that the admin API makes, and their places in the configuration document."""
 
+import re
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 
 from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
@@ -10,6 +12,7 @@ from pointsman.config.routing_schema import expand_model
 from pointsman.config.sections import ModelName, Name
 from pointsman.config.source import Location
 
+_PLAIN = re.compile(r"[A-Za-z0-9._=;-]{1,180}")
 _OWNERS = ("virtual_key", "team", "customer")
 
 
@@ -71,6 +74,18 @@ def price_name(item: Mapping[str, object]) -> str:
     return f"{item.get('model', '')}{''.join(owners)}"
 
 
+def default_name(item: Mapping[str, object]) -> str:
+    """Return the name of default limits: whom they are for, and what selects them, such as
+    `virtual_key;team=research`. If that has unusual characters, or many, a digest replaces it."""
+    labels = item.get("labels")
+    named = [(field, item.get(field)) for field in ("team", "customer")]
+    named += sorted((f"label.{name}", text) for name, text in labels.items()) if isinstance(labels, Mapping) else []
+    text = ";".join(f"{field}={value}" for field, value in named if value is not None)
+    if text and not _PLAIN.fullmatch(text):
+        text = f"selector-{sha256(text.encode(errors='replace')).hexdigest()[:12]}"
+    return ";".join(filter(None, (str(item.get("each", "")), text)))
+
+
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _MODEL_NAME: TypeAdapter[str] = TypeAdapter(ModelName)
 
@@ -102,6 +117,14 @@ _ALL = (
         plural="access-templates",
         place=("governance", "access_templates"),
         section="AccessTemplateSettings",
+    ),
+    ResourceKind(
+        name="default",
+        plural="defaults",
+        place=("governance", "defaults"),
+        section="DefaultSettings",
+        name_in=default_name,
+        has_model_names=True,
     ),
     ResourceKind(
         name="price",

@@ -113,8 +113,12 @@ def _names(kind: ResourceKind, found: object) -> dict[str, Location]:
     """Return the names in the file, each with its location."""
     if kind.name_in is None:
         return {str(name): (*kind.place, str(name)) for name in found} if isinstance(found, dict) else {}
-    items = found if isinstance(found, list) else []
-    return {kind.name_in(item): (*kind.place, at) for at, item in enumerate(items) if isinstance(item, Mapping)}
+    names: dict[str, Location] = {}
+    for at, item in enumerate(found if isinstance(found, list) else []):
+        if isinstance(item, Mapping):
+            name = kind.name_in(item)
+            names[name if name not in names else f"{name} ({at})"] = (*kind.place, at)  # default limits may repeat
+    return names
 
 
 def _at(data: object, location: Location) -> Any:

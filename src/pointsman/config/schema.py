@@ -502,17 +502,14 @@ class Document(Section):
     """The key that seals secrets given by API, as `file:PATH`. Each line of the file is a key of at least 32
     characters: the first one seals, and all of them open. The environment variable `POINTSMAN_MASTER_KEY` replaces it.
     Default: the gateway makes a key in `data_dir` at first need, so that a copy of that folder reveals the secrets."""
-    providers: Annotated[
-        dict[
-            Name,
-            Annotated[
-                ProviderSettings,
-                BeforeValidator(_expand_provider, json_schema_input_type=str | ProviderSettings | None),
-            ],
+    providers: dict[
+        Name,
+        Annotated[
+            ProviderSettings, BeforeValidator(_expand_provider, json_schema_input_type=str | ProviderSettings | None)
         ],
-        Field(min_length=1),
-    ]
-    """Providers by name. `openai: env.OPENAI_API_KEY` is short for a known provider with one key."""
+    ] = {}
+    """Providers by name. They may also be made by API. `openai: env.OPENAI_API_KEY` is short for a known provider with
+    one key."""
     models: dict[
         ModelName,
         Annotated[

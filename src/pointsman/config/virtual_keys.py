@@ -285,14 +285,15 @@ def compile_key_headers(governance: GovernanceSettings, findings: Findings) -> t
 
 
 def check_access(governance: GovernanceSettings, listen: ListenAddress | None, findings: Findings) -> None:
-    """Check that open mode is for this machine alone, and that closed mode has a key that opens it."""
+    """Check that open mode is for this machine alone, and warn if no key of the document opens closed mode."""
     if governance.require_key:
         if not governance.virtual_keys and governance.keys_file is None:
             message = (
-                "no virtual key is defined, so every request would be rejected; define one, such as "
-                "`virtual_keys: {me: {value: env.MY_KEY}}`, or set `require_key: false` on a loopback address"
+                "there is no virtual key here, so only keys made by API are accepted; make one by `pointsman keys "
+                "create`, define one, such as `virtual_keys: {me: {value: env.MY_KEY}}`, or set `require_key: false` "
+                "on a loopback address"
             )
-            findings.error(("governance", "virtual_keys"), message)
+            findings.warning(("governance", "virtual_keys"), message)
     elif listen is not None and not listen.is_loopback:
         message = "must be `true`, or server.listen must be a loopback address that no other machine can reach"
         findings.error(("governance", "require_key"), message)

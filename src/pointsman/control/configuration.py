@@ -289,7 +289,7 @@ class Configuration:
 
 
 def _owners(resources: Sequence[Resource]) -> list[Resource]:
-    return [one for one in resources if one.kind in ("customer", "team", "access_template")]
+    return [one for one in resources if one.kind in ("customer", "team", "access_template", "default")]
 
 
 def _of(severity: Severity, problems: tuple[Problem, ...]) -> list[str]:

@@ -37,14 +37,14 @@ class KeyFile:
 
     def compile(self, settings: str) -> tuple[VirtualKey, list[FieldProblem]]:
         """Compile a policy under the configuration in force. Return its problems, too."""
-        current = self._current()
-        if self._compiler is None or self._compiler.digest != current.snapshot.digest:
-            self._compiler = PolicyCompiler(current, self._environ)
-            self._compiled.clear()
-        key, problems = self._compiler.compile(settings)
+        key, problems = self._present().compile(settings)
         if not problems:
             self._compiled[settings] = key
         return key, problems
+
+    def users_of(self, name: str) -> list[str]:
+        """Return the places in the configuration in force that name a key."""
+        return self._present().users_of(name)
 
     def write(self, rows: Iterable[Row], gone: Iterable[str]) -> None:
         """Write keys as they are in the store, and remove others. Their policies were compiled."""
@@ -107,6 +107,13 @@ class KeyFile:
     def tidy(self, digests: Iterable[str]) -> None:
         """Drop the policies of other configurations than those with these digests, and those that no key has."""
         self._open().forget_compiled([generation_of(digest) for digest in digests])
+
+    def _present(self) -> PolicyCompiler:
+        current = self._current()
+        if self._compiler is None or self._compiler.digest != current.snapshot.digest:
+            self._compiler = PolicyCompiler(current, self._environ)
+            self._compiled.clear()
+        return self._compiler
 
     def _open(self) -> LiveKeys:
         if self._live is None:

@@ -238,6 +238,9 @@ class KeyBook:
         async with self._one_at_a_time:
             store = self._open()
             before = await self._get(store, order)
+            if users := await asyncio.to_thread(self._file.users_of, order.name):
+                message = f"the key {order.name!r} is named by {', '.join(users)}; change that, or disable the key"
+                raise KeyRejectedError("in_use", message)
             children = await store.api_keys.children(order.name)
             names = [order.name, *(one["name"] for one in children)]
             _, waiting = await self._apply(_KeyChange(gone=names, before=[before, *children]))

@@ -16,11 +16,11 @@ from pointsman.domain.identity import KeysUnavailableError, KeyTable
 from pointsman.domain.records import RequestRecord, record_of
 from pointsman.domain.snapshots import Snapshot
 from pointsman.engine.live import Live
-from pointsman.routing.admit import Admission, admit, check_time, pause_of
+from pointsman.routing.admit import Admission, admit, check_network, check_time, pause_of
 from pointsman.transport.http_head import PER_REQUEST, BodyMode, Head
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
-from pointsman.wire.callers import check_caller, client_address, is_within
+from pointsman.wire.callers import check_caller, client_address
 from pointsman.wire.encodings import LARGE_FROM_BYTES, parse_encoded, reject_encoded
 from pointsman.wire.heads import dialect_at, has_open_names, names_read, read_head
 from pointsman.wire.paths import Parse, ParsedHead, PathTable
@@ -128,7 +128,7 @@ class AdmittedHeads:
         failure = check_time(key, time())
         if failure is None and key.networks:
             address = client_address(peer, head.headers.get(b"x-forwarded-for"), entry.snapshot.access)
-            failure = None if is_within(address, key.networks) else _elsewhere(address)
+            failure = check_network(key, address)
         if failure is None and live.paused:
             failure = pause_of(key, live.paused, monotonic())
         if failure is not None:
@@ -150,11 +150,6 @@ def _presented(failure: Failure, credential: bytes | None) -> Failure:
     return replace(
         failure, message=f"{failure.message}; the SHA-256 of the presented key begins with {credential.hex()[:8]}"
     )
-
-
-def _elsewhere(address: str) -> Failure:
-    message = f"this virtual key may not be used from {address or 'this address'}; its `from` lists the networks"
-    return Failure(failures.NETWORK_NOT_ALLOWED, message)
 
 
 _UNREADABLE = Failure(

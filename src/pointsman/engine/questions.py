@@ -18,17 +18,19 @@ from pointsman.domain.state import Record
 from pointsman.engine.live import Amounts, Live
 from pointsman.engine.preview import Previewed, decide_unsent
 from pointsman.engine.question_calls import located, parse
-from pointsman.routing.admit import check_time, pause_of
+from pointsman.routing.admit import check_network, check_time, pause_of
 from pointsman.routing.health import Condition
 from pointsman.routing.shared_view import SharedView
+from pointsman.wire.callers import client_address
 
 _BLOCK_S = 3600.0
 
 
 class Question(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A request and its circumstances. `key` is the name of a virtual key, and `client` the client's address. `at` is
-    the time in Unix seconds. `seed` makes random choices repeatable. `failing` are providers' models that count as
-    failed, as `provider/model`. `used` are used percentages of all limits of an owner, such as `team:research`."""
+    """A request and its circumstances. `key` is the name of a virtual key, and `client` the client's address, which a
+    key with `from` requires. `at` is the time in Unix seconds. `seed` makes random choices repeatable. `failing` are
+    providers' models that count as failed, as `provider/model`. `used` are used percentages of all limits of an owner,
+    such as `team:research`."""
 
     path: str = "/v1/chat/completions"
     headers: dict[str, str] = {}
@@ -91,9 +93,9 @@ def answer(
         call = parse(question.path, question.headers, question.body, snapshot)
     except Rejection as rejection:
         return Previewed(rejection.failure)
-    expired = check_time(key, at)
-    if expired is not None:
-        return Previewed(expired)
+    refused = check_time(key, at) or check_network(key, client_address(question.client, None, snapshot.access))
+    if refused is not None:
+        return Previewed(refused)
     live = Live(snapshot)
     SharedView(live).hold(holds, now, unix_s)
     paused = pause_of(key, live.paused, now) if key is not None else None

@@ -9,6 +9,7 @@ from pointsman.domain.failures import Failure
 from pointsman.domain.holds import Held
 from pointsman.domain.identity import VirtualKey
 from pointsman.domain.snapshots import Snapshot
+from pointsman.wire.callers import is_within
 
 
 class Admission(Struct, frozen=True):
@@ -46,6 +47,14 @@ def pause_of(key: VirtualKey, paused: Mapping[str, Held], now: float) -> Failure
         if held is not None and now < held.until:
             return Failure(failures.KEY_PAUSED, held.hold.describe())
     return None
+
+
+def check_network(key: VirtualKey | None, address: str) -> Failure | None:
+    """Return the rejection of a key that may not be used from this address; empty text is an unknown one."""
+    if key is None or not key.networks or is_within(address, key.networks):
+        return None
+    message = f"this virtual key may not be used from {address or 'this address'}; its `from` lists the networks"
+    return Failure(failures.NETWORK_NOT_ALLOWED, message)
 
 
 def check_time(key: VirtualKey | None, now_unix_s: float) -> Failure | None:

@@ -177,3 +177,10 @@ def test_any_value_in_any_place_is_compiled_or_reported(data: st.DataObject) -> 
     outcome = checked(yaml.safe_dump(document, allow_unicode=True))
     assert (outcome.compiled is None) is bool(found(outcome))
     assert "sk-openai" not in str(outcome)
+
+
+@pytest.mark.parametrize("text", ["version: 1", "providers: {}", "{}"])
+def test_all_providers_and_keys_may_come_by_api(text: str) -> None:
+    outcome = checked(text)
+    assert outcome.compiled is not None
+    assert [one.partition(":")[0] for one in found(outcome, "warning")] == ["governance.virtual_keys", "providers"]

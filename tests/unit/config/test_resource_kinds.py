@@ -3,7 +3,7 @@
 import pytest
 
 from pointsman.config.json_schema import document_schema
-from pointsman.config.resource_kinds import KINDS, price_name
+from pointsman.config.resource_kinds import KINDS, default_name, price_name
 
 
 def test_every_kind_has_its_section_in_the_schema_of_the_file() -> None:
@@ -38,3 +38,13 @@ def test_short_forms_are_expanded() -> None:
 def test_price_is_named_after_its_model_and_owner() -> None:
     assert price_name({"model": "openai/gpt-4o"}) == "openai/gpt-4o"
     assert price_name({"model": "openai/*", "team": "research"}) == "openai/*;team=research"
+
+
+def test_default_limits_are_named_after_what_selects_them() -> None:
+    assert default_name({"each": "team"}) == "team"
+    assert default_name({"each": "team", "customer": "acme", "labels": {"b": "2", "a": "1"}}) == (
+        "team;customer=acme;label.a=1;label.b=2"
+    )
+    unusual = [default_name({"each": "team", "labels": {"a": text}}) for text in ("x y", "x/y", "x" * 200)]
+    assert all(one.startswith("team;selector-") for one in unusual)
+    assert len(set(unusual)) == 3

@@ -30,6 +30,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "rule": ("up", {"name": "up", "model": "openai/gpt-4o"}),
     "customer": ("acme", {}),
     "team": ("sales", {}),
+    "access_template": ("members", {"team": "sales"}),
+    "default": ("virtual_key", {"each": "virtual_key", "budgets": [{"limit_usd": 5, "per": "day"}]}),
     "price": ("openai/gpt-4o", {"model": "openai/gpt-4o", "input_usd_per_million": 1, "output_usd_per_million": 2}),
 }
 
@@ -62,10 +64,11 @@ def test_resources_are_compiled_with_the_file() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_in_force_without_its_section_in_the_file(kind: str) -> None:
     name, spec = EXAMPLES[kind]
+    others = [made("team", "sales", {})] if kind == "access_template" else []
     text = b"providers: {openai: env.OPENAI_API_KEY}\ngovernance: {require_key: false}\n"
     outcomes = [
         compile_document(load(text, resources), Path(), ENVIRON).compiled
-        for resources in ([], [made(kind, name, spec)])
+        for resources in (others, [*others, made(kind, name, spec)])
     ]
     assert outcomes[0] is not None
     assert outcomes[1] is not None
@@ -110,3 +113,13 @@ def test_file_of_the_wrong_form_is_reported_and_not_merged() -> None:
 def test_listing_has_both_owners_by_name() -> None:
     found = listed(parse(FILE_TEXT), KINDS["team"], [made("team", "a", {}), made("model", "x", ["y/z"])])
     assert [(one.name, one.owner, one.line) for one in found] == [("a", API, None), ("research", FILE, 7)]
+
+
+def test_default_limits_of_the_file_may_select_the_same() -> None:
+    text = b"governance: {defaults: [{each: team}, {each: team, budgets: []}, {each: virtual_key}]}"
+    found = listed(parse(text), KINDS["default"], [])
+    assert [(one.name, one.spec) for one in found] == [
+        ("team", {"each": "team"}),
+        ("team (1)", {"each": "team", "budgets": []}),
+        ("virtual_key", {"each": "virtual_key"}),
+    ]

@@ -49,6 +49,25 @@ def test_stated_circumstances_decide() -> None:
     assert refused.kind.code == "refused_by_rule"
 
 
+def test_network_of_the_key_counts() -> None:
+    snapshot = compiled("""
+        providers: {openai: env.OPENAI_API_KEY}
+        governance: {virtual_keys: {app: {value: env.CLIENT_KEY, from: [192.0.2.0/24]}}}
+    """).snapshot
+    body = json.dumps({"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}).encode()
+
+    def asked_from(client: str) -> object:
+        question = Question(body=body, key="app", at=NOON, client=client)
+        return answer(question, snapshot, NothingUsed(), now=1000.0, unix_s=NOON).decision
+
+    for client in ("192.0.2.7", "::ffff:192.0.2.7"):
+        assert isinstance(asked_from(client), Plan)
+    for client in ("198.51.100.7", "", "nonsense"):
+        refused = asked_from(client)
+        assert isinstance(refused, Failure)
+        assert refused.kind.code == "network_not_allowed"
+
+
 def test_bounds_and_limits_are_stated() -> None:
     found = asked(used={"team:research": 50.0})
     nano, tokens = found.consulted.bounds["openai/gpt-4o-mini"]

@@ -50,3 +50,28 @@ def test_key_is_usable_until_it_is_revoked(tmp_path: Path) -> None:
             await send(plane, "GET", "/app", status=404)
 
     run(main())
+
+
+def test_key_that_a_rule_names_is_not_deleted(tmp_path: Path) -> None:
+    config = """\
+providers: {openai: env.OPENAI_API_KEY}
+governance: {virtual_keys: {me: {value: env.ME}}}
+"""
+
+    async def main() -> None:
+        async with control_plane(tmp_path, config=config) as plane:
+            await ready(plane)
+            await send(plane, "POST", "", {"name": "app"}, 201)
+            rule = {"name": "up", "spec": {"scope": "virtual_key:app", "model": "openai/gpt-4o"}}
+            price = {"model": "openai/*", "virtual_key": "app", "input_usd_per_million": 1, "output_usd_per_million": 1}
+            named = {"name": "openai/*;virtual_key=app", "spec": price}
+            for path, body in (("rules", rule), ("prices", named)):
+                answer = await plane.client.post(
+                    f"/api/v1/{path}", json=body, headers={"authorization": f"Bearer {TOKEN}"}
+                )
+                assert answer.status_code == 201, answer.text
+            refused = await send(plane, "DELETE", "/app", status=409)
+            assert refused["code"] == "in_use"
+            assert "the key 'app' is named by rule up, price openai/*;virtual_key=app" in refused["detail"]
+
+    run(main())

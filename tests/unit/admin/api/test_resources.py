@@ -18,6 +18,16 @@ SPECS: dict[str, tuple[str, Any, Any]] = {
     "customer": ("acme", {"budgets": [{"limit_usd": 5, "per": "day"}]}, {"labels": {"a": "b"}}),
     "team": ("sales", {}, {"rate_limits": [{"requests": 5, "per": "minute"}]}),
     "access_template": ("members", {"team": "research"}, {"at_most": 5}),
+    "default": (
+        "virtual_key;team=research;label.tier=a",
+        {
+            "each": "virtual_key",
+            "team": "research",
+            "labels": {"tier": "a"},
+            "budgets": [{"limit_usd": 5, "per": "day"}],
+        },
+        {"rate_limits": [{"requests": 5, "per": "minute"}]},
+    ),
     "price": (
         "openai/gpt-4o",
         {"model": "openai/gpt-4o", "input_usd_per_million": 1, "output_usd_per_million": 2},

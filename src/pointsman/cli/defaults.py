@@ -1,0 +1,10 @@
+"""Lists, shows and changes default limits."""
+
+from pointsman.cli._resources import resource_commands
+
+command = resource_commands(
+    "default",
+    "defaults",
+    "default limits",
+    "Their name is whom they are for and what selects them, such as `virtual_key` or `end_user;team=research`.",
+)
