@@ -18,8 +18,8 @@ KeyPrefix = Annotated[str, StringConstraints(pattern=r"^(?:[A-Za-z0-9_.-]+/)*$",
 
 
 class RedactionSettings(Section):
-    """The data that is masked in each record before it leaves the gateway, by a sink or by the export to a collector.
-    A mask names the kind of the data, such as `[email]`."""
+    """The data that is masked in bodies, and in each record before it leaves the gateway, by a sink or by the export to
+    a collector. A mask names the kind of the data, such as `[email]`. Keys of known forms are masked everywhere."""
 
     kinds: list[RedactedKind] = ["secrets", "email", "phone", "card"]
     """The kinds of data to mask. `secrets` are keys by their known forms, and long words that look drawn by chance.

@@ -6,7 +6,7 @@ bound. Near a limit, the gateway sends a lower maximum if the configuration allo
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic, time
 
 from msgspec import Struct
@@ -77,7 +77,13 @@ class Billing:
     as_sent = staticmethod(marked_call)
 
     def __init__(
-        self, live: Live, ledger: Ledger, journal: JournalWriter | None, lease_client: LeaseClient | None
+        self,
+        live: Live,
+        ledger: Ledger,
+        journal: JournalWriter | None,
+        lease_client: LeaseClient | None,
+        *,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self.ledger = ledger
         self.journal = journal
@@ -86,7 +92,7 @@ class Billing:
         self._live = live
         # Control's last grant of each counter, and the monotonic time until which it is fresh.
         self._grants: dict[str, tuple[Grant, float]] = {}
-        self.terms_cache = BillingTermsCache(ledger, live.answers, live.end_users, self.clock)
+        self.terms_cache = BillingTermsCache(ledger, live.answers, live.end_users, self.clock, mask=mask)
         self._latest = 0.0  # Unix seconds
         self._set_back_at = 0.0  # monotonic: when the clock was seen to be behind `_latest`
 

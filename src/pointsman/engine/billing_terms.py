@@ -84,10 +84,17 @@ class BillingTerms(Struct, frozen=True, kw_only=True, eq=False):
 
 class BillingTermsCache:
     """The billing terms that a worker has computed. Those of a snapshot are freed with it. `answers` are the usual
-    answers by candidate, which outlive the configuration."""
+    answers by candidate, which outlive the configuration. `mask` returns the name of a model for the journal without
+    a key that a client may have put there."""
 
     def __init__(
-        self, ledger: Ledger, answers: dict[str, Answers], end_users: EndUsers, clock: Callable[[], float]
+        self,
+        ledger: Ledger,
+        answers: dict[str, Answers],
+        end_users: EndUsers,
+        clock: Callable[[], float],
+        *,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self._ledger = ledger
         self._known = Memo[tuple[VirtualKey | None, Candidate], BillingTerms](MAX_TERMS)
@@ -95,6 +102,7 @@ class BillingTermsCache:
         self._end_users = end_users
         self._clock = clock  # Unix seconds
         self._answers = answers
+        self._mask = mask
         self._scopes = 0
 
     def find(self, snapshot: Snapshot, key: VirtualKey | None, candidate: Candidate) -> BillingTerms:
@@ -125,7 +133,7 @@ class BillingTermsCache:
             team=key.team if key is not None else None,
             customer=key.customer if key is not None else None,
             provider=candidate.endpoint.name,
-            model=candidate.model,
+            model=self._mask(candidate.model),
             variant=candidate.variant,
             counters=tuple(counter_of(limit) for limit in terms.limits),
         )

@@ -14,6 +14,7 @@ from pointsman.journal.writer import JournalWriter
 from pointsman.money.charges import Charge
 from pointsman.telemetry.log import LogWriter
 from pointsman.telemetry.metrics import MAX_SERIES, OTHER, Counter, CounterFamily, Histogram, HistogramFamily
+from pointsman.telemetry.record_masks import RecordMasks
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _WAIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
@@ -77,6 +78,7 @@ class RequestMetrics:
         self._knows = knows or _knows_all
         self._served: set[tuple[str, str]] = set()
         self._reported: set[str] = set()  # rules whose condition failed
+        self.masks = RecordMasks()
         target = ("provider", "model")
         served = ("operation", "status", "virtual_key")
         self.requests = CounterFamily("pointsman_requests_total", "Requests that have ended.", served)
@@ -245,7 +247,7 @@ class RequestMetrics:
             self.variants.series(record.model or "", record.variant, str(record.status)).value += 1
         if not is_kept:
             return
-        line = self._log.put(record)
+        line = self._log.put(self.masks.of(record))
         if self._journal is not None:
             self._journal.request(line)
 
@@ -286,7 +288,8 @@ class RequestMetrics:
 
     def _target(self, candidate: Candidate, outcome: str) -> _Target:
         provider, name = candidate.endpoint.name, candidate.model
-        if outcome == "ok" and len(self._served) < MAX_SERVED and not self._knows(provider, name):
+        is_new = outcome == "ok" and len(self._served) < MAX_SERVED and not self._knows(provider, name)
+        if is_new and self.masks.text(name) == name:
             self._served.add((provider, name))
         model = self.model_label(provider, name)
         target = _Target(

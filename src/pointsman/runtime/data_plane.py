@@ -49,7 +49,7 @@ class DataPlane:
         request_metrics = RequestMetrics(
             self.log, journal, lambda provider, model: is_listed(live.snapshot, provider, model)
         )
-        self.billing = Billing(live, self.ledger, journal, None)
+        self.billing = Billing(live, self.ledger, journal, None, mask=request_metrics.masks.text)
         self.ownership = Ownership(journal)
         rng = Random(SystemRandom().getrandbits(128))
         self.engine = Engine(

@@ -8,13 +8,18 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from types import TracebackType
 
 import msgspec
 from msgspec import Struct
 
+from pointsman.telemetry.masked_messages import MaskingFormatter
+
 STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable with the address of the store for the admin process
 GC_THRESHOLD = 20_000  # objects allocated and not yet freed before a collection
 _VERBOSE = ("aiosqlite", "alembic", "asyncio", "watchfiles")  # aiosqlite logs every value of every statement
+
+_logger = logging.getLogger("pointsman")
 
 
 class ChildTask(Struct, frozen=True, kw_only=True):
@@ -75,13 +80,20 @@ def stop_event(life_fd: int, shut_down_now: Callable[[], object] | None = None) 
 
 
 def log_to_stderr(level: str = "warning", process: str = "") -> None:
-    """Write messages of this level and above to standard error. Each message begins with `process`,
-    which ends with a space."""
-    logging.basicConfig(
-        level=level.upper(), format=f"%(asctime)s %(levelname)s {process}%(message)s", stream=sys.stderr
-    )
+    """Write messages of this level and above to standard error, and exceptions that end the process. Each message
+    begins with `process`, which ends with a space. Keys in them are masked."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(MaskingFormatter(f"%(asctime)s %(levelname)s {process}%(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    sys.excepthook = _log_exception
     for name in _VERBOSE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _log_exception(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:  # the parameters of `sys.excepthook`
+    _logger.critical("the process ends with an error", exc_info=(kind, error, traceback))
 
 
 def notify_ready(ready_fd: int) -> None:

@@ -1,4 +1,4 @@
-"""Masks secrets and personal data in texts and in JSON, before either leaves the gateway.
+"""Masks secrets and personal data in texts and in JSON.
 
 All patterns run on RE2, in a time that grows with the length of the text alone. So no text and no pattern of the
 configuration can make it slow. Import this module late: the library takes memory that most processes need not spend.
@@ -21,7 +21,9 @@ MOST_PATTERN_BYTES = 16 << 20  # of memory for a compiled pattern
 
 # Keys of services by their form, and credentials in addresses and headers.
 _FORMS = (
-    r"\b(?:sk|pk|rk|pm|xai|pplx|nvapi|csk|fw|gsk|hf|r8|key|tgp_v1|co|jina|voyage|pa)[-_][A-Za-z0-9_\-]{10,}",
+    r"\b(?:sk|pk|rk|pm|xai|nvapi|csk)[-_][A-Za-z0-9_\-]{10,}",
+    r"\b(?:fw_|gsk_|hf_|r8_|tgp_v1_|jina_)[A-Za-z0-9_\-]{10,}",
+    r"\b(?:pplx-[A-Za-z0-9]{32,}|pa-[A-Za-z0-9_\-]{40,}|key-[0-9a-f]{32})",
     r"\b(?:gh[oprsu]_|github_pat_|glpat-|npm_|pypi-|dop_v1_|shpat_|whsec_|xox[abeoprs]-|SG\.)[A-Za-z0-9_.\-+/=]{10,}",
     r"\b(?:AKIA|ASIA|ABSK|AROA)[A-Za-z0-9+/=]{10,}",
     r"\bAIza[A-Za-z0-9_\-]{20,}",
@@ -29,16 +31,23 @@ _FORMS = (
     r"\beyJ[A-Za-z0-9_\-]{4,}\.[A-Za-z0-9_\-]{4,}(?:\.[A-Za-z0-9_\-]*)?",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
     r"(?i:\b(?:bearer|basic)\s+[A-Za-z0-9._~+/=\-]{10,})",
-    r"://[^\s:/@\"']+:[^\s/@\"']+@",
+    r"://[^\s:/@\"']*:[^\s/@\"']+@",
     r"(?i:\b(?:api[_-]?key|access[_-]?token|secret|password|passwd|token)[\"']?\s*[:=]\s*[\"']?[^\s\"',;&]{8,})",
 )
 _SECRETS = "|".join(_FORMS)
+# A message of the gateway may say "token: " without a secret behind it.
+_ASSIGNED = (
+    r"(?i:\b(?:api[_-]?key|access[_-]?token|secret|password|passwd|token)(?:[\"']\s*:\s*[\"']|=[\"']?)[^\s\"',;&]{8,})"
+)
+_KEYS = "|".join((*_FORMS[:-1], _ASSIGNED))
 _EMAIL = r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,24}"
 _PHONE = (
     r"(?:\+|\b00)[1-9](?:[ ().\-/]{0,2}[0-9]){6,14}\b|\(\d{3}\)[ .\-]?\d{3}[ .\-]\d{4}\b|\b\d{3}[.\-]\d{3}[.\-]\d{4}\b"
 )
 _CARD = r"\b[2-6]\d{3}(?:[ \-]\d{4}){2}[ \-]\d{1,7}\b|\b3\d{3}[ \-]\d{6}[ \-]\d{4,5}\b|\b[2-6]\d{12,18}\b"
 _TOKEN = r"[A-Za-z0-9+/_\-]{32,}={0,2}"  # noqa: S105 -- may be a key of an unknown form, see `_is_random`
+_SEPARATORS = re.compile("[-_/]")
+_LONG_PART = 12  # characters
 _BITS = 4.0  # of entropy for each character: words and digests in hexadecimal have fewer
 
 _ESCAPED = re.compile(r"\\u00([2-7][0-9a-fA-F])")
@@ -49,7 +58,8 @@ Repair = Callable[[str], str]
 
 class Masker:
     """Masks the kinds of data in `kinds`, the matches of `patterns` by name, and the values of the `fields` of JSON
-    with these names, in any case of letters. Raises `ValueError` for a pattern that RE2 does not take."""
+    with these names, in any case of letters. The kind `keys` is the part of `secrets` that has a known form. Raises
+    `ValueError` for a pattern that RE2 does not take."""
 
     def __init__(
         self, kinds: Iterable[str] = KINDS, patterns: Mapping[str, str] | None = None, fields: Iterable[str] = ()
@@ -65,10 +75,13 @@ class Masker:
             sources.append(pattern)
         for name, pattern in (patterns or {}).items():
             self._steps.append((compiled(pattern), lambda _, label=name: f"[{label}]"))  # type: ignore[misc]
+        if not chosen.isdisjoint(("keys", "secrets")):
+            forms = _SECRETS if "secrets" in chosen else _KEYS
+            self._steps.append((compiled(forms), lambda text: "://[secret]@" if text[0] == ":" else "[secret]"))
+            sources.append(forms)
         if "secrets" in chosen:
-            self._steps.append((compiled(_SECRETS), lambda text: "://[secret]@" if text[0] == ":" else "[secret]"))
             self._steps.append((compiled(_TOKEN), lambda text: "[secret]" if _is_random(text) else text))
-            sources += [_SECRETS, _TOKEN]
+            sources.append(_TOKEN)
         if "email" in chosen:
             self._steps.append((compiled(_EMAIL), lambda _: "[email]"))
             sources.append(_EMAIL)
@@ -82,6 +95,19 @@ class Masker:
         self._any = compiled("|".join(f"(?:{one})" for one in sources)) if sources else None
         self.count = 0  # of masks that were set
 
+    def may_mask(self, text: str) -> bool:
+        """Return whether a text may have something to mask, by one search."""
+        return "\\" in text or (self._any is not None and self._any.search(text) is not None)
+
+    def lines(self, text: str) -> str:
+        """Return a text that is no JSON with its masks."""
+        if self._any is None or self._any.search(text) is None:
+            return text
+        for pattern, repair in self._steps:
+            if pattern.search(text) is not None:
+                text = pattern.sub(lambda match, repair=repair: self._repaired(match[0], repair), text)
+        return text
+
     def text(self, text: str, depth: int = 0) -> str:
         """Return a text with its masks. A text that is JSON is masked as such, so that its escapes hide nothing."""
         if text[:1] in ("{", "[", '"') and (found := _parsed(text)) is not None:
@@ -93,12 +119,7 @@ class Masker:
             plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text).replace("\\/", "/")
             if self._any is not None and self._any.search(plain) is not None:
                 text = plain
-        if self._any is None or self._any.search(text) is None:
-            return text
-        for pattern, repair in self._steps:
-            if pattern.search(text) is not None:
-                text = pattern.sub(lambda match, repair=repair: self._repaired(match[0], repair), text)
-        return text
+        return self.lines(text)
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """Return a value of JSON with the masks of all its texts, also those of names."""
@@ -189,8 +210,10 @@ def _is_card(text: str) -> bool:
 
 
 def _is_random(text: str) -> bool:
-    """Return whether a word looks drawn by chance: it mixes digits and both cases of letters, without any order."""
-    if not (re.search("[a-z]", text) and re.search("[A-Z]", text) and re.search("[0-9]", text)):
+    """Return whether a word looks drawn by chance: a long part of it mixes digits and both cases of letters, without
+    any order. Names such as those of models consist of short parts."""
+    parts = [part for part in _SEPARATORS.split(text) if len(part) >= _LONG_PART]
+    if not any(re.search("[a-z]", part) and re.search("[A-Z]", part) and re.search("[0-9]", part) for part in parts):
         return False
     size = len(text)
     return -sum(count / size * log2(count / size) for count in Counter(text).values()) >= _BITS

@@ -1,14 +1,18 @@
 """No secret and no personal data survives the masks, in whatever form JSON writes it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pointsman.catalog.reader
 from fakes.control import record, request_id
 from pointsman.telemetry.masking import Masker, compiled
+
+CATALOG = Path(pointsman.catalog.reader.__file__).with_name("models.json")
 
 # Values of the kinds that must be masked, by the text that may not survive.
 CANARIES = {
@@ -90,6 +94,14 @@ def test_harmless_json_is_left_alone(value: Any) -> None:
 )
 def test_common_texts_are_left_alone(text: str) -> None:
     assert Masker().text(text) == text
+
+
+def test_no_name_of_the_catalog_is_masked() -> None:
+    """Long names mix digits and both cases, as keys do."""
+    masker, found = Masker(), json.loads(CATALOG.read_text())
+    names = {name for one in found["providers"].values() for name in one["models"]}
+    assert len(names) > 1000
+    assert [name for name in names if masker.text(name) != name] == []
 
 
 def test_own_patterns_and_fields_are_masked() -> None:
