@@ -100,6 +100,14 @@ class KeyDirectory:
         query = "SELECT name FROM keys WHERE is_current AND name > ? ORDER BY name"
         return (found for (found,) in self._database.execute(query, (name,)))
 
+    def numbers(self) -> list[int]:
+        """Return the numbers of all policies."""
+        return [number for (number,) in self._database.execute("SELECT number FROM policies")]
+
+    def policies_of(self) -> Iterator[tuple[str, int]]:
+        """Iterate over the names of all keys, with the numbers of their policies."""
+        return iter(self._database.execute("SELECT name, policy FROM keys WHERE is_current"))
+
     def policy(self, number: int) -> VirtualKey:
         """Return the policy with this number."""
         (data,) = self._database.execute("SELECT key FROM policies WHERE number = ?", (number,)).fetchone()

@@ -1,5 +1,8 @@
 """The settings of alerts for the admin process, which evaluates them and has no configuration of its own."""
 
+import asyncio
+from heapq import nsmallest
+
 from pointsman.catalog.reader import ModelCatalog
 from pointsman.config.addresses import parse_base_url
 from pointsman.config.key_table import FileKeys
@@ -7,9 +10,13 @@ from pointsman.config.settings import ChannelTarget
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.inquiries.alerts import AlertSettings, ChannelRecipient, ExpiringKey
 from pointsman.control.recipients import recipient_fields
+from pointsman.domain.identity import VirtualKey
+
+MOST_KEYS = 5000  # that expire: those that expire first
+AT_ONCE = 200  # policies or keys that are read before the event loop serves the workers again
 
 
-def alert_settings(compiled: Compiled) -> AlertSettings:
+async def alert_settings(compiled: Compiled) -> AlertSettings:
     """Return the settings with their secrets. Without alerts they are empty."""
     alerts = compiled.telemetry.alerts
     if alerts is None:
@@ -21,7 +28,7 @@ def alert_settings(compiled: Compiled) -> AlertSettings:
         channels=[_recipient(one) for one in alerts.channels],
         keep_days=alerts.keep_days,
         catalog_date=catalog.date if isinstance(catalog, ModelCatalog) else "",
-        keys=_expiring(compiled),
+        keys=await _expiring(compiled),
     )
 
 
@@ -33,13 +40,28 @@ def _recipient(target: ChannelTarget) -> ChannelRecipient:
     return ChannelRecipient(**fields, secrets=secrets, name=target.name, type=target.type)
 
 
-def _expiring(compiled: Compiled) -> list[ExpiringKey]:
-    """Return the keys of the configuration file that expire; those of a file of keys may be very many."""
+async def _expiring(compiled: Compiled) -> list[ExpiringKey]:
+    """Return the keys of the configuration file and of its file of keys that expire. Those that are made by API are in
+    the store."""
     table = compiled.snapshot.virtual_keys
-    keys = table.own if isinstance(table, FileKeys) else table
-    found = {
-        key.name: ExpiringKey(key.name, key.team or "", key.customer or "", key.expires_at)
-        for key in keys.values()
-        if key.expires_at is not None
-    }
-    return list(found.values())
+    own = table.own if isinstance(table, FileKeys) else table
+    found = {key.name: _of(key.name, key) for key in own.values() if key.expires_at is not None}
+    if isinstance(table, FileKeys) and table.directory is not None:
+        directory, policies = table.directory, dict[int, VirtualKey]()
+        for count, number in enumerate(directory.numbers()):
+            if count % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+            policy = directory.policy(number)
+            if policy.expires_at is not None:
+                policies[number] = policy
+        for count, (name, number) in enumerate(directory.policies_of() if policies else ()):
+            if count % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
+            if number in policies:
+                found[name] = _of(name, policies[number])
+    return nsmallest(MOST_KEYS, found.values(), key=lambda one: one.expires_at)
+
+
+def _of(name: str, key: VirtualKey) -> ExpiringKey:
+    assert key.expires_at is not None
+    return ExpiringKey(name, key.team or "", key.customer or "", key.expires_at)

@@ -73,8 +73,7 @@ class RequestMetrics:
     """
 
     def __init__(self, log: LogWriter, journal: JournalWriter | None = None, knows: Knows | None = None) -> None:
-        self._log = log
-        self._journal = journal
+        self._log, self._journal = log, journal
         self._knows = knows or _knows_all
         self._served: set[tuple[str, str]] = set()
         self._reported: set[str] = set()  # rules whose condition failed

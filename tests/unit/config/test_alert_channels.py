@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fakes.configuration import compiled, errors
+from integration.gateway import run
 from pointsman.config.snapshot_file import read_snapshot, write_snapshot
 from pointsman.control.alerts import alert_settings
 from unit.config.test_alerts import BASE, CHANNELS, OTHERS, SLACK
@@ -34,7 +35,7 @@ def test_secret_address_is_in_no_snapshot_and_reaches_admin(tmp_path: Path) -> N
     assert b"xyzzy" not in file.read_bytes()
     read = read_snapshot(file, OTHERS)
     assert read.telemetry.alerts == one.telemetry.alerts
-    settings = alert_settings(read)
+    settings = run(alert_settings(read))
     chat = next(channel for channel in settings.channels if channel.name == "chat")
     assert f"{chat.scheme}://{chat.host}{chat.path}" == SLACK
     assert "xyzzy" not in repr(settings)

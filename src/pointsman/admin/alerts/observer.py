@@ -18,7 +18,7 @@ from pointsman.alerting.subjects import SUBJECTS
 from pointsman.alerting.subjects.gateway import GatewayFacts
 from pointsman.alerting.subjects.state import StateFacts
 from pointsman.alerting.subjects.virtual_key import VirtualKeyFacts
-from pointsman.control.inquiries.alerts import AlertSettings
+from pointsman.control.inquiries.alerts import AlertSettings, ExpiringKey, ExpiringKeys, ExpiringKeysInquiry
 from pointsman.control.inquiries.limits import ChangedLimitInquiry, ChangedLimits, LimitState
 from pointsman.control.inquiries.pages import PageInquiry, WorkerPage
 from pointsman.control.inquiries.state import ControlState, StateInquiry
@@ -27,7 +27,9 @@ from pointsman.telemetry.metrics import HealthRow, MetricsPage, decode_page
 
 PAGES_S = 2.0  # between two readings of the metrics of workers
 AWAY_S = 3.0  # without an answer of control, until it counts as away
+KEYS_S = 10.0  # between two readings of the keys made by API
 DAY_S = 86_400.0
+SOONEST_S, LATEST_S = -7 * DAY_S, 366 * DAY_S  # the expiry of a key made by API that alerts may be about
 
 
 class Observation(Struct):
@@ -53,12 +55,16 @@ class Observer:
         self._pages_at = self._answered_at = monotonic() - PAGES_S
         self._health: list[list[HealthRow]] = []  # by worker
         self._all_answered = False
+        self._made: list[ExpiringKey] | None = None  # the keys made by API; `None` if they are unknown
+        self._made_at = monotonic() - KEYS_S
 
     async def observe(self, now: float) -> Observation:
         """Return the rows at `now`, in Unix seconds. Without control, only the gateway has a row."""
         try:
             (state,) = await self._control.ask(StateInquiry(), ControlState, AWAY_S)
             limits = await self._limits() if "limit" in self._subjects else []
+            if "virtual_key" in self._subjects and monotonic() - self._made_at >= KEYS_S:
+                await self._read_keys(now)
             if self._needs_pages and monotonic() - self._pages_at >= PAGES_S:
                 await self._read_pages(state)
         except AwayError:
@@ -83,7 +89,7 @@ class Observer:
                     expires_at=int(one.expires_at),
                     expires_in_days=(one.expires_at - now) / DAY_S,
                 )
-                for one in self._settings.keys
+                for one in (*self._settings.keys, *(self._made or ()))
             ],
             "state": [
                 StateFacts(
@@ -99,7 +105,7 @@ class Observer:
             ],
         }
         rows: dict[tuple[str, float], Sequence[Struct]] = {}
-        whole = {"virtual_key", "gateway"}
+        whole = {"gateway"} if self._made is None else {"virtual_key", "gateway"}
         for over_s, readings in self._spans.items():
             span = readings.span()
             rows |= {(name, over_s): found for name, found in shared.items()}
@@ -114,6 +120,11 @@ class Observer:
         found = await self._control.ask(inquiry, ChangedLimits)
         self._mark = found[0].mark
         return [state for one in found for state in one.states]
+
+    async def _read_keys(self, now: float) -> None:
+        found = await self._control.ask(ExpiringKeysInquiry(now + SOONEST_S, now + LATEST_S), ExpiringKeys)
+        self._made = found[0].keys if found else None
+        self._made_at = monotonic()
 
     async def _read_pages(self, state: ControlState) -> None:
         found = await self._control.ask(PageInquiry(WORKERS_S), WorkerPage)

@@ -1,4 +1,4 @@
-"""A virtual key of the configuration file expires soon."""
+"""A virtual key expires soon. Keys that applications make for a short time are left out."""
 
 from typing import Annotated
 

@@ -2,12 +2,15 @@
 
 from time import time
 
-from pointsman.control.alerts import alert_settings
+from pointsman.control.alerts import MOST_KEYS, alert_settings
 from pointsman.control.inquiries.alerts import (
     AlertInquiry,
     AlertOutcome,
     AlertSettings,
     EndAlertMessage,
+    ExpiringKey,
+    ExpiringKeys,
+    ExpiringKeysInquiry,
     RecordAlerts,
 )
 from pointsman.control.parts import Answers, ControlParts
@@ -18,7 +21,19 @@ from pointsman.control.store.tables import DAY_S
 
 async def _settings(inquiry: AlertInquiry, parts: ControlParts) -> list[AlertSettings]:
     is_known = inquiry.digest == parts.configuration.digest
-    return [] if is_known else [alert_settings(parts.configuration.current)]
+    return [] if is_known else [await alert_settings(parts.configuration.current)]
+
+
+async def _keys(inquiry: ExpiringKeysInquiry, parts: ControlParts) -> list[ExpiringKeys]:
+    store = parts.ingest.store
+    if store is None:
+        return []
+    try:
+        rows = await store.api_keys.expiring(inquiry.after, inquiry.before, MOST_KEYS)
+    except StoreError:  # the keys are unknown now
+        return []
+    keys = [ExpiringKey(row["name"], row["team"], row["customer"], row["expires_at"]) for row in rows]
+    return [ExpiringKeys(keys)]
 
 
 async def _record(change: RecordAlerts, parts: ControlParts) -> list[AlertOutcome]:
@@ -44,4 +59,9 @@ async def _end(message: EndAlertMessage, parts: ControlParts) -> list[AlertOutco
     return [AlertOutcome()]
 
 
-ANSWERS: Answers = {AlertInquiry: _settings, RecordAlerts: _record, EndAlertMessage: _end}
+ANSWERS: Answers = {
+    AlertInquiry: _settings,
+    ExpiringKeysInquiry: _keys,
+    RecordAlerts: _record,
+    EndAlertMessage: _end,
+}

@@ -49,6 +49,20 @@ class ExpiringKey(Struct, frozen=True):
     expires_at: float
 
 
+class ExpiringKeysInquiry(Struct, frozen=True, tag="expiring_keys"):
+    """Ask for the enabled keys made by API that expire between two times, in Unix seconds, without children. Answered
+    by one `ExpiringKeys`, or by none if the store cannot be read."""
+
+    after: float
+    before: float
+
+
+class ExpiringKeys(Struct, frozen=True):
+    """The keys that expire first."""
+
+    keys: list[ExpiringKey]
+
+
 class AlertSettings(Struct, frozen=True, kw_only=True):
     """The rules of alerts, their channels, and facts of the configuration, whose digest is
     `digest`."""

@@ -166,6 +166,16 @@ class ApiKeyTable:
                 at = (_T.team == team, _T.customer != customer)
                 await connection.execute(update(API_KEYS).where(*at).values(customer=customer))
 
+    async def expiring(self, after_unix_s: float, before_unix_s: float, at_most: int) -> list[Row]:
+        """Return the enabled keys that expire between these times, the first ones first. Children are left out: they
+        last for a short time by their nature."""
+        chosen = (_T.expires_at > after_unix_s, _T.expires_at <= before_unix_s, _T.is_enabled == 1, _T.parent == "")
+        columns = (_T.name, _T.team, _T.customer, _T.expires_at)
+        found: list[Row] = await self._rows(
+            select(*columns).where(*chosen).order_by(_T.expires_at, _T.name).limit(at_most)
+        )
+        return found
+
     async def over(self, before_unix_s: float, at_most: int) -> list[str]:
         """Return the names of some children that expired before this time."""
         query = select(_T.name).where(_T.parent != "", _T.expires_at < before_unix_s).limit(at_most)

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from pointsman.alerting.subjects.gateway import GatewayFacts
 from pointsman.alerting.subjects.limit import LimitFacts
 from pointsman.alerting.subjects.virtual_key import VirtualKeyFacts
 from pointsman.control.inquiries.alerts import AlertSettings, ExpiringKey
+from pointsman.control.store.tables import Row
 from pointsman.link.inquirer import Inquirer
 
 
@@ -56,6 +58,30 @@ def test_gateway_and_keys_have_all_their_rows(tmp_path: Path) -> None:
             (key,) = found.rows["virtual_key", 60.0]
             assert isinstance(key, VirtualKeyFacts)
             assert (key.virtual_key, key.expires_in_days) == ("me", 2.0)
+
+    run(main())
+
+
+def made_by_api(name: str, **fields: Any) -> Row:
+    texts = dict.fromkeys(("hint", "customer", "parent", "note", "previous_digest", "team"), "")
+    own = {"name": name, "digest": name, "settings": "{}", "is_enabled": 1, "created_by": "me", "previous_until": None}
+    return {**texts, **own, "created_at": 1.0, "changed_at": 1.0, **fields}
+
+
+def test_keys_made_by_api_have_rows_while_the_store_is_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with control_plane(tmp_path, config=CONFIG) as plane:
+            store = plane.inquiry_handler.parts.ingest.store
+            assert store is not None
+            await store.api_keys.write([made_by_api("made", expires_at=86_400.0 * 5, team="red")], [], [])
+            one = Observer(plane.services.control, settings("virtual_key"))
+            found = (await one.observe(86_400.0)).rows["virtual_key", 60.0]
+            shown = [
+                (key.virtual_key, key.team, key.expires_in_days) for key in found if isinstance(key, VirtualKeyFacts)
+            ]
+            assert shown == [("me", "research", 2.0), ("made", "red", 4.0)]
+            one._made = None  # as if the store could not be read
+            assert "virtual_key" not in (await one.observe(86_400.0)).whole
 
     run(main())
 

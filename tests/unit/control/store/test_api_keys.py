@@ -114,6 +114,21 @@ def test_expired_children_are_found_and_other_keys_are_not(tmp_path: Path) -> No
     on_both(check, tmp_path, "sqlite")
 
 
+def test_keys_that_expire_are_found_without_children(tmp_path: Path) -> None:
+    async def check(store: Store) -> None:
+        more = [row("off", expires_at=1500.0, is_enabled=0), row("soon", expires_at=1200.0, team="red")]
+        await store.api_keys.write([*KEYS, *more], [], [])
+        found = await store.api_keys.expiring(400.0, 2000.0, 9)
+        assert [(one["name"], one["team"], one["expires_at"]) for one in found] == [
+            ("soon", "red", 1200.0),
+            ("other%x", "", 2000.0),
+        ]
+        assert len(await store.api_keys.expiring(400.0, 2000.0, 1)) == 1
+        assert not await store.api_keys.expiring(1200.0, 1999.0, 9)
+
+    on_both(check, tmp_path, "sqlite")
+
+
 def test_keys_follow_a_team_to_its_customer(tmp_path: Path) -> None:
     async def check(store: Store) -> None:
         await store.api_keys.write(KEYS, [], [])
