@@ -25,6 +25,7 @@ _STATUS = {
     "version_mismatch": 412,
     "store_unavailable": 503,
     "not_written": 503,
+    "forbidden": 403,
 }
 _ETAG = re.compile(r'"([0-9]{1,18})"')
 

@@ -135,22 +135,26 @@ def given(fields: list[str] | None, file: Path | None) -> Any:
 
 def resolved(kind: str, name: str, spec: Any) -> Any:
     """Return the content of a provider with its secrets: references are resolved here, on the caller's side."""
-    from pointsman.config.references import BadReference, References
     from pointsman.config.sealing import map_secrets
-
-    references = References(os.environ, Path())
 
     def resolve(field: str, text: str) -> str:
         if not text.startswith(("env.", "file:")):
             return text
-        is_document = field.endswith(".google")
-        try:
-            return (references.document(text) if is_document else references.resolve(text)).reveal()
-        except BadReference as error:
-            print_line(f"{kind} {name}: {field}: {error}", err=True)
-            raise typer.Exit(1) from None
+        return resolve_text(text, f"{kind} {name}: {field}", is_document=field.endswith(".google"))
 
     return map_secrets(spec, resolve) if kind == "provider" else spec
+
+
+def resolve_text(text: str, place: str, *, is_document: bool = False) -> str:
+    """Return the secret that a reference names. Exit with a message that names the place if there is none."""
+    from pointsman.config.references import BadReference, References
+
+    references = References(os.environ, Path())
+    try:
+        return (references.document(text) if is_document else references.resolve(text)).reveal()
+    except BadReference as error:
+        print_line(f"{place}: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def tell(outcome: Mapping[str, Any], as_json: bool) -> None:

@@ -7,7 +7,7 @@ import typer
 from pointsman.cli._admin import URL
 from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._resources import print_yaml
-from pointsman.cli._terminal import print_json
+from pointsman.cli._terminal import print_json, print_line
 
 
 def command(
@@ -16,7 +16,8 @@ def command(
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print all resources as YAML, in the form of the configuration file: those of the file, and those made by API.
+    """Print all resources and virtual keys as YAML, in the form of the configuration file: those of the file, and those
+    made by API. Of virtual keys made by API, it has the digests of their values.
     Secrets are sealed, so only this gateway can use them. `pointsman apply` reads the output. The admin token comes
     from POINTSMAN_ADMIN_TOKEN or a file."""
     from pointsman.cli._admin import get
@@ -26,3 +27,5 @@ def command(
         print_json(found["document"])
     else:
         print_yaml(found["document"])
+    for note in found["notes"]:
+        print_line(f"note: {note}", err=True)

@@ -4,6 +4,7 @@ A change is compiled with all else, then committed to the store with its version
 after the commit, the next control process reads the store and puts the change in force. Before it, nothing has changed.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -53,12 +54,14 @@ class EditError(Exception):
 
 
 class ChangeIntent(Struct, frozen=True, kw_only=True):
-    """A change by somebody. `repeat` is set for a call that may be repeated."""
+    """A change by somebody. `repeat` is set for a call that may be repeated. `check` returns faults of other things
+    under the configuration with the change."""
 
     author: str
     note: str = ""
     is_dry_run: bool = False
     repeat: Repeat | None = None
+    check: Callable[[Compiled], list[FaultyField]] = lambda _: []
 
 
 class ResourceBook:
@@ -168,10 +171,14 @@ class ResourceBook:
                 )
         every = {**{key: one for key, one in before.items() if key in wanted}, **made}
         if not changes:
+            if faults := await asyncio.to_thread(intent.check, self.configuration.current):
+                raise EditError("invalid_resource", _joined(faults), faults)
             return self._outcome(number, [], every, asked, notes)
         checked = await self.configuration.compile_with(sorted(every.values(), key=sort_key))
         if checked.compiled is None:
             raise EditError("invalid_resource", *_explained(checked.problems, asked))
+        if faults := await asyncio.to_thread(intent.check, checked.compiled):
+            raise EditError("invalid_resource", _joined(faults), faults)
         if intent.is_dry_run:
             if conflicts := await self.configuration.problems_of_keys(checked.compiled):
                 raise EditError("invalid_resource", "; ".join(conflicts))

@@ -40,6 +40,14 @@ async def edited(book: ResourceBook, edits: Sequence[ResourceEdit]) -> dict[Key,
     return wanted
 
 
+KEYS = ("governance", "virtual_keys")  # keys made by API are in a document, too
+
+
+def entries_of_keys(document: Mapping[str, Any]) -> Any:
+    """Return the virtual keys in a document, as it has them."""
+    return _node(document, KEYS)
+
+
 async def documented(book: ResourceBook, document: Mapping[str, Any], notes: list[str]) -> dict[Key, Spec]:
     """Return the contents in a document. A section without resources is noted if it differs from the one in force.
     Raises `EditError`."""
@@ -118,7 +126,7 @@ def _line(one: Listed) -> str:
 
 def _other_sections(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the places of a document that hold no resources."""
-    places = {tuple(map(str, kind.place)) for kind in KINDS.values()}
+    places = {tuple(map(str, kind.place)) for kind in KINDS.values()} | {KEYS}
     split = {place[0] for place in places if len(place) > 1}
     found: list[tuple[str, ...]] = []
     for name, section in document.items():
@@ -130,9 +138,13 @@ def _other_sections(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _at(data: Any, place: tuple[str, ...]) -> Any:
+    return _plain(_node(data, place))
+
+
+def _node(data: Any, place: tuple[str, ...]) -> Any:
     for part in place:
         data = data.get(part) if isinstance(data, Mapping) else None
-    return _plain(data)
+    return data
 
 
 def _plain(data: Any) -> Any:

@@ -1,5 +1,6 @@
 """`pointsman export` and `pointsman apply`: the resources of a gateway as a file."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,24 @@ def test_exported_file_is_valid_and_applying_it_changes_nothing(
         only = yaml.safe_load(invoke("export", "--only-made", "--url", url).output)
         assert {name: list(part) for name, part in only.items()} == {"providers": ["up"], "governance": ["teams"]}
         assert invoke("master-key", "rotate", "--url", url).output == "2 secrets are sealed with the new key\n"
+
+
+def test_only_the_digest_of_a_key_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_KEY", "pm-a-value-of-the-caller")
+    with served(tmp_path, lambda plane: None) as url:
+        file = tmp_path / "keys.yaml"
+        keys = {"app": {"value": "env.APP_KEY", "team": "research"}, "short": "env.APP_KEY_2", "me": "env.MISSING"}
+        file.write_text(yaml.safe_dump({"governance": {"virtual_keys": keys}}))
+        missing = invoke("apply", str(file), "--url", url)
+        assert missing.exit_code == 1
+        assert "virtual_key short: value: the environment variable APP_KEY_2 is not set" in missing.output
+        del keys["short"], keys["me"]
+        file.write_text(yaml.safe_dump({"governance": {"virtual_keys": keys}}))
+        for _ in range(200):
+            done = invoke("apply", str(file), "--url", url)
+            if "retry in a moment" not in done.output:
+                break
+        assert done.output == "created virtual_key app\n"
+        exported = invoke("export", "--url", url).output
+        assert f"sha256:{sha256(b'pm-a-value-of-the-caller').hexdigest()}" in exported
+        assert "pm-a-value-of-the-caller" not in exported

@@ -87,8 +87,8 @@ async def roll_back(services: Has, by: CallerOf, body: RollbackRequest, dry_run:
 
 @router.get("/config/export", dependencies=_reads)
 async def export(services: Has, only_made: Annotated[bool, Query()] = False) -> Response:
-    """Return all resources as a document in the form of the configuration file, or only those made by API. Secrets are
-    sealed, so only this gateway can use them."""
+    """Return all resources as a document in the form of the configuration file, or only those made by API, and the
+    virtual keys with digests of their values. Secrets are sealed, so only this gateway can use them."""
     (found,) = await services.control.ask(DocumentInquiry(only_made=only_made), ExportedDocument, EXPORT_S)
     return as_json(found)
 
@@ -96,8 +96,14 @@ async def export(services: Has, only_made: Annotated[bool, Query()] = False) -> 
 @router.post("/config/apply", dependencies=_writes)
 async def apply(services: Has, by: CallerOf, body: ApplyRequest, dry_run: DryRun = False) -> Response:
     """Make the resources be those in a document: make, change and delete, all or none. Entries that the server's own
-    file has must be equal there."""
-    inquiry = ApplyDocument(document=body.document, author=by.name, note=body.note, is_dry_run=dry_run)
+    file has must be equal there. Then make and change its virtual keys, which needs the permission `keys:write`."""
+    inquiry = ApplyDocument(
+        document=body.document,
+        author=by.name,
+        may_write_keys=by.rights.scope(Permission.KEYS_WRITE).is_everything,
+        note=body.note,
+        is_dry_run=dry_run,
+    )
     _, answer = await ask_for(services, inquiry)
     return answer
 

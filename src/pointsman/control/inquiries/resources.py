@@ -30,11 +30,13 @@ class EditResources(Struct, frozen=True, kw_only=True, tag="edit_resources"):
 
 
 class ApplyDocument(Struct, frozen=True, kw_only=True, tag="apply_document"):
-    """Make the resources be those in a document, in the form of the configuration file. Entries that the server's own
-    file has must be equal there. Answered by one `EditOutcome`."""
+    """Make the resources be those in a document, in the form of the configuration file, and make and change its virtual
+    keys. Entries that the server's own file has must be equal there. `may_write_keys` is the right of the author.
+    Answered by one `EditOutcome`."""
 
     document: dict[str, Any]
     author: str
+    may_write_keys: bool = False
     note: str = ""
     is_dry_run: bool = False
 
@@ -105,7 +107,7 @@ class EditedResource(Struct, frozen=True, kw_only=True):
 
 EditCode = Literal[
     "", "invalid_resource", "not_found", "already_exists", "managed_by_file", "version_mismatch", "store_unavailable",
-    "key_reused", "not_written",
+    "key_reused", "not_written", "forbidden",
 ]  # fmt: skip
 
 
@@ -133,7 +135,8 @@ class RotationOutcome(Struct, frozen=True, kw_only=True):
 
 
 class ExportedDocument(Struct, frozen=True, kw_only=True):
-    """A document in the form of the configuration file, and the number of its version."""
+    """A document in the form of the configuration file, and the number of its version. `notes` say what is left out."""
 
     document: dict[str, Any]
     number: int
+    notes: list[str] = []
