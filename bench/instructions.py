@@ -1,6 +1,7 @@
 """Counts the instructions of the worker for one request, with callgrind. A busy machine does not change this figure.
 
     python -m bench.instructions --json docs/measurements/instructions.json
+    python -m bench.instructions --observability --json docs/measurements/observability.json
 
 The worker of a whole gateway runs under valgrind, with all features on, as in `bench.gateway`. Requests come one after
 the other over one connection, so that nothing is batched. Only the functions count that the event loop calls with bytes
@@ -48,6 +49,7 @@ _MODULE = "bench.instructions"
 _WARM, _MEASURED, _STREAMS = 150, 400, 30
 CHAT_PATH, _MESSAGES_PATH = "/v1/chat/completions", "/v1/messages"
 _MODELS = (PLAIN, DEGRADED, STREAM, MESSAGES, FOUR, FOUR_DEGRADED, ADAPTIVE, ADAPTIVE_DEGRADED)
+_BARE = "BARE_WORKER"  # the variable by which a worker records nothing
 HEAVY = signal.SIGRTMIN + 6
 _SLOWER = 300
 _OPENS = 40  # requests that open the breaker of a target that refuses every connection
@@ -81,6 +83,8 @@ def serve(wrapped: Callable[[list[str]], list[str]]) -> None:
 def work() -> None:
     """Run a child of the supervisor for the module and the task in the arguments. The signal `HEAVY` multiplies the
     times by which routing recognises heavy traffic, since the worker is much slower than without the tool."""
+    if _BARE in os.environ:
+        record_nothing()
     from pointsman.routing import evaluation, paces  # noqa: PLC0415 -- as in `pointsman.runtime.__main__`
     from pointsman.runtime import worker  # noqa: PLC0415
     from pointsman.runtime.tasks import run_child  # noqa: PLC0415
@@ -95,6 +99,20 @@ def work() -> None:
         toggle = ctypes.CDLL(os.environ["COLLECT"]).collect_toggle
         count_within(toggle, toggle)
     sys.exit(run_child(worker.work, sys.argv[2]))
+
+
+def record_nothing() -> None:
+    """Turn off what a worker does for metrics, the request log and traces. Its journal still has the amounts of money.
+    Call this before the modules that record requests are imported."""
+    from pointsman.engine import record  # noqa: PLC0415 -- as above
+    from pointsman.engine.request_metrics import RequestMetrics  # noqa: PLC0415
+
+    def end(answer: Any, *_: object) -> None:
+        answer.log.served_by = answer.log.refused = answer.exchange.on_cancel = answer.exchange.on_drain = None
+
+    setattr(record, "record_request", end)  # noqa: B010 -- it has other parameters
+    for name in ("attempt", "request"):
+        setattr(RequestMetrics, name, lambda *_, **__: None)
 
 
 def count_within(begin: Callable[[], object], end: Callable[[], object]) -> None:
@@ -283,11 +301,15 @@ def measure(only: Sequence[str]) -> dict[str, float]:
 def _traced(title: str) -> float:
     """Return the row of a gateway that exports traces, logs and metrics. Its collector is away, so that only the
     worker's part of the export is there."""
+    otlp = {"endpoint": "http://127.0.0.1:1", "signals": ["traces", "logs", "metrics"]}
+    return _plain(title, {"telemetry": {"otlp": otlp, "traces": {"ratio": 0.01}}})
+
+
+def _plain(title: str, more: Mapping[str, object] | None = None) -> float:
+    """Return the thousands of instructions for a plain request of a gateway with further sections."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pointsman-bench-")))
         os.environ["COLLECT"] = str(compiled(folder, "collect"))
-        otlp = {"endpoint": "http://127.0.0.1:1", "signals": ["traces", "logs", "metrics"]}
-        more = {"telemetry": {"otlp": otlp, "traces": {"ratio": 0.01}}}
         client = stack.enter_context(running(folder, _MODULE, more))
         counter = Counter(folder)
         client.ask(PLAIN, _WARM + _MEASURED // 3)
@@ -296,6 +318,18 @@ def _traced(title: str) -> float:
         found = round(counter.end() / _MEASURED / 1000, 1)
         print(f"{title}: {found} thousand instructions", flush=True)
     return found
+
+
+def measure_observability() -> dict[str, object]:
+    """Return the instructions for a request with and without metrics, request log and 1 % of the traces."""
+    whole = _traced("with metrics, the request log and 1 % of the traces")
+    os.environ[_BARE] = "1"
+    bare = _plain("without them")
+    del os.environ[_BARE]
+    return {
+        "thousand_instructions": {"with": whole, "without": bare},
+        "more_percent": round(100 * (whole / bare - 1), 1),
+    }
 
 
 def main() -> int:
@@ -307,14 +341,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.instructions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument("--rows", nargs="+", default=[], metavar="TITLE", help="only rows with such a beginning")
+    parser.add_argument("--observability", action="store_true", help="only the cost of metrics, request log and traces")
     given = parser.parse_args()
     missing = [tool for tool in ("nginx", "gcc", "valgrind", "callgrind_control") if shutil.which(tool) is None]
     if missing:
         print("skipped: this needs " + ", ".join(missing))
         return 0
-    rows = measure(given.rows)
+    found = measure_observability() if given.observability else {"thousand_instructions": measure(given.rows)}
     if given.json:
-        given.json.write_text(json.dumps({"thousand_instructions": rows}, indent=1) + "\n")
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
 
 

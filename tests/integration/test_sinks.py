@@ -106,9 +106,9 @@ def test_bodies_are_kept_masked_and_sent_to_sinks_that_want_them(stream: bool, t
 
     async def main() -> None:
         with receiving() as receiver, storing() as store:
-            given = sections(tmp_path, receiver, store, bodies={"virtual_keys": ["me"], "max_bytes": 4096})
-            for name in ("file", "objects"):
-                given["sinks"][name]["bodies"] = True
+            given = sections(tmp_path, receiver, store, bodies={"max_bytes": 4096})
+            given["sinks"]["file"] |= {"bodies": "keep", "only": {"virtual_keys": ["me"], "when": "status < 500"}}
+            given["sinks"]["objects"]["bodies"] = True
             async with serving(**given) as gateway:
                 await begun(gateway.config_file.parent / "data", "file", "hook", "objects")
                 prompt = f"my key is {CANARY}, and my address is xyzzy@mail.example"

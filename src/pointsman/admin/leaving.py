@@ -9,8 +9,8 @@ from time import time
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
+from pointsman.config.record_conditions import ConditionFacts, RecordCondition
 from pointsman.config.settings import Filter
 from pointsman.control.inquiries.sinks import Conditions
 from pointsman.domain.failures import Rejection
@@ -22,17 +22,11 @@ if TYPE_CHECKING:
     from pointsman.telemetry.masking import Masker
 
 
-class _RecordFacts(Struct):
+class _RecordFacts(ConditionFacts):
     """The fields of a record that decide whether it passes."""
 
     request_id: str
-    status: int = 0
-    virtual_key: str | None = None
-    team: str | None = None
-    customer: str | None = None
-    model: str | None = None
-    provider: str | None = None
-    require: dict[str, str] = {}
+    require: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 _DECODER = msgspec.json.Decoder(_RecordFacts)
@@ -44,6 +38,7 @@ class Gate:
     def __init__(self, conditions: Conditions) -> None:
         self._conditions = conditions
         self._masker: Masker | None = None
+        self._condition: RecordCondition | None = None
 
     def passed(self, lines: Sequence[bytes]) -> tuple[list[bytes], int]:
         """Return the masked records that pass, and the number of those that were withheld for a requirement."""
@@ -55,7 +50,7 @@ class Gate:
             except msgspec.DecodeError:  # of a newer version
                 withheld += 1
                 continue
-            if not _is_chosen(facts, self._conditions.filter):
+            if not _is_chosen(facts, self._conditions.filter) or not self._holds(facts):
                 continue
             if self._may_leave(facts, now_unix_s):
                 found.append(self._masked(line))
@@ -71,6 +66,14 @@ class Gate:
                 return False
             require = (*require, *own)
         return all(is_met(one, [tags.get(one.tag, ())], now_unix_s) for one in require)
+
+    def _holds(self, facts: _RecordFacts) -> bool:
+        when = self._conditions.filter.when
+        if not when:
+            return True
+        if self._condition is None:
+            self._condition = RecordCondition(when)
+        return self._condition.holds(facts)
 
     def _masked(self, line: bytes) -> bytes:
         if self._masker is None:

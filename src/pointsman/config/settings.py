@@ -73,11 +73,12 @@ class WebhookTarget(RemoteServer, frozen=True, kw_only=True):
 
 class Filter(Struct, frozen=True, kw_only=True):
     """The requests of a sink. `fields` are the allowed values of fields of the record, by name; empty ones allow all.
-    `share` is the share of the requests, chosen by their ids."""
+    `share` is the share of the requests, chosen by their ids, and `when` a condition in CEL."""
 
     fields: tuple[tuple[str, tuple[str, ...]], ...] = ()
     min_status: int | None = None
     share: float = 1.0
+    when: str = ""
 
 
 NO_FILTER = Filter()

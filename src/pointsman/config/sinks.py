@@ -3,6 +3,7 @@
 from pathlib import Path
 from time import time
 
+from pointsman.config.conditions import located
 from pointsman.config.problems import Findings
 from pointsman.config.references import BadReference, References
 from pointsman.config.requirements import compile_tags
@@ -20,7 +21,8 @@ from pointsman.config.sinks_schema import (
 from pointsman.config.source import Location
 from pointsman.config.telemetry_schema import OtlpSettings
 from pointsman.config.webhooks import compile_webhook
-from pointsman.domain.bodies import BodyCapture, Redaction
+from pointsman.domain.bodies import BodyCapture, BodyScope, Redaction
+from pointsman.routing.conditions.references import ConditionError
 
 _OF_RECORDS = {
     "virtual_keys": "virtual_key",
@@ -60,14 +62,26 @@ def compile_bodies(document: Document, redaction: Redaction, findings: Findings)
     for at, name in enumerate(settings.virtual_keys):
         if name not in known and document.governance.keys_file is None:
             findings.error(("bodies", "virtual_keys", at), "unknown virtual key; set one of `governance.virtual_keys`")
-    if not (settings.all or settings.virtual_keys or settings.rules):
+    scopes = [_scope(one.only) for one in document.sinks.values() if one.bodies == "keep"]
+    if settings.virtual_keys:
+        scopes.append(BodyScope(virtual_keys=frozenset(settings.virtual_keys)))
+    if settings.all:
+        scopes.append(BodyScope())
+    if not (scopes or settings.rules):
         return None
     return BodyCapture(
-        is_for_all=settings.all,
-        virtual_keys=frozenset(settings.virtual_keys),
+        scopes=tuple(scopes),
         rules=frozenset(settings.rules),
         max_bytes=settings.max_bytes,
         redaction=redaction,
+    )
+
+
+def _scope(chosen: SinkFilter) -> BodyScope:
+    return BodyScope(
+        virtual_keys=frozenset(chosen.virtual_keys),
+        teams=frozenset(chosen.teams),
+        customers=frozenset(chosen.customers),
     )
 
 
@@ -82,6 +96,7 @@ def compile_sinks(document: Document, references: References, findings: Findings
             continue
         if one.type == "file" and paths.setdefault(one.path, name) != name:
             findings.error((*place, "path"), f"is the file of the sink {paths[one.path]}; set another one")
+        _check_condition(settings.only.when, (*place, "only", "when"), findings)
         _warn_withheld(document, settings, place, findings)
         found.append(one)
     if document.telemetry.otlp is not None:
@@ -107,7 +122,7 @@ def _compile(
             path=str(path),
             max_bytes=settings.max_bytes,
             keep=settings.keep,
-            has_bodies=settings.bodies,
+            has_bodies=bool(settings.bodies),
         )
     if isinstance(settings, WebhookSinkSettings):
         target = compile_webhook(settings, document.egress, place, references, findings)
@@ -120,12 +135,12 @@ def _compile(
             tags=tags,
             server=target,
             secrets=target.secrets,
-            has_bodies=settings.bodies,
+            has_bodies=bool(settings.bodies),
         )
     if isinstance(settings, S3SinkSettings):
         return _object_store(name, settings, document, references, findings)
     assert isinstance(settings, StdoutSinkSettings)
-    return LogSink(name=name, type=settings.type, filter=chosen, tags=tags, has_bodies=settings.bodies)
+    return LogSink(name=name, type=settings.type, filter=chosen, tags=tags, has_bodies=bool(settings.bodies))
 
 
 def _object_store(
@@ -152,13 +167,24 @@ def _object_store(
         region=settings.region,
         path=f"/{settings.bucket}/{settings.prefix}",
         batch_s=settings.batch_s,
-        has_bodies=settings.bodies,
+        has_bodies=bool(settings.bodies),
     )
 
 
 def _filter(settings: SinkFilter) -> Filter:
     fields = tuple((field, tuple(values)) for name, field in _OF_RECORDS.items() if (values := getattr(settings, name)))
-    return Filter(fields=fields, min_status=settings.min_status, share=settings.share)
+    return Filter(fields=fields, min_status=settings.min_status, share=settings.share, when=settings.when.strip())
+
+
+def _check_condition(source: str, place: Location, findings: Findings) -> None:
+    if not source.strip():
+        return
+    from pointsman.config.record_conditions import RecordCondition  # noqa: PLC0415 -- CEL takes 20 MB
+
+    try:
+        RecordCondition(source.strip())
+    except ConditionError as error:
+        findings.error(place, located(error, source))
 
 
 def _warn_withheld(

@@ -47,6 +47,8 @@ class SinkFilter(Section):
     """Only requests that ended with at least this status, and those whose client disconnected. Default: all."""
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
     """The share of the requests, chosen by their ids."""
+    when: Annotated[str, Field(max_length=4096)] = ""
+    """A condition in CEL about the record, such as `cost_usd > 0.1 && tags["feature"] == "search"`. Default: all."""
 
 
 class SinkFields(Section):
@@ -54,8 +56,9 @@ class SinkFields(Section):
 
     only: SinkFilter = SinkFilter()
     """The requests whose records are sent. Default: all."""
-    bodies: bool = False
-    """If true, each record has the bodies of its request, if they are kept, in the field `bodies`."""
+    bodies: bool | Literal["keep"] = False
+    """If true, each record has the bodies of its request, if they are kept, in the field `bodies`. If `keep`, they are
+    kept for this sink: those of the `virtual_keys`, `teams` and `customers` in `only`, or else of all requests."""
     tags: TagsField = {}
     """The compliance tags of the place where the records go. The record of a request with requirements is sent only if
     these tags meet all of them."""

@@ -4,6 +4,8 @@ from collections.abc import Collection
 
 from msgspec import Struct
 
+from pointsman.domain.identity import VirtualKey
+
 KEEP_DAYS = 7.0
 FOLDER = "bodies"  # in the data folder: bodies on their way from workers to control
 
@@ -16,23 +18,39 @@ class Redaction(Struct, frozen=True, kw_only=True):
     fields: tuple[str, ...] = ()
 
 
+class BodyScope(Struct, frozen=True, kw_only=True):
+    """Requests by their owners. Each set that is not empty must have the owner of a request."""
+
+    virtual_keys: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+    customers: frozenset[str] = frozenset()
+
+    def has(self, key: VirtualKey | None) -> bool:
+        """Return whether the requests of this key are in the scope."""
+        name, team, customer = (key.name, key.team, key.customer) if key is not None else (None, None, None)
+        return (
+            (not self.virtual_keys or name in self.virtual_keys)
+            and (not self.teams or team in self.teams)
+            and (not self.customers or customer in self.customers)
+        )
+
+
 class BodyCapture(Struct, frozen=True, kw_only=True):
-    """The requests whose bodies are kept: those of `virtual_keys`, those that one of the `rules` matched, or all. At
+    """The requests whose bodies are kept: those in one of the `scopes`, and those that one of the `rules` matched. At
     most `max_bytes` of each body are kept, after it was masked by `redaction`."""
 
-    is_for_all: bool = False
-    virtual_keys: frozenset[str] = frozenset()
+    scopes: tuple[BodyScope, ...] = ()
     rules: frozenset[str] = frozenset()
     max_bytes: int
     redaction: Redaction = Redaction()
 
-    def may_keep(self, virtual_key: str | None) -> bool:
+    def may_keep(self, key: VirtualKey | None) -> bool:
         """Return whether the bodies of a request of this key may be kept, before its rules are known."""
-        return self.is_for_all or bool(self.rules) or virtual_key in self.virtual_keys
+        return bool(self.rules) or any(scope.has(key) for scope in self.scopes)
 
-    def keeps(self, virtual_key: str | None, matched: Collection[str]) -> bool:
+    def keeps(self, key: VirtualKey | None, matched: Collection[str]) -> bool:
         """Return whether the bodies of a request are kept, by its key and the rules that matched it."""
-        return self.is_for_all or virtual_key in self.virtual_keys or not self.rules.isdisjoint(matched)
+        return not self.rules.isdisjoint(matched) or any(scope.has(key) for scope in self.scopes)
 
 
 class KeptBodies(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,7 @@ def begin_copy(answer: ClientAnswer) -> AnswerCopy | None:
     """Begin to copy the answer to a request whose bodies may be kept. Never raises: it is called before the request's
     own errors are caught."""
     capture, key = answer.call.snapshot.bodies, answer.log.key
-    if capture is None or not capture.may_keep(key.name if key is not None else None):
+    if capture is None or not capture.may_keep(key):
         return None
     most = capture.max_bytes + MARGIN
     copy = AnswerCopy(most * STREAM_FACTOR if answer.call.stream else most, is_cut=True)
@@ -28,7 +28,7 @@ def note_bodies(answer: ClientAnswer, copy: AnswerCopy) -> None:
     if capture is None:
         return
     matched = log.rules.matched if log.rules is not None else ()
-    if not capture.keeps(log.key.name if log.key is not None else None, matched):
+    if not capture.keeps(log.key, matched):
         return
     body = answer.exchange.body
     is_whole = (body or not call.size) and b"content-encoding" not in answer.exchange.head.headers

@@ -50,6 +50,13 @@ def test_requirements_of_all_requests_hold_for_records_without_any() -> None:
     assert passes(Conditions(require=require, tags=EU), line())
 
 
+def test_condition_chooses_records() -> None:
+    chosen = Conditions(filter=Filter(when='cost_usd > 0.5 && tags["a"] == "b"'))
+    assert passes(chosen, line(cost_nano=10**9, tags={"a": "b"}))
+    assert not passes(chosen, line(cost_nano=10**9))
+    assert not passes(chosen, line(tags={"a": "b"}))
+
+
 def test_withheld_records_are_counted_and_unreadable_ones_do_not_pass() -> None:
     found, withheld = Gate(Conditions(tags=EU)).passed([line(), b"{", line(require={"region=us": "a"}), b'{"a": 1}'])
     assert (len(found), withheld) == (1, 3)

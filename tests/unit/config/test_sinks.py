@@ -7,7 +7,7 @@ import pytest
 from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
 from pointsman.config.settings import Filter, LogSink
 from pointsman.config.snapshot_file import read_snapshot, write_snapshot
-from pointsman.domain.bodies import Redaction
+from pointsman.domain.bodies import BodyScope, Redaction
 from pointsman.domain.origin import Origin
 from pointsman.domain.requirements import Tag
 
@@ -54,6 +54,8 @@ def test_sinks_are_compiled() -> None:
         (f"sinks: {{a: {{{S3}, url: 'http://127.0.0.1:9000'}}}}", "egress.allow_private"),
         (f"sinks: {{a: {{{S3.replace('env.S3_KEY', 'canary')}}}}}", "a secret must not be in this file"),
         ("redaction: {patterns: {a: '(?=x)'}}", "is no pattern of RE2"),
+        ("sinks: {a: {type: stdout, only: {when: cost > 1}}}", "unknown variable 'cost'; did you mean 'cost_usd'?"),
+        ("sinks: {a: {type: stdout, only: {when: model}}}", "must be true or false"),
         ("redaction: {kinds: [names]}", "kinds"),
         ("bodies: {rules: [a]}", "unknown rule"),
         ("bodies: {virtual_keys: [a]}", "unknown virtual key"),
@@ -70,7 +72,15 @@ def test_bodies_are_kept_for_nobody_by_default() -> None:
     assert compiled(f"{BASE}bodies: {{max_bytes: 2048}}").snapshot.bodies is None
     found = compiled(f"{BASE}bodies: {{all: true, max_bytes: 2048}}\nredaction: {{fields: [x]}}").snapshot.bodies
     assert found is not None
-    assert (found.is_for_all, found.max_bytes, found.redaction.fields) == (True, 2048, ("x",))
+    assert (found.scopes, found.max_bytes, found.redaction.fields) == ((BodyScope(),), 2048, ("x",))
+
+
+def test_sink_has_bodies_kept_for_its_own_records() -> None:
+    text = "sinks: {a: {type: stdout, bodies: keep, only: {teams: [t]}}, b: {type: stdout, bodies: true}}"
+    one = compiled(f"{BASE}{text}\nbodies: {{max_bytes: 2048}}")
+    assert one.snapshot.bodies is not None
+    assert one.snapshot.bodies.scopes == (BodyScope(teams=frozenset({"t"})),)
+    assert [sink.has_bodies for sink in one.telemetry.sinks] == [True, True]
 
 
 def test_place_that_gets_no_record_is_a_warning() -> None:

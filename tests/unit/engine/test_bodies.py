@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.domain.bodies import BodyCapture, KeptBodies, Redaction
+from pointsman.domain.bodies import BodyCapture, BodyScope, KeptBodies, Redaction
 from pointsman.engine import bodies as module
 from pointsman.engine.bodies import MARGIN, BodyWriter, NotedBodies
 from pointsman.engine.copied_answer import AnswerCopy
 
 CANARY = "sk-canary0123456789abcdef"
 CAPTURE = BodyCapture(
-    is_for_all=True, max_bytes=2000, redaction=Redaction(kinds=("secrets", "email", "phone", "card"), fields=("pin",))
+    scopes=(BodyScope(),),
+    max_bytes=2000,
+    redaction=Redaction(kinds=("secrets", "email", "phone", "card"), fields=("pin",)),
 )
 
 
