@@ -20,8 +20,8 @@ class Received(Struct):
 
 
 class FakeReceiver:
-    """The accepted requests. `mode` is the next answers: `ok`, `slow`, `cut`, or a status. `check` returns the status
-    for a request in the mode `ok`. A body longer than `most` bytes is too large."""
+    """The accepted requests. `mode` is the next answers: `ok`, `slow`, `cut`, `lying`, or a status. `check` returns the
+    status for a request in the mode `ok`. A body longer than `most` bytes is too large."""
 
     def __init__(self) -> None:
         self.mode: str | int = "ok"
@@ -58,6 +58,11 @@ def receiving(port: int = 0) -> Iterator[FakeReceiver]:
                 self.close_connection = True
                 return
             self.send_response(status)
+            if receiver.mode == "lying":  # it promises more than it sends
+                self.send_header("content-length", "1000")
+                self.end_headers()
+                self.close_connection = True
+                return
             for name, value in receiver.answer_headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", "0")
@@ -89,6 +94,8 @@ def _status(receiver: FakeReceiver, request: Received) -> int | None:
         return 503
     if mode == "cut":
         return None
+    if mode == "lying":
+        return 200
     if isinstance(mode, int):
         return mode
     if len(request.body) > receiver.most:

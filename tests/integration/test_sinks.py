@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fakes.clock import PATIENCE_S
-from fakes.collector import collecting
+from fakes.collector import attributes, collecting
 from fakes.object_store import FakeObjectStore, storing
 from fakes.receiver import FakeReceiver, receiving
 from integration.gateway import chat, run, serving, until
@@ -136,30 +136,40 @@ def test_bodies_are_kept_masked_and_sent_to_sinks_that_want_them(stream: bool, t
     run(main())
 
 
-def test_failing_receivers_cost_no_request_and_get_everything_later(tmp_path: Path) -> None:
-    """The receivers fail in different ways, and admin is killed meanwhile."""
+@pytest.mark.parametrize(
+    ("of_receivers", "of_collector"), [("cut", 503), ("slow", "slow"), ("lying", "html")], ids=["dead", "slow", "lying"]
+)
+def test_failing_receivers_cost_no_request_and_get_everything_later(
+    of_receivers: str, of_collector: str | int, tmp_path: Path
+) -> None:
+    """A webhook, a store of objects and a collector fail together, and admin is killed meanwhile."""
     count = 40
 
     async def main() -> None:
-        with receiving() as receiver, storing() as store:
-            async with serving(**sections(tmp_path, receiver, store)) as gateway:
+        with receiving() as receiver, storing() as store, collecting() as collector:
+            otlp = {"otlp": {"endpoint": collector.url, "signals": ["logs"]}}
+            async with serving(**sections(tmp_path, receiver, store, telemetry=otlp)) as gateway:
                 await begun(gateway.config_file.parent / "data", "file", "hook", "objects")
-                receiver.mode, store.receiver.mode = "cut", "slow"
+                await until(lambda: collector.messages, "the collector was tested")
+                receiver.mode = store.receiver.mode = of_receivers
+                collector.mode = of_collector
                 for answer in await gateway.ask_many(count // 2, 4, chat(), headers=headers()):
                     assert answer.status == 200
                 began_at = asyncio.get_running_loop().time()
+                wanted = {"sink_hook", "sink_objects", "otlp_logs"}
                 async with asyncio.timeout(PATIENCE_S):
-                    while not {"sink_hook", "sink_objects"} <= set((await gateway.admin("/readyz")).json):
+                    while not wanted <= set((await gateway.admin("/readyz")).json):
                         await asyncio.sleep(0.1)
                 assert asyncio.get_running_loop().time() - began_at < gateway.within_s(10)
                 os.kill(gateway.children["admin"], signal.SIGKILL)
                 for answer in await gateway.ask_many(count // 2, 4, chat(), headers=headers()):
                     assert answer.status == 200
-                receiver.mode = store.receiver.mode = "ok"
+                receiver.mode = store.receiver.mode = collector.mode = "ok"
                 expected = {record["request_id"] for record in await gateway.wait_for_records(count)}
                 async with asyncio.timeout(PATIENCE_S):
                     while [set(one) for one in ids(tmp_path, receiver, store)] != [expected] * 3:
                         await asyncio.sleep(0.1)
-                await until(lambda: True, "all have arrived")
+                    while {attributes(one)["pointsman.request.id"] for one in collector.logs} != expected:
+                        await asyncio.sleep(0.1)
 
     run(main())

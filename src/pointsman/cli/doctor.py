@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pointsman.cli._admin import URL
-from pointsman.cli._options import AsJson, TokenFile, Url
+from pointsman.cli._options import AsJson, TokenFile
 from pointsman.cli._terminal import print_json, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pointsman.config.addresses import ListenAddress
     from pointsman.doctor.api import Finding, Subject
 
 _MARKS = {"ok": "ok", "skipped": "-", "warning": "WARNING", "error": "ERROR"}
@@ -25,7 +26,9 @@ def command(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Connect to no provider.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
-    url: Url = URL,
+    url: Annotated[
+        str | None, typer.Option("--url", help="The address of the console. Default: that of the configuration.")
+    ] = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +75,7 @@ async def _examine(checks: dict[str, Any], subject: Subject) -> dict[str, Sequen
     return found
 
 
-def _subject(config: Path | None, url: str, token_file: Path | None, *, is_online: bool) -> Subject:
+def _subject(config: Path | None, url: str | None, token_file: Path | None, *, is_online: bool) -> Subject:
     import os
     import time
 
@@ -94,8 +97,14 @@ def _subject(config: Path | None, url: str, token_file: Path | None, *, is_onlin
         now=time.time(),
         is_online=is_online,
         is_running=compiled is not None and _is_running(compiled.settings.data_dir),
-        ask=_asker(url, token_file),
+        ask=_asker(url or (_console(compiled.settings.console) if compiled is not None else URL), token_file),
     )
+
+
+def _console(listen: ListenAddress) -> str:
+    """Return the address at which this machine reaches the console."""
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
+    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
 
 
 def _is_running(data_dir: Path) -> bool:

@@ -44,6 +44,22 @@ def test_error_sets_the_exit_status(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("listen", "address"),
+    [("0.0.0.0:1", "http://127.0.0.1:1"), ("127.0.0.1:2", "http://127.0.0.1:2"), ("'[::1]:3'", "http://[::1]:3")],
+)
+def test_console_is_asked_at_the_address_in_the_file(
+    listen: str, address: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pointsman.journal.lock.is_locked", lambda _: True)
+    text = "\n".join(line for line in CONFIG.splitlines() if not line.startswith("console"))
+    file.write_text(f"{text}\nconsole: {{listen: {listen}}}\n")
+    command = ["doctor", "--offline", "--config", str(file)]
+    environ = {**ENVIRON, "POINTSMAN_ADMIN_TOKEN": "a-token", "COLUMNS": "200"}
+    result = CliRunner().invoke(build_app(), command, env=environ)
+    assert f"cannot reach {address}" in result.output.replace("\n", " "), result.output
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["--url", "http://127.0.0.1:1"], 1, "cannot reach http://127.0.0.1:1: Connection refused"),
