@@ -14,6 +14,7 @@ import pytest
 
 from integration.databases import database
 from integration.gateway import Gateway, chat, run, serving, until
+from pointsman.config.live_keys import LiveKeys
 from pointsman.config.snapshot_file import read_accepted
 from pointsman.simulate.settings import Settings
 
@@ -36,6 +37,8 @@ async def ready(gateway: Gateway) -> None:
     """Wait until control has its store."""
     async with asyncio.timeout(120):
         while (await api(gateway, "PATCH", "teams/nobody", {"spec": {}}))[0] != 404:
+            await asyncio.sleep(0.05)
+        while (await api(gateway, "DELETE", "keys/nobody"))[0] != 404:
             await asyncio.sleep(0.05)
 
 
@@ -109,6 +112,8 @@ class Model:
             ("models", {"targets": ["up/gpt-4o-mini"], "strategy": "priority", "response_model": "requested"}),
             ("prices", {"input_usd_per_million": self.number, "output_usd_per_million": 1}),
             ("rules", {"model": "up/gpt-4o", "value": self.number}),
+            ("defaults", {"budgets": [{"limit_usd": self.number, "per": "day"}]}),
+            ("keys", {"labels": {"n": str(self.number)}, "budgets": [{"limit_usd": self.number, "per": "day"}]}),
         ]
         kind, spec = self.dice.choice(kinds)
         name = self.dice.choice("abcd")
@@ -117,14 +122,20 @@ class Model:
             spec = {"model": name, **spec}
         if kind == "rules":
             spec = {"name": name, "when": f'model == "{name}"', **spec}
+        if kind == "defaults":
+            spec = {"each": "team", "labels": {"n": name}, **spec}
+            name = f"team;label.n={name}"
         path = f"{kind}/{quote(name)}"
         if path in self.sure and self.dice.random() < 0.3:
             status, answer = await api(self.gateway, "DELETE", path)
             wanted = None
+        elif kind == "keys":
+            status, answer = await self.key(name, path, spec)
+            wanted = spec
         else:
             status, answer = await api(self.gateway, "PUT", path, {"spec": spec})
             wanted = spec
-        assert status in (0, 200, 202, 503), answer["detail"]
+        assert status in (0, 200, 201, 202, 503), answer["detail"]
         if status in (0, 503):
             await ready(self.gateway)
             found = await self.read(path)
@@ -134,6 +145,12 @@ class Model:
             self.sure.pop(path, None)
         else:
             self.sure[path] = wanted
+
+    async def key(self, name: str, path: str, settings: dict[str, Any]) -> tuple[int, Any]:
+        """Make a virtual key, or change it."""
+        if path in self.sure:
+            return await api(self.gateway, "PATCH", path, {"settings": settings})
+        return await api(self.gateway, "POST", "keys", {"name": name, "settings": settings})
 
     async def pair(self) -> None:
         """Make a change of two resources in one call: both or none."""
@@ -152,7 +169,7 @@ class Model:
             while True:
                 status, found = await api(self.gateway, "GET", path)
                 if status in (200, 404):
-                    return found["spec"] if status == 200 else None
+                    return found.get("spec", found.get("settings")) if status == 200 else None
                 await asyncio.sleep(0.05)
 
     async def check(self) -> None:
@@ -169,10 +186,15 @@ class Model:
         _, status_page = await api(self.gateway, "GET", "status")
         assert {one["digest"] for one in status_page["workers"]} == {status_page["digest"]}
         made: set[tuple[str, str]] = set()
-        for kind in ("teams", "customers", "models", "prices", "rules"):
+        for kind in ("teams", "customers", "models", "prices", "rules", "defaults"):
             found = (await api(self.gateway, "GET", f"{kind}?owner=api"))[1]["items"]
             made |= {(one["kind"], one["name"]) for one in found}
         assert {(one.kind, one.name) for one in kept} == made
+        keys = {path.partition("/")[2] for path in self.sure if path.startswith("keys/")}
+        listed = (await api(self.gateway, "GET", "keys"))[1]["keys"]
+        live = LiveKeys(self.gateway.config_file.parent / "data" / "api-keys.db")
+        assert {one["name"] for one in listed} == keys == live.names(), "store, file and model have the same keys"
+        live.close()
 
 
 async def play(kind: str, seed: int, changes: int, kills: int) -> None:
@@ -212,4 +234,4 @@ def test_killed_control_leaves_no_half_applied_change(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_many_changes_survive_many_kills(kind: str) -> None:
-    run(play(kind, seed=2, changes=500, kills=10))
+    run(play(kind, seed=2, changes=1000, kills=20))
