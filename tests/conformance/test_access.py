@@ -32,6 +32,7 @@ GET     /api/v1/alerts/history                 ++++--+ | ------ | ------
 POST    /api/v1/alerts/{name}/test             +++---- | ------ | ------
 GET     /api/v1/batches                        +++++++ | ++++++ | ++++++
 GET     /api/v1/budgets                        +++++++ | ++++++ | 000000
+POST    /api/v1/budgets/carried                ++----- | ------ | ------
 GET     /api/v1/events                         ++++--+ | ------ | ------
 GET     /api/v1/openapi.json                   ++++--+ | ------ | ------
 GET     /api/v1/requests/{request_id}/bodies   ++----- | ------ | ------

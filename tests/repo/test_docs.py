@@ -9,7 +9,7 @@ from pointsman.registry import members
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
-COMMANDS = [name.replace("_", "-") for name, _ in members("pointsman.cli", "command")]
+COMMANDS = [name.removesuffix("_").replace("_", "-") for name, _ in members("pointsman.cli", "command")]
 # A file in backticks, by its path from the root of the repository, of the package, or of the page.
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|json|md|yaml))`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")

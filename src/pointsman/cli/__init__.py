@@ -13,7 +13,8 @@ from pointsman.registry import members
 
 
 def build_app() -> typer.Typer:
-    """Assemble the subcommands. A command's name is its file's name with dashes for underscores."""
+    """Assemble the subcommands. A command's name is its file's name with dashes for underscores. One at the end is for
+    names that Python reserves, such as `import_`."""
     app = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
@@ -22,7 +23,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_no_options)  # otherwise a single command would have no name
     for module, command in members(__name__, "command"):
-        name = module.replace("_", "-")
+        name = module.removesuffix("_").replace("_", "-")
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:

@@ -17,8 +17,10 @@ from msgspec import Struct
 from pointsman.control.accounting import Accounting, OpenRequests
 from pointsman.control.row_by_row import RowByRow, quarantined
 from pointsman.control.store.batches import Settlement
+from pointsman.control.store.carried import CarriedWindow, carry
 from pointsman.control.store.database import RejectedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
+from pointsman.control.store.reconcile import NO_WORKER
 from pointsman.control.store.store import JournalState, Store
 from pointsman.control.store.tables import Row
 from pointsman.control.variants import Splits
@@ -218,15 +220,19 @@ class Ingest:
         """Return the size of the backlog in bytes, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
-    async def reconcile(self, amounts: Mapping[str, int] | Settlement) -> dict[str, str]:
-        """Reconcile attempts at these nano-dollar amounts in the store and the lease table, or settle a batch. Return
-        the reasons for rejected ones. Raises `StoreError`; the lease table gets amounts stored before that at the next
-        try."""
+    async def reconcile(self, amounts: Mapping[str, int] | Settlement | list[CarriedWindow]) -> dict[str, str]:
+        """Reconcile attempts at these nano-dollar amounts in the store and the lease table, settle a batch, or count
+        spending before this gateway. Return the reasons for rejected ones. Raises `StoreError`; the lease table gets
+        amounts stored before that at the next try."""
         async with self._one_at_a_time:
             if self.store is None:
                 raise StoreError(self.state.problem or "the store is not open yet")
             if isinstance(amounts, Settlement):
                 found = await self.store.settle_batch(amounts, time())
+            elif isinstance(amounts, list):
+                found = await carry(self.store, amounts)
+                # These windows may be new to the table.
+                self._lease_table.restore([(*one[:2], NO_WORKER, one[2]) for one in found.corrections])
             else:
                 found = await self.store.reconcile(amounts, time())
             for counter, window, amount in found.corrections:

@@ -1,0 +1,44 @@
+"""Spending before this gateway, in windows of limits. It counts as a correction, so no worker's journal has it."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from sqlalchemy import insert, select
+
+from pointsman.control.store.reconcile import NO_WORKER
+from pointsman.control.store.store import Reconciliation, Store
+from pointsman.control.store.tables import COUNTERS
+
+
+class CarriedWindow(Struct, frozen=True):
+    """Nano-dollars in a window. Times are Unix seconds."""
+
+    counter: str
+    start: int
+    end: int
+    nano: int
+
+
+async def carry(store: Store, windows: Sequence[CarriedWindow]) -> Reconciliation:
+    """Add spending to windows. Those that have a correction already are rejected, by counter. Raises `StoreError`."""
+    async with store.transaction() as connection:
+        query = select(COUNTERS.c.counter, COUNTERS.c.window_start).where(
+            COUNTERS.c.epoch == NO_WORKER, COUNTERS.c.counter.in_([one.counter for one in windows])
+        )
+        present = {(row[0], row[1]) for row in await connection.execute(query)}
+        new = [one for one in windows if (one.counter, one.start) not in present]
+        rows = [
+            {
+                "counter": one.counter,
+                "window_start": one.start,
+                "window_end": one.end,
+                "epoch": NO_WORKER,
+                "posted": one.nano,
+            }
+            for one in new
+        ]
+        if rows:
+            await connection.execute(insert(COUNTERS), rows)
+    reason = "an amount was carried into this window before, or an attempt in it was reconciled"
+    rejected = {one.counter: reason for one in windows if (one.counter, one.start) in present}
+    return Reconciliation(rejected, [(one.counter, one.start, one.nano) for one in new])
