@@ -151,4 +151,5 @@ def _guarded(status: int, code: str, message: str) -> Response:
 def _explain(error: dict[str, Any]) -> FieldError:
     """Name the field and its fault, without the value."""
     field = ".".join(map(str, error["loc"][1:]))
-    return FieldError(field, "unknown parameter" if error["type"] == "extra_forbidden" else error["msg"])
+    message = "unknown parameter" if error["type"] == "extra_forbidden" else error["msg"]
+    return FieldError(field, message.removeprefix("Value error, "))

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from functools import partial
 from time import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Request, Response
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pointsman.admin.alerts.runner import AlertRunner
 from pointsman.admin.auth import AdminToken
@@ -70,6 +70,22 @@ def services(request: Request) -> Services:
     return found
 
 
+def _half_character(data: Any) -> str | None:
+    """Return the path to a text with a lone surrogate, if there is one. Data may be too deep for recursion."""
+    waiting: list[tuple[str, Any]] = [("", data)]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, str):
+            if not node.isascii() and any("\ud800" <= one <= "\udfff" for one in node):
+                return path.removeprefix(".")
+        elif isinstance(node, dict):
+            for name, value in node.items():
+                waiting += [(f"{path}.{ascii(name)[1:-1]}", value), (path, name)]
+        elif isinstance(node, list):
+            waiting += [(f"{path}[{at}]", item) for at, item in enumerate(node)]
+    return None
+
+
 def as_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return an answer of structs, encoded."""
     content = msgspec.json.encode(value)
@@ -85,9 +101,18 @@ Moment = Annotated[float, Field(ge=0, le=FOREVER, allow_inf_nan=False)]
 
 
 class StrictModel(BaseModel):
-    """The parameters of a request, or the fields of its body; unknown ones are rejected."""
+    """The parameters of a request, or the fields of its body; unknown ones are rejected. So are halves of characters,
+    which JSON can escape, but no text can hold."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_characters(cls, data: Any) -> Any:
+        place = _half_character(data)
+        if place is not None:
+            raise ValueError(f"{place}: has half a character, such as \\ud800; remove it")
+        return data
 
 
 class TimeSpan(StrictModel):

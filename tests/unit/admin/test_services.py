@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pointsman.admin.problems import ApiError
-from pointsman.admin.services import TimeSpan, usd
+from pointsman.admin.services import TimeSpan, _half_character, usd
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,16 @@ def test_reversed_span_is_rejected() -> None:
 def test_impossible_moments_are_rejected(value: float) -> None:
     with pytest.raises(ValidationError):
         TimeSpan(since=value)
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        ({"a": {"b": ["x", "\ud800"]}}, "a.b[1]"),
+        ({"a": {"\udfff": 1}}, "a"),
+        ({"a": "\U0001f642"}, None),
+        ({"a": 1}, None),
+    ],
+)
+def test_half_a_character_is_found(data: object, place: str | None) -> None:
+    assert _half_character(data) == place
