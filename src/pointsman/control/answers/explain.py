@@ -10,7 +10,7 @@ from pointsman.money.leases import LeaseTable
 
 
 class _PostedAmounts(Struct, frozen=True):
-    """The used amounts of limits at control: what is stored. Spending of the last moment is not."""
+    """The stored used amounts of limits at control, without the spending of the last moment."""
 
     leases: LeaseTable
 
