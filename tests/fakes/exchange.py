@@ -19,6 +19,7 @@ class FakeClient:
     """
 
     peer: str | None = "127.0.0.1"
+    certificate: bytes | None = None
 
     def __init__(self, *, closes: bool = False) -> None:
         self.written = b""

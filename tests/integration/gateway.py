@@ -33,7 +33,7 @@ from pointsman.simulate import Settings, SimulatedProvider
 T = TypeVar("T")
 MESSAGES = [{"role": "user", "content": "Say something"}]
 ADMIN_TOKEN = "pm-admin-token-of-the-tests"
-_LISTENING = re.compile(r"listening on (https?://[^ ]+:(\d+)/v1), console on (http://[^ ]+:\d+)/")
+_LISTENING = re.compile(r"listening on (https?://[^ ]+:(\d+)/v1), console on (https?://[^ ]+:\d+)/")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

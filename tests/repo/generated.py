@@ -306,6 +306,8 @@ MEANINGS = {
     "operator_hold": "An operator holds the provider key out of use. Use `pointsman release` to end that.",
     "shutting_down": "The gateway shuts down. Retry the request.",
     "snapshot_stale": "Control is away for longer than `governance.max_stale_s`. Start it again, or retry later.",
+    "identity_unavailable": "The keys of the issuer of a token cannot be read. Retry later; the gateway's log has the "
+    "reason.",
     "state_unavailable": "The place of a stored object is unknown or no longer configured. See the message.",
     "upstream_overloaded": "The provider is overloaded. Retry later, or add a fallback.",
     "connect_timeout": "The provider accepts no connection in time. Check the network, or raise `connect_s`.",

@@ -7,6 +7,7 @@ idle connections do not keep others out.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -77,7 +78,7 @@ class Server(uvicorn.Server):
         yield
 
 
-def server_of(app: ASGIApp, **settings: Any) -> Server:
+def server_of(app: ASGIApp, tls: ssl.SSLContext | None = None, **settings: Any) -> Server:
     """Return a server for an application, with guarded connections."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it would write a line for every malformed request
     config = uvicorn.Config(
@@ -95,4 +96,6 @@ def server_of(app: ASGIApp, **settings: Any) -> Server:
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         **settings,
     )
+    config.load()
+    config.ssl = tls
     return Server(config)

@@ -7,6 +7,7 @@ from time import time
 from msgspec import Struct
 
 from pointsman.config.addresses import ListenAddress
+from pointsman.config.identities import compile_identities
 from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.key_table import FileKeys
 from pointsman.config.keys_file import KeysFileError, read_keys
@@ -17,6 +18,7 @@ from pointsman.config.references import References
 from pointsman.config.schema import Document
 from pointsman.config.source import Location
 from pointsman.config.virtual_keys import KeyCompiler, check_access, compile_key_headers
+from pointsman.domain.callers import CallerIdentity
 from pointsman.domain.identity import AccessTemplate, EndUserLimits, KeysUnavailableError, VirtualKey
 from pointsman.domain.limits import Limit
 
@@ -36,6 +38,7 @@ class Governed(Struct, frozen=True, kw_only=True):
     end_user_limits: tuple[EndUserLimits, ...] = ()
     falling: Sequence[tuple[Location, VirtualKey]] = ()
     templates: tuple[AccessTemplate, ...] = ()
+    identities: tuple[CallerIdentity, ...] = ()
 
     def keys_at(self, digest: str) -> Mapping[bytes, VirtualKey]:
         """Return all keys, as those of the configuration with this digest."""
@@ -62,19 +65,22 @@ def compile_governance(
     governance = document.governance
     compiler = KeyCompiler(document, references, findings)
     own = compiler.compile_all(time())
+    identities = compile_identities(document, compiler, references, findings)
+    compiler.note_unused()
     check_access(governance, listen, findings)
-    taken = _names_of(live, governance.virtual_keys, findings)
+    named = frozenset([*governance.virtual_keys, *governance.identities])
+    taken = _names_of(live, named, findings)
     if governance.keys_file is None:
         directory = None
     elif directory is None:
         path = Path(references.path(governance.keys_file))
         references.files.add(path)
-        directory = _read_keys(path, {**dict.fromkeys(taken), **governance.virtual_keys}, own, compiler, findings)
+        directory = _read_keys(path, taken | named, own, compiler, findings)
     shared = compiler.shared_limits()
     keys: Mapping[bytes, VirtualKey] = own
-    if directory is not None or live is not None:
+    if directory is not None or live is not None or identities:
         policies = compile_policies(compiler, live, live.settings(), findings) if live is not None and taken else {}
-        keys = FileKeys(own, directory, shared, live, policies)
+        keys = FileKeys(own, directory, shared, live, policies, identities=identities)
     teams = [f"team:{name}" for name in governance.teams]
     return Governed(
         own=own,
@@ -96,6 +102,7 @@ def compile_governance(
             )
             for name, one in governance.access_templates.items()
         ),
+        identities=identities,
     )
 
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from pointsman.config.key_directory import KeyDirectory
 from pointsman.config.live_keys import LiveKeys, LiveRow, generation_of
+from pointsman.domain.callers import MARK, CallerIdentity
 from pointsman.domain.identity import KeysUnavailableError, KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.requirements import OWN
@@ -25,7 +26,7 @@ class _KeyName(Struct, frozen=True):
 class FileKeys(KeyTable):
     """The keys of the configuration file, `own`, and those of two files, which are made on use: `directory`, and `live`
     with the keys made by API. `shared` are the limits of teams and customers. `policies` are those of live keys, by
-    number, if the file has not got them for this configuration."""
+    number, if the file has not got them for this configuration. Callers of `identities` are found by name only."""
 
     def __init__(
         self,
@@ -34,6 +35,8 @@ class FileKeys(KeyTable):
         shared: Iterable[Limit],
         live: LiveKeys | None = None,
         policies: Mapping[int, VirtualKey] | None = None,
+        *,
+        identities: Iterable[CallerIdentity] = (),
     ) -> None:
         self.directory = directory
         self.live = live
@@ -46,6 +49,7 @@ class FileKeys(KeyTable):
         for limit in shared:
             self._shared.setdefault(limit.owner, []).append(limit)
         self._own_names = {key.name: key for key in own.values()}
+        self._identities = {one.name: one for one in identities}
 
     def at(self, digest: str) -> "FileKeys":
         """Return this table, as that of the configuration with this digest."""
@@ -67,6 +71,9 @@ class FileKeys(KeyTable):
     def named(self, name: str) -> VirtualKey | None:
         if name in self._own_names:
             return self._own_names[name]
+        identity = self._identities.get(name.partition(MARK)[0])
+        if identity is not None:
+            return identity.named(name) if MARK in name else identity.key
         row = self.directory.named(name) if self.directory is not None else None
         if row is not None:
             return self.get(row.digest)
@@ -122,7 +129,7 @@ class FileKeys(KeyTable):
         return len(self.own) + sum(len(keys) for keys in (self.directory, self.live) if keys is not None)
 
     def __bool__(self) -> bool:
-        return bool(self.own) or self.directory is not None or bool(self.live)
+        return bool(self.own) or bool(self._identities) or self.directory is not None or bool(self.live)
 
     def _find(self, digest: bytes) -> VirtualKey | None:
         row = self.directory.find(digest) if self.directory is not None else None

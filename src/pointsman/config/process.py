@@ -13,11 +13,12 @@ from pointsman.config.guarded_addresses import private_networks
 from pointsman.config.problems import Findings
 from pointsman.config.references import LITERAL, PROXY, BadReference, References
 from pointsman.config.schema import Document, LimitSettings, TlsSettings
-from pointsman.config.settings import Settings, Tls
+from pointsman.config.settings import Settings
 from pointsman.config.source import Location
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Secret
 from pointsman.transport.http_server import Limits
+from pointsman.transport.server_tls import Tls, server_context
 from pointsman.transport.tls import client_context, describe
 
 
@@ -31,7 +32,9 @@ def compile_settings(document: Document, folder: Path, references: References, f
         findings.error(("server", "default_provider"), f"unknown provider; the providers are {listed}")
     if server.limits.body_memory_bytes < server.limits.body_bytes:
         findings.error(("server", "limits", "body_memory_bytes"), "must not be less than body_bytes")
-    tls = _server_tls(server.tls, folder, references, findings) if server.tls is not None else None
+    tls = _server_tls(server.tls, folder, references, findings, "server") if server.tls is not None else None
+    of_console = document.console.tls
+    console_tls = _server_tls(of_console, folder, references, findings, "console") if of_console is not None else None
     log_file = folder / document.logging.file if document.logging.file is not None else None
     if log_file is not None and not log_file.parent.is_dir():
         findings.error(("logging", "file"), f"the folder {log_file.parent} does not exist; create it")
@@ -40,9 +43,9 @@ def compile_settings(document: Document, folder: Path, references: References, f
     overlaps = listen.host == console.host or "" in (listen.host, console.host)
     if listen.port == console.port != 0 and overlaps:
         findings.error(("console", "listen"), "is the same address as server.listen; choose another port")
-    if not console.is_loopback:
+    if not console.is_loopback and console_tls is None:
         message = "other machines can reach this address, and plain HTTP exposes the admin token"
-        findings.warning(("console", "listen"), f"{message}; listen on loopback behind a TLS proxy")
+        findings.warning(("console", "listen"), f"{message}; set console.tls, or listen on loopback behind a TLS proxy")
     return Settings(
         listen=listen,
         console=console,
@@ -62,6 +65,7 @@ def compile_settings(document: Document, folder: Path, references: References, f
         journal_bytes=document.journal.max_bytes,
         list_models_s=document.catalog.list_models_s,
         console_hosts=_console_hosts(document, console, findings),
+        console_tls=console_tls,
     )
 
 
@@ -118,18 +122,32 @@ def _store_url(text: str | None, references: References, findings: Findings) -> 
     return url
 
 
-def _server_tls(settings: TlsSettings, folder: Path, references: References, findings: Findings) -> Tls:
-    tls = Tls(str(folder / settings.cert_file), str(folder / settings.key_file))
+def _server_tls(settings: TlsSettings, folder: Path, references: References, findings: Findings, section: str) -> Tls:
+    authorities = settings.client_ca_file
+    tls = Tls(
+        str(folder / settings.cert_file),
+        str(folder / settings.key_file),
+        str(folder / authorities) if authorities is not None else None,
+        settings.client_certificates == "required",
+    )
+    place: Location = (section, "tls")
+    if authorities is None and "client_certificates" in settings.model_fields_set:
+        findings.error((*place, "client_certificates"), "has no effect without client_ca_file; set it, or remove this")
     if not references.reads_secrets:
         return tls
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert_file, tls.key_file, password="")
+        server_context(replace(tls, client_ca_file=None))
     except ssl.SSLError as error:
-        findings.error(
-            ("server", "tls"), f"cert_file and key_file are not a certificate and its key: {describe(error)}"
-        )
+        findings.error(place, f"cert_file and key_file are not a certificate and its key: {describe(error)}")
     except OSError as error:
-        findings.error(("server", "tls"), f"cert_file or key_file cannot be read: {error.strerror}")
+        findings.error(place, f"cert_file or key_file cannot be read: {error.strerror}")
+    if tls.client_ca_file is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cafile=tls.client_ca_file)
+        except ssl.SSLError as error:
+            findings.error((*place, "client_ca_file"), f"has no certificate of an authority: {describe(error)}")
+        except OSError as error:
+            findings.error((*place, "client_ca_file"), f"cannot be read: {error.strerror}")
     return tls
 
 

@@ -14,16 +14,33 @@ from pointsman.config.bodies_schema import BodySettings
 from pointsman.config.compliance_schema import RequireField, TagsField
 from pointsman.config.credentials_schema import AwsField, EntraField, Reference
 from pointsman.config.egress_schema import EgressSettings, GlobalEgressSettings
+from pointsman.config.identities_schema import (
+    ClaimSettings,
+    ClientCertificateSettings,
+    EachCallerSettings,
+    JwtSettings,
+)
 from pointsman.config.limits_schema import BudgetSettings, RateLimitSettings
 from pointsman.config.mirrors import MirrorSettings
 from pointsman.config.pricing_schema import PricingSettings
 from pointsman.config.routing_schema import ModelSettings, RoutingSettings, TargetSettings, expand_model
-from pointsman.config.sections import MIB, Bytes, HeaderName, ModelName, Name, Pattern, Seconds, Section, Text, Weight
+from pointsman.config.sections import (
+    DEFAULT_KEY_HEADERS,
+    MIB,
+    Bytes,
+    HeaderName,
+    ModelName,
+    Name,
+    Pattern,
+    Seconds,
+    Section,
+    Text,
+    Weight,
+)
 from pointsman.config.sign_on_schema import ConsoleSessionSettings, SignOnSettings
 from pointsman.config.sinks_schema import RedactionSettings, SinkSettings
 from pointsman.config.strategies import StrategyField
 from pointsman.config.telemetry_schema import TelemetrySettings
-from pointsman.domain.snapshots import KEY_HEADERS
 
 
 class TlsSettings(Section):
@@ -33,6 +50,12 @@ class TlsSettings(Section):
     """The PEM file of the certificate and its chain. A relative path starts at the configuration file."""
     key_file: Text
     """The PEM file of the private key."""
+    client_ca_file: Text | None = None
+    """A PEM file of authorities. Clients may then present a certificate that one of them has signed. Default: clients
+    are not asked for certificates."""
+    client_certificates: Literal["required", "optional"] = "required"
+    """With `required`, clients without such a certificate cannot connect. It has an effect with `client_ca_file`
+    only."""
 
 
 class LimitTimeouts(Section):
@@ -80,7 +103,7 @@ class ServerSettings(Section):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """The number of worker processes. One worker serves several thousand requests per second and uses one core."""
     tls: TlsSettings | None = None
-    """The certificate for HTTPS. Default: plain HTTP."""
+    """The certificate for HTTPS. The gateway reads changed files within a minute. Default: plain HTTP."""
     limits: LimitSettings = LimitSettings()
     """Limits of size and time for clients."""
     drain_s: Seconds = 30.0
@@ -108,6 +131,8 @@ class ConsoleSettings(Section):
 
     listen: Text = "127.0.0.1:8081"
     """The address of the console, as `host:port`."""
+    tls: TlsSettings | None = None
+    """The certificate for HTTPS at the console. Default: plain HTTP."""
     allowed_hosts: Annotated[list[Text], Field(max_length=1000)] = []
     """Host names that browsers may use for the console, besides its own address and loopback addresses. Add the name of
     a reverse proxy that forwards the client's `Host`."""
@@ -373,6 +398,27 @@ class AccessTemplateSettings(KeyRights):
     """The longest time that a key may be valid, in seconds. Default: no limit."""
 
 
+class IdentitySettings(KeyRights):
+    """Callers who prove an identity instead of a virtual key: one of `jwt` and `client_certificate`. All of them
+    together are limited like one virtual key, and `each_caller` limits each of them."""
+
+    jwt: JwtSettings | None = None
+    """Tokens that these callers present in place of a virtual key."""
+    client_certificate: ClientCertificateSettings | None = None
+    """Certificates that these callers present when they connect. They send no virtual key."""
+    when: Annotated[str, Field(min_length=1, max_length=4096)]
+    """The condition that a caller must meet, in CEL over `claims`, such as `claims.repository_owner == "acme"`. A
+    missing claim makes it false. `true` admits every caller with a valid token or certificate."""
+    team: Name | None = None
+    """The team that the callers belong to."""
+    customer: Name | None = None
+    """The customer that the callers belong to. Callers with a team belong to the team's customer."""
+    claims: ClaimSettings = ClaimSettings()
+    """The claims that set properties of a caller."""
+    each_caller: EachCallerSettings = EachCallerSettings()
+    """The limits of each caller."""
+
+
 class DefaultSettings(Section):
     """Limits for each owner of a kind, without an entry for each."""
 
@@ -395,7 +441,9 @@ class DefaultSettings(Section):
     """Limits of the requests and tokens that each of these owners may use."""
 
 
-Limited = ProviderSettings | ProviderEntrySettings | OwnerSettings | DefaultSettings | MirrorSettings
+Limited = (
+    ProviderSettings | ProviderEntrySettings | OwnerSettings | DefaultSettings | MirrorSettings | EachCallerSettings
+)
 
 
 class GovernanceSettings(Section):
@@ -414,6 +462,9 @@ class GovernanceSettings(Section):
     """Virtual keys by name. `name: env.NAME` is short for `name: {value: env.NAME}`."""
     access_templates: dict[Name, AccessTemplateSettings] = {}
     """Templates of keys that members of teams make for themselves, by name."""
+    identities: Annotated[dict[Name, IdentitySettings], Field(max_length=100)] = {}
+    """Callers who prove an identity instead of a virtual key, by name. They are tried in this order: the first one
+    whose condition is true applies."""
     keys_file: Text | None = None
     """A file of further virtual keys, for thousands of keys. Each line is a JSON object: `{"name": …, "value":
     "sha256:…", …}`, with the fields of `virtual_keys`. The gateway looks up a key when it is used."""
@@ -424,7 +475,7 @@ class GovernanceSettings(Section):
     """The treatment of a request whose budgets and token limits have room only for a shorter answer. `refuse` rejects
     it. `shorten` lowers its `max_tokens` to the remaining room, at least 16, and reports the value in the header
     `x-pointsman-max-tokens`."""
-    key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = list(KEY_HEADERS)
+    key_headers: Annotated[list[HeaderName], Field(min_length=1, max_length=8)] = DEFAULT_KEY_HEADERS
     """The request headers that may contain a virtual key, in order of precedence. `authorization` contains it after
     `Bearer`."""
     max_stale_s: Seconds = 900.0

@@ -4,7 +4,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from pointsman.domain.snapshots import KEY_HEADERS
+
 MIB = 1024 * 1024
+DEFAULT_KEY_HEADERS = list(KEY_HEADERS)
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Bytes = Annotated[int, Field(ge=1024, le=64 * 1024 * MIB)]

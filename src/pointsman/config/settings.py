@@ -14,13 +14,7 @@ from pointsman.domain.requirements import NO_TAGS, Tags
 from pointsman.domain.rights import RoleGrant
 from pointsman.domain.tracing import Tracing
 from pointsman.transport.http_server import Limits
-
-
-class Tls(Struct, frozen=True):
-    """PEM files of the gateway's own certificate."""
-
-    cert_file: str
-    key_file: str
+from pointsman.transport.server_tls import Tls
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -44,6 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal_bytes: int = 8 * 1024**3
     list_models_s: float | None = None
     console_hosts: frozenset[str] = frozenset()
+    console_tls: Tls | None = None
 
 
 class RemoteServer(Struct, frozen=True, kw_only=True):
@@ -171,6 +166,7 @@ def changed_fields(old: Settings, new: Settings) -> list[str]:
     names |= {name: f"store.{name}" for name in ("keep_requests_days", "keep_requests_bytes", "keep_minutes_days")}
     names |= {"durability": "journal.durability", "journal_bytes": "journal.max_bytes"}
     names |= {"list_models_s": "catalog.list_models_s", "console_hosts": "console.allowed_hosts"}
+    names |= {"console_tls": "console.tls"}
     return [
         names.get(field, field) for field in Settings.__struct_fields__ if getattr(old, field) != getattr(new, field)
     ]

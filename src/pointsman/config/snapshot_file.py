@@ -137,8 +137,10 @@ def read_snapshot(path: Path, environ: Mapping[str, str]) -> Compiled:
     if _identify(found) != accepted.secrets:
         raise OutdatedError(f"{path} was written with other secrets")
     keys, live, snapshot = read_keys(path, accepted), open_live(compiled.settings.data_dir), compiled.snapshot
-    if keys is not None or live is not None:
-        table = FileKeys(snapshot.virtual_keys, keys, snapshot.shared_limits, live).at(snapshot.digest)
+    if keys is not None or live is not None or snapshot.identities:
+        table = FileKeys(snapshot.virtual_keys, keys, snapshot.shared_limits, live, identities=snapshot.identities).at(
+            snapshot.digest
+        )
         snapshot = replace(snapshot, virtual_keys=table)
     return replace(compiled, snapshot=snapshot, content=accepted.content, resources=accepted.resources)
 

@@ -64,6 +64,7 @@ def compile_snapshot(
         near_limit=document.governance.near_limit,
         default_provider=document.server.default_provider,
         access=compile_access(document.server, findings),
+        identities=governed.identities,
         limit_headers=document.server.limit_headers,
         require=compile_require(document.require, "the top-level require"),
         rules=rules.rules,

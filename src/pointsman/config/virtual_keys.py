@@ -4,14 +4,24 @@ import re
 from collections.abc import Mapping
 from hashlib import sha256
 
+from msgspec.structs import replace
+
 from pointsman.config.access import compile_networks
 from pointsman.config.addresses import ListenAddress
 from pointsman.config.default_limits import DefaultLimits, Selected, check_not_alone
+from pointsman.config.identities_schema import EachCallerSettings
 from pointsman.config.limits import LimitCompiler
 from pointsman.config.problems import Findings, nearest
 from pointsman.config.references import BadReference, NotAReference, References
 from pointsman.config.requirements import compile_require
-from pointsman.config.schema import Document, GovernanceSettings, KeyRights, OwnerSettings, VirtualKeySettings
+from pointsman.config.schema import (
+    Document,
+    GovernanceSettings,
+    IdentitySettings,
+    KeyRights,
+    OwnerSettings,
+    VirtualKeySettings,
+)
 from pointsman.config.source import Location
 from pointsman.config.strategies import compile_strategy
 from pointsman.domain.identity import ChildKeys, EndUserLimits, ProviderEntry, VirtualKey
@@ -48,15 +58,20 @@ class KeyCompiler:
         for name, settings in self._governance.virtual_keys.items():
             place: Location = ("governance", "virtual_keys", name)
             digest = _digest(settings.value, (*place, "value"), self._references, self._findings)
-            key = self._key(name, digest or b"", settings, place, now_unix_s)  # also to find other faults of the key
+            key = self.whole_key(
+                name, digest or b"", settings, place, now_unix_s
+            )  # also to find other faults of the key
             self._add(keys, digest, key, (*place, "value"))
             if settings.previous_value is not None:
                 where = (*place, "previous_value")
                 self._add(keys, _digest(settings.previous_value, where, self._references, self._findings), key, where)
+        return keys
+
+    def note_unused(self) -> None:
+        """Note teams, customers and default limits without a key. All keys and identities are compiled."""
         if self._governance.keys_file is None:
             self._note_unused()
             self._defaults.note_unused()
-        return keys
 
     def _add(self, keys: dict[bytes, VirtualKey], digest: bytes | None, key: VirtualKey, place: Location) -> None:
         if digest is not None and digest in keys:
@@ -72,11 +87,16 @@ class KeyCompiler:
 
     def compile_one(self, name: str, digest: bytes, settings: VirtualKeySettings, findings: Findings) -> VirtualKey:
         """Compile one key from outside the document. `compile_all` or `compile_owners` comes first."""
-        other = KeyCompiler(self._document, self._references, findings)
-        other._of_customer, other._of_team, other._defaults = self._of_customer, self._of_team, self._defaults
-        key = other._key(name, digest, settings, (), 0.0)
+        other = self.reporting_to(findings)
+        key = other.whole_key(name, digest, settings, (), 0.0)
         self.falling += [(("governance", "keys_file"), key) for _ in other.falling]
         return key
+
+    def reporting_to(self, findings: Findings) -> "KeyCompiler":
+        """Return a compiler with the same owners and other findings."""
+        other = KeyCompiler(self._document, self._references, findings)
+        other._of_customer, other._of_team, other._defaults = self._of_customer, self._of_team, self._defaults
+        return other
 
     def end_user_limits(self) -> tuple[EndUserLimits, ...]:
         """The limits of end users, for all keys."""
@@ -108,13 +128,33 @@ class KeyCompiler:
         for name, team in governance.teams.items():
             self._check_name(team.customer, governance.customers, ("governance", "teams", name, "customer"), "customer")
         for name in governance.access_templates:
-            self._key(name, b"", _from_template(name), ("governance", "access_templates", name), 0.0)
+            self.whole_key(name, b"", _from_template(name), ("governance", "access_templates", name), 0.0)
 
-    def _key(
+    def each_of(
+        self, name: str, settings: EachCallerSettings, place: Location, identity: VirtualKey
+    ) -> tuple[Limit, ...]:
+        """Return the limits of each caller of an identity, owned by it."""
+        limits = self._limits.compile("virtual_key", name, settings, place)
+        if any(limit.then for limit in limits):
+            self.falling.append((place, replace(identity, limits=limits)))
+        return limits
+
+    def whole_key(
         self, name: str, digest: bytes, settings: VirtualKeySettings, place: Location, now_unix_s: float
     ) -> VirtualKey:
-        governance, findings = self._governance, self._findings
+        """Return a key with this value."""
         settings = self._with_template(settings, place)
+        key, rights = self.rights(name, settings, place), settings.child_keys
+        return replace(
+            key,
+            digest=digest,
+            expires_at=self._expiry(settings, place, now_unix_s),
+            children=ChildKeys(rights.at_most, rights.longest_s) if rights is not None else None,
+        )
+
+    def rights(self, name: str, settings: VirtualKeySettings | IdentitySettings, place: Location) -> VirtualKey:
+        """Return a key with the rights of these settings, without a value."""
+        governance, findings = self._governance, self._findings
         team = settings.team
         self._check_name(team, governance.teams, (*place, "team"), "team")
         self._check_name(settings.customer, governance.customers, (*place, "customer"), "customer")
@@ -142,14 +182,13 @@ class KeyCompiler:
             if customer in governance.customers
             else (),
         )
-        tools, rights = settings.provider_tools, settings.child_keys
+        tools = settings.provider_tools
         key = VirtualKey(
             name=name,
-            digest=digest,
+            digest=b"",
             team=team,
             customer=customer,
             labels=labels,
-            expires_at=self._expiry(settings, place, now_unix_s),
             allow_models=tuple(settings.allow_models),
             entries=self._entries(name, settings, place),
             strategy=compile_strategy(settings.strategy, (*place, "strategy"), findings),
@@ -159,7 +198,6 @@ class KeyCompiler:
             provider_tools=frozenset(tools) if tools is not None else None,
             end_users=end_users,
             networks=self._networks(settings, place),
-            children=ChildKeys(rights.at_most, rights.longest_s) if rights is not None else None,
         )
         of_entries = [limit for entry in key.entries.values() for limit in entry.limits]
         of_users = [limit for one in end_users for limit in one.limits]
@@ -186,7 +224,7 @@ class KeyCompiler:
         every = (self._governance.customers.get(customer or ""), *owners)
         return {label: text for owner in every if owner is not None for label, text in owner.labels.items()}
 
-    def _entries(self, name: str, settings: VirtualKeySettings, place: Location) -> dict[str, ProviderEntry]:
+    def _entries(self, name: str, settings: KeyRights, place: Location) -> dict[str, ProviderEntry]:
         entries: dict[str, ProviderEntry] = {}
         for provider, entry in settings.providers.items():
             where: Location = (*place, "providers", provider)
@@ -207,7 +245,7 @@ class KeyCompiler:
                 self._check_name(name, settings.keys, (*where, "keys", index), f"key of {provider}")
         return frozenset(names)
 
-    def _networks(self, settings: VirtualKeySettings, place: Location) -> tuple[str, ...]:
+    def _networks(self, settings: KeyRights, place: Location) -> tuple[str, ...]:
         return compile_networks(settings.networks, (*place, "from"), self._findings)
 
     def _expiry(self, settings: VirtualKeySettings, place: Location, now_unix_s: float) -> float | None:
@@ -228,7 +266,12 @@ class KeyCompiler:
 
     def _note_unused(self) -> None:
         governance = self._governance
-        keys = governance.virtual_keys.values()
+        keys: list[VirtualKeySettings | IdentitySettings] = [
+            *governance.virtual_keys.values(),
+            *governance.identities.values(),
+        ]
+        if any(one.claims.team or one.claims.customer for one in governance.identities.values()):
+            return  # a caller may belong to any of them
         teams = {key.team for key in keys} | {one.team for one in governance.access_templates.values()}
         customers = {key.customer for key in keys} | {
             team.customer for name, team in governance.teams.items() if name in teams
@@ -287,7 +330,7 @@ def compile_key_headers(governance: GovernanceSettings, findings: Findings) -> t
 def check_access(governance: GovernanceSettings, listen: ListenAddress | None, findings: Findings) -> None:
     """Check that open mode is for this machine alone, and warn if no key of the document opens closed mode."""
     if governance.require_key:
-        if not governance.virtual_keys and governance.keys_file is None:
+        if not governance.virtual_keys and governance.keys_file is None and not governance.identities:
             message = (
                 "there is no virtual key here, so only keys made by API are accepted; make one by `pointsman keys "
                 "create`, define one, such as `virtual_keys: {me: {value: env.MY_KEY}}`, or set `require_key: false` "

@@ -15,7 +15,12 @@ async def check(subject: Subject) -> list[Finding]:
     if compiled is None:
         return []
     settings, collector = compiled.settings, compiled.telemetry.collector
-    files = {Path(settings.tls.cert_file): "server.tls.cert_file"} if settings.tls is not None else {}
+    files: dict[Path, str] = {}
+    for section, tls in (("server.tls", settings.tls), ("console.tls", settings.console_tls)):
+        if tls is not None:
+            files.setdefault(Path(tls.cert_file), f"{section}.cert_file")
+        if tls is not None and tls.client_ca_file is not None:
+            files.setdefault(Path(tls.client_ca_file), f"{section}.client_ca_file")
     networks = [(endpoint.name, endpoint.network) for endpoint in compiled.snapshot.endpoints.values()]
     if collector is not None:
         networks.append(("the OpenTelemetry collector", collector.network))
@@ -37,7 +42,7 @@ def _validity(path: Path, name: str, now: float) -> Finding:
     first = min(certificates, key=lambda one: one.not_valid_after_utc)
     ends_at, begins_at = first.not_valid_after_utc.timestamp(), first.not_valid_before_utc.timestamp()
     until = f"{name}: {path} is valid until {datetime.fromtimestamp(ends_at, UTC):%Y-%m-%d %H:%MZ}"
-    advice = "renew it, and reload the gateway (a certificate of the server needs a restart)"
+    advice = "renew it, and reload the gateway (it reads its own certificates by itself)"
     if begins_at > now:
         return error(f"{name}: {path} is not valid yet", "check the clock of this machine, or use another certificate")
     if ends_at <= now:

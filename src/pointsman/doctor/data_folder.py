@@ -57,8 +57,9 @@ def _secrets(subject: Subject) -> list[Finding]:
     found: list[Finding] = []
     settings = subject.settings
     files = {path for path in subject.checked.secret_files if path.is_file()}
-    if settings is not None and settings.tls is not None:
-        files.add(Path(settings.tls.key_file))
+    for tls in (settings.tls, settings.console_tls) if settings is not None else ():
+        if tls is not None:
+            files.add(Path(tls.key_file))
     readable = [path for path in sorted(files) if S_IMODE(path.stat().st_mode) & S_IRWXO]
     if readable:
         names = " ".join(map(str, readable))

@@ -85,6 +85,7 @@ BUDGET_UNAVAILABLE = _row("budget_unavailable", 503, _SERVER, Fault.GATEWAY)
 JOURNAL_UNAVAILABLE = _row("journal_unavailable", 503, _SERVER, Fault.GATEWAY)
 CONTROL_UNAVAILABLE = _row("control_unavailable", 503, _SERVER, Fault.GATEWAY)
 SNAPSHOT_STALE = _row("snapshot_stale", 503, _SERVER, Fault.GATEWAY)
+IDENTITY_UNAVAILABLE = _row("identity_unavailable", 503, _SERVER, Fault.GATEWAY)
 RULE_UNDECIDED = _row("rule_undecided", 503, _SERVER, Fault.GATEWAY)
 STATE_UNAVAILABLE = _row("state_unavailable", 503, _SERVER, Fault.GATEWAY)
 

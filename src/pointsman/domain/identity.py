@@ -65,7 +65,8 @@ class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
     provider may run for it; `None` allows all if no requirement applies, and otherwise none.
     `end_users` are the limits of its end users, if the key may name them. `networks` are those that its clients must be
     in; empty means all. `children` is its right to make child keys. A child names its `parent`: it has the rights of
-    that key, or fewer, and counts in its limits too.
+    that key, or fewer, and counts in its limits too. A caller with a token or a certificate instead of a key
+    (`is_caller`) is a child of its identity; `digest` is then that of what it presented.
     """
 
     name: str
@@ -85,6 +86,7 @@ class VirtualKey(Struct, frozen=True, kw_only=True, eq=False):
     networks: tuple[str, ...] = ()
     children: ChildKeys | None = None
     parent: str | None = None
+    is_caller: bool = False
 
 
 class KeysUnavailableError(Exception):

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from pointsman.domain.access import Access
 from pointsman.domain.bodies import BodyCapture
+from pointsman.domain.callers import CallerIdentity
 from pointsman.domain.identity import EndUserLimits, KeyTable, VirtualKey
 from pointsman.domain.limits import Limit
 from pointsman.domain.prices import Catalog, NoCatalog, Price, ToolPrice
@@ -182,7 +183,8 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     `read_headers` are the request headers that the configuration reads, in lower case. `require` holds for every
     request. `rules` are those of routing. `logged_facts` are references to facts whose values are stored with each
     request. `end_user_limits` are the limits of end users of all keys. `tracing` decides on samples of traces. `bodies`
-    decides on bodies that are kept; `None` keeps none."""
+    decides on bodies that are kept; `None` keeps none. `identities` are those of callers without a virtual key, in the
+    order of the configuration."""
 
     digest: str
     endpoints: dict[str, Endpoint]
@@ -205,6 +207,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, dict=True, weakref=True):  # i
     end_user_limits: tuple[EndUserLimits, ...] = ()
     tracing: Tracing = Tracing()
     bodies: BodyCapture | None = None
+    identities: tuple[CallerIdentity, ...] = ()
 
 
 NO_SNAPSHOT = Snapshot(digest="", endpoints={}, models={}, virtual_keys={})
@@ -260,9 +263,16 @@ def limits_to_list(snapshot: Snapshot, most: int) -> list[Limit]:
 
 
 def _listed_limits(snapshot: Snapshot) -> list[Limit]:
-    """Return the limits of providers and mirrors, which are listed even if keys are made at their first use."""
+    """Return the limits of providers, mirrors and identities, which are listed even if keys are made at their first
+    use."""
     of_mirrors = [one for model in snapshot.models.values() if model.mirror is not None for one in model.mirror.limits]
-    return [*(limit for endpoint in snapshot.endpoints.values() for limit in endpoint.limits), *of_mirrors]
+    of_identities = [
+        limit
+        for one in snapshot.identities
+        for limit in (*one.key.limits, *(limit for entry in one.key.entries.values() for limit in entry.limits))
+    ]
+    of_providers = [limit for endpoint in snapshot.endpoints.values() for limit in endpoint.limits]
+    return [*of_providers, *of_mirrors, *of_identities]
 
 
 def counters_of(snapshot: Snapshot) -> Mapping[str, Limit]:

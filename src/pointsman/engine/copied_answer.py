@@ -81,6 +81,7 @@ def exchange_like(original: Exchange, now: float) -> Exchange:
 
 class _NoClient:
     is_write_paused = False
+    certificate = None
 
     def __init__(self, peer: str | None) -> None:
         self.peer = peer

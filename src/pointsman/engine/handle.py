@@ -34,6 +34,7 @@ class PublicApi:
         self.is_draining = False
         self._background = BackgroundThread()
         self._heads = AdmittedHeads(engine.live)
+        self.callers = self._heads.callers
         self._plain = PlainAnswers(engine.live, engine.request_metrics)
         self._models = ModelList(engine.live.snapshot)
         self.key_client: KeyClient | None = None  # absent without control
@@ -52,6 +53,7 @@ class PublicApi:
         for copy in list(self.engine.copies):
             copy.cancel()
         self._background.close()
+        self.callers.key_sets.close()
         self.engine.prompts.close()
 
     # Called by the server.
@@ -80,7 +82,7 @@ class PublicApi:
                     return
                 entry = self._heads.enter(head)
             if entry.is_checked or self.engine.live.checks_all:
-                self._heads.check(entry, exchange.head, exchange.peer)
+                entry = self._heads.check(entry, exchange)
             parse = entry.parse
             if parse is None:
                 self._serve_unparsed(exchange, entry, request_id)

@@ -3,24 +3,22 @@
 The result depends only on the path, the credential and the options of a head, so requests with equal heads share it.
 """
 
-import logging
+from copy import copy
 from functools import partial
-from time import monotonic, time
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pointsman.domain import failures
-from pointsman.domain.failures import Failure, Rejection
-from pointsman.domain.identity import KeysUnavailableError, KeyTable
 from pointsman.domain.records import RequestRecord, record_of
 from pointsman.domain.snapshots import Snapshot
+from pointsman.engine.admission import CredentialCheck
 from pointsman.engine.live import Live
-from pointsman.routing.admit import Admission, admit, check_network, check_time, pause_of
+from pointsman.routing.admit import Admission
+from pointsman.transport.http_exchange import Exchange
 from pointsman.transport.http_head import PER_REQUEST, BodyMode, Head
 from pointsman.wire import PATHS
 from pointsman.wire.bounds import SMALL_BYTES
-from pointsman.wire.callers import check_caller, client_address
+from pointsman.wire.callers import check_caller
 from pointsman.wire.encodings import LARGE_FROM_BYTES, parse_encoded, reject_encoded
 from pointsman.wire.heads import dialect_at, has_open_names, names_read, read_head
 from pointsman.wire.paths import Parse, ParsedHead, PathTable
@@ -30,8 +28,6 @@ TABLE = PathTable(PATHS)
 MAX_ENTRIES = 4096
 MAX_ENTRY_BYTES = 2048  # of the key of an entry
 BODY_MARK = BYTE_ORDER_MARK  # which a body may begin with
-
-_logger = logging.getLogger(__name__)
 
 
 class AdmittedHead(Struct, frozen=True, eq=False):
@@ -45,6 +41,7 @@ class AdmittedHead(Struct, frozen=True, eq=False):
     parse: Parse | None  # absent if there is no body to parse
     record: RequestRecord
     is_checked: bool = False  # each request is checked, since its virtual key expires or is bound to networks
+    of_certificate: bool = False  # the certificate of the connection decides, so this is not yet an admission
     most_small: int = SMALL_BYTES  # a longer body is parsed in the background thread
 
 
@@ -53,6 +50,9 @@ class AdmittedHeads:
 
     def __init__(self, live: Live) -> None:
         self._live = live
+        self._credentials = CredentialCheck(live)
+        self.callers = self._credentials.callers
+        self._of_certificates: dict[tuple[AdmittedHead, bytes], AdmittedHead] = {}
         self._entries: dict[tuple[bytes | None, ...], AdmittedHead] = {}  # of `_snapshot`
         self._names: tuple[bytes, ...] = ()  # of the headers that the entries depend on
         self._snapshot: Snapshot | None = None
@@ -61,6 +61,7 @@ class AdmittedHeads:
     def forget(self) -> None:
         """Drop all heads: before another snapshot, so that they do not keep this one alive, or after keys changed."""
         self._entries, self._snapshot = {}, None
+        self._of_certificates.clear()
 
     def enter(self, head: Head) -> AdmittedHead:
         """Read and admit a head. Raises `Rejection`."""
@@ -91,20 +92,24 @@ class AdmittedHeads:
         check_caller(head.headers, snapshot.access, is_open=not snapshot.require_key)
         method, target = head.method.decode("ascii"), head.target.decode("ascii", "replace")
         parsed = read_head(method, target, head.headers, TABLE, snapshot)
-        try:
-            admission = admit(parsed.credential, snapshot)
-        except KeysUnavailableError as error:
-            _logger.error("virtual keys made by API cannot be looked up: %s", error)  # noqa: TRY400
-            raise Rejection(_UNREADABLE) from None
-        if isinstance(admission, Failure):
-            # Control may have created the key since the connection was lost, unless it is known to be revoked.
-            is_unsure = self._live.is_cut_off and not _is_revoked(parsed.credential, snapshot)
-            raise Rejection(_CUT_OFF if is_unsure else _presented(admission, parsed.credential))
+        admission = self._credentials.admit(head, parsed.credential, snapshot)
+        of_certificate = admission is None
+        admission = admission or Admission()
         mode, key = _body_mode(parsed), admission.virtual_key
-        is_checked = key is not None and (key.expires_at is not None or bool(key.networks))
+        expires = key is not None and (key.expires_at is not None or bool(key.networks))
+        is_checked = of_certificate or expires
         parse = parsed.api.parse if mode is BodyMode.BUFFER else None
         record = record_of(parsed.head, head.path, key)
-        admitted = AdmittedHead(snapshot, parsed, admission, mode, parse, record=record, is_checked=is_checked)
+        admitted = AdmittedHead(
+            snapshot,
+            parsed,
+            admission,
+            mode,
+            parse,
+            record=record,
+            is_checked=is_checked,
+            of_certificate=of_certificate,
+        )
         if parsed.content_encoding and parse is not None:
             return replace(admitted, parse=partial(parse_encoded, parse), most_small=LARGE_FROM_BYTES)
         return admitted
@@ -117,53 +122,35 @@ class AdmittedHeads:
             return entry.parsed.head.dialect
         return dialect_at(head.target.decode("ascii", "replace"), head.headers, TABLE)
 
-    def check(self, entry: AdmittedHead, head: Head, peer: str | None) -> None:
-        """Check what may differ between two requests with the same head. Raises `Rejection` if the key has expired or
-        is paused, if it may not be used from the client's address, or if the configuration is too old to be trusted."""
-        live, key = self._live, entry.admission.virtual_key
-        if live.is_stale:
-            raise Rejection(_STALE)
+    def check(self, entry: AdmittedHead, exchange: Exchange) -> AdmittedHead:
+        """Check what may differ between two requests with the same head. Return the admission of this one. Raises
+        `Rejection` if the key has expired or is paused, if it may not be used from the client's address, or if the
+        configuration is too old to be trusted."""
+        self._credentials.check_age()
+        if entry.of_certificate:
+            entry = self._certified(entry, exchange)
+        key = entry.admission.virtual_key
+        if key is not None:
+            self._credentials.check(key, exchange, entry.snapshot)
+        return entry
+
+    def _certified(self, entry: AdmittedHead, exchange: Exchange) -> AdmittedHead:
+        """Return the admission of a request by the certificate of its connection. Raises `Rejection`."""
+        key = self._credentials.of_certificate(exchange, entry.snapshot)
         if key is None:
-            return
-        failure = check_time(key, time())
-        if failure is None and key.networks:
-            address = client_address(peer, head.headers.get(b"x-forwarded-for"), entry.snapshot.access)
-            failure = check_network(key, address)
-        if failure is None and live.paused:
-            failure = pause_of(key, live.paused, monotonic())
-        if failure is not None:
-            raise Rejection(failure)
-
-
-def _is_revoked(credential: bytes | None, snapshot: Snapshot) -> bool:
-    keys = snapshot.virtual_keys
-    try:
-        return credential is not None and isinstance(keys, KeyTable) and keys.is_revoked(credential)
-    except KeysUnavailableError:
-        return False
-
-
-def _presented(failure: Failure, credential: bytes | None) -> Failure:
-    """Return the failure with the beginning of the digest of the presented key, which identifies the key."""
-    if credential is None:
-        return failure
-    return replace(
-        failure, message=f"{failure.message}; the SHA-256 of the presented key begins with {credential.hex()[:8]}"
-    )
-
-
-_UNREADABLE = Failure(
-    failures.CONTROL_UNAVAILABLE, "virtual keys cannot be looked up now; the log of the gateway says why; retry later"
-)
-_CUT_OFF = Failure(
-    failures.CONTROL_UNAVAILABLE,
-    "this virtual key cannot be checked now, since the worker has lost its connection to control; retry later",
-)
-_STALE = Failure(
-    failures.SNAPSHOT_STALE,
-    "control has been unreachable for longer than governance.max_stale_s, so the configuration of this worker may be "
-    "out of date; start control again, or retry later",
-)
+            return entry
+        at = (entry, key.digest)
+        found = self._of_certificates.get(at)
+        if found is None or found.admission.virtual_key is not key:
+            if len(self._of_certificates) >= MAX_ENTRIES:
+                self._of_certificates.clear()
+            record = record_of(entry.parsed.head, exchange.head.path, key)
+            found = replace(entry, admission=Admission(key), record=record, of_certificate=False)
+            self._of_certificates[at] = found
+        # Other connections have the same head, but another certificate.
+        exchange.head = copy(exchange.head)
+        exchange.head.derived = found
+        return found
 
 
 def _body_mode(parsed: ParsedHead) -> BodyMode:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from pointsman.domain.callers import MARK
 from pointsman.domain.dollars import NANO
 from pointsman.domain.records import RequestRecord
 from pointsman.domain.rules import RuleTrace
@@ -307,7 +308,8 @@ class RequestMetrics:
         return target
 
     def _series(self, record: RequestRecord) -> _Requests:
-        operation, key, team = record.operation or "none", record.virtual_key or "", record.team or ""
+        operation, team = record.operation or "none", record.team or ""
+        key = (record.virtual_key or "").partition(MARK)[0]  # a label for each caller of an identity would be too many
         return _Requests(
             self.requests.series(operation, str(record.status), key),
             self.durations.series(operation, "true" if record.stream else "false"),

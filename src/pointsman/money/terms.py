@@ -153,7 +153,8 @@ def _owners(key: VirtualKey | None) -> tuple[str, ...]:
     """Return the owners of a virtual key, the narrowest first, such as `team:research`."""
     if key is None:
         return ()
-    named = (("virtual_key", key.name), ("team", key.team), ("customer", key.customer))
+    parent = ("virtual_key", key.parent)
+    named = (("virtual_key", key.name), parent, ("team", key.team), ("customer", key.customer))
     return tuple(f"{kind}:{name}" for kind, name in named if name is not None)
 
 

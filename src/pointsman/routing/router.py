@@ -9,6 +9,7 @@ from pointsman.domain.calls import Facts
 from pointsman.domain.failures import Failure
 from pointsman.domain.rules import Directive
 from pointsman.domain.snapshots import Names, PublicModel, Snapshot
+from pointsman.routing.caller_conditions import conditions_of
 from pointsman.routing.candidate_set import CandidateSet
 from pointsman.routing.candidates import directed_by, find_candidates, limited_by
 from pointsman.routing.instead import with_instead
@@ -78,4 +79,5 @@ def router_of(snapshot: Snapshot) -> Router:
     router = memo.get("router")
     if router is None:
         router = memo["router"] = Router(snapshot)
+        conditions_of(snapshot)  # compiled before requests come, like those of rules
     return router

@@ -98,6 +98,8 @@ class RuleBook:
                 self._by_key.clear()
             names = (key.name, key.team, key.customer, "") if key is not None else (None, None, None, "")
             owners = [(level, name) for level, name in zip(RULE_LEVELS, names, strict=True) if name is not None]
+            if key is not None and key.parent is not None:
+                owners.insert(1, (RULE_LEVELS[0], key.parent))
             found = self._by_key[key] = [self._groups[owner] for owner in owners if owner in self._groups]
         return found
 

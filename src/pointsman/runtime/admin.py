@@ -29,6 +29,7 @@ from pointsman.runtime.tasks import (
     stop_event,
     tune_garbage_collector,
 )
+from pointsman.transport.server_tls import ServerTls
 
 NICE = 10  # the priority of reports is below that of requests and leases
 
@@ -59,7 +60,14 @@ async def work(task: ChildTask) -> int:
     outgoing = services.outgoing = Outgoing(control, store, services.page, Path(task.data_dir))
     alerts = services.alerts = AlertRunner(control, AlertQueries(store.rows))
     working = [asyncio.create_task(outgoing.run()), asyncio.create_task(alerts.run())]
-    server = server_of(make_app(services, frozenset(task.hosts)))
+    try:
+        tls = ServerTls(task.tls) if task.tls is not None else None
+    except OSError as error:  # `ssl.SSLError` is one
+        _logger.error("cannot use the files of console.tls: %s", error)  # noqa: TRY400
+        return 1
+    if tls is not None:
+        working.append(asyncio.create_task(tls.watch()))
+    server = server_of(make_app(services, frozenset(task.hosts)), tls.context if tls is not None else None)
     serving = asyncio.create_task(server.serve(sockets=[socket.socket(fileno=fd) for fd in task.listen_fds]))
     while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.005)

@@ -66,6 +66,7 @@ class Starter(Struct, frozen=True):
             public_is_loopback=settings.listen.is_loopback,
             must_own=is_first,
             console_is_loopback=settings.console.is_loopback,
+            tls=settings.console_tls if name == ADMIN else None,
             hosts=self._hosts(),
         )
         module = name if slot is None else "worker"

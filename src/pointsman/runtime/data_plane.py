@@ -65,8 +65,17 @@ class DataPlane:
         self.engine.credentials.upstreams = self.upstreams
         self.engine.credentials.swap(snapshot)
         self.api = PublicApi(self.engine)
+        self.api.callers.key_sets.upstreams = self.upstreams
+        self.api.callers.key_sets.on_changed = self._readmit
+        self.api.callers.swap(snapshot)
         limits = replace(settings.limits, max_connections=min(settings.limits.max_connections, connections))
         self.server = HttpServer(loop, self.api, limits, self.deadlines)
+
+    def _readmit(self) -> None:
+        """Admit every caller anew, since the keys of an issuer have changed."""
+        self.api.callers.forget()
+        self.api.forget_heads()
+        self.server.forget_derived()
 
 
 def open_log(settings: Settings) -> int:

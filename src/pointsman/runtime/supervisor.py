@@ -400,12 +400,13 @@ class Supervisor:
 
     def _announce(self, welcome: str) -> None:
         settings, sockets = self._settings, self._sockets
-        scheme = "https" if settings.tls is not None else "http"
+        scheme, of_console = ("https" if tls is not None else "http" for tls in (settings.tls, settings.console_tls))
         _logger.info(
-            "listening on %s://%s:%d/v1, console on http://%s:%d/, configuration %s",
+            "listening on %s://%s:%d/v1, console on %s://%s:%d/, configuration %s",
             scheme,
             settings.listen.host or "0.0.0.0",  # noqa: S104 -- the meaning of an empty host
             port_of(sockets.listen[0][0]),
+            of_console,
             settings.console.host or "0.0.0.0",  # noqa: S104
             port_of(sockets.console[0]),
             self._snapshot.digest[:12],
@@ -417,7 +418,7 @@ class Supervisor:
                 "to require virtual keys, set governance.require_key to true"
             )
         if welcome:
-            console = f"http://127.0.0.1:{port_of(sockets.console[0])}"
+            console = f"{of_console}://127.0.0.1:{port_of(sockets.console[0])}"
             print(welcome.replace("{console}", console), flush=True)  # noqa: T201
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from pointsman.telemetry.masked_messages import MaskingFormatter
+from pointsman.transport.server_tls import Tls
 
 STORE_URL = "POINTSMAN_STORE_OF_ADMIN"  # the variable with the address of the store for the admin process
 GC_THRESHOLD = 20_000  # objects allocated and not yet freed before a collection
@@ -30,7 +31,7 @@ class ChildTask(Struct, frozen=True, kw_only=True):
 
     A worker waits up to `patience_s` for control, then serves without it. `config` is the configuration file, if there
     is one. If `must_own`, a control process does not start while another gateway owns the store.
-    `hosts` are the host names that the console accepts; an empty list accepts any.
+    `hosts` are the host names that the console accepts; an empty list accepts any. `tls` is that of the console.
     """
 
     ready_fd: int
@@ -48,6 +49,7 @@ class ChildTask(Struct, frozen=True, kw_only=True):
     must_own: bool = False
     console_is_loopback: bool = True
     hosts: list[str] = []
+    tls: Tls | None = None
 
 
 def run_child(work: Callable[[ChildTask], Coroutine[None, None, int]], task: str) -> int:

@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import time
@@ -24,6 +23,7 @@ from pointsman.runtime.data_plane import DataPlane, open_log
 from pointsman.runtime.tasks import ChildTask, log_to_stderr, notify_ready, stop_event, tune_garbage_collector
 from pointsman.telemetry.metrics import MetricsPage, encode_page
 from pointsman.transport.http_client import HttpClient
+from pointsman.transport.server_tls import ServerTls
 
 RETIREMENT_CHECK_S = 5.0
 
@@ -40,6 +40,8 @@ class Worker:
         self.plane = DataPlane(snapshot, settings, log_fd, journal)
         self._retiring: dict[asyncio.Task[None], HttpClient] = {}
         self._control: ControlConnection | None = None
+        self.tls: ServerTls | None = None
+        self._tls_watch: asyncio.Task[None] | None = None
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen on these sockets, or on the configured address if there are none. Raise `OSError` if the address
@@ -48,8 +50,9 @@ class Worker:
         listen, files = settings.listen, settings.tls
         context = None
         if files is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(files.cert_file, files.key_file)
+            self.tls = ServerTls(files)
+            context = self.tls.context
+            self._tls_watch = asyncio.get_running_loop().create_task(self.tls.watch())
         for sock in sockets:
             await server.listen(sock=sock, ssl=context)
         if not sockets:
@@ -80,6 +83,7 @@ class Worker:
         if self._control is not None and returned:
             self._control.link.give_back(returned)
         plane.engine.credentials.swap(snapshot)
+        plane.api.callers.swap(snapshot)
         tune_garbage_collector()
         for client in plane.upstreams.swap(snapshot):
             task = asyncio.get_running_loop().create_task(_retire(client))
@@ -91,6 +95,8 @@ class Worker:
         requests cut off."""
         plane, control = self.plane, self._control
         plane.api.is_draining = True
+        if self._tls_watch is not None:
+            self._tls_watch.cancel()
         if control is not None:
             control.link.drain()
         cut = await plane.server.drain(plane.settings.drain_s)
@@ -156,7 +162,7 @@ async def work(task: ChildTask) -> int:
         worker.swap(snapshot, models, limits)
         return snapshot.digest
 
-    router_of(compiled.snapshot)  # it compiles the rules before requests come
+    router_of(compiled.snapshot)  # it compiles the conditions before requests come
     worker.swap(compiled.snapshot, ModelList(compiled.snapshot).prepare())
     del compiled  # so that an old snapshot is freed when its last request ends
     stopping = stop_event(task.life_fd, worker.plane.server.shut_down_now)
@@ -183,7 +189,7 @@ async def work(task: ChildTask) -> int:
 def _read(path: Path) -> tuple[Snapshot, ModelList, Mapping[str, Limit]]:
     """Read a new configuration and build its tables. Runs in a thread, so that the loop is not blocked."""
     snapshot = read_or_compile(path, os.environ).snapshot
-    router_of(snapshot)  # it compiles the rules
+    router_of(snapshot)  # it compiles the conditions
     return snapshot, ModelList(snapshot).prepare(), counters_of(snapshot)
 
 

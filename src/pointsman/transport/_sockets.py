@@ -49,3 +49,10 @@ def peer_of(transport: asyncio.BaseTransport) -> str | None:
     """Return the address of the other side. Call this while the connection is open."""
     name = transport.get_extra_info("peername")
     return str(name[0]) if isinstance(name, tuple) else None
+
+
+def certificate_of(transport: asyncio.BaseTransport) -> bytes | None:
+    """Return the verified certificate of the other side, in DER."""
+    connection = transport.get_extra_info("ssl_object")
+    found: bytes | None = connection.getpeercert(binary_form=True) if connection is not None else None
+    return found

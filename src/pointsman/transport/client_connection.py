@@ -11,7 +11,7 @@ from pointsman.domain import failures
 from pointsman.domain.failures import Failure
 from pointsman.transport import framer as framing
 from pointsman.transport._server_parts import Shared
-from pointsman.transport._sockets import end_writing, is_peer_gone, peer_of, reset_on_close, set_reading
+from pointsman.transport._sockets import certificate_of, end_writing, is_peer_gone, peer_of, reset_on_close, set_reading
 from pointsman.transport.deadlines import NEVER
 from pointsman.transport.exchanges import POLL_S, Exchanges
 from pointsman.transport.framer import REQUEST, Framer
@@ -43,6 +43,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = self._exchanges.transport = cast("asyncio.Transport", transport)
         self._exchanges.peer = peer_of(transport)
+        self._exchanges.certificate = certificate_of(transport)
         shared = self._shared
         limits = shared.limits
         self._transport.set_write_buffer_limits(high=limits.write_buffer_bytes)

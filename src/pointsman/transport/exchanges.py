@@ -32,7 +32,7 @@ class Exchanges:
 
     __slots__ = (
         "_buffered", "_clock", "_connection", "_exchange", "_framer", "_handler", "_shared", "_since", "body",
-        "is_fresh", "is_write_paused", "peer", "transport",
+        "certificate", "is_fresh", "is_write_paused", "peer", "transport",
     )  # fmt: skip
 
     def __init__(self, connection: ServerConnection, framer: Framer, shared: Shared) -> None:
@@ -48,6 +48,7 @@ class Exchanges:
         self.is_fresh = True  # no request has arrived yet
         self.is_write_paused = False
         self.peer: str | None = None
+        self.certificate: bytes | None = None
         self.transport: asyncio.Transport
 
     # The framer's events.

@@ -31,6 +31,8 @@ class Client(Protocol):
 
     @property
     def peer(self) -> str | None: ...
+    @property
+    def certificate(self) -> bytes | None: ...
     def must_close(self, head: Head) -> bool: ...
     def write(self, data: bytes) -> None: ...
     def finish(self, exchange: "Exchange", data: bytes) -> None: ...
@@ -72,6 +74,11 @@ class Exchange(Struct, eq=False):
     def peer(self) -> str | None:
         """Return the client's address, from the socket."""
         return self._connection.peer
+
+    @property
+    def certificate(self) -> bytes | None:
+        """Return the verified certificate that the client presented when it connected, in DER."""
+        return self._connection.certificate
 
     def send(self, status: int, headers: bytes, body: bytes) -> None:
         """Answer in one piece. Each line of `headers` ends with CRLF. Content-Length and Connection are added."""

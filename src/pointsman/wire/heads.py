@@ -184,7 +184,13 @@ _ANTHROPIC_PATHS = (_ANTHROPIC_BASE, *[f"{base}/messages/" for base in _BASES])
 
 
 def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) -> bytes | None:
-    """Return the SHA-256 of the virtual key that a client presents, from the first of `key_headers` that is present."""
+    """Return the SHA-256 of the virtual key that a client presents."""
+    value = presented(headers, key_headers)
+    return hashlib.sha256(value).digest() if value is not None else None
+
+
+def presented(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) -> bytes | None:
+    """Return the virtual key or the token that a client presents, from the first of `key_headers` that is present."""
     for name in key_headers:
         value = headers.get(name.encode())
         if value:
@@ -192,7 +198,7 @@ def read_credential(headers: Mapping[bytes, bytes], key_headers: Sequence[str]) 
             if scheme.lower() == b"bearer":
                 value = rest.strip()
             if value:
-                return hashlib.sha256(value).digest()
+                return value
     return None
 
 

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from fakes.configuration import ENVIRON, OPEN, checked, compiled, errors, found
 from pointsman.config.addresses import ListenAddress
-from pointsman.config.settings import Settings, Tls
+from pointsman.config.settings import Settings
 from pointsman.domain.network import Network
 from pointsman.domain.origin import Origin, Secret
 from pointsman.domain.snapshots import allows_unowned
+from pointsman.transport.server_tls import Tls
 
 BASE = "providers: {openai: env.OPENAI_API_KEY}\n" + OPEN
 

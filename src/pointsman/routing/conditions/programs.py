@@ -5,12 +5,13 @@ Evaluation never raises: the library returns errors as values. So only a value t
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, NewType, Protocol, cast
 
+from pointsman.domain.callers import Claims
 from pointsman.domain.rules import Value
 from pointsman.routing.conditions.facts import Reference
 from pointsman.routing.conditions.references import (
@@ -133,6 +134,31 @@ def _environment(variables: Mapping[Reference, str]) -> "cel.Env":
         variables={name: kinds[reference.kind] for reference, name in variables.items()},
         extensions=[cel.CelExtension("pointsman", functions), ext_strings.ExtStrings(), ext_math.ExtMath()],
     )
+
+
+def over_claims(source: str) -> Callable[[Claims], bool]:
+    """Compile a condition over the claims of a caller, the map `claims`. It is false if it cannot be evaluated, such as
+    without a claim. Raises `ConditionError`."""
+    from cel_expr_python import cel  # noqa: PLC0415 -- as above
+    from cel_expr_python.ext import ext_strings  # noqa: PLC0415
+
+    _check_literals(source)
+    kind = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    env = cel.NewEnv(variables={"claims": kind}, extensions=[ext_strings.ExtStrings()])
+    try:
+        program = env.compile(source)
+    except RuntimeError as error:
+        raise _explained(str(error), source, Rewritten(source, (), ()), ("claims",)) from None
+    if program.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
+        raise ConditionError(f"must be true or false, but is of type {program.return_type().name().lower()}")
+
+    def holds(claims: Claims) -> bool:
+        try:
+            return program.eval(env.Activation({"claims": claims})).value() is True
+        except (RuntimeError, TypeError, ValueError):  # of a value that CEL has not, such as a very large number
+            return False
+
+    return holds
 
 
 def _sticky(salt: str, percent: float, value: str) -> bool:
