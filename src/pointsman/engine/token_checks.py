@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
-from joserfc.jwk import JWKRegistry, Key
+from joserfc.jwk import JWKRegistry, Key, RSAKey
 from msgspec import Struct
 
 from pointsman.domain.callers import Claims, TokenTrust
@@ -23,6 +23,8 @@ _LEAST_RSA_BITS = 2048
 _BEGINNING = b"eyJ"  # of a JSON object in base64
 _KIND = {"RS": ("RSA", ""), "PS": ("RSA", ""), "Ed": ("OKP", "Ed25519")}
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+# The fields of public keys: https://www.rfc-editor.org/rfc/rfc7518#section-6
+_PUBLIC = frozenset({"kty", "crv", "n", "e", "x", "y"})
 _TYPES = frozenset({"", "jwt", "at+jwt"})  # others have another use, such as `logout+jwt`
 _NAMES = {"Ed25519": "EdDSA"}  # the new name of this algorithm: https://www.rfc-editor.org/rfc/rfc9864
 
@@ -155,12 +157,12 @@ def _read_key(item: object) -> SigningKey | None:
     operations = item.get("key_ops", ["verify"])
     if kind not in ("RSA", "EC", "OKP") or not isinstance(operations, list) or "verify" not in operations:
         return None
-    public = {field: item[field] for field in ("kty", "crv", "n", "e", "x", "y") if field in item}
+    public = {field: value for field, value in item.items() if field in _PUBLIC}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)  # of short keys, which are left out below
             key = JWKRegistry.import_key(public)
-        if kind == "RSA" and len(_decoded(str(item["n"]).encode()).lstrip(b"\0")) * 8 < _LEAST_RSA_BITS:
+        if isinstance(key, RSAKey) and key.public_key.key_size < _LEAST_RSA_BITS:
             return None
     except (JoseError, ValueError, TypeError, KeyError):
         return None
