@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # A gateway has several processes. Compiling the sources for each would cost a second per start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-all test-slice test-failed test-real test-frameworks test-agents test-apps check format docs bench soak bench-failover \
+.PHONY: help setup run console test test-all test-slice test-failed test-real test-frameworks test-agents test-apps check format docs bench soak bench-failover \
         bench-translation bench-pacing bench-hedging catalog replay lock clean
 
 help: ## print this list
@@ -31,6 +31,10 @@ PORT         ?= 8080
 CONSOLE_PORT ?= 8081
 run: $(VENV)/.run ## start the gateway in front of three simulated providers, one of them flaky (PORT=8080 CONSOLE_PORT=8081)
 	$(BIN)/pointsman demo --port $(PORT) --console-port $(CONSOLE_PORT)
+
+console: ## build the console from its source (needs npm)
+	npm ci --prefix console --no-audit --no-fund --ignore-scripts
+	npm run --prefix console build
 
 # Two at a time, because many tests mostly wait; tests/conftest.py lists the exceptions.
 PYTEST := $(BIN)/python -m pytest -n 2
