@@ -19,6 +19,7 @@ OTHERS = {
     "config/overlay_schema.py": {"json_schema", "tools"},  # capabilities
     "config/schema.py": {"prompt", "max_tokens", "max_completion_tokens"},  # values of the configuration
     "engine/background.py": {"background"},  # the name of a thread
+    "engine/token_checks.py": {"n"},  # the modulus of an RSA key
     "money/charges.py": {"prompt"},  # a value of `bills_unfinished`
     "money/expected.py": {"tools"},  # the field that orders a tool, from `wire.unbounded`
     "money/terms.py": {"input", "tools"},  # rates and terms
