@@ -75,7 +75,7 @@ GET     /api/v1/status                         ++++--+ | ------ | ------
 POST    /api/v1/config/reload                  ++----- | ------ | ------
 GET     /api/v1/tokens                         ++----- | ------ | ------
 POST    /api/v1/tokens                         ++----- | ------ | ------
-DELETE  /api/v1/tokens/{name}                  ++----- | ------ | ------
+DELETE  /api/v1/tokens/{name:path}             ++----- | ------ | ------
 GET     /api/v1/usage                          +++++++ | ++++++ | 000000
 GET     /api/v1/users                          ++----- | ------ | ------
 POST    /api/v1/users                          ++----- | ------ | ------

@@ -37,7 +37,7 @@ SECTIONS: dict[str, Any] = {
 
 
 class Reply(Struct):
-    """What an attacked server sent back: status 0 if it sent nothing."""
+    """The answer of an attacked server: status 0 if there is none."""
 
     status: int
     headers: dict[str, str]
@@ -152,7 +152,7 @@ async def _ready(gateway: Gateway) -> None:
 
 @contextmanager
 def trap() -> Iterator[tuple[int, list[bytes]]]:
-    """Listen on a port as a server of the attacker. Yield the port, and what arrives there."""
+    """Listen on a port as a server of the attacker. Yield the port, and the data that arrive there."""
     arrived: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.05)

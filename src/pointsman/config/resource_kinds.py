@@ -35,6 +35,8 @@ class ResourceKind(Struct, frozen=True, kw_only=True):
 
     def problem_with(self, name: str) -> str | None:
         """Return the reason if this is no name for a resource of the kind."""
+        if name in {".", ".."}:  # browsers and libraries change such a path
+            return "a name must not be only dots"
         try:
             (_MODEL_NAME if self.has_model_names else _NAME).validate_python(name)
         except ValidationError:

@@ -48,3 +48,9 @@ def test_default_limits_are_named_after_what_selects_them() -> None:
     unusual = [default_name({"each": "team", "labels": {"a": text}}) for text in ("x y", "x/y", "x" * 200)]
     assert all(one.startswith("team;selector-") for one in unusual)
     assert len(set(unusual)) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [".", ".."])
+def test_dots_are_no_name(kind: str, name: str) -> None:
+    assert KINDS[kind].problem_with(name) is not None

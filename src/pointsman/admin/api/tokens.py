@@ -49,7 +49,7 @@ async def create(services: Has, caller: CallerOf, repeat: RepeatOf, body: NewTok
     return as_json({**(_row(made) if made is not None else {"name": outcome.name}), "token": secret}, 201)
 
 
-@router.delete("/{name}", dependencies=[Depends(Need(Permission.USERS_WRITE))])
+@router.delete("/{name:path}", dependencies=[Depends(Need(Permission.USERS_WRITE))])
 async def delete(services: Has, caller: CallerOf, name: Annotated[str, Path(max_length=200)]) -> Response:
     """Revoke a service token. The next request with it is rejected."""
     await ask(services, DeleteServiceToken(caller.author(), name))

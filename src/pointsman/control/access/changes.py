@@ -109,8 +109,8 @@ def refusal(code: Any, problem: str, field: str = "") -> Refused:
 
 def check_name(name: str) -> None:
     """Raise `Refused` for a name that cannot be shown and written."""
-    if not name or len(name) > MAX_NAME or name != name.strip() or not name.isprintable():
-        message = f"must have 1 to {MAX_NAME} printable characters, and no spaces around it"
+    if not name or len(name) > MAX_NAME or name != name.strip() or not name.isprintable() or name in {".", ".."}:
+        message = f"must have 1 to {MAX_NAME} printable characters, no spaces around it, and more than dots"
         raise refusal("invalid", message, "name")
 
 

@@ -68,7 +68,7 @@ async def _apply(inquiry: ApplyDocument, parts: ControlParts) -> list[EditOutcom
 
 
 async def _wanted_keys(inquiry: ApplyDocument, parts: ControlParts) -> tuple[list[DocumentKey], list[EditedResource]]:
-    """Return the virtual keys of a document, and what they change. Raises `EditError` and `StoreError`."""
+    """Return the virtual keys of a document, and their changes. Raises `EditError` and `StoreError`."""
     own = (await parts.configuration.document()).source.data
     keys, faults = keys_in(entries_of_keys(inquiry.document), entries_of_keys(own))
     if faults and not faults[0].field:
