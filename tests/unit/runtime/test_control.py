@@ -25,6 +25,7 @@ governance: {virtual_keys: {me: env.ME}}
 @contextmanager
 def control(folder: Path) -> Iterator[Child]:
     snapshot = folder / "snapshot"
+    (folder / "data").mkdir()  # as the supervisor does
     accept(snapshot, CONFIG, ENVIRON)
     with socket.socket(socket.AF_UNIX) as link:
         link.bind(str(folder / "link"))
