@@ -30,6 +30,9 @@ TABLE = """
 GET     /api/v1/alerts                         ++++--+ | ------ | ------
 GET     /api/v1/alerts/history                 ++++--+ | ------ | ------
 POST    /api/v1/alerts/{name}/test             +++---- | ------ | ------
+GET     /api/v1/audit                          ++--+-- | +--+-- | 0--0--
+GET     /api/v1/audit/export                   ++--+-- | +--+-- | 0--0--
+POST    /api/v1/audit/accept                   +------ | ------ | ------
 GET     /api/v1/batches                        +++++++ | ++++++ | ++++++
 GET     /api/v1/budgets                        +++++++ | ++++++ | 000000
 POST    /api/v1/budgets/carried                ++----- | ------ | ------
@@ -67,6 +70,7 @@ GET     /api/v1/requests/follow                ++++++- | +++++- | 00000-
 GET     /api/v1/requests/export                ++++++- | +++++- | 00000-
 GET     /api/v1/sessions                       ++++++- | +++++- | 00000-
 GET     /api/v1/sessions/{session:path}        ++++++- | +++++- | 00000-
+GET     /api/v1/statements                     +++++++ | ++++++ | 000000
 GET     /api/v1/unsettled                      ++++++- | +++++- | +++++-
 GET     /api/v1/roles                          ++----- | ------ | ------
 PUT     /api/v1/roles/{name}                   ++----- | ------ | ------
@@ -151,6 +155,8 @@ GET     /{name}                                public
 AT = time.time()
 # The own object of a route whose rows or objects have owners, and a foreign one: names in the path, or filters.
 OBJECTS = {
+    "GET /api/v1/audit": ("?team=research", "?team=other"),
+    "GET /api/v1/audit/export": ("?team=research", "?team=other"),
     "GET /api/v1/budgets": ("?owner=team:research", "?owner=team:other"),
     "GET /api/v1/keys": ("?team=research&managed_by=file", "?team=other&managed_by=file"),
     "GET /api/v1/keys/{name}": ("me", "you"),
@@ -163,6 +169,10 @@ OBJECTS = {
     "GET /api/v1/requests/{request_id}": (request_id(1, AT), request_id(2, AT)),
     "GET /api/v1/sessions": ("?key=me", "?key=you"),
     "GET /api/v1/sessions/{session:path}": ("session-of-research", "session-of-other"),
+    "GET /api/v1/statements": (
+        f"?team=research&month={time.strftime('%Y-%m', time.gmtime(AT))}",
+        f"?team=other&month={time.strftime('%Y-%m', time.gmtime(AT))}",
+    ),
     "GET /api/v1/usage": ("?team=research", "?team=other"),
     "GET /api/v1/teams": ("?search=research", "?search=other"),
     "GET /api/v1/teams/{name:path}": ("research", "other"),

@@ -30,6 +30,7 @@ from pointsman.control.store.database import store_url
 from pointsman.control.store.reports import Reports
 from pointsman.control.store.store import Store
 from pointsman.control.variants import splits_of
+from pointsman.domain.audit import Actor
 from pointsman.domain.snapshots import counters_of
 from pointsman.journal.records import ChargeScope, CounterRef, Outcome
 from pointsman.journal.writer import JournalWriter
@@ -161,7 +162,13 @@ class LocalInquirer(Inquirer):
         super().__init__("")
         self.inquiry_handler = inquiry_handler
 
-    async def ask(self, inquiry: Struct, item: type[Item], within_s: float = 0.0) -> list[Item]:
+    async def ask_for(
+        self,
+        actor: Actor,
+        inquiry: Struct,
+        item: type[Item],
+        within_s: float = 0.0,
+    ) -> list[Item]:
         items: list[Item] = []
 
         def take(frame: FromControl) -> None:
@@ -170,7 +177,7 @@ class LocalInquirer(Inquirer):
                 raise AwayError(frame.failure)
             items.extend(msgspec.msgpack.decode(frame.items, type=list[item]))  # type: ignore[valid-type]
 
-        await self.inquiry_handler.answer(Inquiry(1, msgspec.msgpack.encode(inquiry)), take)
+        await self.inquiry_handler.answer(Inquiry(1, msgspec.msgpack.encode(inquiry), actor), take)
         return items
 
 

@@ -12,9 +12,11 @@ from starlette.exceptions import HTTPException
 
 from pointsman import __version__
 from pointsman.admin.api import ROUTERS
+from pointsman.admin.call_inquirer import begin_call
 from pointsman.admin.metrics import content_type, render
 from pointsman.admin.permissions import Need, Permission, undeclared
 from pointsman.admin.problems import ApiError, FieldError, respond
+from pointsman.admin.refusals import RefusalGate, record_refusal
 from pointsman.admin.services import Has, Services
 from pointsman.control.store.database import StoreError
 from pointsman.link.inquirer import AwayError
@@ -92,6 +94,7 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
     app = FastAPI(title="Pointsman admin API", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
     app.state.followers = set()
+    refusals = RefusalGate()
     for router in ROUTERS.values():
         app.include_router(router)
     app.include_router(_metrics)
@@ -112,13 +115,17 @@ def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
             return _guarded(413, "too_large", f"`content-length` must be a number of at most {MAX_BODY_BYTES} bytes")
+        begin_call(request)
         response = await call_next(request)
+        await record_refusal(services, refusals, request, response.status_code)
+        response.headers["x-request-id"] = request.state.call_id
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 
     @app.exception_handler(ApiError)
-    async def failed(_: Request, error: ApiError) -> Response:
+    async def failed(request: Request, error: ApiError) -> Response:
+        request.state.code = error.code
         return respond(error)
 
     @app.exception_handler(HTTPException)

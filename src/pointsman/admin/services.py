@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import Depends, Request, Response
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pointsman.admin.alerts.runner import AlertRunner
 from pointsman.admin.auth import AdminToken
+from pointsman.admin.call_inquirer import CallInquirer
 from pointsman.admin.login_parts import LoginParts
 from pointsman.admin.metrics import WorkerPages
 from pointsman.admin.outgoing import Outgoing
@@ -65,9 +67,10 @@ class Services(Struct, kw_only=True, eq=False):
 
 
 def services(request: Request) -> Services:
+    """Return the services, whose inquiries name the caller of this request."""
     found = request.app.state.services
     assert isinstance(found, Services)
-    return found
+    return replace(found, control=CallInquirer(found.control, request))
 
 
 def _half_character(data: Any) -> str | None:

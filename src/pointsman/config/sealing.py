@@ -8,6 +8,7 @@ Before a document is compiled, each seal in it is bound: its associated data fol
 in the snapshot is enough to open it again.
 """
 
+import hmac
 import os
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -102,6 +103,10 @@ class MasterKeys:
     def key_of(self, sealed: str) -> str:
         """Return the id of the key that a seal was made with."""
         return sealed.removeprefix(_V1).partition(":")[0]
+
+    def derived(self, purpose: bytes) -> dict[str, bytes]:
+        """Return a key for another purpose from each master key, by id. Raises `SealError`."""
+        return {one.id: hmac.new(one.key, purpose, sha256).digest() for one in self._load()}
 
     @property
     def first(self) -> str:

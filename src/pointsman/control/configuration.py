@@ -32,6 +32,13 @@ _logger = logging.getLogger("pointsman")
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "note": logging.INFO}
 
 
+OnLoaded = Callable[[Compiled, Compiled], Awaitable[None]]
+
+
+async def _nothing(_: Compiled, __: Compiled) -> None:
+    """Do nothing."""
+
+
 class KeyConflictError(Exception):
     """Keys made by API contradict a configuration. `problems` are the reasons."""
 
@@ -71,6 +78,7 @@ class Configuration:
         self._watcher: ConfigWatcher | None = None
         self._document: Loaded | None = None
         self.events = EventLog()
+        self.on_loaded: OnLoaded = _nothing  # is notified of another file that is in force, and of the one before
         if config is not None:
             self._watcher = ConfigWatcher(
                 config,
@@ -235,11 +243,12 @@ class Configuration:
 
     async def _put_in_force(self, compiled: Compiled, messages: list[str]) -> None:
         """Write the snapshot file and distribute it to all workers."""
-        before = self.digest
+        before, replaced = self.digest, self.current
         async with self._preparing(compiled) as problems:
             is_accepted = await self._accept(compiled, problems)
         if not is_accepted:
             return
+        await self.on_loaded(replaced, compiled)
         outdated = await self._distribute(DISTRIBUTE_S)
         if outdated:
             _logger.error(

@@ -5,9 +5,13 @@ import logging
 from collections.abc import Callable, Sequence
 from time import time
 
+from msgspec.structs import asdict
+
+from pointsman.control.audit_log import AuditedCall
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import Store
-from pointsman.domain.holds import Hold
+from pointsman.domain.audit import AuditEvent, difference
+from pointsman.domain.holds import Hold, owner_in
 
 MAX_HOLDS = 1000
 
@@ -37,24 +41,30 @@ class HoldBook:
             self._holds = {one.name: one for one in await store.holds(time())}
             self._send(self.present() or [])
 
-    async def place(self, hold: Hold) -> bool:
+    async def place(self, hold: Hold, call: AuditedCall) -> bool:
         """Put an order in force, instead of an earlier one about the same name. Return `False` if there are
         `MAX_HOLDS` others already. Raises `StoreError`."""
         async with self._one_at_a_time:
             store, holds = self._open()
             if hold.name not in holds and len(holds) >= MAX_HOLDS:
                 return False
-            await store.place_hold(hold)
+            async with call.transaction(store) as change:
+                await store.place_hold(change.connection, hold)
+                change.record(_event("hold", hold.name, holds.get(hold.name), hold))
             holds[hold.name] = hold
             _logger.warning("%s", hold.describe())
             self._send(self.present() or [])
             return True
 
-    async def release(self, name: str) -> bool:
+    async def release(self, name: str, call: AuditedCall) -> bool:
         """End an order. Return whether there was one. Raises `StoreError`."""
         async with self._one_at_a_time:
             store, holds = self._open()
-            await store.release_hold(name)
+            if name not in holds:
+                return False
+            async with call.transaction(store) as change:
+                await store.release_hold(change.connection, name)
+                change.record(_event("release", name, holds[name], None))
             found = holds.pop(name, None)
             if found is not None:
                 _logger.warning("an operator released %s", name)
@@ -67,3 +77,10 @@ class HoldBook:
             raise StoreError("the store is not open yet")
         self._holds = {one.name: one for one in present}  # without those that are over
         return store, self._holds
+
+
+def _event(action: str, name: str, before: Hold | None, after: Hold | None) -> AuditEvent:
+    states = [asdict(one) if one is not None else None for one in (before, after)]
+    level, _, owner = (owner_in(name) or "").partition(":")
+    owners = {level: owner} if level in ("team", "customer") else {}
+    return AuditEvent(action=action, kind="hold", name=name, changes=difference("hold", name, *states), **owners)

@@ -13,17 +13,20 @@ from pathlib import Path
 from time import monotonic, time
 
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman.control.accounting import Accounting, OpenRequests
+from pointsman.control.audit_log import AuditedCall
 from pointsman.control.row_by_row import RowByRow, quarantined
 from pointsman.control.store.batches import Settlement
 from pointsman.control.store.carried import CarriedWindow, carry
 from pointsman.control.store.database import RejectedError, StoreError
 from pointsman.control.store.ownership import BEAT_S, InUseError
 from pointsman.control.store.reconcile import NO_WORKER
-from pointsman.control.store.store import JournalState, Store
+from pointsman.control.store.store import JournalState, Reconciliation, Store
 from pointsman.control.store.tables import Row
 from pointsman.control.variants import Splits
+from pointsman.domain.audit import AuditEvent, difference
 from pointsman.domain.leases import LeaseUnavailable, Share
 from pointsman.journal.reader import JournalReader, Position, SegmentError, discover
 from pointsman.money.leases import LeaseTable
@@ -220,21 +223,25 @@ class Ingest:
         """Return the size of the backlog in bytes, in whole segments."""
         return sum(one.reader.backlog_bytes(one.position) for one in self._journals.values() if not one.is_retired)
 
-    async def reconcile(self, amounts: Mapping[str, int] | Settlement | list[CarriedWindow]) -> dict[str, str]:
+    async def reconcile(
+        self, amounts: Mapping[str, int] | Settlement | list[CarriedWindow], call: AuditedCall | None = None
+    ) -> dict[str, str]:
         """Reconcile attempts at these nano-dollar amounts in the store and the lease table, settle a batch, or count
         spending before this gateway. Return the reasons for rejected ones. Raises `StoreError`; the lease table gets
-        amounts stored before that at the next try."""
+        amounts stored before that at the next try. Without a `call`, it is the gateway's own work."""
         async with self._one_at_a_time:
-            if self.store is None:
+            if (store := self.store) is None:
                 raise StoreError(self.state.problem or "the store is not open yet")
             if isinstance(amounts, Settlement):
-                found = await self.store.settle_batch(amounts, time())
-            elif isinstance(amounts, list):
-                found = await carry(self.store, amounts)
-                # These windows may be new to the table.
-                self._lease_table.restore([(*one[:2], NO_WORKER, one[2]) for one in found.corrections])
+                found = await store.settle_batch(amounts, time())
+            elif call is None:
+                found = await _written(store, amounts)
             else:
-                found = await self.store.reconcile(amounts, time())
+                async with call.transaction(store) as change:
+                    found = await _written(store, amounts, change.connection)
+                    change.record(_event(amounts, found))
+            if isinstance(amounts, list):  # these windows may be new to the table
+                self._lease_table.restore([(*one[:2], NO_WORKER, one[2]) for one in found.corrections])
             for counter, window, amount in found.corrections:
                 self._lease_table.corrected(counter, window, amount)
             return found.rejected
@@ -423,3 +430,28 @@ class Ingest:
     def _damaged(self, message: str) -> None:
         self.state.damage += 1
         _logger.error("journal: %s", message)
+
+
+async def _written(
+    store: Store, amounts: Mapping[str, int] | list[CarriedWindow], connection: AsyncConnection | None = None
+) -> Reconciliation:
+    if isinstance(amounts, list):
+        return await carry(store, amounts, connection)
+    return await store.reconcile(amounts, time(), connection)
+
+
+def _event(amounts: Mapping[str, int] | list[CarriedWindow], found: Reconciliation) -> AuditEvent:
+    """Return the event of a reconciliation, or of spending before this gateway."""
+    is_carried = isinstance(amounts, list)
+    by_name = {one.counter: one.nano for one in amounts} if isinstance(amounts, list) else amounts
+    kind, field = ("budget", "carried_nano") if is_carried else ("attempt", "cost_nano")
+    taken = [(name, nano) for name, nano in by_name.items() if name not in found.rejected]
+    fields = [one for name, nano in taken for one in difference(kind, name, None, {field: nano})]
+    refused = "refused: not_carried" if is_carried else "refused: not_reconciled"
+    return AuditEvent(
+        action="carry" if is_carried else "reconcile",
+        kind=f"{kind}s",
+        outcome="done" if taken else refused,
+        note=f"{len(found.rejected)} were refused" if found.rejected else "",
+        changes=tuple(fields),
+    )

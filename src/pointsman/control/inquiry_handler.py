@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Union, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from pointsman.control.parts import AT_ONCE, Answers, ControlParts
 from pointsman.link.frames import FromControl, Inquiry, Reply
@@ -32,7 +33,7 @@ class InquiryHandler:
         number = inquiry.number
         try:
             found = self._decoder.decode(inquiry.body)
-            items = await self._answers[type(found)](found, self.parts)
+            items = await self._answers[type(found)](found, replace(self.parts, actor=inquiry.actor))
         except Exception:  # the admin process must not wait for an answer
             _logger.exception("cannot answer an inquiry of the admin process")
             send(Reply(number, b"", True, "the control process failed to answer; its log says why"))

@@ -20,6 +20,7 @@ from pointsman.control.inquiries.resources import EditedResource, FaultyField
 from pointsman.control.keys import KeyBook
 from pointsman.control.store.store import Store
 from pointsman.control.store.tables import Row
+from pointsman.domain.audit import Actor
 from pointsman.domain.identity import KeyTable
 
 MOST = 10_000  # keys in an export
@@ -116,13 +117,13 @@ async def changes_to(
     return changes, faults
 
 
-async def make_so(store: Store, keys: KeyBook, wanted: Sequence[DocumentKey], author: str) -> list[int]:
+async def make_so(store: Store, keys: KeyBook, wanted: Sequence[DocumentKey], actor: Actor) -> list[int]:
     """Make stored keys be these, one after the other: a call that failed half-way may be repeated. Return the slots of
     workers that have not taken a change. Raises `KeyRejectedError` and `StoreError`."""
     waiting = set[int]()
     for key in wanted:
-        for order in await _orders(store, key, author):
-            outcome = await _carry_out(keys, order)
+        for order in await _orders(store, key, actor.name):
+            outcome = await _carry_out(keys, order, actor)
             waiting |= set(outcome.waiting)
     return sorted(waiting)
 
@@ -143,10 +144,10 @@ async def _orders(store: Store, key: DocumentKey, author: str) -> list[MakeKeyOr
     return orders
 
 
-async def _carry_out(keys: KeyBook, order: MakeKeyOrder | RotateKey | SetKey) -> KeyOutcome:
+async def _carry_out(keys: KeyBook, order: MakeKeyOrder | RotateKey | SetKey, actor: Actor) -> KeyOutcome:
     if isinstance(order, MakeKeyOrder):
-        return await keys.make(order)
-    return await (keys.rotate(order) if isinstance(order, RotateKey) else keys.set(order))
+        return await keys.make(order, actor)
+    return await (keys.rotate(order, actor) if isinstance(order, RotateKey) else keys.set(order, actor))
 
 
 def _plain(data: object) -> object:

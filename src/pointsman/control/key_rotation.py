@@ -12,6 +12,7 @@ from pointsman.control.inquiries.resources import RotationOutcome
 from pointsman.control.resource_book import DISTRIBUTE_S, ResourceBook
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.resources import ConfigVersion, ResourceChange, rewrite_specs
+from pointsman.domain.audit import Actor, AuditEvent
 
 _logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class _Sealer:
         return replace(one, before=self.spec(kind, name, one.before), after=self.spec(kind, name, one.after))
 
 
-async def rotate(book: ResourceBook, author: str) -> RotationOutcome:
+async def rotate(book: ResourceBook, author: str, actor: Actor | None = None) -> RotationOutcome:
     """Make a new key, if the gateway keeps its own, and seal all secrets with it. The old key is then forgotten. The
     new one of several keys in the environment or in a file is the first."""
     configuration = book.configuration
@@ -78,9 +79,17 @@ async def rotate(book: ResourceBook, author: str) -> RotationOutcome:
             if checked.compiled is None:
                 errors = (str(problem) for problem in checked.problems if problem.severity == "error")
                 return RotationOutcome(problem="; ".join(errors))
-            async with store.transaction() as connection:
-                await rewrite_specs(connection, present, versions)
-                of_users = await seal_again(connection, keys)
+            async with book.audit.transaction(store, actor or Actor(author)) as change:
+                await rewrite_specs(change.connection, present, versions)
+                of_users = await seal_again(change.connection, keys)
+                change.record(
+                    AuditEvent(
+                        action="rotate",
+                        kind="master_key",
+                        note=f"{sealer.sealed + of_users} secrets were sealed again",
+                        configuration=checked.compiled.snapshot.digest,
+                    )
+                )
             await configuration.put_in_force(checked.compiled, DISTRIBUTE_S)
             if keys.is_own:
                 keys.forget_others()

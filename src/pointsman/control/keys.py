@@ -8,19 +8,18 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from fnmatch import fnmatchcase
-from functools import partial
 from hashlib import sha256
 from time import time
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman.config.key_table import FileKeys
 from pointsman.config.live_keys import SUM, Extent
 from pointsman.config.live_policies import FieldProblem, moment, read_policy
 from pointsman.config.snapshot_file import Compiled
+from pointsman.control.audit_log import AuditLog
 from pointsman.control.inquiries.keys import (
     DeleteKey,
     KeyFault,
@@ -36,6 +35,7 @@ from pointsman.control.store.database import StoreError
 from pointsman.control.store.replies import KeyReusedError, Repeat, keep_reply
 from pointsman.control.store.store import Store
 from pointsman.control.store.tables import Row
+from pointsman.domain.audit import Actor, AuditEvent, difference
 from pointsman.domain.identity import KeysUnavailableError, VirtualKey
 
 PREFIX = "pm-"
@@ -63,13 +63,16 @@ class KeyRejectedError(Exception):
 
 class _KeyChange(Struct, kw_only=True):
     """Rows to write, and those that were there before. `gone` are names. `limited` are the names of keys whose limits
-    change. `repeat` is the call that asks for it."""
+    change. `repeat` is the call that asks for it. `action` and `name` are for the audit log; the gateway's own work has
+    none."""
 
     new: list[Row] = []
     changed: list[Row] = []
     gone: list[str] = []
     before: list[Row] = []
     limited: list[str] = []
+    action: str = ""
+    name: str = ""
     repeat: Repeat | None = None
 
 
@@ -83,8 +86,10 @@ class KeyBook:
         file: KeyFile,
         current: Callable[[], Compiled],
         key_server: KeyServer,
+        audit: AuditLog,
     ) -> None:
         self._store = store
+        self._audit = audit
         self._file = file
         self._current = current
         self._key_server = key_server
@@ -144,9 +149,11 @@ class KeyBook:
             except KeysUnavailableError:
                 self._fall_behind()
 
-    # Changes. Each raises `KeyRejectedError` and `StoreError`.
+    # Changes. Each raises `KeyRejectedError` and `StoreError`. The `actor` is the order's author, with an address.
 
-    async def make(self, order: MakeKeyOrder, check: Callable[[Store], Awaitable[None]] | None = None) -> KeyOutcome:
+    async def make(
+        self, order: MakeKeyOrder, actor: Actor | None = None, check: Callable[[Store], Awaitable[None]] | None = None
+    ) -> KeyOutcome:
         """Make a key. `check` may raise `KeyRejectedError`; no other change comes between it and this one."""
         async with self._one_at_a_time:
             store = self._open()
@@ -154,7 +161,7 @@ class KeyBook:
                 return earlier
             if check is not None:
                 await check(store)
-            return await self._make(store, order)
+            return await self._make(store, order, actor or Actor(order.author))
 
     async def make_child(self, parent: str, body: bytes) -> tuple[KeyOutcome, float]:
         """Make a child for a client of the parent. Return its expiry, too."""
@@ -189,9 +196,9 @@ class KeyBook:
                 parent=parent,
                 expires_at=now + lasts_s,
             )
-            return await self._make(store, order), now + lasts_s
+            return await self._make(store, order, Actor(order.author)), now + lasts_s
 
-    async def set(self, order: SetKey) -> KeyOutcome:
+    async def set(self, order: SetKey, actor: Actor | None = None) -> KeyOutcome:
         """Change a key."""
         async with self._one_at_a_time:
             store = self._open()
@@ -212,10 +219,12 @@ class KeyBook:
                 row["is_enabled"] = int(order.is_enabled)
             limited = [order.name] if row["settings"] != before["settings"] else []
             children = await store.api_keys.children(order.name)
-            found = await self._apply(_KeyChange(changed=[row], before=[before, *children], limited=limited))
-            return self._outcome(*found)
+            change = _KeyChange(
+                changed=[row], before=[before, *children], limited=limited, action="change", name=order.name
+            )
+            return self._outcome(*await self._apply(change, actor or Actor(order.author)))
 
-    async def rotate(self, order: RotateKey) -> KeyOutcome:
+    async def rotate(self, order: RotateKey, actor: Actor | None = None) -> KeyOutcome:
         """Give a key a new value."""
         async with self._one_at_a_time:
             store = self._open()
@@ -230,10 +239,11 @@ class KeyBook:
             children = await store.api_keys.children(order.name) if order.revokes else []
             gone = [one["name"] for one in children]
             change = _KeyChange(changed=[row], gone=gone, before=[before, *children], repeat=order.repeat)
-            rows, waiting = await self._apply(change)
+            change.action, change.name = "rotate", order.name
+            rows, waiting = await self._apply(change, actor or Actor(order.author))
             return self._outcome(rows, waiting, value)
 
-    async def delete(self, order: DeleteKey) -> KeyOutcome:
+    async def delete(self, order: DeleteKey, actor: Actor | None = None) -> KeyOutcome:
         """Revoke a key and its children."""
         async with self._one_at_a_time:
             store = self._open()
@@ -243,12 +253,13 @@ class KeyBook:
                 raise KeyRejectedError("in_use", message)
             children = await store.api_keys.children(order.name)
             names = [order.name, *(one["name"] for one in children)]
-            _, waiting = await self._apply(_KeyChange(gone=names, before=[before, *children]))
+            change = _KeyChange(gone=names, before=[before, *children], action="delete", name=order.name)
+            _, waiting = await self._apply(change, actor or Actor(order.author))
             return self._outcome([before], waiting)
 
     # Steps of a change.
 
-    async def _make(self, store: Store, order: MakeKeyOrder) -> KeyOutcome:
+    async def _make(self, store: Store, order: MakeKeyOrder, actor: Actor) -> KeyOutcome:
         name = order.name
         if not _NAME.fullmatch(name):
             message = "must have 1 to 64 letters, digits, dots, dashes and underscores"
@@ -262,7 +273,8 @@ class KeyBook:
         value, digest = await self._value(store, order.digest)
         row |= {"digest": digest, "hint": _hint(value), "previous_digest": "", "previous_until": None, "is_enabled": 1}
         row |= {"created_at": now, "changed_at": now, "created_by": order.author}
-        rows, waiting = await self._apply(_KeyChange(new=[row], repeat=order.repeat))
+        change = _KeyChange(new=[row], repeat=order.repeat, action="create", name=name)
+        rows, waiting = await self._apply(change, actor)
         return self._outcome(rows, waiting, value)
 
     async def _policy(self, row: Row, settings: dict[str, Any], parent: str | None) -> None:
@@ -278,10 +290,16 @@ class KeyBook:
         owned = policy if parent is None else self._usable(parent)
         row |= {"settings": text, "team": owned.team or "", "customer": owned.customer or ""}
 
-    async def _apply(self, change: _KeyChange) -> tuple[list[Row], list[int]]:
+    async def _apply(self, change: _KeyChange, actor: Actor = Actor()) -> tuple[list[Row], list[int]]:  # noqa: B008 -- it is frozen
         """Make a change. Return the written rows, and the epochs of workers that have not taken it yet."""
         store = self._open()
-        rows = await store.api_keys.write(change.new, change.changed, change.gone, partial(_keep, change.repeat))
+        async with self._audit.transaction(store, actor) as audited:
+            rows = await store.api_keys.write(change.new, change.changed, change.gone, audited.connection)
+            if change.repeat is not None:
+                outcome = KeyOutcome(row=msgspec.json.encode(rows[0]), is_replayed=True)
+                await keep_reply(audited.connection, change.repeat, msgspec.json.encode(outcome))
+            if change.action:
+                audited.record(_event(change, rows))
         try:
             await asyncio.to_thread(self._file.write, rows, change.gone)
         except KeysUnavailableError as error:
@@ -405,10 +423,26 @@ async def _earlier(store: Store, repeat: Repeat | None) -> KeyOutcome | None:
     return msgspec.json.decode(reply, type=KeyOutcome) if reply is not None else None
 
 
-async def _keep(repeat: Repeat | None, connection: AsyncConnection, rows: Sequence[Row]) -> None:
-    if repeat is not None:
-        outcome = KeyOutcome(row=msgspec.json.encode(rows[0]), is_replayed=True)
-        await keep_reply(connection, repeat, msgspec.json.encode(outcome))
+def _event(change: _KeyChange, rows: Sequence[Row]) -> AuditEvent:
+    """Return the event of a change, with the differences of all keys concerned."""
+    before = {row["name"]: _audited(row) for row in change.before}
+    after = {row["name"]: _audited(row) for row in rows}
+    names = dict.fromkeys([*after, *change.gone])
+    fields = [one for name in names for one in difference("key", name, before.get(name), after.get(name))]
+    owned = next(row for row in (*rows, *change.before) if row["name"] == change.name)
+    return AuditEvent(
+        action=change.action,
+        kind="key",
+        name=change.name,
+        team=owned["team"],
+        customer=owned["customer"],
+        changes=tuple(fields),
+    )
+
+
+def _audited(row: Row) -> Row:
+    shown = {name: value for name, value in row.items() if name not in ("changed", "changed_at")}
+    return {**shown, "settings": json.loads(row["settings"])}
 
 
 def _find(table: FileKeys, name: str) -> VirtualKey | None:

@@ -15,6 +15,7 @@ from pointsman.control.store.api_keys import MEMBER
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import Store
 from pointsman.control.store.tables import Row
+from pointsman.domain.audit import Actor
 from pointsman.domain.identity import AccessTemplate, KeysUnavailableError
 from pointsman.domain.permissions import Permission
 from pointsman.domain.rights import AccessScope, Rights
@@ -35,7 +36,7 @@ def templates_in(scope: Scope | None, compiled: Compiled) -> list[AccessTemplate
     return [one for one in compiled.templates if is_in_scope(scope, (None, one.team, one.customer))]
 
 
-async def make_own_key(keys: KeyBook, compiled: Compiled, order: MakeMemberKey) -> KeyOutcome:
+async def make_own_key(keys: KeyBook, compiled: Compiled, order: MakeMemberKey, actor: Actor) -> KeyOutcome:
     """Make a key of a member's own. Raises `KeyRejectedError` and `StoreError`."""
     template = next((one for one in templates_in(order.scope, compiled) if one.name == order.template), None)
     if template is None:
@@ -61,7 +62,7 @@ async def make_own_key(keys: KeyBook, compiled: Compiled, order: MakeMemberKey) 
         note=order.note,
         repeat=order.repeat,
     )
-    return await keys.make(made, check)
+    return await keys.make(made, actor, check)
 
 
 async def end_lost_keys(store: Store | None, keys: KeyBook) -> None:

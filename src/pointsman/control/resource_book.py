@@ -10,16 +10,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import time
 
-from msgspec import Struct, json
+from msgspec import json
 from msgspec.structs import replace
 
 from pointsman.config.given_specs import faults_of, sealed_spec
-from pointsman.config.problems import Problem
 from pointsman.config.resource import Resource, Spec
 from pointsman.config.resource_kinds import KINDS
 from pointsman.config.resources import API, FILE, Listed, listed, sort_key
 from pointsman.config.sealing import SealError
 from pointsman.config.snapshot_file import Compiled
+from pointsman.control.audit_log import AuditLog
 from pointsman.control.configuration import Configuration, KeyConflictError
 from pointsman.control.events import Notify
 from pointsman.control.inquiries.resources import (
@@ -29,8 +29,9 @@ from pointsman.control.inquiries.resources import (
     FaultyField,
     ResourceState,
 )
+from pointsman.control.resource_events import ChangeIntent, explained, joined, unchanged_event, version_event
 from pointsman.control.store.database import StoreError
-from pointsman.control.store.replies import KeyReusedError, Repeat, earlier_reply, keep_reply
+from pointsman.control.store.replies import KeyReusedError, earlier_reply, keep_reply
 from pointsman.control.store.resources import (
     ConfigVersion,
     ResourceChange,
@@ -53,17 +54,6 @@ class EditError(Exception):
         self.outcome = EditOutcome(code=code, problem=message, faults=list(faults))
 
 
-class ChangeIntent(Struct, frozen=True, kw_only=True):
-    """A change by somebody. `repeat` is set for a call that may be repeated. `check` returns faults of other things
-    under the configuration with the change."""
-
-    author: str
-    note: str = ""
-    is_dry_run: bool = False
-    repeat: Repeat | None = None
-    check: Callable[[Compiled], list[FaultyField]] = lambda _: []
-
-
 class ResourceBook:
     """The resources in the store. `store` returns the store, or `None` while it is not open. `slots` returns the
     slots of workers with these epochs. `notify` publishes an event."""
@@ -71,11 +61,13 @@ class ResourceBook:
     def __init__(
         self,
         configuration: Configuration,
+        audit: AuditLog,
         store: Callable[[], Store | None],
         slots: Callable[[Iterable[int]], list[int]],
         notify: Notify = lambda *_: None,
     ) -> None:
         self.configuration = configuration
+        self.audit = audit
         self._store = store
         self._slots = slots
         self._notify = notify
@@ -172,13 +164,15 @@ class ResourceBook:
         every = {**{key: one for key, one in before.items() if key in wanted}, **made}
         if not changes:
             if faults := await asyncio.to_thread(intent.check, self.configuration.current):
-                raise EditError("invalid_resource", _joined(faults), faults)
+                raise EditError("invalid_resource", joined(faults), faults)
+            if not intent.is_dry_run:
+                await self.audit.record(self.open_store(), intent.actor, unchanged_event(intent, asked))
             return self._outcome(number, [], every, asked, notes)
         checked = await self.configuration.compile_with(sorted(every.values(), key=sort_key))
         if checked.compiled is None:
-            raise EditError("invalid_resource", *_explained(checked.problems, asked))
+            raise EditError("invalid_resource", *explained(checked.problems, asked))
         if faults := await asyncio.to_thread(intent.check, checked.compiled):
-            raise EditError("invalid_resource", _joined(faults), faults)
+            raise EditError("invalid_resource", joined(faults), faults)
         if intent.is_dry_run:
             if conflicts := await self.configuration.problems_of_keys(checked.compiled):
                 raise EditError("invalid_resource", "; ".join(conflicts))
@@ -198,9 +192,10 @@ class ResourceBook:
     async def _commit(
         self, version: ConfigVersion, made: Iterable[Resource], intent: ChangeIntent, outcome: EditOutcome
     ) -> None:
-        async with self.open_store().transaction() as connection:
-            await write_version(connection, version, made)
-            await keep_reply(connection, intent.repeat, json.encode(outcome))
+        async with self.audit.transaction(self.open_store(), intent.actor) as change:
+            await write_version(change.connection, version, made)
+            await keep_reply(change.connection, intent.repeat, json.encode(outcome))
+            change.record(version_event(version, intent))
         self._number = version.number
 
     async def _distribute(
@@ -242,7 +237,7 @@ class ResourceBook:
             label = f"{kind} {name}" if [(kind, name)] != list(asked) else ""
             faults += [FaultyField(fault.field, fault.message, label) for fault in (*wrong, *unsealed)]
         if faults:
-            raise EditError("invalid_resource", _joined(faults), faults)
+            raise EditError("invalid_resource", joined(faults), faults)
         if not had_key and keys.is_own and keys.first:
             notes.append(
                 f"a master key was made in {keys.path}; whoever copies that folder can read the secrets. Keep the key "
@@ -312,19 +307,3 @@ def _action(one: EditedResource) -> str:
 
 def _order(key: Key) -> tuple[int, str]:
     return list(KINDS).index(key[0]), key[1]
-
-
-def _explained(problems: Iterable[Problem], asked: Sequence[Key]) -> tuple[str, list[FaultyField]]:
-    """Return the errors as faulty fields. Those of the only resource asked about need no name."""
-    own = {f"{kind} {name}" for kind, name in asked} if len(asked) == 1 else set[str]()
-    faults: list[FaultyField] = []
-    for problem in problems:
-        if problem.severity == "error":
-            line = f"line {problem.line} of the configuration file" if problem.line is not None else ""
-            resource = problem.resource if problem.resource not in own else ""
-            faults.append(FaultyField(problem.path, problem.message, resource or line))
-    return _joined(faults), faults
-
-
-def _joined(faults: Iterable[FaultyField]) -> str:
-    return "; ".join(": ".join(filter(None, (one.resource, one.field, one.message))) for one in faults)

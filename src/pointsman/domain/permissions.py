@@ -27,6 +27,7 @@ class Permission(StrEnum):
     KEYS_WRITE = "keys:write"
     KEYS_OWN = "keys:own"  # to make keys for oneself, from the templates of one's teams
     AUDIT_READ = "audit:read"
+    AUDIT_WRITE = "audit:write"  # to accept a log that was changed
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
     ROLES_WRITE = "roles:write"
@@ -56,7 +57,8 @@ teams:write       x      x       .         .         .         .       .
 keys:read         x      x       x         x         x         x       .
 keys:write        x      x       .         .         x         .       .
 keys:own          x      x       x         x         x         x       .
-audit:read        x      x       .         .         .         .       .
+audit:read        x      x       .         .         x         .       .
+audit:write       x      .       .         .         .         .       .
 users:read        x      x       .         .         .         .       .
 users:write       x      x       .         .         .         .       .
 roles:write       x      x       .         .         .         .       .

@@ -6,6 +6,7 @@ Frames arrive in order, and a connection begins with `Hello` and `Welcome`. `dom
 import msgspec
 from msgspec import Struct
 
+from pointsman.domain.audit import Actor
 from pointsman.domain.holds import Hold
 from pointsman.domain.leases import (
     Grant,
@@ -84,10 +85,12 @@ class StateChanges(Struct, frozen=True, array_like=True, tag=9):
 
 
 class Inquiry(Struct, frozen=True, array_like=True, tag=10):
-    """A question or an order of the admin process, with no `Hello` before. `body` is one of `control.inquiries`."""
+    """A question or an order of the admin process, with no `Hello` before. `body` is one of `control.inquiries`.
+    `actor` is the caller, for the audit log."""
 
     number: int
     body: bytes
+    actor: Actor = Actor()
 
 
 class WorkerUsage(Struct, frozen=True, array_like=True, tag=11):

@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from pointsman.domain.audit import Actor
 from pointsman.link.frames import FROM_CONTROL, FrameReader, Inquiry, Reply, encode
 
 ANSWER_S = 5.0  # while control is away, the supervisor holds its socket, so connecting does not fail
@@ -38,13 +39,17 @@ class Inquirer(asyncio.Protocol):
 
     async def ask(self, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
         """Return all items of the answer. Raises `AwayError`."""
+        return await self.ask_for(Actor(), inquiry, item, within_s)
+
+    async def ask_for(self, actor: Actor, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
+        """Ask on behalf of a caller, whom the audit log names."""
         self._number += 1
         number = self._number
         answer = self._answers[number] = _Answer([], asyncio.get_running_loop().create_future())
         try:
             async with asyncio.timeout(within_s):
                 transport = await self._connected()
-                transport.write(encode(Inquiry(number, _ENCODER.encode(inquiry))))
+                transport.write(encode(Inquiry(number, _ENCODER.encode(inquiry), actor)))
                 await answer.is_whole
         except TimeoutError:
             raise AwayError("the control process does not answer") from None

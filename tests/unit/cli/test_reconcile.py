@@ -86,3 +86,96 @@ def test_invalid_file_changes_nothing(content: str | None, message: str, tmp_pat
     done = invoke("reconcile", str(file), "--url", "http://127.0.0.1:1")
     assert done.exit_code == 2
     assert message in " ".join(done.output.replace("\u2502", " ").split())
+
+
+DAY = time.strftime("%Y-%m-%d", time.gmtime(NOW))
+MIDNIGHT = int(NOW // 86_400) * 86_400
+OPENAI_COSTS = {
+    "object": "page",
+    "data": [
+        {
+            "object": "bucket",
+            "start_time": MIDNIGHT,
+            "results": [
+                {"amount": {"value": 0.00005, "currency": "usd"}, "line_item": "gpt-4o-2024-08-06, input"},
+                {"amount": {"value": 0.00003, "currency": "usd"}, "line_item": "gpt-4o-2024-08-06, output"},
+                {"amount": {"value": 0.5, "currency": "usd"}, "line_item": "web search tool calls"},
+            ],
+        }
+    ],
+}
+OPENAI_USAGE = {
+    "data": [{"start_time": MIDNIGHT, "results": [{"input_tokens": 12, "output_tokens": 5, "model": "gpt-4o"}]}]
+}
+ANTHROPIC_COSTS = {
+    "data": [
+        {"starting_at": f"{DAY}T00:00:00Z", "results": [{"amount": "0.008", "currency": "USD", "model": "gpt-4o"}]}
+    ]
+}
+ANTHROPIC_USAGE = {
+    "data": [
+        {
+            "starting_at": f"{DAY}T00:00:00Z",
+            "results": [
+                {
+                    "uncached_input_tokens": 4,
+                    "cache_read_input_tokens": 5,
+                    "cache_creation": {"ephemeral_1h_input_tokens": 1, "ephemeral_5m_input_tokens": 2},
+                    "output_tokens": 5,
+                    "model": "gpt-4o",
+                }
+            ],
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "nano", "tokens_in"),
+    [
+        (json.dumps(OPENAI_COSTS), [], 10_000, None),
+        (f"{json.dumps(OPENAI_COSTS)}\n{json.dumps(OPENAI_USAGE)}\n", [], 10_000, 2),
+        (json.dumps(OPENAI_USAGE), [], None, 2),
+        (json.dumps(ANTHROPIC_COSTS), [], 10_000, None),
+        (json.dumps([ANTHROPIC_USAGE]), [], None, 2),
+        (f"date,model,cost_usd,input_tokens\n{DAY},gpt-4o,0.00008,12\n", [], 10_000, 2),
+        (
+            f"Tag,Modell,Preis\n{DAY}T23:00:00Z,gpt-4o,$0.00008\n",
+            ["--column", "day=Tag", "--column", "model=Modell", "--column", "usd=Preis"],
+            10_000,
+            None,
+        ),
+    ],
+)
+def test_export_of_a_provider_is_compared(
+    tmp_path: Path, content: str, options: list[str], nano: int | None, tokens_in: int | None
+) -> None:
+    file = tmp_path / "export"
+    file.write_text(content)
+    (tmp_path / "plane").mkdir()
+    with served(tmp_path / "plane", lambda plane: plane.write(1, NOW, nano=70_000)) as url:
+        command = ["reconcile", str(file), "--provider", "openai", *options, "--url", url]
+        found = invoke(*command, "--json")
+        assert found.exit_code == 0, found.output
+        row = next(one for one in json.loads(found.output) if one["model"] == "gpt-4o")
+        assert (row["day"], row["gateway_nano"], row["difference_nano"]) == (DAY, 70_000, nano)
+        assert row["difference_tokens_in"] == tokens_in
+        shown = invoke(*command).output
+        assert ("+$0.00001" in shown) == (nano is not None)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("a,b\n1,2\n", "needs columns for day"), ('{"data": [{"x": 1}]}', "has no buckets"), ("", "needs columns")],
+)
+def test_export_that_cannot_be_read_is_explained(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "export"
+    file.write_text(content)
+    found = invoke("reconcile", str(file), "--provider", "openai")
+    assert found.exit_code == 2
+    assert message.split(maxsplit=1)[0] in found.output
+
+
+def test_unknown_column_is_named(tmp_path: Path) -> None:
+    found = invoke("reconcile", str(tmp_path), "--provider", "openai", "--column", "price=x")
+    assert "'price' is no column" in found.output

@@ -8,7 +8,7 @@ import pytest
 from fakes.control import control_plane
 from fakes.resources import CONFIG, UP, call, made
 from integration.gateway import run
-from pointsman.control.resource_book import ChangeIntent
+from pointsman.control.resource_events import ChangeIntent
 from pointsman.control.resource_plans import at_version, documented, exported, merge_patch
 
 

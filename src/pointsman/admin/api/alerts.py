@@ -10,7 +10,10 @@ from pointsman.admin.permissions import Need, Permission
 from pointsman.admin.problems import ApiError
 from pointsman.admin.services import Has, Name, StrictModel, as_json
 from pointsman.alerting.tracker import MAX_ALERTS
+from pointsman.control.inquiries.audit import AuditOutcome, RecordCall
 from pointsman.control.store.alerts import AlertQueries
+from pointsman.control.store.database import StoreError
+from pointsman.domain.audit import AuditEvent
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 
@@ -66,4 +69,8 @@ async def test(services: Has, name: Annotated[str, Path(max_length=64)]) -> Resp
     rule = running.rules.get(name) if running is not None else None
     if running is None or rule is None:
         raise ApiError(404, "not_found", f"there is no rule {name!r} of alerts in force")
+    event = AuditEvent(action="test", kind="alert", name=name, outcome="begun")
+    (outcome,) = await services.control.ask(RecordCall(event), AuditOutcome)
+    if outcome.problem:
+        raise StoreError(outcome.problem)
     return as_json({"rule": name, "channels": await running.test(rule, time())})

@@ -4,7 +4,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from pointsman.admin.permissions import Need, Permission
@@ -45,7 +45,7 @@ class CarryRequest(StrictModel):
 
 
 @router.post("/budgets/carried")
-async def carry(services: Has, body: CarryRequest) -> dict[str, object]:
+async def carry(services: Has, request: Request, body: CarryRequest) -> dict[str, object]:
     """Count spending before this gateway in the present windows of budgets, such as that of another gateway. A window
     takes such an amount once. The amounts count in limits, and not in reports of usage.
 
@@ -60,6 +60,7 @@ async def carry(services: Has, body: CarryRequest) -> dict[str, object]:
     (outcome,) = await services.control.ask(Carry(amounts), CarryOutcome, CARRY_S)
     if outcome.problem is not None:
         raise StoreError(outcome.problem)
+    request.state.is_recorded = True
     answer = {
         "carried": len(amounts) - len(outcome.refused),
         "refused": [

@@ -55,7 +55,8 @@ async def log_in(services: Has, request: Request, body: LoginBody) -> Response:
     one-time code."""
     settings = await services.login_settings()
     check_same_origin(request, settings)
-    address = address_of(request, settings)
+    address = request.state.address = address_of(request, settings)
+    request.state.account = body.name
     (verdict,) = await services.control.ask(LoginAttempt(body.name, address), LoginVerdict)
     if verdict.problem:
         raise StoreError(verdict.problem)

@@ -4,7 +4,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
 from pointsman.admin.permissions import Need, Permission
@@ -34,7 +34,7 @@ class ReconcileRequest(StrictModel):
 
 
 @router.post("/reconcile")
-async def reconcile(services: Has, body: ReconcileRequest) -> dict[str, object]:
+async def reconcile(services: Has, request: Request, body: ReconcileRequest) -> dict[str, object]:
     """Charge attempts whose cost no provider reported. Budgets no longer hold more of them, and reports are corrected.
 
     Answers 409 if some were not `taken`, with a message for each of those `refused`. The others are charged.
@@ -48,6 +48,7 @@ async def reconcile(services: Has, body: ReconcileRequest) -> dict[str, object]:
     (outcome,) = await services.control.ask(Reconcile(amounts), ReconcileOutcome, RECONCILE_S)
     if outcome.problem is not None:
         raise StoreError(outcome.problem)
+    request.state.is_recorded = True
     rejected = outcome.refused
     answer = {
         "taken": [name for name in amounts if name not in rejected],

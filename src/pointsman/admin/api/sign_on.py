@@ -53,6 +53,7 @@ async def finish(services: Has, request: Request, provider: ProviderName) -> Res
     """Begin a session when the browser comes back from an identity provider. Then show the console."""
     settings = await services.login_settings()
     found = _provider(settings, provider)
+    request.state.address = address_of(request, settings)
     query = {name: value for name, value in request.query_params.items() if len(value) < 8192}
     try:
         confirmed = await services.logins.sign_on.finish(

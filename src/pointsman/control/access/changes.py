@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pointsman.control.audit_log import AuditedChange
 from pointsman.control.inquiries.access import AccessOutcome, Author
 from pointsman.control.owners import ConfiguredOwners
 from pointsman.control.parts import ControlParts
@@ -35,10 +36,13 @@ class Refused(Exception):  # noqa: N818 -- the end of a change that nobody is at
 
 
 class AccessChange:
-    """A transaction that is open. `author` wants it."""
+    """A transaction that is open. `author` wants it. `audited` is its part of the audit log, if it has one."""
 
-    def __init__(self, connection: AsyncConnection, parts: ControlParts, author: Author) -> None:
+    def __init__(
+        self, connection: AsyncConnection, parts: ControlParts, author: Author, audited: AuditedChange | None = None
+    ) -> None:
         self.connection = connection
+        self.audited = audited
         self.parts = parts
         self.author = author
         self.owners = ConfiguredOwners(parts.configuration.current)
@@ -119,11 +123,13 @@ async def change(
     author: Author,
     make: Callable[[AccessChange], Awaitable[str]],
     repeat: Repeat | None = None,
+    *,
+    is_audited: bool = True,
 ) -> list[AccessOutcome]:
     """Make a change in one transaction, and return its only outcome. `make` returns the name of the object, or raises
     `Refused`. The same call again, by `repeat`, changes nothing."""
     try:
-        async with _changing(parts, author) as one:
+        async with _changing(parts, author, is_audited=is_audited) as one:
             if (earlier := await earlier_reply(one.connection, repeat)) is not None:
                 return [AccessOutcome(name=earlier, is_replayed=True)]
             name = await make(one)
@@ -138,12 +144,21 @@ async def change(
 
 
 @asynccontextmanager
-async def _changing(parts: ControlParts, author: Author) -> AsyncIterator[AccessChange]:
+async def _changing(parts: ControlParts, author: Author, *, is_audited: bool) -> AsyncIterator[AccessChange]:
     store = parts.ingest.store
     if store is None:
         raise StoreError("the store is not open yet")
-    async with store.transaction() as connection:
-        if connection.dialect.name == "postgresql":
-            # One change at a time: two owners who disable each other at once would both still find the other one.
-            await connection.execute(text(f"LOCK TABLE {GRANTS.name} IN SHARE ROW EXCLUSIVE MODE"))
-        yield AccessChange(connection, parts, author)
+    if not is_audited:
+        async with store.transaction() as connection:
+            await _lock(connection)
+            yield AccessChange(connection, parts, author)
+        return
+    async with parts.call.transaction(store) as audited:
+        await _lock(audited.connection)
+        yield AccessChange(audited.connection, parts, author, audited)
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Make one change at a time: two owners who disable each other at once would both still find the other one."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text(f"LOCK TABLE {GRANTS.name} IN SHARE ROW EXCLUSIVE MODE"))

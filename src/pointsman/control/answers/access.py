@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pointsman.control.access.auditing import audited
 from pointsman.control.access.changes import AccessChange, change
 from pointsman.control.access.roles import create_token, delete_role, delete_token, set_role
 from pointsman.control.access.totp import confirm_totp, drop_totp
@@ -33,9 +34,7 @@ def _by(
     make: Callable[[AccessChange, Any], Awaitable[str]],
 ) -> Callable[[Any, ControlParts], Awaitable[list[AccessOutcome]]]:
     async def answer(inquiry: Any, parts: ControlParts) -> list[AccessOutcome]:
-        (outcome,) = await change(
-            parts, inquiry.author, lambda one: make(one, inquiry), getattr(inquiry, "repeat", None)
-        )
+        (outcome,) = await change(parts, inquiry.author, audited(make, inquiry), getattr(inquiry, "repeat", None))
         if not outcome.code and not outcome.is_replayed:
             action = make.__name__.replace("_", " ")
             _logger.info("%s from %s: %s %s", inquiry.author.name, inquiry.author.address, action, outcome.name)

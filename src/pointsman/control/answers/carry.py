@@ -19,7 +19,7 @@ async def _carry(inquiry: Carry, parts: ControlParts) -> list[CarryOutcome]:
         else:
             windows[number] = CarriedWindow(limit.counter, *limit.period.window(now), one.nano)
     try:
-        rejected = await parts.ingest.reconcile(list(windows.values()))
+        rejected = await parts.ingest.reconcile(list(windows.values()), parts.call)
     except StoreError as error:
         return [CarryOutcome({}, str(error))]
     refused |= {number: rejected[one.counter] for number, one in windows.items() if one.counter in rejected}

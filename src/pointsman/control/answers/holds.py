@@ -13,7 +13,7 @@ async def _place(inquiry: PlaceHold, parts: ControlParts) -> list[HoldOutcome]:
     if problem is not None:
         return [HoldOutcome(problem, "not_found")]
     try:
-        if not await parts.lease_server.holds.place(inquiry.hold):
+        if not await parts.lease_server.holds.place(inquiry.hold, parts.call):
             return [HoldOutcome("there are too many holds already; release some of them", "too_many_holds")]
     except StoreError as error:
         return [HoldOutcome(str(error))]
@@ -34,7 +34,7 @@ def _problem_with(hold: Hold, compiled: Compiled) -> str | None:
 
 async def _release(inquiry: ReleaseHold, parts: ControlParts) -> list[HoldOutcome]:
     try:
-        if not await parts.lease_server.holds.release(inquiry.name):
+        if not await parts.lease_server.holds.release(inquiry.name, parts.call):
             return [HoldOutcome(f"there is no hold on {inquiry.name!r}", "not_found")]
     except StoreError as error:
         return [HoldOutcome(str(error))]

@@ -24,11 +24,11 @@ from pointsman.domain.identity import AccessTemplate, KeysUnavailableError, KeyT
 
 
 async def _make(order: MakeKeyOrder, parts: ControlParts) -> list[KeyOutcome]:
-    return await _ended(parts.keys.make(order))
+    return await _ended(parts.keys.make(order, parts.actor))
 
 
 async def _make_for_member(order: MakeMemberKey, parts: ControlParts) -> list[KeyOutcome]:
-    return await _ended(make_own_key(parts.keys, parts.configuration.current, order))
+    return await _ended(make_own_key(parts.keys, parts.configuration.current, order, parts.actor))
 
 
 async def _templates(inquiry: TemplateInquiry, parts: ControlParts) -> list[AccessTemplate]:
@@ -36,15 +36,15 @@ async def _templates(inquiry: TemplateInquiry, parts: ControlParts) -> list[Acce
 
 
 async def _set(order: SetKey, parts: ControlParts) -> list[KeyOutcome]:
-    return await _ended(parts.keys.set(order))
+    return await _ended(parts.keys.set(order, parts.actor))
 
 
 async def _rotate(order: RotateKey, parts: ControlParts) -> list[KeyOutcome]:
-    return await _ended(parts.keys.rotate(order))
+    return await _ended(parts.keys.rotate(order, parts.actor))
 
 
 async def _delete(order: DeleteKey, parts: ControlParts) -> list[KeyOutcome]:
-    return await _ended(parts.keys.delete(order))
+    return await _ended(parts.keys.delete(order, parts.actor))
 
 
 async def _ended(change: Awaitable[KeyOutcome]) -> list[KeyOutcome]:

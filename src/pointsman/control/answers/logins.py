@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pointsman.control.access.attempts import count_attempt
+from pointsman.control.access.auditing import audited_session
 from pointsman.control.access.changes import AccessChange, change
 from pointsman.control.access.sessions import (
     close_session,
@@ -42,7 +43,7 @@ async def _attempt(inquiry: LoginAttempt, parts: ControlParts) -> list[LoginVerd
         waits.append(await count_attempt(one, inquiry))
         return ""
 
-    (outcome,) = await change(parts, NOBODY, count)
+    (outcome,) = await change(parts, NOBODY, count, is_audited=False)
     return [LoginVerdict(waits[0] if waits else 0.0, outcome.problem)]
 
 
@@ -50,7 +51,7 @@ def _by(
     make: Callable[[AccessChange, Any], Awaitable[str]],
 ) -> Callable[[Any, ControlParts], Awaitable[list[SessionOutcome]]]:
     async def answer(inquiry: Any, parts: ControlParts) -> list[SessionOutcome]:
-        (outcome,) = await change(parts, NOBODY, lambda one: make(one, inquiry))
+        (outcome,) = await change(parts, NOBODY, audited_session(make, inquiry), is_audited=make is not touch_session)
         if outcome.code or make in (open_session, sign_on, close_session):
             end = f"failed: {outcome.problem}" if outcome.code else outcome.name
             _logger.info("%s from %s: %s", make.__name__.replace("_", " "), getattr(inquiry, "address", ""), end)
@@ -64,7 +65,7 @@ def _by(
 
 
 async def _refresh_token(inquiry: RefreshInquiry, parts: ControlParts) -> list[SessionOutcome]:
-    (outcome,) = await change(parts, NOBODY, lambda one: refresh_token(one, inquiry))
+    (outcome,) = await change(parts, NOBODY, lambda one: refresh_token(one, inquiry), is_audited=False)
     return [SessionOutcome("unavailable" if outcome.code else "", outcome.problem, refresh=outcome.name)]
 
 

@@ -7,7 +7,7 @@ from pointsman.control.store.database import StoreError
 
 async def _reconcile(inquiry: Reconcile, parts: ControlParts) -> list[ReconcileOutcome]:
     try:
-        return [ReconcileOutcome(await parts.ingest.reconcile(inquiry.amounts))]
+        return [ReconcileOutcome(await parts.ingest.reconcile(inquiry.amounts, parts.call))]
     except StoreError as error:
         return [ReconcileOutcome({}, str(error))]
 

@@ -21,7 +21,8 @@ from pointsman.control.key_documents import DocumentKey, changes_to, faults_unde
 from pointsman.control.key_rotation import rotate
 from pointsman.control.keys import KeyRejectedError
 from pointsman.control.parts import Answers, ControlParts
-from pointsman.control.resource_book import ChangeIntent, EditError
+from pointsman.control.resource_book import EditError
+from pointsman.control.resource_events import ChangeIntent
 from pointsman.control.resource_plans import at_version, documented, edited, entries_of_keys, exported
 from pointsman.control.store.database import StoreError
 from pointsman.domain.identity import KeysUnavailableError
@@ -34,6 +35,7 @@ async def _edit(inquiry: EditResources, parts: ControlParts) -> list[EditOutcome
         note=inquiry.note,
         is_dry_run=inquiry.is_dry_run,
         repeat=inquiry.repeat,
+        actor=parts.actor,
     )
     return [await parts.book.change(partial(edited, parts.book, inquiry.edits), intent, asked)]
 
@@ -51,6 +53,8 @@ async def _apply(inquiry: ApplyDocument, parts: ControlParts) -> list[EditOutcom
         note=inquiry.note,
         is_dry_run=inquiry.is_dry_run,
         check=lambda compiled: faults_under(compiled, parts.configuration.environ, keys),
+        actor=parts.actor,
+        action="apply",
     )
     outcome = await parts.book.change(partial(documented, parts.book, inquiry.document, notes), intent)
     outcome = replace(outcome, notes=[*outcome.notes, *notes])
@@ -60,7 +64,7 @@ async def _apply(inquiry: ApplyDocument, parts: ControlParts) -> list[EditOutcom
     if inquiry.is_dry_run:
         return [outcome]
     try:
-        waiting = await make_so(parts.book.open_store(), parts.keys, keys, inquiry.author)
+        waiting = await make_so(parts.book.open_store(), parts.keys, keys, parts.actor)
     except (KeyRejectedError, StoreError, KeysUnavailableError) as error:
         message = f"the resources are applied, but not all virtual keys: {error}; apply the document again"
         return [replace(outcome, code="not_written", problem=message)]
@@ -87,13 +91,15 @@ async def _wanted_keys(inquiry: ApplyDocument, parts: ControlParts) -> tuple[lis
 
 async def _roll_back(inquiry: RollBack, parts: ControlParts) -> list[EditOutcome]:
     note = inquiry.note or f"rolled back to version {inquiry.number}"
-    intent = ChangeIntent(author=inquiry.author, note=note, is_dry_run=inquiry.is_dry_run)
+    intent = ChangeIntent(
+        author=inquiry.author, note=note, is_dry_run=inquiry.is_dry_run, actor=parts.actor, action="roll back"
+    )
     plan = partial(at_version, parts.book, inquiry.number)
     return [await parts.book.change(plan, intent)]
 
 
 async def _rotate(inquiry: RotateMasterKey, parts: ControlParts) -> list[RotationOutcome]:
-    return [await rotate(parts.book, inquiry.author)]
+    return [await rotate(parts.book, inquiry.author, parts.actor)]
 
 
 async def _resources(inquiry: ResourceInquiry, parts: ControlParts) -> list[ResourceState]:

@@ -1,7 +1,7 @@
 """The table of virtual keys that were made by API: the rows that control writes, and the pages that admin reads."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from time import time
 from typing import Any, Literal
 
@@ -75,10 +75,6 @@ class KeyQuery(Struct, frozen=True, kw_only=True):
         return chosen
 
 
-async def _nothing_more(_: AsyncConnection, __: list[Row]) -> None:
-    """Write nothing more."""
-
-
 class ApiKeyTable:
     """The statements of the table. `writing` begins a transaction, and `rows` reads rows; both raise `StoreError`."""
 
@@ -140,22 +136,21 @@ class ApiKeyTable:
         new: Sequence[Row],
         changed: Sequence[Row],
         gone: Sequence[str],
-        within: Callable[[AsyncConnection, list[Row]], Awaitable[None]] = _nothing_more,
+        connection: AsyncConnection | None = None,
     ) -> list[Row]:
-        """Write new and changed keys and delete others, in one transaction. Return the written rows, with the number of
-        their change. `within` writes more in the same transaction."""
-        async with self._writing() as connection:
+        """Write new and changed keys and delete others, in the transaction of `connection` or in one of its own. Return
+        the written rows, with the number of their change."""
+        async with nullcontext(connection) if connection is not None else self._writing() as writing:
             if self._last is None:
-                self._last = (await connection.execute(select(func.max(_T.changed)))).scalar() or 0
+                self._last = (await writing.execute(select(func.max(_T.changed)))).scalar() or 0
             first = max(self._last + 1, int(time() * 1e6))
             rows = [{**row, "changed": number} for number, row in enumerate((*new, *changed), first)]
             if new:
-                await connection.execute(insert(API_KEYS), rows[: len(new)])
+                await writing.execute(insert(API_KEYS), rows[: len(new)])
             for row in rows[len(new) :]:
-                await connection.execute(update(API_KEYS).where(_T.name == row["name"]).values(**row))
+                await writing.execute(update(API_KEYS).where(_T.name == row["name"]).values(**row))
             if gone:
-                await connection.execute(delete(API_KEYS).where(_T.name.in_(list(gone))))
-            await within(connection, rows)
+                await writing.execute(delete(API_KEYS).where(_T.name.in_(list(gone))))
         self._last = first + len(rows)
         return rows
 

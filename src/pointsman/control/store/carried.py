@@ -1,9 +1,11 @@
 """Spending before this gateway, in windows of limits. It counts as a correction, so no worker's journal has it."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from msgspec import Struct
 from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pointsman.control.store.reconcile import NO_WORKER
 from pointsman.control.store.store import Reconciliation, Store
@@ -19,13 +21,16 @@ class CarriedWindow(Struct, frozen=True):
     nano: int
 
 
-async def carry(store: Store, windows: Sequence[CarriedWindow]) -> Reconciliation:
-    """Add spending to windows. Those that have a correction already are rejected, by counter. Raises `StoreError`."""
-    async with store.transaction() as connection:
+async def carry(
+    store: Store, windows: Sequence[CarriedWindow], connection: AsyncConnection | None = None
+) -> Reconciliation:
+    """Add spending to windows, in the transaction of `connection` or in one of its own. Those that have a correction
+    already are rejected, by counter. Raises `StoreError`."""
+    async with nullcontext(connection) if connection is not None else store.transaction() as writing:
         query = select(COUNTERS.c.counter, COUNTERS.c.window_start).where(
             COUNTERS.c.epoch == NO_WORKER, COUNTERS.c.counter.in_([one.counter for one in windows])
         )
-        present = {(row[0], row[1]) for row in await connection.execute(query)}
+        present = {(row[0], row[1]) for row in await writing.execute(query)}
         new = [one for one in windows if (one.counter, one.start) not in present]
         rows = [
             {
@@ -38,7 +43,7 @@ async def carry(store: Store, windows: Sequence[CarriedWindow]) -> Reconciliatio
             for one in new
         ]
         if rows:
-            await connection.execute(insert(COUNTERS), rows)
+            await writing.execute(insert(COUNTERS), rows)
     reason = "an amount was carried into this window before, or an attempt in it was reconciled"
     rejected = {one.counter: reason for one in windows if (one.counter, one.start) in present}
     return Reconciliation(rejected, [(one.counter, one.start, one.nano) for one in new])

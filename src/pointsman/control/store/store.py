@@ -7,7 +7,7 @@ left out, even if a failure comes in between.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from itertools import chain
 from time import time
 from typing import Any
@@ -186,14 +186,17 @@ class Store(Reports):
         except STORE_FAILURES as error:
             raise StoreError(describe(error)) from None
 
-    async def reconcile(self, amounts: Mapping[str, int], now_unix_s: float) -> Reconciliation:
-        """Reconcile attempts at these amounts, in nano-dollars, each once and finally."""
-        async with self.transaction() as connection:
+    async def reconcile(
+        self, amounts: Mapping[str, int], now_unix_s: float, connection: AsyncConnection | None = None
+    ) -> Reconciliation:
+        """Reconcile attempts at these amounts, in nano-dollars, each once and finally, in the transaction of
+        `connection` or in one of its own."""
+        async with nullcontext(connection) if connection is not None else self.transaction() as writing:
             query = select(UNSETTLED).where(UNSETTLED.c.attempt_id.in_(amounts)).with_for_update()
-            found = {row["attempt_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
+            found = {row["attempt_id"]: dict(row) for row in (await writing.execute(query)).mappings()}
             names = {attempt.rpartition("-")[0] for attempt in found}
             query = select(REQUESTS).where(REQUESTS.c.request_id.in_(names)).with_for_update()
-            requests = {row["request_id"]: dict(row) for row in (await connection.execute(query)).mappings()}
+            requests = {row["request_id"]: dict(row) for row in (await writing.execute(query)).mappings()}
             rejected: dict[str, str] = {}
             accepted: dict[str, list[tuple[Row, int]]] = {}
             for attempt, nano in amounts.items():
@@ -205,16 +208,16 @@ class Store(Reports):
                 else:
                     accepted.setdefault(name, []).append((row, nano))
             every = [one for rows in accepted.values() for one in rows]
-            await self._settle(connection, every)
+            await self._settle(writing, every)
             for name, rows in accepted.items():
                 if name in requests:
                     changed, tally = corrected(requests[name], rows)
-                    await self._log.add(connection, tally)
-                    await connection.execute(update(REQUESTS).where(REQUESTS.c.request_id == name).values(**changed))
+                    await self._log.add(writing, tally)
+                    await writing.execute(update(REQUESTS).where(REQUESTS.c.request_id == name).values(**changed))
             done = [{"id": row["attempt_id"], "cost": nano, "now": now_unix_s} for row, nano in every]
             if done:
-                await connection.execute(_RECONCILE, done)
-            return Reconciliation(rejected, await _corrections(connection, found.values()))
+                await writing.execute(_RECONCILE, done)
+            return Reconciliation(rejected, await _corrections(writing, found.values()))
 
     async def settle_batch(self, settlement: Settlement, now_unix_s: float) -> Reconciliation:
         """Settle a batch at the cost of its lines, once and finally. It is rejected while its request goes on."""
@@ -256,10 +259,14 @@ class Store(Reports):
         await self._usage.add(connection, [usage for _, usage in made])
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, *, is_durable: bool = False) -> AsyncIterator[AsyncConnection]:
         """Begin a transaction. It sees all earlier ones, and comes before all later ones. It is committed at the end,
-        unless an error is raised."""
+        unless an error is raised. A durable one survives the loss of power, in SQLite too."""
         try:
+            if is_durable and self.is_sqlite:
+                async with self._engine.connect() as connection, _synchronous(connection):
+                    yield connection
+                return
             async with self._writing() as connection:
                 if self.is_sqlite:  # else the rows read may be outdated by the first write
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -291,16 +298,14 @@ class Store(Reports):
         rows = await self._rows(select(HOLDS).order_by(HOLDS.c.name))
         return [one for row in rows if not (one := Hold(**row)).is_over(now_unix_s)]
 
-    async def place_hold(self, hold: Hold) -> None:
-        """Write an order. Those that have ended are deleted."""
-        async with self.transaction() as connection:
-            await connection.execute(delete(HOLDS).where(HOLDS.c.until <= hold.at))
-            await connection.execute(self._set_hold, asdict(hold))
+    async def place_hold(self, connection: AsyncConnection, hold: Hold) -> None:
+        """Write an order in a transaction. Those that have ended are deleted."""
+        await connection.execute(delete(HOLDS).where(HOLDS.c.until <= hold.at))
+        await connection.execute(self._set_hold, asdict(hold))
 
-    async def release_hold(self, name: str) -> None:
-        """Delete the order about this name, if there is one."""
-        async with self.transaction() as connection:
-            await connection.execute(delete(HOLDS).where(HOLDS.c.name == name))
+    async def release_hold(self, connection: AsyncConnection, name: str) -> None:
+        """Delete the order about this name in a transaction, if there is one."""
+        await connection.execute(delete(HOLDS).where(HOLDS.c.name == name))
 
     async def checkpoint(self) -> bool:
         """Protect all commits from damage to SQLite's write-ahead log. Return whether they are safe: always in
@@ -351,6 +356,19 @@ _LAPSE = (
     .where(UNSETTLED.c.attempt_id == bindparam("id"))
     .values(state=LAPSED, held_nano=0, tokens=UNSETTLED.c.tokens_used)
 )
+
+
+@asynccontextmanager
+async def _synchronous(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Begin a transaction of SQLite that is on the disk once it is committed."""
+    await connection.exec_driver_sql("PRAGMA synchronous=FULL")
+    try:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
+        await connection.commit()
+    finally:
+        await connection.rollback()
+        await connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
 
 
 async def _corrections(connection: AsyncConnection, rows: Iterable[Row]) -> list[tuple[str, int, int]]:

@@ -489,4 +489,24 @@ CREATE TABLE bodies (
 	bodies BLOB NOT NULL, 
 	PRIMARY KEY (request_id)
 );
-INSERT INTO alembic_version (version_num) VALUES ('0018');
+CREATE TABLE audit (
+	number INTEGER NOT NULL, 
+	at FLOAT NOT NULL, 
+	actor TEXT NOT NULL, 
+	address TEXT NOT NULL, 
+	request_id TEXT NOT NULL, 
+	action TEXT NOT NULL, 
+	kind TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	team TEXT NOT NULL, 
+	customer TEXT NOT NULL, 
+	outcome TEXT NOT NULL, 
+	note TEXT NOT NULL, 
+	changes TEXT NOT NULL, 
+	configuration TEXT NOT NULL, 
+	hash TEXT NOT NULL, 
+	PRIMARY KEY (number)
+);
+CREATE INDEX audit_by_object ON audit (kind, name);
+CREATE INDEX audit_by_actor ON audit (actor);
+INSERT INTO alembic_version (version_num) VALUES ('0019');
