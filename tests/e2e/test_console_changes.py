@@ -47,6 +47,39 @@ def test_a_key_is_made_used_and_revoked() -> None:
     run(main())
 
 
+def test_first_steps_lead_to_a_first_request() -> None:
+    async def main() -> None:
+        async with (
+            browser() as chromium,
+            serving(
+                providers={"a": settings(models=("sim-1",))},
+                governance=governance({"other": {}}),
+                pricing=prices("a/*", output_tokens=100),
+                as_process=True,
+            ) as gateway,
+        ):
+            page = await chromium.new_page(viewport={"width": 1280, "height": 900})
+            problems = problems_of(page)
+            await enter(page, gateway)
+            await page.get_by_role("link", name="begin with a provider key").click()
+            await page.get_by_label("Key of the provider").fill("sk-a-key-of-nobody")
+            await press(page, "Add the provider")
+            await expect(page.get_by_text("Requests can go to openai now.")).to_be_visible()
+            await press(page, "Make a key")
+            value = await page.get_by_label("Key, shown only now").input_value()
+            await page.get_by_label("Model").fill("a/sim-1")
+            await expect(page.get_by_label("JSON")).to_contain_text(value)
+            await expect(page.get_by_text("Waiting for the first request…")).to_be_visible()
+            assert (await gateway.ask(chat("a/sim-1"), headers={"authorization": f"Bearer {value}"})).status == 200
+            await expect(page.get_by_text("It arrived:")).to_be_visible()
+            await page.get_by_role("link", name="a/sim-1").click()
+            await expect(page.get_by_role("region", name="Attempts")).to_contain_text("a/sim-1")
+            assert problems == []
+            await page.close()
+
+    run(main())
+
+
 def test_a_team_is_made_checked_changed_and_brought_back() -> None:
     async def main() -> None:
         async with (

@@ -151,7 +151,7 @@ function LastHour() {
         <Empty title="No requests yet.">
           {may("config:write", true) ? (
             <>
-              Point a client at the gateway, or <a href={link("providers", "", { new: 1 })}>add a provider key</a> and <a href={link("keys", "", { new: 1 })}>make a key for it</a>.
+              Point a client at the gateway, or <a href={link("start")}>begin with a provider key and a first request</a>.
             </>
           ) : (
             "Requests appear here by themselves."

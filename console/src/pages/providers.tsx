@@ -27,7 +27,7 @@ const KIND: ResourceKind = {
   writes: "config:write",
   start: { keys: { default: { value: "" } } },
   nameHint: "A known name, such as openai, anthropic or groq, brings its type and address. Any other name needs both.",
-  empty: "Add one with its key. Requests can go to it at once.",
+  empty: <a href={link("start")}>Add a provider key, and send a first request</a>,
   columns: [
     { title: "Type", cell: (row) => String(row.spec["type"] ?? row.name) },
     { title: "Keys", cell: (row) => keysOf(row).map((name) => <Pill key={name}>{name}</Pill>) },

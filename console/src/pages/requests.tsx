@@ -319,11 +319,11 @@ function Timeline({ attempts, total }: { attempts: readonly Attempt[]; total: nu
               <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" class={row.outcome === "ok" ? "good" : "bad"}>
                 <rect x="0" y="4.5" width="100" height="1" class="track" />
                 <rect x={share(row.start_us)} y="1" width={Math.max(0.6, share(row.duration_us))} height="8" rx="0.6" class="whole" />
-                {row.first_byte_us !== null && <rect x={share(row.start_us)} y="1" width={Math.max(0.4, share(row.first_byte_us))} height="8" rx="0.6" class="wait" />}
+                {row.first_byte_us !== null && <rect x={share(row.start_us)} y="1" width={Math.max(0.4, share(Math.max(0, row.first_byte_us - row.start_us)))} height="8" rx="0.6" class="wait" />}
               </svg>
               <small>
                 {micro(row.start_us)} + {micro(row.duration_us)}
-                {row.first_byte_us !== null && `, first byte after ${micro(row.first_byte_us)}`}
+                {row.first_byte_us !== null && `, first byte at ${micro(row.first_byte_us)}`}
               </small>
             </>
           ),
