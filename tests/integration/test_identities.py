@@ -1,5 +1,6 @@
 """Callers prove who they are by tokens of an issuer, over real sockets."""
 
+import asyncio
 import hmac
 import json
 import logging
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
+from fakes.clock import PATIENCE_S
 from fakes.issuer import Issuer, assembled, claims_of, issuing, key_set, new_key, signed
 from integration.client import Answer
 from integration.gateway import Gateway, chat, run, serving, until
@@ -34,7 +36,8 @@ async def guarded(issuer: Issuer, *, jwt: dict[str, Any] | None = None, **fields
         egress=EGRESS,
         **fields,
     ) as gateway:
-        await have_keys(gateway)
+        if gateway.worker is not None:
+            await have_keys(gateway)
         yield gateway
 
 
@@ -260,7 +263,7 @@ def test_each_caller_has_limits_of_its_own_beside_the_shared_ones() -> None:
     run(main())
 
 
-def test_rules_and_pauses_of_an_identity_hold_for_its_callers() -> None:
+def test_rules_of_an_identity_hold_for_its_callers() -> None:
     async def main() -> None:
         async with issuing() as issuer:
             rule = {
@@ -272,5 +275,22 @@ def test_rules_and_pauses_of_an_identity_hold_for_its_callers() -> None:
             async with guarded(issuer, routing={"rules": [rule]}) as gateway:
                 assert (await ask(gateway, issuer.token("good"))).status == 200
                 assert (await ask(gateway, issuer.token("bad"))).status == 403
+
+    run(main())
+
+
+def test_identity_and_each_of_its_callers_can_be_paused() -> None:
+    async def main() -> None:
+        async with issuing() as issuer, guarded(issuer, as_process=True) as gateway:
+            good, other = issuer.token("good"), issuer.token("other")
+            async with asyncio.timeout(PATIENCE_S):
+                while (await ask(gateway, good)).status != 200:  # the worker has no keys of the issuer yet
+                    await asyncio.sleep(0.05)
+            for name, expected in (("ci:good", [403, 200]), ("ci", [403, 403])):
+                hold = {"name": f"virtual_key={name}", "reason": "a leak"}
+                assert (await gateway.admin("/api/v1/health/holds", "POST", hold)).status == 200
+                assert [(await ask(gateway, token)).status for token in (good, other)] == expected
+            unknown = await gateway.admin("/api/v1/health/holds", "POST", {"name": "virtual_key=nobody:good"})
+            assert unknown.status == 404
 
     run(main())
