@@ -18,7 +18,7 @@ HOSTILE = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'`{{7*7}}${7*
 OTHERS = (
     "account", "keys/notebook", "providers/flaky", "models/chat", "teams/research", "rules/x", "keys?new=1",
     "teams?new=1", "models?new=1", "providers?new=1", "rules?new=1", "prices?new=1",
-    "start", "explain?model=chat", "routing/chat", "health?hold=flaky",
+    "start", "explain?model=chat", "statements?month=2026-01", "routing/chat", "health?hold=flaky",
 )  # fmt: skip
 FAULTS = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations
   .filter(one => ['serious', 'critical'].includes(one.impact))
