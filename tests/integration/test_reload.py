@@ -172,7 +172,7 @@ def test_new_weights_and_targets_are_in_force(by_signal: bool) -> None:
 
 INVALID = {
     '{"version": 1, "providers": {': "not valid YAML",
-    '{"version": 1, "providers": {}}': "providers",
+    '{"version": 1, "providers": []}': "providers",
     "version: 1\nproviders: {openai: env.NO_SUCH_VARIABLE}\n": "NO_SUCH_VARIABLE",
     "version: 1\nprovidres: {}\n": "providers",
     "": "pointsman.json",
