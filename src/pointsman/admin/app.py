@@ -1,8 +1,10 @@
 """The console's listener: the admin API, the console's page, metrics and health."""
 
 import asyncio
+import gzip
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -81,11 +83,20 @@ async def metrics(services: Has, request: Request) -> Response:
 
 @_public.get("/", include_in_schema=False)
 @_public.get("/{name}", include_in_schema=False)
-async def page(name: str = "") -> Response:
+async def page(request: Request, name: str = "") -> Response:
     if name not in _FILES:
         raise HTTPException(404)
-    content = files("pointsman.admin").joinpath("console", name or "index.html").read_bytes()
-    return Response(content, media_type=_FILES[name])  # it adds the charset of text
+    # Only these files are compressed: they hold no secret, so their length reveals none.
+    is_packed = "gzip" in request.headers.get("accept-encoding", "")
+    content = await asyncio.to_thread(_content, name or "index.html", is_packed=is_packed)
+    headers = {"vary": "accept-encoding"} | ({"content-encoding": "gzip"} if is_packed else {})
+    return Response(content, media_type=_FILES[name], headers=headers)  # it adds the charset of text
+
+
+@lru_cache
+def _content(name: str, *, is_packed: bool) -> bytes:
+    content = files("pointsman.admin").joinpath("console", name).read_bytes()
+    return gzip.compress(content, mtime=0) if is_packed else content
 
 
 def make_app(services: Services, hosts: frozenset[str]) -> FastAPI:

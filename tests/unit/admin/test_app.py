@@ -30,6 +30,9 @@ def test_console_is_served_with_security_headers(tmp_path: Path) -> None:
                 assert answer.headers["content-type"].startswith(kind)
                 assert answer.headers["content-security-policy"].startswith("default-src 'self'")
                 assert answer.headers["x-content-type-options"] == "nosniff"
+                plain = await plane.client.get(path, headers={"accept-encoding": "identity"})
+                assert plain.content == answer.content
+                assert [one.headers.get("content-encoding") for one in (answer, plain)] == ["gzip", None]
             assert (await plane.get("/index.html", token=None)).status_code == 404
             assert (await plane.get("/..%2fapp.py", token=None)).status_code == 404
 

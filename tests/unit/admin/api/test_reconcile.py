@@ -21,6 +21,7 @@ from fakes.control import (
 from integration.databases import database
 from integration.gateway import run
 from pointsman.admin.listener import REQUEST_S
+from pointsman.domain.audit import Actor
 from pointsman.link.inquirer import ANSWER_S, Item
 
 NOW = time.time()
@@ -73,14 +74,16 @@ def test_reconciliation_releases_the_held_amount(kind: str, tmp_path: Path) -> N
 def test_reconciliation_waits_for_a_running_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the caller would get an error although control charges the attempts."""
     waited: dict[str, float] = {}
-    original = LocalInquirer.ask
+    original = LocalInquirer.ask_for
 
-    async def ask(self: LocalInquirer, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
+    async def ask_for(
+        self: LocalInquirer, actor: Actor, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S
+    ) -> list[Item]:
         waited[type(inquiry).__name__] = within_s
-        return await original(self, inquiry, item, within_s)
+        return await original(self, actor, inquiry, item, within_s)
 
     async def main() -> None:
-        monkeypatch.setattr(LocalInquirer, "ask", ask)
+        monkeypatch.setattr(LocalInquirer, "ask_for", ask_for)
         async with control_plane(tmp_path) as plane:
             await post(plane, {"attempt_id": "nobody-1", "usd": "1"})
             assert waited["StateInquiry"] == ANSWER_S < waited["Reconcile"] < REQUEST_S
