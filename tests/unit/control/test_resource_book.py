@@ -65,7 +65,7 @@ def test_change_that_the_store_does_not_take_changes_nothing(tmp_path: Path, mon
         async with control_plane(tmp_path, config=CONFIG) as plane:
             digest = plane.inquiry_handler.parts.configuration.digest
 
-            def fail(_: Store) -> Any:
+            def fail(_: Store, **_options: object) -> Any:
                 raise StoreError("the disk is full")
 
             monkeypatch.setattr(Store, "transaction", fail)
