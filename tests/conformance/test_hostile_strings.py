@@ -138,7 +138,8 @@ class Place(Struct, frozen=True):
     @property
     def fields(self) -> set[str]:
         """The words of which an error about this text has at least one."""
-        return {str(part) for part in self.path if isinstance(part, str)} - {"spec", "settings"}
+        named = {"name"} if self.path[0] == "spec" and self.kind in NAMED else set()
+        return {str(part) for part in self.path if isinstance(part, str)} - {"spec", "settings"} | named
 
 
 def places() -> list[Place]:

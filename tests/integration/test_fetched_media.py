@@ -15,9 +15,9 @@ from fakes.origin import Peer
 from fakes.origin import serving as serving_script
 from integration.dialects import JSON, ScriptedProvider, Served
 from integration.gateway import Gateway, run, serving
+from pointsman.domain import network
 from pointsman.domain.network import is_public
 from pointsman.simulate import Settings
-from pointsman.transport import connector
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 
@@ -57,7 +57,7 @@ def asked(address: str) -> dict[str, Any]:
 
 @pytest.fixture
 def _loopback_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connector, "is_public", lambda address: address == "127.0.0.1" or is_public(address))
+    monkeypatch.setattr(network, "is_public", lambda address: address == "127.0.0.1" or is_public(address))
 
 
 @pytest.mark.usefixtures("_loopback_is_public")
