@@ -218,7 +218,7 @@ class UsedMoney(Money):
 
 
 @pytest.mark.parametrize(
-    "examples", [pytest.param(60, id="few"), pytest.param(2000, id="many", marks=pytest.mark.slow)]
+    "examples", [pytest.param(60, id="few"), pytest.param(2000, id="many", marks=[pytest.mark.slow, pytest.mark.long])]
 )
 def test_used_amounts_are_exact_when_all_is_quiet_and_never_above_the_limit(examples: int) -> None:
     run_state_machine_as_test(
