@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { get, send } from "../api";
 import { ago, moment } from "../format";
+import type { Health } from "../health";
 import { useLoad } from "../hooks";
 import { Table } from "../parts/table";
 import { Action, Card, Dialog, Empty, Head, HealthPill, Pill, toast, Trouble } from "../parts/ui";
@@ -22,28 +23,8 @@ export const page: Page = {
   view: HealthPage,
 };
 
-interface Hold {
-  name: string;
-  effect: string;
-  reason: string;
-  placed_at?: number;
-  since?: number;
-  until: number | null;
-}
-
-interface State {
-  provider: string;
-  model: string;
-  key?: string;
-  operation?: string;
-  state: string;
-  since: number;
-  reason: string;
-  workers: Record<string, number>;
-}
-
 function HealthPage() {
-  const found = useLoad(() => get<{ holds: Hold[]; states: State[] }>("health"), [], 3000);
+  const found = useLoad(() => get<Health>("health"), [], 3000);
   const wanted = route.value.params.get("hold");
   const [isOpen, setOpen] = useState(false);
   useEffect(() => setOpen(wanted !== null), [wanted]);

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { get } from "../api";
 import { ago, clock, dollars, many, percent, seconds, short, shortDollars } from "../format";
+import type { Health, TargetState } from "../health";
 import { useLoad } from "../hooks";
 import { events, followMetrics, readings, trouble, type Reading } from "../live";
 import { Chart, Spark } from "../parts/chart";
@@ -23,23 +24,6 @@ export const page: Page = {
   needs: ["usage:read"],
   view: Overview,
 };
-
-interface State {
-  provider: string;
-  model: string;
-  key?: string;
-  operation?: string;
-  state: string;
-  since: number;
-  reason: string;
-  workers: Record<string, number>;
-}
-
-interface Health {
-  holds: { name: string; effect: string; reason: string; since: number; until: number | null }[];
-  states: State[];
-  suspecting_workers: number;
-}
 
 interface Status {
   digest: string;
@@ -199,7 +183,7 @@ function LastHour() {
 interface Row {
   provider: string;
   model: string;
-  state: State | undefined;
+  state: TargetState | undefined;
   rate: Reading["targets"][number] | undefined;
   out: boolean;
 }

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPException
@@ -20,6 +20,7 @@ from pointsman.domain.dollars import dollars as domain_dollars
 VARIABLE = "POINTSMAN_ADMIN_TOKEN"
 URL = "http://127.0.0.1:8081"
 dollars = partial(domain_dollars, decimals=2, grouped=True)
+BATCH_SIZE = 500  # items in one call
 
 
 def get(url: str, path: str, parameters: Mapping[str, Any], token_file: Path | None) -> Any:
@@ -67,6 +68,13 @@ def post(url: str, path: str, data: object, token_file: Path | None, expected: C
     request.data = json.dumps(data).encode()
     with _exiting():
         return _decoded(url, _send(url, request, expected))
+
+
+def post_in_batches(url: str, path: str, field: str, items: Sequence[Any], token_file: Path | None) -> Iterator[Any]:
+    """Send items by POST, some in each call, and yield the responses. One with 409 names the items that were
+    rejected."""
+    for first in range(0, len(items), BATCH_SIZE):
+        yield post(url, path, {field: items[first : first + BATCH_SIZE]}, token_file, expected={409})
 
 
 def patch(url: str, path: str, data: object, token_file: Path | None) -> Any:

@@ -9,7 +9,6 @@ from pointsman.cli._admin import URL
 from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._terminal import print_json, print_line
 
-BATCH_SIZE = 500  # amounts per request
 _FILE = 'A JSON list of amounts, such as `[{"owner": "team:research", "per": "month", "usd": "29.90"}]`.'
 
 
@@ -25,14 +24,11 @@ def command(
     Each window takes an amount once, so the command may be repeated. If some amounts are rejected, it prints the
     reasons, accepts the others, and exits with 1. The admin token comes from POINTSMAN_ADMIN_TOKEN or a file.
     """
-    from pointsman.cli._admin import post
+    from pointsman.cli._admin import post_in_batches
 
     amounts = _read(file)
     carried, refused = 0, []
-    for first in range(0, len(amounts), BATCH_SIZE):
-        body = {"amounts": amounts[first : first + BATCH_SIZE]}
-        answer = post(url, "budgets/carried", body, token_file, expected={409})
-        answer = answer.get("error", answer)
+    for answer in post_in_batches(url, "budgets/carried", "amounts", amounts, token_file):
         carried += answer["carried"]
         refused += answer["refused"]
     if as_json:

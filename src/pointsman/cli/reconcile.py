@@ -10,7 +10,6 @@ from pointsman.cli._admin import URL
 from pointsman.cli._options import AsJson, TokenFile, Url
 from pointsman.cli._terminal import print_json, print_line, print_table
 
-BATCH_SIZE = 500  # attempts per request
 _HELP = {
     "source": "A file with attempts and costs: CSV with the columns attempt_id and usd, or one JSON object per line "
     "with these fields. With --usd: the id of one attempt.",
@@ -40,7 +39,7 @@ def command(
     With --provider, change nothing: print the difference between the gateway's sums and the provider's, by day in UTC
     and model.
     """
-    from pointsman.cli._admin import post
+    from pointsman.cli._admin import post_in_batches
 
     if provider is not None:
         _compare(Path(source), provider, _mapping(column or []), url, token_file, as_json=as_json)
@@ -50,9 +49,7 @@ def command(
         raise typer.BadParameter(f"{source} contains no attempts", param_hint="FILE")
     reconciled: list[str] = []
     rejected: list[dict[str, str]] = []
-    for first in range(0, len(amounts), BATCH_SIZE):
-        answer = post(url, "reconcile", {"attempts": amounts[first : first + BATCH_SIZE]}, token_file, expected={409})
-        answer = answer.get("error", answer)
+    for answer in post_in_batches(url, "reconcile", "attempts", amounts, token_file):
         reconciled += answer["taken"]
         rejected += answer["refused"]
     if as_json:

@@ -117,5 +117,12 @@ class AnchorFile:
         return {OWN: key}
 
 
+def fault_at_the_end(state: AnchorState | None, end: ChainEnd) -> str:
+    """Return what is wrong with the end of a chain, or an empty text."""
+    if state is None:
+        return f"the anchor is missing, and the store has {end.number} records" if end.number else ""
+    return state.fault_of(end)
+
+
 def _digest(state: AnchorState, key: bytes) -> str:
     return hmac.new(key, json.encode(replace(state, digest="")), sha256).hexdigest()

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterable, Iterable
 
-from msgspec import DecodeError, Raw, Struct, ValidationError, json
+from msgspec import DecodeError, Raw, Struct, ValidationError, defstruct, json
+from msgspec.structs import asdict, fields
 from sqlalchemy.engine import URL
 
-from pointsman.control.anchor import AnchorError, AnchorFile, AnchorState
+from pointsman.control.anchor import AnchorError, AnchorFile, AnchorState, fault_at_the_end
 from pointsman.control.store.audit_table import every_record
 from pointsman.control.store.reports import Reports
-from pointsman.domain.audit import AuditRecord, ChainCheck, ChainEnd
+from pointsman.domain.audit import AuditRecord, ChainCheck
 
 TRIES, PAUSE_S = 20, 0.2
 
@@ -22,24 +23,13 @@ class AuditReport(Struct, frozen=True):
     faults: list[str]
 
 
-class _Line(Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of an export."""
-
-    number: int
-    at: float
-    actor: str
-    address: str
-    request_id: str
-    action: str
-    kind: str
-    name: str
-    team: str
-    customer: str
-    outcome: str
-    note: str
-    changes: Raw
-    configuration: str
-    hash: str
+# A line of an export: a record whose changes are JSON within that of the line.
+_Line = defstruct(
+    "_Line",
+    [(one.name, Raw if one.name == "changes" else one.type) for one in fields(AuditRecord)],
+    frozen=True,
+    forbid_unknown_fields=True,
+)
 
 
 async def verify_store(url: URL, anchor: AnchorFile) -> AuditReport:
@@ -69,13 +59,6 @@ async def checked(records: AsyncIterable[AuditRecord]) -> ChainCheck:
     return check
 
 
-def fault_at_the_end(state: AnchorState | None, end: ChainEnd) -> str:
-    """Return what is wrong with the end of a chain, or an empty text."""
-    if state is None:
-        return f"the anchor is missing, and the store has {end.number} records" if end.number else ""
-    return state.fault_of(end)
-
-
 def verify_export(lines: Iterable[bytes]) -> AuditReport:
     """Verify an export of all records. Compare number and hash of the last one with those that `pointsman audit verify`
     printed earlier, or with a later export: the file alone cannot show that its end is missing."""
@@ -93,9 +76,8 @@ def verify_export(lines: Iterable[bytes]) -> AuditReport:
 
 def record_of(line: bytes) -> AuditRecord:
     """Return the record in a line of an export. Raises `DecodeError`, `ValidationError` and `UnicodeDecodeError`."""
-    found = json.decode(line, type=_Line)
-    fields = {name: getattr(found, name) for name in _Line.__struct_fields__}
-    return AuditRecord(**{**fields, "changes": bytes(found.changes).decode()})
+    found = asdict(json.decode(line, type=_Line))
+    return AuditRecord(**{**found, "changes": bytes(found["changes"]).decode()})
 
 
 def _read(anchor: AnchorFile) -> AnchorState | str | None:

@@ -5,15 +5,20 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import time
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pointsman.control.anchor import AnchorError, AnchorFile, AnchorState
+from pointsman.control.anchor import AnchorError, AnchorFile, AnchorState, fault_at_the_end
 from pointsman.control.store.audit_table import add_records, chain_end, last_configuration
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import Store
 from pointsman.domain.audit import Actor, AuditEvent, ChainEnd, chained
+
+if TYPE_CHECKING:
+    from pointsman.telemetry.masking import Masker
 
 _logger = logging.getLogger(__name__)
 
@@ -37,6 +42,7 @@ class AuditLog:
     def __init__(self, anchor: Callable[[], AnchorFile]) -> None:
         self._anchor = anchor
         self._one_at_a_time = asyncio.Lock()
+        self._masker: Masker | None = None
 
     @asynccontextmanager
     async def transaction(self, store: Store | None, actor: Actor) -> AsyncIterator[AuditedChange]:
@@ -63,7 +69,7 @@ class AuditLog:
             end = await chain_end(connection)
             state = await self._state(end)
             if state.fault or state.next is not None or end.number:
-                await self._write(_settled(state, end), is_needed=False)
+                await self._write(AnchorState(settled=end, fault=state.fault), is_needed=False)
             return state.fault
 
     async def accept(self, store: Store | None, actor: Actor) -> str:
@@ -87,24 +93,33 @@ class AuditLog:
     async def _append(self, connection: AsyncConnection, actor: Actor, events: list[AuditEvent]) -> AnchorState:
         end = await chain_end(connection)
         state = await self._state(end)
-        records = list(chained(end, time(), actor, events))
+        records = list(chained(end, time(), actor, map(self._without_keys, events)))
         await add_records(connection, records)
         last = ChainEnd(records[-1].number, records[-1].hash)
         await self._write(AnchorState(settled=end, next=last, fault=state.fault), is_needed=True)
         return AnchorState(settled=last, fault=state.fault)
 
+    def _without_keys(self, event: AuditEvent) -> AuditEvent:
+        """Return an event without keys of known forms in its texts, which people write."""
+        if self._masker is None:
+            from pointsman.telemetry.masking import Masker  # noqa: PLC0415 -- it takes memory, as it says
+
+            self._masker = Masker(("keys",))
+        mask = self._masker.value
+        changes = tuple(replace(one, before=mask(one.before), after=mask(one.after)) for one in event.changes)
+        return replace(event, note=mask(event.note), changes=changes)
+
     async def _state(self, end: ChainEnd) -> AnchorState:
         """Return the anchor, with the fault of a chain that ends like this."""
+        state: AnchorState | None
         try:
             state = await asyncio.to_thread(self._anchor().read)
         except AnchorError as error:
             state = AnchorState(fault=str(error))
-        if state is None:
-            fault = "" if end.number == 0 else f"the anchor is missing, and the store has {end.number} records"
-            state = AnchorState(settled=end, fault=fault)
-        fault = state.fault_of(end)
+        fault = fault_at_the_end(state, end)
         if fault:
             _logger.error("the audit log was changed: %s; see `pointsman audit verify`", fault)
+        state = state or AnchorState(settled=end)
         return AnchorState(settled=state.settled, next=state.next, fault=fault)
 
     async def _write(self, state: AnchorState, *, is_needed: bool) -> None:
@@ -135,7 +150,3 @@ def _open(store: Store | None) -> Store:
     if store is None:
         raise StoreError("the store is not open yet")
     return store
-
-
-def _settled(state: AnchorState, end: ChainEnd) -> AnchorState:
-    return AnchorState(settled=end, fault=state.fault)

@@ -242,8 +242,9 @@ class Ingest:
                     change.record(_event(amounts, found))
             if isinstance(amounts, list):  # these windows may be new to the table
                 self._lease_table.restore([(*one[:2], NO_WORKER, one[2]) for one in found.corrections])
-            for counter, window, amount in found.corrections:
-                self._lease_table.corrected(counter, window, amount)
+            else:
+                for counter, window, amount in found.corrections:
+                    self._lease_table.corrected(counter, window, amount)
             return found.rejected
 
     async def lapse(self) -> None:

@@ -98,7 +98,7 @@ class KeyBook:
         self._catching_up: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    # What others call: the start, the configuration, and the shutdown.
+    # Other parts of control call these at the start, at a change of the configuration, and at the end.
 
     async def load(self, store: Store) -> None:  # noqa: ARG002 -- a store was opened
         """Bring the file up to date with a store that was just opened, beside all else."""

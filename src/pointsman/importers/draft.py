@@ -1,7 +1,7 @@
 """A configuration that is made from that of another gateway, with notes."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
@@ -120,7 +120,3 @@ def list_of(value: object) -> list[Any]:
 def compact(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings without those that are absent."""
     return {name: value for name, value in settings.items() if value not in (None, {}, [])}
-
-
-def longest_first(names: Iterable[str]) -> list[str]:
-    return sorted(names, key=lambda name: (-len(name), name))

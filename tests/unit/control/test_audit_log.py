@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text, update
 
 from fakes.audit import audit_log
@@ -13,7 +14,7 @@ from pointsman.control.audit_log import AuditedCall, AuditLog
 from pointsman.control.store.audit_table import AUDIT, every_record
 from pointsman.control.store.database import StoreError
 from pointsman.control.store.store import Store
-from pointsman.domain.audit import Actor, AuditEvent, AuditRecord, ChainCheck
+from pointsman.domain.audit import Actor, AuditEvent, AuditRecord, ChainCheck, difference
 from pointsman.domain.holds import Hold
 from unit.control.store.test_store import STORES, on_store
 
@@ -51,6 +52,20 @@ def test_change_and_record_are_one(kind: str, tmp_path: Path) -> None:
         assert await log.check(store) == ""
 
     on_store(kind, tmp_path, check)
+
+
+def test_keys_in_texts_are_masked(tmp_path: Path) -> None:
+    async def check(store: Store) -> None:
+        log = audit_log(tmp_path)
+        provider = {"base_url": "https://me:s3cret@host/v1", "headers": ["ghp_" + "a" * 20], "region": "eu"}
+        changes = difference("provider", "p", None, provider)
+        await log.record(store, ANN, replace(EVENT, note="call with Bearer s4abcdefghijkl", changes=changes))
+        (found,) = await records(store)
+        text = f"{found.note} {found.changes}"
+        assert not [one for one in ("s3cret", "ghp_", "s4abc") if one in text], text
+        assert "eu" in text
+
+    on_store("sqlite", tmp_path, check)
 
 
 def test_change_without_a_record_is_not_made(tmp_path: Path) -> None:

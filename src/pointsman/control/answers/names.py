@@ -3,7 +3,6 @@
 from pointsman.config.snapshot_file import Compiled
 from pointsman.control.inquiries.names import NameInquiry
 from pointsman.control.parts import Answers, ControlParts
-from pointsman.domain.callers import MARK
 from pointsman.domain.identity import key_named
 
 
@@ -17,10 +16,7 @@ def is_configured(compiled: Compiled, kind: str, name: str) -> bool:
     store, or `asked`: a model as clients request it."""
     snapshot = compiled.snapshot
     if kind == "virtual_key":
-        identity = name.partition(MARK)[0]  # of a caller without a virtual key
-        return key_named(snapshot.virtual_keys, name) is not None or any(
-            one.name == identity for one in snapshot.identities
-        )
+        return key_named(snapshot.virtual_keys, name) is not None
     if kind in ("team", "customer"):
         return f"{kind}:{name}" in compiled.owners
     if kind == "provider":

@@ -6,11 +6,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from pointsman.importers.draft import Draft, compact, longest_first, name_of
+from pointsman.importers.draft import Draft, compact, name_of
 
 # https://docs.litellm.ai/docs/providers
 TYPES = {
-    "ai21_chat": None,
     "anthropic": "anthropic",
     "azure": "azure",
     "azure_text": "azure",
@@ -64,7 +63,6 @@ TYPES = {
     "volcengine": "volcengine",
     "voyage": "voyage",
     "wandb": "wandb",
-    "watsonx": None,
     "xai": "xai",
     "zai": "zai",
 }
@@ -255,4 +253,4 @@ def reference(draft: Draft, value: str, name: str) -> str:
 
 def providers_of(prefix: str, placed: list[Placed]) -> list[str]:
     """Return the providers with one of LiteLLM's prefixes."""
-    return longest_first({one.provider for one in placed if one.prefix == prefix})
+    return sorted({one.provider for one in placed if one.prefix == prefix})

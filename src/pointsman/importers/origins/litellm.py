@@ -183,7 +183,7 @@ class _LitellmReader:
             )
         elif prefix != placed.provider:
             providers = self._draft.section("providers")
-            if prefix in providers or "." in prefix:
+            if prefix in providers:
                 self._draft.changed(origin, f"clients must call these models {placed.provider}/NAME instead of {name}")
             else:
                 spec = providers[placed.provider]
