@@ -1,4 +1,4 @@
-// The caller: who is logged in, and what the caller may do. What a role may not do is not shown.
+// The caller and its permissions. Actions that its role does not allow are not shown.
 
 import { computed, signal } from "@preact/signals";
 

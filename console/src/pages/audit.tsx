@@ -1,4 +1,4 @@
-// The audit log: who did what to which object, with the difference, and whether it was allowed.
+// The audit log: each call with its caller, its object, the difference it made, and its outcome.
 
 import { useState } from "preact/hooks";
 

@@ -1,4 +1,4 @@
-// The versions of the configuration: who changed what, with the difference, and the way back.
+// The versions of the configuration: each with its author, its difference, and the way back.
 
 import { useState } from "preact/hooks";
 

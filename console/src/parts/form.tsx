@@ -1,4 +1,4 @@
-// Forms from JSON Schema. What no field can show is edited as JSON; the gateway checks everything again.
+// Forms from JSON Schema. Settings without a field are edited as JSON; the gateway checks everything again.
 
 import { useEffect, useId, useState } from "preact/hooks";
 

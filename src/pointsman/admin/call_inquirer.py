@@ -9,7 +9,7 @@ from msgspec import Struct
 from pointsman.domain.audit import Actor
 from pointsman.link.inquirer import ANSWER_S, Inquirer, Item
 
-STRANGER = "stranger"  # who has not presented anything valid
+STRANGER = "stranger"  # a caller that has presented nothing valid
 
 
 class CallInquirer(Inquirer):

@@ -6,5 +6,5 @@ command = resource_commands(
     "default",
     "defaults",
     "default limits",
-    "Their name is whom they are for and what selects them, such as `virtual_key` or `end_user;team=research`.",
+    "Their name has the kind of owner and the selection, such as `virtual_key` or `end_user;team=research`.",
 )

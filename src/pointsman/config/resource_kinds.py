@@ -77,8 +77,8 @@ def price_name(item: Mapping[str, object]) -> str:
 
 
 def default_name(item: Mapping[str, object]) -> str:
-    """Return the name of default limits: whom they are for, and what selects them, such as
-    `virtual_key;team=research`. If that has unusual characters, or many, a digest replaces it."""
+    """Return the name of default limits: the kind of owner, and the selection among the owners, such
+    as `virtual_key;team=research`. If that has unusual characters, or many, a digest replaces it."""
     labels = item.get("labels")
     named = [(field, item.get(field)) for field in ("team", "customer")]
     named += sorted((f"label.{name}", text) for name, text in labels.items()) if isinstance(labels, Mapping) else []

@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 class AuditedChange:
-    """A transaction that is open. Its events are written before its commit. `actor` is who makes the change."""
+    """A transaction that is open. Its events are written before its commit. `actor` makes the change."""
 
     def __init__(self, connection: AsyncConnection, actor: Actor) -> None:
         self.connection = connection
@@ -132,7 +132,7 @@ class AuditLog:
 
 
 class AuditedCall(Struct, frozen=True):
-    """A call that changes something, and who makes it."""
+    """A call that changes something. `actor` makes it."""
 
     log: AuditLog
     actor: Actor = Actor()

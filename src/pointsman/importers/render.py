@@ -46,7 +46,7 @@ def configuration(draft: Draft, title: str, source: str) -> str:
         "# yaml-language-server: $schema=docs/reference/config.schema.json",
         "#",
         f"# Made by `pointsman import` from {source}, a configuration of {title}.",
-        "# report.md says what has no counterpart, and what works differently.",
+        "# report.md lists the settings that have no counterpart, or that work differently.",
         "",
     ]
     sections = {"version": 1, **draft.sections}

@@ -42,7 +42,7 @@ class Inquirer(asyncio.Protocol):
         return await self.ask_for(Actor(), inquiry, item, within_s)
 
     async def ask_for(self, actor: Actor, inquiry: Struct, item: type[Item], within_s: float = ANSWER_S) -> list[Item]:
-        """Ask on behalf of a caller, whom the audit log names."""
+        """Ask on behalf of a caller, which the audit log names."""
         self._number += 1
         number = self._number
         answer = self._answers[number] = _Answer([], asyncio.get_running_loop().create_future())

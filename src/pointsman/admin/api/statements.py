@@ -32,7 +32,7 @@ _CSV = ("month", "customer", "team", "key", "provider", "model", *_SUMS, "cost_u
 
 
 class StatementQuery(StrictModel):
-    """A month, and whose statement it is."""
+    """A month, and the owner of the statement."""
 
     month: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="Such as `2026-11`, in UTC.")]
     customer: Name | None = None
